@@ -1,0 +1,15 @@
+//! etagfs mounts a bucket of key-value stores: each store is a directory, each key a file, and
+//! every save is a compare-and-swap.
+//!
+//! The house, top to bottom; each layer speaks only to the next one, all may use [`model`]:
+//!
+//! ```text
+//! cli  ->  mount  ->  vfs  ->  store  ->  backend
+//!   \________\_________\_________\___________\______>  model
+//! ```
+//!
+//! Beside them stands [`server`], an S3-compatible server of our own for demos and tests; only
+//! `cli` starts it. Read `docs/design.md` for the map and the two journeys (a save, a read), and
+//! `docs/semantics.md` for what is promised to users.
+
+pub mod server;

@@ -1,0 +1,3 @@
+//! The `etagfs` program.
+
+fn main() {}
