@@ -1,0 +1,351 @@
+//! The conflict rule of one writer: what a save sends, and what its answer means.
+//!
+//! A [`Draft`] knows the version a writer's bytes are based on and whether they wait to be saved;
+//! the bytes themselves live beside it in `vfs`. It never sees the backend: the caller carries
+//! [`Save`] there and brings the [`Outcome`] back. `tests/it/conflict_model.rs` runs this very
+//! code through every interleaving of a small world.
+
+use super::{Expect, Outcome, Version};
+
+/// What made the kernel ask for a save.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trigger {
+    /// A descriptor of the handle was closed; there may be others.
+    Flush,
+    /// The program asked for durability.
+    Fsync,
+    /// The last descriptor is gone; nobody hears an error.
+    Release,
+}
+
+/// A conditional write to carry out: the draft's bytes, under this condition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Save {
+    /// What the key must be for the write to happen.
+    pub expect: Expect,
+}
+
+/// Why a handle can never save again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Lost {
+    /// Somebody else saved first.
+    Conflict,
+    /// A save's fate could not be proved; saving again could apply it twice.
+    Unknown,
+}
+
+/// Why a save did not happen, as told to the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SaveError {
+    /// Somebody else saved first (EAGAIN).
+    Conflict,
+    /// It is not known whether the save happened (EIO).
+    Unknown,
+}
+
+impl From<Lost> for SaveError {
+    fn from(lost: Lost) -> Self {
+        match lost {
+            Lost::Conflict => Self::Conflict,
+            Lost::Unknown => Self::Unknown,
+        }
+    }
+}
+
+/// What waits to be saved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Pending {
+    /// Nothing: the bytes are those of the base.
+    Nothing,
+    /// The open created or emptied the file and nothing was written since. Shells flush in this
+    /// state, before their first write (W2), so a flush does not save it.
+    Emptied,
+    /// Bytes were written, or the size was set.
+    Edited,
+}
+
+/// One writer's bytes: the version they are based on, and whether and how they must be saved.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Draft {
+    base: Expect,
+    pending: Pending,
+    saving: bool,
+    /// The program was told that its last save failed.
+    failed: bool,
+    /// Somebody on this machine replaced the base.
+    overtaken: bool,
+    lost: Option<Lost>,
+    dropped: bool,
+}
+
+impl Draft {
+    /// A writer that opened an existing value without truncating it.
+    pub fn editing(base: Version) -> Self {
+        Self::new(Expect::Is(base), Pending::Nothing)
+    }
+
+    /// A writer that starts from nothing: a new file, or an open that truncates. `base` is what
+    /// the rule W1 says it replaces, see [`super::Seen::base`].
+    pub fn replacing(base: Expect) -> Self {
+        Self::new(base, Pending::Emptied)
+    }
+
+    /// A writer that opened, without emptying it, a file that somebody on this machine created and
+    /// did not save yet. Unless it writes, it has nothing to save.
+    pub fn joining() -> Self {
+        Self::new(Expect::Absent, Pending::Nothing)
+    }
+
+    fn new(base: Expect, pending: Pending) -> Self {
+        Self {
+            base,
+            pending,
+            saving: false,
+            failed: false,
+            overtaken: false,
+            lost: None,
+            dropped: false,
+        }
+    }
+
+    /// What the next save expects to replace.
+    pub fn base(&self) -> &Expect {
+        &self.base
+    }
+
+    /// Why this draft can never be saved again, if so.
+    pub fn lost(&self) -> Option<Lost> {
+        self.lost
+    }
+
+    /// Whether bytes wait to be saved.
+    pub fn is_dirty(&self) -> bool {
+        self.pending != Pending::Nothing && self.lost.is_none() && !self.dropped
+    }
+
+    /// Notes that bytes were written or the size was set.
+    ///
+    /// # Errors
+    /// When the draft is lost: its bytes may not mix with the winner's (ESTALE).
+    pub fn edit(&mut self) -> Result<(), Lost> {
+        if let Some(lost) = self.lost {
+            return Err(lost);
+        }
+        self.pending = Pending::Edited;
+        self.failed = false;
+        Ok(())
+    }
+
+    /// Says what to send, if anything. The caller must answer with [`end_save`](Self::end_save)
+    /// or [`abandon_save`](Self::abandon_save) before anything else is done to the draft.
+    ///
+    /// # Errors
+    /// When the draft is lost: a program that asks again hears the same answer again, but a release
+    /// is told nothing, it has nobody to tell. Or when this very call loses it, because it was
+    /// [overtaken](Self::overtaken).
+    pub fn begin_save(&mut self, trigger: Trigger) -> Result<Option<Save>, SaveError> {
+        debug_assert!(!self.saving, "a draft saves once at a time");
+        if self.dropped {
+            return Ok(None);
+        }
+        if let Some(lost) = self.lost {
+            return match trigger {
+                Trigger::Release => Ok(None),
+                Trigger::Flush | Trigger::Fsync => Err(lost.into()),
+            };
+        }
+        let due = match (self.pending, trigger) {
+            (Pending::Nothing, _) | (Pending::Emptied, Trigger::Flush) => false,
+            // What the program was told has failed must not happen behind its back.
+            (_, Trigger::Release) if self.failed => false,
+            (Pending::Emptied, Trigger::Fsync | Trigger::Release) | (Pending::Edited, _) => true,
+        };
+        if due && self.overtaken {
+            self.lost = Some(Lost::Conflict);
+            return Err(SaveError::Conflict);
+        }
+        self.saving = due;
+        Ok(due.then(|| Save {
+            expect: self.base.clone(),
+        }))
+    }
+
+    /// Learns what became of the save.
+    ///
+    /// # Errors
+    /// When the save was refused or cannot be proved. The draft is then lost for good.
+    pub fn end_save(&mut self, outcome: Outcome) -> Result<(), SaveError> {
+        self.saving = false;
+        let lost = match outcome {
+            Outcome::Saved(version) => {
+                self.base = Expect::Is(version);
+                self.pending = Pending::Nothing;
+                return Ok(());
+            }
+            Outcome::Refused => Lost::Conflict,
+            Outcome::Unknown => Lost::Unknown,
+        };
+        self.lost = Some(lost);
+        Err(lost.into())
+    }
+
+    /// Learns that the save certainly did not happen and was not refused either (the store was
+    /// unreachable, denied it, or could not hold it) and that the program was told. The bytes
+    /// still wait; the program may ask for another save, but the last release does not.
+    pub fn abandon_save(&mut self) {
+        self.saving = false;
+        self.failed = true;
+    }
+
+    /// Learns that somebody else on this machine deleted `gone` or replaced it by another version
+    /// (W12). If the draft is based on that, its next save is refused without asking the store; if
+    /// it never saves, it closes in peace.
+    pub fn overtaken(&mut self, gone: &Expect) {
+        self.overtaken |= self.base == *gone;
+    }
+
+    /// Learns that this machine renamed the value `from`, which has the version `to` in its new
+    /// place. A draft that is based on an older value keeps its base, and will be refused.
+    pub fn moved(&mut self, from: &Version, to: Version) {
+        if self.base.version() == Some(from) {
+            self.base = Expect::Is(to);
+        }
+    }
+
+    /// The file was deleted by this machine while open: like any unlinked file, it is written to
+    /// in vain and closes without an error.
+    pub fn drop_unlinked(&mut self) {
+        self.dropped = true;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn v(n: u32) -> Version {
+        Version::new(format!("\"{n}\""))
+    }
+
+    fn expects(draft: &mut Draft, trigger: Trigger) -> Option<Expect> {
+        draft.begin_save(trigger).unwrap().map(|save| save.expect)
+    }
+
+    #[test]
+    fn an_unwritten_draft_is_never_saved() {
+        let mut draft = Draft::editing(v(1));
+        for trigger in [Trigger::Flush, Trigger::Fsync, Trigger::Release] {
+            assert_eq!(expects(&mut draft, trigger), None);
+        }
+    }
+
+    #[test]
+    fn who_joins_an_unsaved_file_saves_only_what_it_wrote() {
+        let mut draft = Draft::joining();
+        assert_eq!(expects(&mut draft, Trigger::Release), None);
+        draft.edit().unwrap();
+        assert_eq!(expects(&mut draft, Trigger::Release), Some(Expect::Absent));
+    }
+
+    #[test]
+    fn a_truncated_unwritten_draft_is_saved_by_fsync_and_release_but_not_by_flush() {
+        let mut draft = Draft::replacing(Expect::Is(v(1)));
+        assert_eq!(expects(&mut draft, Trigger::Flush), None);
+        assert_eq!(
+            expects(&mut draft.clone(), Trigger::Fsync),
+            Some(Expect::Is(v(1)))
+        );
+        assert_eq!(
+            expects(&mut draft, Trigger::Release),
+            Some(Expect::Is(v(1)))
+        );
+    }
+
+    #[test]
+    fn a_second_save_expects_the_version_of_the_first() {
+        let mut draft = Draft::replacing(Expect::Absent);
+        draft.edit().unwrap();
+        assert_eq!(expects(&mut draft, Trigger::Flush), Some(Expect::Absent));
+        draft.end_save(Outcome::Saved(v(1))).unwrap();
+        assert_eq!(expects(&mut draft, Trigger::Flush), None);
+        draft.edit().unwrap();
+        assert_eq!(expects(&mut draft, Trigger::Flush), Some(Expect::Is(v(1))));
+    }
+
+    #[test]
+    fn a_refused_draft_says_so_at_every_close_and_takes_no_more_bytes() {
+        let mut draft = Draft::editing(v(1));
+        draft.edit().unwrap();
+        assert!(expects(&mut draft, Trigger::Flush).is_some());
+        assert_eq!(draft.end_save(Outcome::Refused), Err(SaveError::Conflict));
+        assert_eq!(draft.edit(), Err(Lost::Conflict));
+        assert_eq!(draft.begin_save(Trigger::Fsync), Err(SaveError::Conflict));
+        assert_eq!(draft.begin_save(Trigger::Release), Ok(None));
+        assert!(!draft.is_dirty());
+    }
+
+    #[test]
+    fn an_unproved_save_is_an_io_error_for_ever_and_never_a_conflict() {
+        let mut draft = Draft::editing(v(1));
+        draft.edit().unwrap();
+        assert!(expects(&mut draft, Trigger::Fsync).is_some());
+        assert_eq!(draft.end_save(Outcome::Unknown), Err(SaveError::Unknown));
+        assert_eq!(draft.begin_save(Trigger::Flush), Err(SaveError::Unknown));
+    }
+
+    #[test]
+    fn an_abandoned_save_can_be_tried_again_with_the_same_base() {
+        let mut draft = Draft::editing(v(1));
+        draft.edit().unwrap();
+        assert!(expects(&mut draft, Trigger::Fsync).is_some());
+        draft.abandon_save();
+        assert_eq!(expects(&mut draft, Trigger::Flush), Some(Expect::Is(v(1))));
+    }
+
+    #[test]
+    fn a_save_that_failed_is_not_repeated_behind_the_programs_back() {
+        let mut draft = Draft::editing(v(1));
+        draft.edit().unwrap();
+        assert!(expects(&mut draft, Trigger::Flush).is_some());
+        draft.abandon_save();
+        assert_eq!(expects(&mut draft, Trigger::Release), None);
+    }
+
+    #[test]
+    fn a_draft_overtaken_on_this_machine_is_refused_without_asking_the_store() {
+        let mut draft = Draft::editing(v(1));
+        draft.overtaken(&Expect::Is(v(1)));
+        assert!(draft.edit().is_ok());
+        assert_eq!(draft.begin_save(Trigger::Flush), Err(SaveError::Conflict));
+        assert_eq!(draft.lost(), Some(Lost::Conflict));
+    }
+
+    #[test]
+    fn an_overtaken_draft_that_was_never_written_closes_in_peace() {
+        let mut draft = Draft::editing(v(1));
+        draft.overtaken(&Expect::Is(v(1)));
+        for trigger in [Trigger::Flush, Trigger::Fsync, Trigger::Release] {
+            assert_eq!(expects(&mut draft, trigger), None);
+        }
+    }
+
+    #[test]
+    fn a_rename_moves_only_the_drafts_of_the_value_that_was_renamed() {
+        let (mut current, mut stale) = (Draft::editing(v(2)), Draft::editing(v(1)));
+        for draft in [&mut current, &mut stale] {
+            draft.moved(&v(2), v(3));
+        }
+        assert_eq!(current.base(), &Expect::Is(v(3)));
+        assert_eq!(stale.base(), &Expect::Is(v(1)));
+    }
+
+    #[test]
+    fn an_unlinked_draft_closes_in_silence() {
+        let mut draft = Draft::replacing(Expect::Absent);
+        draft.edit().unwrap();
+        draft.drop_unlinked();
+        assert_eq!(expects(&mut draft, Trigger::Flush), None);
+        assert!(draft.edit().is_ok());
+        assert!(!draft.is_dirty());
+    }
+}

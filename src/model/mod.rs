@@ -1,0 +1,21 @@
+//! The pure core: names, versions, drafts and the conflict rule.
+//!
+//! Nothing here does I/O, reads a clock, draws a random number, waits or locks; time and ids
+//! arrive as arguments. It imports nothing else of this crate, and every layer may import it.
+//! Start with [`Draft`] (what a save sends and what the answer means) and [`Seen`] (which version
+//! a process was shown); `docs/semantics.md` says the same in the user's words.
+#![deny(clippy::disallowed_methods)]
+
+mod draft;
+mod name;
+mod seen;
+mod settle;
+mod tree;
+mod version;
+
+pub use draft::{Draft, Lost, Save, SaveError, Trigger};
+pub use name::{BadName, FileName, Key, MAX_KEY_BYTES, MAX_NAME_BYTES, Piece, StoreId};
+pub use seen::{Base, Caller, Job, Process, Seen};
+pub use settle::{Found, Reply, Settle, Step};
+pub use tree::{Ino, Tree};
+pub use version::{Expect, Outcome, PutId, Version};
