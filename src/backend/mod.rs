@@ -1,0 +1,327 @@
+//! Backends: things that hold objects and can compare-and-swap them.
+//!
+//! [`Backend`] is small enough for S3 and for DynamoDB (no ranges there, small values, conditions
+//! on attributes), and has no unconditional write. It knows neither stores nor files. `memory`
+//! is the reference; `s3` the real thing; `settle`, `limit` and `fault` wrap any backend, `probe`
+//! examines one. Every backend passes the one suite in `tests/it/contract.rs`.
+
+mod deadlines;
+pub mod fault;
+pub mod limit;
+pub mod memory;
+pub mod probe;
+pub mod s3;
+pub mod settle;
+
+pub use deadlines::Deadlines;
+pub use limit::Limited;
+pub use memory::Memory;
+pub use s3::S3;
+pub use settle::Settled;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::SystemTime;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::model::{Expect, Outcome, PutId, Version};
+
+/// The name of an object in its backend.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ObjectKey(String);
+
+impl ObjectKey {
+    /// Takes the name as it is.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self(name.into())
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ObjectKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What travels with an object's bytes and survives an edit of them (W14).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Meta {
+    /// The media type, if one is known.
+    pub content_type: Option<String>,
+    /// `Cache-Control`, as stored.
+    pub cache_control: Option<String>,
+    /// `Content-Disposition`, as stored.
+    pub content_disposition: Option<String>,
+    /// `Content-Encoding`, as stored.
+    pub content_encoding: Option<String>,
+    /// `Content-Language`, as stored.
+    pub content_language: Option<String>,
+    /// User metadata: names in lower case, without any protocol prefix, and without the put-id.
+    pub user: BTreeMap<String, String>,
+}
+
+/// What is known of an object without its bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectInfo {
+    /// Size in bytes.
+    pub size: u64,
+    /// Its version.
+    pub version: Version,
+    /// When this version was written, by the backend's clock (often in whole seconds).
+    pub modified: SystemTime,
+    /// What travels with it.
+    pub meta: Meta,
+    /// The save that wrote this version, if its writer told (W6).
+    pub put_id: Option<PutId>,
+}
+
+/// An object, or the part of it that was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Object {
+    /// What is known of the whole object.
+    pub info: ObjectInfo,
+    /// The bytes that were asked for.
+    pub bytes: Bytes,
+}
+
+/// Which version a read wants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Pin {
+    /// The newest.
+    Newest,
+    /// This one and no other; answered with [`Error::VersionGone`] when it is not to be had. A
+    /// backend that keeps old versions serves them by [`Version::snapshot`].
+    Is(Version),
+    /// The newest, unless it is this one; then the answer is [`Fetched::Unchanged`].
+    Not(Version),
+}
+
+/// Which bytes a read wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Span {
+    /// All, if there are at most so many; otherwise none, only the [`ObjectInfo`].
+    UpTo(u64),
+    /// Those from `start`, at most `len` of them; none if the object ends before `start`.
+    Range {
+        /// The first byte.
+        start: u64,
+        /// How many; not 0.
+        len: u64,
+    },
+}
+
+/// The answer to a read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fetched {
+    /// The object. With [`Span::UpTo`] and a larger object, `bytes` is empty and `info.size`
+    /// tells why.
+    Object(Box<Object>),
+    /// The newest version is the one the caller has ([`Pin::Not`]).
+    Unchanged,
+}
+
+/// The bytes of a put.
+#[derive(Clone, Debug)]
+pub struct Body {
+    /// All bytes.
+    pub bytes: Bytes,
+    /// What travels with them.
+    pub meta: Meta,
+}
+
+/// Where a listing begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum After {
+    /// At the first name.
+    Start,
+    /// After this name, which need not exist.
+    Name(String),
+    /// Where the last page ended.
+    Page(Cursor),
+}
+
+/// The backend's own note of where a page ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cursor(pub String);
+
+/// What to list.
+#[derive(Clone, Debug)]
+pub struct ListQuery {
+    /// Only names that begin with this.
+    pub prefix: String,
+    /// Whether names with a `/` after the prefix are folded into one prefix each.
+    pub fold: bool,
+    /// Where to begin.
+    pub after: After,
+    /// At most so many objects and prefixes together, 1 to 1000.
+    pub limit: u16,
+}
+
+/// An object in a listing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Its name.
+    pub key: ObjectKey,
+    /// Size in bytes.
+    pub size: u64,
+    /// When it was written.
+    pub modified: SystemTime,
+    /// Its version; some servers leave it out of listings.
+    pub version: Option<Version>,
+}
+
+/// One page of a listing, in the order of the names' bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Page {
+    /// The objects.
+    pub objects: Vec<Listed>,
+    /// The folded prefixes, each with its closing `/`.
+    pub prefixes: Vec<String>,
+    /// Where the next page begins; none after the last.
+    pub next: Option<Cursor>,
+}
+
+/// What a backend can hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The largest value, in bytes.
+    pub value_bytes: u64,
+    /// The longest object name, in bytes.
+    pub key_bytes: usize,
+}
+
+impl Limits {
+    /// Those of S3: 5 GiB in one put, names of 1024 bytes.
+    pub const S3: Self = Self {
+        value_bytes: 5 << 30,
+        key_bytes: 1024,
+    };
+}
+
+/// Why a backend could not do what it was asked.
+///
+/// A refused write is no error: see [`Outcome::Refused`].
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The object, or the bucket, does not exist: the backend said so (ENOENT).
+    #[error("{0} does not exist")]
+    NotFound(String),
+    /// The pinned version is no longer to be had (ESTALE).
+    #[error("{0} no longer has the version that was opened")]
+    VersionGone(ObjectKey),
+    /// The backend knows who asks and says no, or does not know who asks (EACCES).
+    #[error("access to {what} was denied: {why}")]
+    Denied {
+        /// Bucket or object.
+        what: String,
+        /// The backend's own words, with its request id.
+        why: String,
+    },
+    /// The request certainly did nothing: it was never sent, or the backend asked for less load.
+    /// Worth another try (EIO when there is no time left).
+    #[error("{what} could not be reached: {why}")]
+    Unreachable {
+        /// Bucket or object.
+        what: String,
+        /// Cause, and the backend's request id if there was one.
+        why: String,
+    },
+    /// No answer in time (ETIMEDOUT).
+    #[error("no answer about {what} within {seconds} s")]
+    Deadline {
+        /// Bucket or object.
+        what: String,
+        /// The deadline, in seconds.
+        seconds: f32,
+    },
+    /// The value or the name is larger than the backend holds (EFBIG).
+    #[error("{what} is too large: {why}")]
+    TooBig {
+        /// The object.
+        what: String,
+        /// The limit.
+        why: String,
+    },
+    /// The backend answered something that cannot be right: a body cut short, a missing version
+    /// (EIO).
+    #[error("the answer about {what} is damaged: {why}")]
+    Corrupt {
+        /// Bucket or object.
+        what: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// The backend failed, or cannot do this at all (EIO).
+    #[error("{what} failed: {why}")]
+    Failed {
+        /// Bucket or object.
+        what: String,
+        /// The backend's own words, with its request id.
+        why: String,
+    },
+}
+
+impl Error {
+    /// Whether the backend said that the thing does not exist.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::NotFound(_))
+    }
+}
+
+/// A thing that holds objects and can compare-and-swap them.
+///
+/// Every call ends within the backend's own deadline. Reads retry inside; a put or a delete is
+/// one attempt, whose lost answer is [`Outcome::Unknown`] (the decorator `settle` makes the best
+/// of it).
+#[async_trait]
+pub trait Backend: Send + Sync + fmt::Debug {
+    /// What messages call it: `s3://bucket`.
+    fn name(&self) -> &str;
+
+    /// What it can hold.
+    fn limits(&self) -> Limits;
+
+    /// Reads an object.
+    ///
+    /// # Errors
+    /// Any [`Error`]; [`Error::NotFound`] only when the backend said so.
+    async fn get(&self, at: &ObjectKey, pin: &Pin, span: Span) -> Result<Fetched, Error>;
+
+    /// Reads what is known of an object.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    async fn head(&self, at: &ObjectKey) -> Result<ObjectInfo, Error>;
+
+    /// Writes an object if it is what `expect` says.
+    ///
+    /// # Errors
+    /// Any [`Error`] but [`Error::NotFound`] of the object; after one, the object certainly was
+    /// not written.
+    async fn put(
+        &self,
+        at: &ObjectKey,
+        body: Body,
+        expect: &Expect,
+        id: PutId,
+    ) -> Result<Outcome, Error>;
+
+    /// Deletes an object if it has this version. A missing object is a refusal.
+    ///
+    /// # Errors
+    /// As [`put`](Self::put).
+    async fn delete(&self, at: &ObjectKey, version: &Version) -> Result<Outcome<()>, Error>;
+
+    /// Lists one page.
+    ///
+    /// # Errors
+    /// Any [`Error`]; [`Error::NotFound`] is about the bucket.
+    async fn list(&self, query: &ListQuery) -> Result<Page, Error>;
+}

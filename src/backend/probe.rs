@@ -1,0 +1,312 @@
+//! Finds out whether a backend means its conditions (A3).
+//!
+//! Servers exist that ignore a condition and answer 200: two writers then both believe that they
+//! won. So a scratch object is created, refused, replaced and deleted before anything is mounted.
+//! It knows any backend and no protocol. `mount` refuses to write where the verdict is
+//! [`Conditional::None`]; `etagfs probe` prints it.
+
+use bytes::Bytes;
+use uuid::Uuid;
+
+use super::{
+    After, Backend, Body, Error, Fetched, ListQuery, Meta, ObjectInfo, ObjectKey, Pin, Span,
+};
+use crate::model::{Expect, Outcome, PutId, Version};
+
+/// What the names of scratch objects begin with, after the prefix. No store is called so.
+pub const SCRATCH: &str = ".etagfs-probe-";
+
+/// What was found out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Probe {
+    /// The verdict.
+    pub conditional: Conditional,
+    /// Whether a put's id comes back, so that a lost reply can be told from a conflict.
+    pub keeps_put_id: bool,
+    /// Whether listings show the versions, so that they need not be asked for one by one.
+    pub lists_versions: bool,
+    /// The scratch object, if it could not be removed.
+    pub left_behind: Option<ObjectKey>,
+}
+
+/// Which conditions a backend means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Conditional {
+    /// Those of puts and of deletes.
+    Full,
+    /// Those of puts; a delete may hit a version that nobody has seen.
+    PutsOnly {
+        /// What a conditional delete came to.
+        why: String,
+    },
+    /// None that can be relied on: it must not be written to.
+    None {
+        /// What it did.
+        why: String,
+    },
+}
+
+/// Examines a backend with a scratch object whose name begins with `prefix`.
+///
+/// # Errors
+/// Any [`Error`] that says nothing about conditions: no access, no connection, no bucket.
+pub async fn probe(backend: &dyn Backend, prefix: &str) -> Result<Probe, Error> {
+    let name = format!("{prefix}{SCRATCH}{}", Uuid::new_v4());
+    let mut scratch = Scratch {
+        backend,
+        at: ObjectKey::new(name),
+        keeps_put_id: false,
+        lists_versions: false,
+    };
+    let verdict = scratch.examine().await;
+    let left_behind = scratch.remove().await;
+    if let Some(key) = &left_behind {
+        tracing::warn!(%key, "the scratch object of the probe could not be removed");
+    }
+    let conditional = match verdict {
+        Ok(conditional) => conditional,
+        Err(Stop::Verdict(why)) => Conditional::None { why },
+        Err(Stop::Error(error)) => return Err(error),
+    };
+    Ok(Probe {
+        conditional,
+        keeps_put_id: scratch.keeps_put_id,
+        lists_versions: scratch.lists_versions,
+        left_behind,
+    })
+}
+
+struct Scratch<'a> {
+    backend: &'a dyn Backend,
+    at: ObjectKey,
+    keeps_put_id: bool,
+    lists_versions: bool,
+}
+
+/// Why the examination ends early.
+enum Stop {
+    /// The backend does not mean its conditions.
+    Verdict(String),
+    /// Nothing was found out.
+    Error(Error),
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+/// A condition that cannot hold, in the form of an ETag that any server can parse.
+fn wrong() -> Version {
+    Version::new("\"00000000000000000000000000000000\"")
+}
+
+impl Scratch<'_> {
+    async fn examine(&mut self) -> Result<Conditional, Stop> {
+        let first = match self.put("1", &Expect::Absent).await {
+            Ok((Outcome::Saved(version), _)) => version,
+            Ok(_) => return self.stop("refused to create an object under a name of its own"),
+            Err(Stop::Error(Error::Failed { why, .. })) => {
+                return self.stop(&format!("failed at a conditional put: {why}"));
+            }
+            Err(stop) => return Err(stop),
+        };
+        if let (Outcome::Saved(_), _) = self.put("2", &Expect::Absent).await? {
+            return self.stop("overwrote an object that was to be created (If-None-Match: *)");
+        }
+        if let (Outcome::Saved(_), _) = self.put("3", &Expect::Is(wrong())).await? {
+            return self.stop("overwrote an object of another version (If-Match)");
+        }
+        let (second, id) = match self.put("4", &Expect::Is(first.clone())).await? {
+            (Outcome::Saved(version), id) => (version, id),
+            _ => return self.stop("refused to replace the version that was there (If-Match)"),
+        };
+        if second == first {
+            return self.stop("gave two contents the same ETag");
+        }
+        if let (Outcome::Saved(_), _) = self.put("5", &Expect::Is(first)).await? {
+            return self.stop("overwrote a newer version (If-Match)");
+        }
+        let seen = self.backend.head(&self.at).await?;
+        self.keeps_put_id = seen.put_id == Some(id);
+        self.compare("HEAD", &seen, &second)?;
+        match self
+            .backend
+            .get(&self.at, &Pin::Newest, Span::UpTo(1))
+            .await?
+        {
+            Fetched::Object(object) => self.compare("GET", &object.info, &second)?,
+            Fetched::Unchanged => return self.stop("did not answer a GET"),
+        }
+        self.lists_versions = self.listed(&second).await?;
+        self.examine_delete(&second).await
+    }
+
+    async fn examine_delete(&self, version: &Version) -> Result<Conditional, Stop> {
+        let weak = |why: &str| {
+            Ok(Conditional::PutsOnly {
+                why: why.to_owned(),
+            })
+        };
+        match self.backend.delete(&self.at, &wrong()).await {
+            Ok(Outcome::Refused) => {}
+            Ok(Outcome::Saved(())) => return weak("deletes whatever version is there"),
+            Ok(Outcome::Unknown) => return Err(self.uncertain().into()),
+            Err(Error::Failed { why, .. }) => return weak(&why),
+            Err(error) => return Err(error.into()),
+        }
+        match self.backend.delete(&self.at, version).await? {
+            Outcome::Saved(()) => Ok(Conditional::Full),
+            Outcome::Refused => weak("refuses to delete the version that is there"),
+            Outcome::Unknown => Err(self.uncertain().into()),
+        }
+    }
+
+    /// One put, certainly refused or certainly saved.
+    async fn put(&self, text: &'static str, expect: &Expect) -> Result<(Outcome, PutId), Stop> {
+        let id = PutId::new(Uuid::new_v4().as_u128());
+        let body = Body {
+            bytes: Bytes::from_static(text.as_bytes()),
+            meta: Meta::default(),
+        };
+        match self.backend.put(&self.at, body, expect, id).await? {
+            Outcome::Unknown => Err(self.uncertain().into()),
+            certain => Ok((certain, id)),
+        }
+    }
+
+    async fn listed(&self, version: &Version) -> Result<bool, Stop> {
+        let query = ListQuery {
+            prefix: self.at.as_str().to_owned(),
+            fold: false,
+            after: After::Start,
+            limit: 1,
+        };
+        let page = self.backend.list(&query).await?;
+        Ok(page
+            .objects
+            .iter()
+            .any(|listed| listed.key == self.at && listed.version.as_ref() == Some(version)))
+    }
+
+    fn compare(&self, how: &str, seen: &ObjectInfo, put: &Version) -> Result<(), Stop> {
+        if seen.version == *put {
+            return Ok(());
+        }
+        self.stop(&format!(
+            "tells the ETag {} in the answer to a {how} and {put} in that to the put",
+            seen.version
+        ))
+    }
+
+    fn stop<T>(&self, what: &str) -> Result<T, Stop> {
+        Err(Stop::Verdict(format!("{} {what}", self.backend.name())))
+    }
+
+    fn uncertain(&self) -> Error {
+        Error::Unreachable {
+            what: self.at.to_string(),
+            why: "a request got no certain answer".to_owned(),
+        }
+    }
+
+    /// Removes the scratch object; its name if it is still there.
+    async fn remove(&self) -> Option<ObjectKey> {
+        let info = match self.backend.head(&self.at).await {
+            Ok(info) => info,
+            Err(Error::NotFound(_)) => return None,
+            Err(_) => return Some(self.at.clone()),
+        };
+        match self.backend.delete(&self.at, &info.version).await {
+            Ok(Outcome::Saved(())) => None,
+            _ => Some(self.at.clone()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::backend::Memory;
+    use crate::backend::fault::{Fault, Faulty, Op};
+
+    fn faulty() -> (Arc<Memory>, Faulty) {
+        let memory = Arc::new(Memory::new());
+        (memory.clone(), Faulty::new(memory))
+    }
+
+    async fn is_empty(memory: &Memory) -> bool {
+        let everything = ListQuery {
+            prefix: String::new(),
+            fold: false,
+            after: After::Start,
+            limit: 1,
+        };
+        memory.list(&everything).await.unwrap().objects.is_empty()
+    }
+
+    #[tokio::test]
+    async fn a_true_backend_passes_and_is_left_as_it_was() {
+        let (memory, backend) = faulty();
+        let found = probe(&backend, "prefix/").await.unwrap();
+        assert_eq!(
+            found,
+            Probe {
+                conditional: Conditional::Full,
+                keeps_put_id: true,
+                lists_versions: true,
+                left_behind: None,
+            }
+        );
+        assert!(is_empty(&memory).await);
+    }
+
+    #[tokio::test]
+    async fn no_access_is_no_verdict() {
+        let (memory, backend) = faulty();
+        let denied = Fault::fail(|| Error::Denied {
+            what: "key".into(),
+            why: "scripted".into(),
+        });
+        backend.next(Op::Put, denied);
+        let error = probe(&backend, "").await.unwrap_err();
+        assert!(matches!(error, Error::Denied { .. }));
+        assert!(is_empty(&memory).await);
+    }
+
+    #[tokio::test]
+    async fn a_backend_that_knows_no_conditions_is_told_by_its_error() {
+        let (_, backend) = faulty();
+        let unknown = Fault::fail(|| Error::Failed {
+            what: "key".into(),
+            why: "NotImplemented".into(),
+        });
+        backend.next(Op::Put, unknown);
+        let found = probe(&backend, "").await.unwrap();
+        let Conditional::None { why } = found.conditional else {
+            panic!("{found:?}");
+        };
+        assert!(why.contains("NotImplemented"), "{why}");
+    }
+
+    #[tokio::test]
+    async fn an_outage_in_the_middle_leaves_nothing_behind() {
+        let (memory, backend) = faulty();
+        backend.nth(Op::Put, 4, Fault::LoseReply);
+        assert!(probe(&backend, "").await.is_err());
+        assert!(is_empty(&memory).await);
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_removed_is_named() {
+        let (memory, backend) = faulty();
+        backend.every(Op::Delete, Fault::Refuse);
+        let found = probe(&backend, "").await.unwrap();
+        assert!(matches!(found.conditional, Conditional::PutsOnly { .. }));
+        let left = found.left_behind.unwrap();
+        assert!(memory.head(&left).await.is_ok());
+    }
+}

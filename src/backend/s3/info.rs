@@ -1,0 +1,126 @@
+//! What the headers of an answer say of an object.
+//!
+//! GET and HEAD answer with the same headers in two types of the SDK; both become an
+//! [`ObjectInfo`] here. It sends nothing and knows no failures; `read.rs` is its user.
+
+use std::collections::HashMap;
+use std::time::{Duration, SystemTime};
+
+use aws_sdk_s3::operation::get_object::GetObjectOutput;
+use aws_sdk_s3::operation::head_object::HeadObjectOutput;
+use aws_sdk_s3::primitives::DateTime;
+
+use super::PUT_ID;
+use crate::backend::{Meta, ObjectInfo};
+use crate::model::{PutId, Version};
+
+/// The headers that GET and HEAD share.
+pub(super) trait IntoInfo {
+    /// Reads them; the error says what is missing.
+    fn into_info(self) -> Result<ObjectInfo, String>;
+}
+
+struct Headers {
+    e_tag: Option<String>,
+    version_id: Option<String>,
+    last_modified: Option<DateTime>,
+    content_length: Option<i64>,
+    meta: Meta,
+    metadata: Option<HashMap<String, String>>,
+}
+
+macro_rules! into_info {
+    ($($answer:ty),*) => {$(
+        impl IntoInfo for $answer {
+            fn into_info(self) -> Result<ObjectInfo, String> {
+                info(Headers {
+                    e_tag: self.e_tag,
+                    version_id: self.version_id,
+                    last_modified: self.last_modified,
+                    content_length: self.content_length,
+                    meta: Meta {
+                        content_type: self.content_type,
+                        cache_control: self.cache_control,
+                        content_disposition: self.content_disposition,
+                        content_encoding: self.content_encoding,
+                        content_language: self.content_language,
+                        ..Meta::default()
+                    },
+                    metadata: self.metadata,
+                })
+            }
+        }
+    )*};
+}
+
+into_info!(GetObjectOutput, HeadObjectOutput);
+
+fn info(headers: Headers) -> Result<ObjectInfo, String> {
+    let etag = headers.e_tag.ok_or("the answer has no ETag")?;
+    let size = headers
+        .content_length
+        .and_then(|length| u64::try_from(length).ok())
+        .ok_or("the answer does not tell its length")?;
+    let mut meta = headers.meta;
+    meta.content_encoding = meta.content_encoding.and_then(stored_encoding);
+    meta.user = headers
+        .metadata
+        .into_iter()
+        .flatten()
+        .map(|(name, value)| (name.to_ascii_lowercase(), value))
+        .collect();
+    let put_id = meta.user.remove(PUT_ID).and_then(|text| put_id(&text));
+    Ok(ObjectInfo {
+        size,
+        version: Version::new(etag).with_snapshot(headers.version_id),
+        modified: headers
+            .last_modified
+            .map_or(SystemTime::UNIX_EPOCH, |time| seconds(&time)),
+        meta,
+        put_id,
+    })
+}
+
+/// `aws-chunked` belongs to the upload; some servers store it.
+fn stored_encoding(encoding: String) -> Option<String> {
+    let kept: Vec<&str> = encoding
+        .split(',')
+        .map(str::trim)
+        .filter(|coding| !coding.is_empty() && *coding != "aws-chunked")
+        .collect();
+    (!kept.is_empty()).then(|| kept.join(", "))
+}
+
+fn put_id(text: &str) -> Option<PutId> {
+    let id = PutId::new(u128::from_str_radix(text, 16).ok()?);
+    (id.to_string() == text).then_some(id)
+}
+
+/// Whole seconds, which is what headers tell; listings of some servers are finer, and one object
+/// must not seem to have two times.
+pub(super) fn seconds(time: &DateTime) -> SystemTime {
+    let since = u64::try_from(time.secs()).unwrap_or(0);
+    SystemTime::UNIX_EPOCH + Duration::from_secs(since)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_put_id_has_one_spelling() {
+        let id = PutId::new(0xabc);
+        assert_eq!(put_id(&id.to_string()), Some(id));
+        for bad in ["abc", "", "+0000000000000000000000000000abc", "zz"] {
+            assert_eq!(put_id(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_encoding_of_the_upload_is_not_that_of_the_object() {
+        let stored = |text: &str| stored_encoding(text.to_owned());
+        assert_eq!(stored("aws-chunked"), None);
+        assert_eq!(stored("aws-chunked,gzip").as_deref(), Some("gzip"));
+        assert_eq!(stored("gzip").as_deref(), Some("gzip"));
+    }
+}

@@ -1,0 +1,289 @@
+//! GET and HEAD: one whole answer of one version, or an error.
+//!
+//! An answer is checked against what it announces and what was asked for, since servers exist
+//! that ignore conditions or ranges, and connections that break in the middle. It knows status
+//! codes only where they are answers (304, 412, 416); `failure.rs` knows the rest.
+
+use std::time::Duration;
+
+use aws_sdk_s3::primitives::ByteStream;
+use bytes::Bytes;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::failure::{Failure, chain};
+use super::info::IntoInfo;
+use super::integrity::Judgement;
+use super::span::{announced, byte_range, part};
+use super::{S3, integrity};
+use crate::backend::{Error, Fetched, Object, ObjectInfo, ObjectKey, Pin, Span};
+use crate::model::Version;
+
+/// So often a body that does not arrive whole is asked for again.
+const BODIES: u32 = 3;
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// What one request for an object came to.
+enum Got {
+    Object(Box<Object>),
+    /// The object, if its ETag need not be the MD5 of its bytes.
+    Doubtful(Box<Object>),
+    /// [`Pin::Not`]: it is still that one.
+    Unchanged,
+    /// [`Pin::Is`]: it is another one now, or none.
+    Gone,
+    /// The object ends before the range; the answer tells nothing more.
+    PastTheEnd,
+    /// The answer broke off, or is not what was asked for.
+    Damaged(String),
+}
+
+/// Which of an object's versions one request asks for.
+#[derive(Clone, Copy)]
+enum Wanted<'a> {
+    Pin(&'a Pin),
+    /// This one, by its name in a versioned bucket.
+    Snapshot(&'a Version, &'a str),
+}
+
+impl S3 {
+    /// [`crate::backend::Backend::head`].
+    pub(super) async fn look(&self, at: &ObjectKey) -> Result<ObjectInfo, Error> {
+        let request = self
+            .reads
+            .head_object()
+            .bucket(&self.bucket)
+            .key(at.as_str());
+        match request.send().await {
+            Ok(answer) => answer.into_info().map_err(|why| self.corrupt(at, why)),
+            Err(error) => Err(self.read_error(at, Failure::of(&error, true))),
+        }
+    }
+
+    /// [`crate::backend::Backend::get`].
+    pub(super) async fn read(
+        &self,
+        at: &ObjectKey,
+        pin: &Pin,
+        span: Span,
+    ) -> Result<Fetched, Error> {
+        let begun = Instant::now();
+        let mut why = String::new();
+        let mut doubtful: Option<Box<Object>> = None;
+        for attempt in 0..BODIES {
+            if attempt > 0 {
+                tracing::warn!(op = "get", key = %at, why, "an answer is damaged; asking again");
+                sleep(PAUSE * attempt).await;
+            }
+            match self.fetch(at, pin, span, begun).await? {
+                Got::Object(object) => return Ok(Fetched::Object(object)),
+                // The same bytes twice, of the right length: then that is what the server holds.
+                Got::Doubtful(object)
+                    if doubtful.as_ref() == Some(&object)
+                        && self.agrees(at, &object.info).await =>
+                {
+                    self.etags.are_no_digests();
+                    return Ok(Fetched::Object(object));
+                }
+                Got::Doubtful(object) => {
+                    why = "its ETag is not the MD5 of its bytes".to_owned();
+                    doubtful = Some(object);
+                }
+                Got::Unchanged => return Ok(Fetched::Unchanged),
+                Got::Gone => return Err(Error::VersionGone(at.clone())),
+                Got::PastTheEnd => why = "the object grew while it was read".to_owned(),
+                Got::Damaged(reason) => why = reason,
+            }
+        }
+        Err(self.corrupt(at, why))
+    }
+
+    /// Whether a HEAD tells the same of the object as the GET did.
+    async fn agrees(&self, at: &ObjectKey, info: &ObjectInfo) -> bool {
+        let looked = self.look(at).await;
+        looked.is_ok_and(|seen| seen.version == info.version && seen.size == info.size)
+    }
+
+    async fn fetch(
+        &self,
+        at: &ObjectKey,
+        pin: &Pin,
+        span: Span,
+        begun: Instant,
+    ) -> Result<Got, Error> {
+        let mut got = self.request(at, Wanted::Pin(pin), span, begun).await?;
+        if let (Got::Gone, Pin::Is(version)) = (&got, pin)
+            && let Some(snapshot) = version.snapshot()
+        {
+            let wanted = Wanted::Snapshot(version, snapshot);
+            got = match self.request(at, wanted, span, begun).await {
+                // No right to read old versions, or none there.
+                Err(Error::Denied { .. } | Error::NotFound(_) | Error::Failed { .. }) => Got::Gone,
+                other => other?,
+            };
+        }
+        match (got, span) {
+            (Got::PastTheEnd, Span::Range { start, .. }) => self.past_the_end(at, pin, start).await,
+            (got, _) => Ok(got),
+        }
+    }
+
+    /// The object is shorter than the range's start, which an empty object always is. The answer
+    /// to a GET like that brings no version, so a HEAD must.
+    async fn past_the_end(&self, at: &ObjectKey, pin: &Pin, start: u64) -> Result<Got, Error> {
+        let mut request = self
+            .reads
+            .head_object()
+            .bucket(&self.bucket)
+            .key(at.as_str());
+        if let Pin::Is(version) = pin {
+            request = match version.snapshot() {
+                Some(snapshot) => request.version_id(snapshot),
+                None => request.if_match(version.etag()),
+            };
+        }
+        let info = match request.send().await {
+            Ok(answer) => answer.into_info().map_err(|why| self.corrupt(at, why))?,
+            Err(error) => return self.no_object(at, Wanted::Pin(pin), Failure::of(&error, true)),
+        };
+        Ok(match pin {
+            Pin::Is(version) if info.version != *version => Got::Gone,
+            Pin::Not(version) if info.version == *version => Got::Unchanged,
+            _ if info.size > start => Got::PastTheEnd,
+            _ => Got::Object(Box::new(Object {
+                info,
+                bytes: Bytes::new(),
+            })),
+        })
+    }
+
+    async fn request(
+        &self,
+        at: &ObjectKey,
+        wanted: Wanted<'_>,
+        span: Span,
+        begun: Instant,
+    ) -> Result<Got, Error> {
+        let mut request = self
+            .reads
+            .get_object()
+            .bucket(&self.bucket)
+            .key(at.as_str());
+        request = match wanted {
+            Wanted::Pin(Pin::Newest) => request,
+            Wanted::Pin(Pin::Is(version)) => request.if_match(version.etag()),
+            Wanted::Pin(Pin::Not(version)) => request.if_none_match(version.etag()),
+            Wanted::Snapshot(_, snapshot) => request.version_id(snapshot),
+        };
+        if let Span::Range { start, len } = span {
+            request = request.range(byte_range(start, len));
+        }
+        let deadline = begun + self.deadlines.operation;
+        let mut answer = match timeout_at(deadline, request.send()).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(error)) => return self.no_object(at, wanted, Failure::of(&error, true)),
+            Err(_) => return Err(self.read_error(at, Failure::Late)),
+        };
+        let body = std::mem::take(&mut answer.body);
+        let encryption = answer.server_side_encryption.take();
+        let has_digest =
+            integrity::may_be_digest(encryption.as_ref(), answer.sse_customer_algorithm());
+        let announced = match announced(&answer, span) {
+            Ok(announced) => announced,
+            Err(why) => return Ok(Got::Damaged(why)),
+        };
+        let info = answer
+            .into_info()
+            .map(|info| ObjectInfo {
+                size: announced.size,
+                ..info
+            })
+            .map_err(|why| self.corrupt(at, why))?;
+        match wanted {
+            // A server that ignores conditions on reads must not mix versions.
+            Wanted::Pin(Pin::Is(version)) | Wanted::Snapshot(version, _)
+                if info.version != *version =>
+            {
+                return Ok(Got::Gone);
+            }
+            Wanted::Pin(Pin::Not(version)) if info.version == *version => {
+                return Ok(Got::Unchanged);
+            }
+            _ => {}
+        }
+        let bytes = match announced.body {
+            0 => Bytes::new(),
+            length => {
+                let limits = self.deadlines.with_body(length);
+                let deadline = (begun + limits.operation).min(Instant::now() + limits.attempt);
+                match timeout_at(deadline, whole(body, length)).await {
+                    Ok(Ok(bytes)) => bytes,
+                    Ok(Err(why)) => return Ok(Got::Damaged(why)),
+                    Err(_) if Instant::now() < begun + limits.operation => {
+                        return Ok(Got::Damaged("the body stopped arriving".to_owned()));
+                    }
+                    Err(_) => {
+                        return Err(Failure::Late.of_read(self.what(at), &self.bucket, limits));
+                    }
+                }
+            }
+        };
+        let judgement = if has_digest && bytes.len() as u64 == info.size {
+            self.etags.judge(info.version.etag(), &bytes)
+        } else {
+            Judgement::Fine
+        };
+        let bytes = match span {
+            Span::UpTo(_) => bytes,
+            Span::Range { len, .. } => part(&bytes, announced.skip, len),
+        };
+        let object = Box::new(Object { info, bytes });
+        Ok(match judgement {
+            Judgement::Fine => Got::Object(object),
+            Judgement::Doubtful => Got::Doubtful(object),
+            Judgement::Bad => Got::Damaged("its ETag is not the MD5 of its bytes".to_owned()),
+        })
+    }
+
+    /// Reads an error answer to a request for an object.
+    fn no_object(
+        &self,
+        at: &ObjectKey,
+        wanted: Wanted<'_>,
+        failure: Failure,
+    ) -> Result<Got, Error> {
+        let pinned = matches!(wanted, Wanted::Pin(Pin::Is(_)) | Wanted::Snapshot(..));
+        match failure.status() {
+            Some(304) if matches!(wanted, Wanted::Pin(Pin::Not(_))) => Ok(Got::Unchanged),
+            Some(412) if pinned => Ok(Got::Gone),
+            Some(416) => Ok(Got::PastTheEnd),
+            _ => match self.read_error(at, failure) {
+                Error::NotFound(what) if pinned && what != self.bucket => Ok(Got::Gone),
+                error => Err(error),
+            },
+        }
+    }
+
+    fn read_error(&self, at: &ObjectKey, failure: Failure) -> Error {
+        failure.of_read(self.what(at), &self.bucket, self.deadlines)
+    }
+
+    fn corrupt(&self, at: &ObjectKey, why: String) -> Error {
+        Error::Corrupt {
+            what: self.what(at),
+            why,
+        }
+    }
+}
+
+/// Reads a body to its end; what is not as long as announced is worth nothing.
+async fn whole(body: ByteStream, length: u64) -> Result<Bytes, String> {
+    let bytes = body
+        .collect()
+        .await
+        .map_err(|error| chain(&error))?
+        .into_bytes();
+    match bytes.len() as u64 {
+        got if got == length => Ok(bytes),
+        got => Err(format!("{got} bytes instead of {length}")),
+    }
+}

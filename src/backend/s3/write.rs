@@ -1,0 +1,180 @@
+//! PUT and DELETE: one attempt, under a condition.
+//!
+//! There is no other put here than a conditional one (W3), and nothing is sent twice (W6). The
+//! verdict on a failure is `failure.rs`'s; this file only knows whether a request began to leave.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use aws_sdk_s3::config::http::HttpResponse;
+use aws_sdk_s3::config::interceptors::BeforeTransmitInterceptorContextRef;
+use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_s3::error::{BoxError, ProvideErrorMetadata, SdkError};
+use tokio::time::timeout;
+
+use super::failure::Failure;
+use super::integrity::may_be_digest;
+use super::{PUT_ID, S3};
+use crate::backend::{Body, Error, ObjectKey};
+use crate::model::{Expect, Outcome, PutId, Version};
+
+impl S3 {
+    /// [`crate::backend::Backend::put`].
+    pub(super) async fn write(
+        &self,
+        at: &ObjectKey,
+        body: Body,
+        expect: &Expect,
+        id: PutId,
+    ) -> Result<Outcome, Error> {
+        self.check(at, body.bytes.len() as u64)?;
+        let limit = self.deadlines.with_body(body.bytes.len() as u64).attempt;
+        let meta = body.meta;
+        let mut metadata: HashMap<String, String> = meta.user.into_iter().collect();
+        metadata.insert(PUT_ID.to_owned(), id.to_string());
+        let mut request = self
+            .writes
+            .put_object()
+            .bucket(&self.bucket)
+            .key(at.as_str())
+            .body(body.bytes.clone().into())
+            .set_metadata(Some(metadata))
+            .set_content_type(meta.content_type)
+            .set_cache_control(meta.cache_control)
+            .set_content_disposition(meta.content_disposition)
+            .set_content_encoding(meta.content_encoding)
+            .set_content_language(meta.content_language);
+        request = match expect {
+            Expect::Absent => request.if_none_match("*"),
+            Expect::Is(version) => request.if_match(version.etag()),
+        };
+        let departure = Departure::default();
+        let sending = request.customize().interceptor(departure.clone()).send();
+        match within(limit, &departure, sending).await {
+            Ok(answer) => match answer.e_tag {
+                Some(etag) => {
+                    let encryption = answer.server_side_encryption.as_ref();
+                    let customer = answer.sse_customer_algorithm.as_deref();
+                    if may_be_digest(encryption, customer) {
+                        self.etags.learn(&etag, &body.bytes);
+                    }
+                    let version = Version::new(etag).with_snapshot(answer.version_id);
+                    Ok(Outcome::Saved(version))
+                }
+                None => Ok(self.version_of(at, id).await),
+            },
+            Err(failure) => failure.of_write(self.what(at), &self.bucket, expect),
+        }
+    }
+
+    /// [`crate::backend::Backend::delete`].
+    pub(super) async fn remove(
+        &self,
+        at: &ObjectKey,
+        version: &Version,
+    ) -> Result<Outcome<()>, Error> {
+        let request = self
+            .writes
+            .delete_object()
+            .bucket(&self.bucket)
+            .key(at.as_str())
+            .if_match(version.etag());
+        let departure = Departure::default();
+        let sending = request.customize().interceptor(departure.clone()).send();
+        match within(self.deadlines.attempt, &departure, sending).await {
+            Ok(_) => Ok(Outcome::Saved(())),
+            Err(failure) => {
+                let expect = Expect::Is(version.clone());
+                failure.of_write(self.what(at), &self.bucket, &expect)
+            }
+        }
+    }
+
+    fn check(&self, at: &ObjectKey, size: u64) -> Result<(), Error> {
+        let limits = crate::backend::Limits::S3;
+        let too_big = |why| {
+            Err(Error::TooBig {
+                what: self.what(at),
+                why,
+            })
+        };
+        match at.as_str().len() {
+            0 => Err(Error::Failed {
+                what: self.what(at),
+                why: "a name has at least one byte".to_owned(),
+            }),
+            bytes if bytes > limits.key_bytes => too_big(format!(
+                "{bytes} bytes of name, the limit is {}",
+                limits.key_bytes
+            )),
+            _ if size > limits.value_bytes => too_big(format!(
+                "{size} bytes, the limit of a put is {}",
+                limits.value_bytes
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// A put succeeded and did not say which version it made.
+    async fn version_of(&self, at: &ObjectKey, id: PutId) -> Outcome {
+        match self.look(at).await {
+            Ok(info) if info.put_id == Some(id) => Outcome::Saved(info.version),
+            _ => Outcome::Unknown,
+        }
+    }
+}
+
+/// Waits for the answer, but no longer than this.
+async fn within<T, E>(
+    limit: Duration,
+    departure: &Departure,
+    sending: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+) -> Result<T, Failure>
+where
+    E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
+{
+    match timeout(limit, sending).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(error)) => Err(Failure::of(&error, departure.has_begun())),
+        Err(_) if departure.has_begun() => Err(Failure::Late),
+        Err(_) => Err(Failure::Unsent(
+            "time was up before the request could be signed".to_owned(),
+        )),
+    }
+}
+
+/// Notes that a request has been signed and is about to leave. Until then its failure proves
+/// that nothing was written: no credentials, for instance.
+#[derive(Clone, Default)]
+struct Departure(Arc<AtomicBool>);
+
+impl Departure {
+    fn has_begun(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+impl fmt::Debug for Departure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Departure({})", self.has_begun())
+    }
+}
+
+impl Intercept for Departure {
+    fn name(&self) -> &'static str {
+        "departure"
+    }
+
+    fn read_before_transmit(
+        &self,
+        _: &BeforeTransmitInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        self.0.store(true, Ordering::Release);
+        Ok(())
+    }
+}

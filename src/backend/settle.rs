@@ -1,0 +1,238 @@
+//! Carries the lost-reply rule out (W6, W11): sends, looks and waits as [`model::Settle`] says.
+//!
+//! It wraps a backend whose writes are single attempts, and makes of them writes whose fate is
+//! known as often as it can be known. It decides nothing about conflicts itself and knows no
+//! protocol. Reads pass through. The rule and its proof are in `model/settle.rs`.
+//!
+//! [`model::Settle`]: Settle
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::{
+    Backend, Body, Deadlines, Error, Fetched, Limits, ListQuery, ObjectInfo, ObjectKey, Page, Pin,
+    Span,
+};
+use crate::model::{Expect, Found, Outcome, PutId, Reply, Settle, Step, Version};
+
+/// The first and the longest pause before another attempt; each is drawn between nothing and
+/// twice the one before, so that clients that were turned away together do not come back so.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+
+/// A write in doubt is looked at even when its time is up, for so long.
+const LAST_LOOK: Duration = Duration::from_secs(5);
+
+/// A backend whose writes are settled.
+///
+/// A put or a delete ends within [`Deadlines::operation`] (with the time for its body) and at
+/// most 5 s for a last look. Errors that mean "not done, try again" are retried until then.
+#[derive(Debug)]
+pub struct Settled {
+    inner: Arc<dyn Backend>,
+    deadlines: Deadlines,
+}
+
+impl Settled {
+    /// Wraps a backend.
+    pub fn new(inner: Arc<dyn Backend>, deadlines: Deadlines) -> Self {
+        Self { inner, deadlines }
+    }
+}
+
+/// One write under way.
+struct Write<'a> {
+    op: &'static str,
+    at: &'a ObjectKey,
+    rule: Settle,
+    deadline: Instant,
+    attempts: u32,
+    pause: Duration,
+}
+
+impl<'a> Write<'a> {
+    fn new(op: &'static str, at: &'a ObjectKey, rule: Settle, limit: Duration) -> Self {
+        Self {
+            op,
+            at,
+            rule,
+            deadline: Instant::now() + limit,
+            attempts: 0,
+            pause: PAUSE.0,
+        }
+    }
+
+    /// A pause of random length, longer on average each time.
+    fn draw(&mut self) -> Duration {
+        let drawn = self.pause.mul_f64(fastrand::f64());
+        self.pause = (self.pause * 2).min(PAUSE.1);
+        drawn
+    }
+
+    async fn settle<T, S, L>(
+        mut self,
+        send: impl Fn() -> S + Send,
+        look: impl Fn() -> L + Send,
+    ) -> Result<Outcome<T>, Error>
+    where
+        T: Send,
+        S: Future<Output = Result<Outcome<T>, Error>> + Send,
+        L: Future<Output = Found<T>> + Send,
+    {
+        let (op, key) = (self.op, self.at);
+        let mut step = Step::Send;
+        let mut failure = None;
+        loop {
+            let nap = self.draw();
+            match step {
+                Step::Done(outcome) => {
+                    self.tell(&outcome);
+                    return Ok(outcome);
+                }
+                Step::GiveUp => {
+                    tracing::warn!(op, %key, attempts = self.attempts, "giving up: not done");
+                    return Err(failure.unwrap_or_else(|| self.too_late()));
+                }
+                Step::Send => {
+                    self.attempts += 1;
+                    let (reply, final_) = match timeout_at(self.deadline, send()).await {
+                        Ok(Ok(Outcome::Saved(value))) => (Reply::Saved(value), false),
+                        Ok(Ok(Outcome::Refused)) => (Reply::Refused, false),
+                        Ok(Ok(Outcome::Unknown)) | Err(_) => (Reply::Lost, false),
+                        Ok(Err(error)) => {
+                            let final_ = !is_worth_another_try(&error);
+                            failure = Some(error);
+                            (Reply::NotDone, final_)
+                        }
+                    };
+                    step = self.rule.replied(reply, !final_ && self.has_time(nap));
+                    match step {
+                        Step::Send => {
+                            let error = failure.as_ref().map(ToString::to_string);
+                            tracing::debug!(op, %key, error, "not done; sending again");
+                            sleep(nap).await;
+                        }
+                        Step::Look => tracing::info!(op, %key, "in doubt; looking"),
+                        Step::Done(_) | Step::GiveUp => {}
+                    }
+                }
+                Step::Look => {
+                    let until = self.deadline.max(Instant::now() + LAST_LOOK);
+                    let found = timeout_at(until, look()).await.unwrap_or(Found::Unreadable);
+                    step = self.rule.looked(found, self.has_time(nap));
+                    match step {
+                        Step::Send => {
+                            tracing::info!(op, %key, "it has not happened; sending again");
+                            sleep(nap).await;
+                        }
+                        Step::Look => {
+                            tracing::info!(op, %key, "nothing to be seen; looking again");
+                            sleep(nap).await;
+                        }
+                        Step::Done(_) | Step::GiveUp => {}
+                    }
+                }
+            }
+        }
+    }
+
+    fn has_time(&self, nap: Duration) -> bool {
+        Instant::now() + nap < self.deadline
+    }
+
+    fn too_late(&self) -> Error {
+        Error::Unreachable {
+            what: self.at.to_string(),
+            why: "time was up".to_owned(),
+        }
+    }
+
+    fn tell<T>(&self, outcome: &Outcome<T>) {
+        let (op, key, attempts) = (self.op, self.at, self.attempts);
+        match outcome {
+            Outcome::Saved(_) => tracing::debug!(op, %key, attempts, "saved"),
+            Outcome::Refused => tracing::debug!(op, %key, attempts, "refused"),
+            Outcome::Unknown => {
+                tracing::warn!(op, %key, attempts, "unknown: nothing proves whether it happened");
+            }
+        }
+    }
+}
+
+/// Whether the same request, sent again, may fare better.
+fn is_worth_another_try(error: &Error) -> bool {
+    match error {
+        Error::Unreachable { .. } | Error::Deadline { .. } => true,
+        Error::NotFound(_)
+        | Error::VersionGone(_)
+        | Error::Denied { .. }
+        | Error::TooBig { .. }
+        | Error::Corrupt { .. }
+        | Error::Failed { .. } => false,
+    }
+}
+
+#[async_trait]
+impl Backend for Settled {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    fn limits(&self) -> Limits {
+        self.inner.limits()
+    }
+
+    async fn get(&self, at: &ObjectKey, pin: &Pin, span: Span) -> Result<Fetched, Error> {
+        self.inner.get(at, pin, span).await
+    }
+
+    async fn head(&self, at: &ObjectKey) -> Result<ObjectInfo, Error> {
+        self.inner.head(at).await
+    }
+
+    async fn put(
+        &self,
+        at: &ObjectKey,
+        body: Body,
+        expect: &Expect,
+        id: PutId,
+    ) -> Result<Outcome, Error> {
+        let limit = self.deadlines.with_body(body.bytes.len() as u64).operation;
+        let send = || self.inner.put(at, body.clone(), expect, id);
+        let look = || async {
+            match self.inner.head(at).await {
+                Ok(info) if info.put_id == Some(id) => Found::Goal(info.version),
+                Ok(info) if expect.version() == Some(&info.version) => Found::Base,
+                Ok(_) => Found::Other,
+                Err(Error::NotFound(_)) if *expect == Expect::Absent => Found::Base,
+                Err(Error::NotFound(_)) => Found::Other,
+                Err(_) => Found::Unreadable,
+            }
+        };
+        let write = Write::new("put", at, Settle::put(expect), limit);
+        write.settle(send, look).await
+    }
+
+    async fn delete(&self, at: &ObjectKey, version: &Version) -> Result<Outcome<()>, Error> {
+        let send = || self.inner.delete(at, version);
+        let look = || async {
+            match self.inner.head(at).await {
+                Ok(info) if info.version == *version => Found::Base,
+                Ok(_) => Found::Other,
+                Err(Error::NotFound(_)) => Found::Goal(()),
+                Err(_) => Found::Unreadable,
+            }
+        };
+        let write = Write::new("delete", at, Settle::delete(), self.deadlines.operation);
+        write.settle(send, look).await
+    }
+
+    async fn list(&self, query: &ListQuery) -> Result<Page, Error> {
+        self.inner.list(query).await
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,261 @@
+//! The lost-reply rule at work: over the memory backend, with scripted faults and paused time.
+
+use bytes::Bytes;
+
+use super::*;
+use crate::backend::fault::{Fault, Faulty, Op};
+use crate::backend::{Memory, Meta};
+
+/// A settled backend, the faults below it and the objects below those.
+struct World {
+    settled: Settled,
+    faults: Arc<Faulty>,
+    memory: Arc<Memory>,
+}
+
+fn world() -> World {
+    let memory = Arc::new(Memory::new());
+    let faults = Arc::new(Faulty::new(memory.clone()));
+    World {
+        settled: Settled::new(faults.clone(), Deadlines::default()),
+        faults,
+        memory,
+    }
+}
+
+fn at() -> ObjectKey {
+    ObjectKey::new("key")
+}
+
+fn body(text: &'static str) -> Body {
+    Body {
+        bytes: Bytes::from_static(text.as_bytes()),
+        meta: Meta::default(),
+    }
+}
+
+fn id(n: u128) -> PutId {
+    PutId::new(n)
+}
+
+impl World {
+    /// Puts behind the settled backend's back.
+    async fn other(&self, text: &'static str, expect: &Expect) -> Version {
+        match self.memory.put(&at(), body(text), expect, id(99)).await {
+            Ok(Outcome::Saved(version)) => version,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn put(&self, text: &'static str, expect: &Expect) -> Result<Outcome, Error> {
+        self.settled.put(&at(), body(text), expect, id(1)).await
+    }
+
+    async fn text(&self) -> Option<Bytes> {
+        match self.memory.get(&at(), &Pin::Newest, Span::UpTo(100)).await {
+            Ok(Fetched::Object(object)) => Some(object.bytes),
+            Err(Error::NotFound(_)) => None,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn saved<T>(result: Result<Outcome<T>, Error>) -> T {
+    match result.map(|outcome| match outcome {
+        Outcome::Saved(value) => Ok(value),
+        Outcome::Refused => Err("refused"),
+        Outcome::Unknown => Err("unknown"),
+    }) {
+        Ok(Ok(value)) => value,
+        Ok(Err(other)) => panic!("{other}"),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_put_whose_reply_was_lost_is_saved_once() {
+    let world = world();
+    let base = Expect::Is(world.other("old", &Expect::Absent).await);
+    world.faults.next(Op::Put, Fault::LoseReply);
+    let version = saved(world.put("new", &base).await);
+    assert_eq!(world.memory.head(&at()).await.unwrap().version, version);
+    assert_eq!(world.faults.calls(Op::Put), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_put_that_never_arrived_is_sent_again() {
+    let world = world();
+    let base = Expect::Is(world.other("old", &Expect::Absent).await);
+    world.faults.next(Op::Put, Fault::LoseRequest);
+    world.faults.next(Op::Put, Fault::LoseRequest);
+    saved(world.put("new", &base).await);
+    assert_eq!(world.faults.calls(Op::Put), 3);
+    assert_eq!(world.text().await.unwrap(), "new");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_is_a_refusal_at_the_first_word() {
+    let world = world();
+    world.other("theirs", &Expect::Absent).await;
+    let outcome = world.put("ours", &Expect::Absent).await.unwrap();
+    assert_eq!(outcome, Outcome::Refused);
+    assert_eq!(world.faults.calls(Op::Head), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_create_whose_reply_was_lost_is_saved_if_ours_is_there() {
+    let world = world();
+    world.faults.next(Op::Put, Fault::LoseReply);
+    saved(world.put("ours", &Expect::Absent).await);
+    assert_eq!(world.faults.calls(Op::Put), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_create_that_nothing_proves_is_unknown_and_never_refused_nor_sent_again() {
+    // It never arrived, and nobody else was there.
+    let lost = world();
+    lost.faults.next(Op::Put, Fault::LoseRequest);
+    assert_eq!(
+        lost.put("ours", &Expect::Absent).await.unwrap(),
+        Outcome::Unknown
+    );
+    assert_eq!(lost.faults.calls(Op::Put), 1);
+    assert_eq!(lost.text().await, None);
+
+    // It never arrived, and somebody else's is there: ours might have come and been replaced.
+    let theirs = world();
+    theirs.faults.next(Op::Put, Fault::LoseRequest);
+    theirs.other("theirs", &Expect::Absent).await;
+    assert_eq!(
+        theirs.put("ours", &Expect::Absent).await.unwrap(),
+        Outcome::Unknown
+    );
+    assert_eq!(theirs.text().await.unwrap(), "theirs");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_landed_put_that_was_overwritten_is_unknown_and_never_a_conflict() {
+    let world = world();
+    let base = Expect::Is(world.other("old", &Expect::Absent).await);
+    let gate = crate::backend::fault::Gate::new();
+    world.faults.next(Op::Put, Fault::LoseReply);
+    world
+        .faults
+        .next(Op::Head, Fault::HoldRequest(gate.clone()));
+    let meanwhile = async {
+        gate.arrived(1).await;
+        let ours = world.memory.head(&at()).await.unwrap().version;
+        world.other("theirs", &Expect::Is(ours)).await;
+        gate.open();
+    };
+    let (outcome, ()) = tokio::join!(world.put("ours", &base), meanwhile);
+    assert_eq!(outcome.unwrap(), Outcome::Unknown);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_after_a_lost_reply_is_checked() {
+    let world = world();
+    let base = Expect::Is(world.other("old", &Expect::Absent).await);
+    world.faults.next(Op::Put, Fault::LoseRequest);
+    world.faults.next(Op::Put, Fault::Refuse);
+    // The delayed first attempt could have landed between our look and our second attempt.
+    assert_eq!(world.put("new", &base).await.unwrap(), Outcome::Unknown);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_throttled_put_is_retried_and_its_refusal_is_true() {
+    let world = world();
+    let base = Expect::Is(world.other("old", &Expect::Absent).await);
+    for _ in 0..5 {
+        world.faults.next(Op::Put, Fault::unreachable());
+    }
+    saved(world.put("new", &base).await);
+    assert_eq!(world.faults.calls(Op::Put), 6);
+
+    world.faults.next(Op::Put, Fault::unreachable());
+    let refused = world.put("again", &base).await.unwrap();
+    assert_eq!(refused, Outcome::Refused);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_throttled_create_is_retried() {
+    let world = world();
+    world.faults.next(Op::Put, Fault::unreachable());
+    saved(world.put("new", &Expect::Absent).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_ends_with_an_error_at_the_deadline() {
+    let world = world();
+    world.faults.every(Op::Put, Fault::unreachable());
+    let begun = Instant::now();
+    let error = world.put("new", &Expect::Absent).await.unwrap_err();
+    assert!(matches!(error, Error::Unreachable { .. }));
+    assert!(begun.elapsed() <= Deadlines::default().operation);
+    assert!(world.faults.calls(Op::Put) > 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_put_that_hangs_is_unknown_after_the_deadline_and_a_last_look() {
+    let world = world();
+    let base = Expect::Is(world.other("old", &Expect::Absent).await);
+    let for_ever = Duration::from_secs(3600);
+    world.faults.every(Op::Put, Fault::Delay(for_ever));
+    world.faults.every(Op::Head, Fault::Delay(for_ever));
+    let begun = Instant::now();
+    assert_eq!(world.put("new", &base).await.unwrap(), Outcome::Unknown);
+    assert!(begun.elapsed() <= Deadlines::default().operation + LAST_LOOK);
+    assert_eq!(world.faults.calls(Op::Head), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_denied_put_is_an_error_at_once_but_in_doubt_it_is_unknown() {
+    let denied = || {
+        Fault::fail(|| Error::Denied {
+            what: "key".into(),
+            why: "scripted".into(),
+        })
+    };
+    let world = world();
+    let base = Expect::Is(world.other("old", &Expect::Absent).await);
+    world.faults.next(Op::Put, denied());
+    let error = world.put("new", &base).await.unwrap_err();
+    assert!(matches!(error, Error::Denied { .. }));
+    assert_eq!(world.faults.calls(Op::Put), 1);
+
+    world.faults.next(Op::Put, Fault::LoseRequest);
+    world.faults.next(Op::Put, denied());
+    assert_eq!(world.put("new", &base).await.unwrap(), Outcome::Unknown);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_that_fails_is_repeated() {
+    let world = world();
+    world.faults.next(Op::Put, Fault::LoseReply);
+    world.faults.next(Op::Head, Fault::LoseReply);
+    world.faults.next(Op::Head, Fault::unreachable());
+    saved(world.put("ours", &Expect::Absent).await);
+    assert_eq!(world.faults.calls(Op::Head), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delete_whose_reply_was_lost_is_done_when_the_object_is_gone() {
+    let world = world();
+    let version = world.other("old", &Expect::Absent).await;
+    world.faults.next(Op::Delete, Fault::LoseReply);
+    saved(world.settled.delete(&at(), &version).await);
+    assert_eq!(world.faults.calls(Op::Delete), 1);
+
+    let version = world.other("old", &Expect::Absent).await;
+    world.faults.next(Op::Delete, Fault::LoseRequest);
+    saved(world.settled.delete(&at(), &version).await);
+    assert_eq!(world.text().await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delete_of_another_version_is_refused() {
+    let world = world();
+    world.other("old", &Expect::Absent).await;
+    let outcome = world.settled.delete(&at(), &Version::new("\"x\"")).await;
+    assert_eq!(outcome.unwrap(), Outcome::Refused);
+}
