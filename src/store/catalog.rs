@@ -1,0 +1,319 @@
+//! Which stores a bucket holds, and in which layout each lies.
+//!
+//! Finding them costs requests in proportion to the number of stores, never of objects (V1): plain
+//! stores are folded by the backend, and everything else is jumped over: the objects of a konserve
+//! store, and names between which no store can lie. The jump is pure; see [`next_possible_store`].
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use uuid::Uuid;
+
+use super::{Error, Store};
+use crate::backend::{After, Backend, Body, ListQuery, Meta, ObjectKey};
+use crate::model::{Expect, Outcome, PutId, StoreId};
+
+/// The length of a store's name in bytes.
+const ID_LEN: usize = 36;
+
+/// How a store lies in its backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LayoutKind {
+    /// `<uuid>/<key>`.
+    Plain,
+    /// `<uuid>_<hash>.ksv`, as the library konserve writes them.
+    Konserve,
+}
+
+/// A store, as the catalog found it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoreEntry {
+    /// Its name.
+    pub id: StoreId,
+    /// How it lies.
+    pub layout: LayoutKind,
+}
+
+/// The stores of a bucket, or of a prefix of it.
+#[derive(Clone, Debug)]
+pub struct Catalog {
+    backend: Arc<dyn Backend>,
+    prefix: String,
+}
+
+impl Catalog {
+    /// The stores whose objects' names begin with `prefix`: empty, or ending with `/`.
+    pub fn new(backend: Arc<dyn Backend>, prefix: impl Into<String>) -> Self {
+        Self {
+            backend,
+            prefix: prefix.into(),
+        }
+    }
+
+    /// What messages call it.
+    pub fn address(&self) -> String {
+        format!("{}/{}", self.backend.name(), self.prefix)
+    }
+
+    /// Lists all stores. Where one name is used by both layouts, the plain one is shown.
+    ///
+    /// # Errors
+    /// Any [`Error`].
+    pub async fn list(&self) -> Result<Vec<StoreEntry>, Error> {
+        let mut stores = BTreeMap::new();
+        let mut after = After::Start;
+        loop {
+            let query = ListQuery {
+                prefix: self.prefix.clone(),
+                fold: true,
+                after,
+                limit: 1000,
+            };
+            let page = self.backend.list(&query).await?;
+            let mut last = String::new();
+            for prefix in &page.prefixes {
+                let name = &prefix[self.prefix.len().min(prefix.len())..];
+                if let Some(id) = name.strip_suffix('/').and_then(StoreId::parse) {
+                    stores.insert(id, LayoutKind::Plain);
+                }
+                // A folded prefix is passed by jumping behind everything below it.
+                last = last.max(format!("{}0", name.trim_end_matches('/')));
+            }
+            for object in &page.objects {
+                let name = &object.key.as_str()[self.prefix.len().min(object.key.as_str().len())..];
+                if let Some(id) = konserve_store(name) {
+                    stores.entry(id).or_insert(LayoutKind::Konserve);
+                }
+                last = last.max(name.to_owned());
+            }
+            let Some(cursor) = page.next else {
+                break;
+            };
+            after = match jump_behind(&last) {
+                Jump::To(name) => After::Name(format!("{}{name}", self.prefix)),
+                Jump::None => After::Page(cursor),
+                Jump::End => break,
+            };
+        }
+        Ok(stores
+            .into_iter()
+            .map(|(id, layout)| StoreEntry { id, layout })
+            .collect())
+    }
+
+    /// How a store lies, if it exists. One request.
+    ///
+    /// # Errors
+    /// Any [`Error`].
+    pub async fn find(&self, id: StoreId) -> Result<Option<LayoutKind>, Error> {
+        let query = ListQuery {
+            prefix: format!("{}{id}", self.prefix),
+            fold: true,
+            after: After::Start,
+            limit: super::LOOKUP_PAGE,
+        };
+        let page = self.backend.list(&query).await?;
+        let folded = format!("{}{id}/", self.prefix);
+        if page.prefixes.contains(&folded) {
+            return Ok(Some(LayoutKind::Plain));
+        }
+        let konserve = format!("{}{id}_", self.prefix);
+        let is_konserve = page
+            .objects
+            .iter()
+            .any(|object| object.key.as_str().starts_with(&konserve));
+        Ok(is_konserve.then_some(LayoutKind::Konserve))
+    }
+
+    /// The store of this id, as a plain one.
+    pub fn store(&self, id: StoreId) -> Store {
+        Store::plain(id, &self.prefix, Arc::clone(&self.backend))
+    }
+
+    /// Everything as one store, without a store level.
+    pub fn flat(&self) -> Store {
+        Store::flat(&self.prefix, Arc::clone(&self.backend))
+    }
+
+    /// Creates an empty store. At most one of several machines succeeds (W15).
+    ///
+    /// # Errors
+    /// [`Error::Exists`], or any other [`Error`].
+    pub async fn create(&self, id: StoreId) -> Result<(), Error> {
+        let at = self.marker(id);
+        let body = Body {
+            bytes: Bytes::new(),
+            meta: Meta::default(),
+        };
+        let put_id = PutId::new(Uuid::new_v4().as_u128());
+        match self.backend.put(&at, body, &Expect::Absent, put_id).await? {
+            Outcome::Saved(_) => Ok(()),
+            Outcome::Refused => Err(Error::Exists(format!("the store {id}"))),
+            Outcome::Unknown => Err(Error::Unknown(format!("the store {id}"))),
+        }
+    }
+
+    /// Creates an empty store, if there is none of this name in any layout: also where a store has
+    /// keys but no marker.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create).
+    pub async fn create_new(&self, id: StoreId) -> Result<(), Error> {
+        match self.find(id).await? {
+            Some(_) => Err(Error::Exists(format!("the store {id}"))),
+            None => self.create(id).await,
+        }
+    }
+
+    /// Removes an empty store.
+    ///
+    /// # Errors
+    /// [`Error::NotEmpty`], [`Error::NotFound`], or any other [`Error`].
+    pub async fn remove(&self, id: StoreId) -> Result<(), Error> {
+        match self.find(id).await? {
+            None => Err(Error::NotFound(format!("the store {id}"))),
+            Some(LayoutKind::Konserve) => Err(Error::NotEmpty(format!("the store {id}"))),
+            Some(LayoutKind::Plain) => self.store(id).remove_marker().await,
+        }
+    }
+
+    fn marker(&self, id: StoreId) -> ObjectKey {
+        ObjectKey::new(format!("{}{id}/", self.prefix))
+    }
+}
+
+impl Store {
+    /// Removes the marker of an empty store.
+    async fn remove_marker(&self) -> Result<(), Error> {
+        self.remove_dir(&super::Dir::root()).await
+    }
+}
+
+/// The konserve store that an object of this name belongs to.
+fn konserve_store(name: &str) -> Option<StoreId> {
+    let id = name.get(..ID_LEN)?;
+    name[ID_LEN..].starts_with('_').then_some(())?;
+    StoreId::parse(id)
+}
+
+/// Where to go on after a page that ended with `last`.
+#[derive(Debug, PartialEq, Eq)]
+enum Jump {
+    /// Right after it: a store may come next.
+    None,
+    /// After this name; no store lies between.
+    To(String),
+    /// No store can follow.
+    End,
+}
+
+fn jump_behind(last: &str) -> Jump {
+    let target = match konserve_store(last) {
+        Some(id) => format!("{id}_~"),
+        None => match next_possible_store(last) {
+            None => return Jump::End,
+            Some(next) if last.starts_with(&next) => return Jump::None,
+            Some(next) => just_before(&next),
+        },
+    };
+    // Names beyond ASCII may lie behind the target; they are listed like any other.
+    match *target > *last {
+        true => Jump::To(target),
+        false => Jump::None,
+    }
+}
+
+/// The least text, not less than `name`, that a store's name could begin with; none after the
+/// last. A store's name is 8, 4, 4, 4 and 12 digits `0-9a-f` with hyphens between.
+fn next_possible_store(name: &str) -> Option<String> {
+    let bytes = name.as_bytes();
+    let mut next = String::new();
+    for at in 0..ID_LEN {
+        let Some(&byte) = bytes.get(at) else {
+            return Some(next);
+        };
+        let allowed: &[u8] = match at {
+            8 | 13 | 18 | 23 => b"-",
+            _ => b"0123456789abcdef",
+        };
+        match allowed.iter().find(|allowed| **allowed >= byte) {
+            Some(&same) if same == byte => next.push(char::from(byte)),
+            Some(&greater) => {
+                next.push(char::from(greater));
+                return Some(next);
+            }
+            None => return increment(&next),
+        }
+    }
+    Some(next)
+}
+
+/// The least text greater than every text that begins with `prefix`, of the same alphabet.
+fn increment(prefix: &str) -> Option<String> {
+    let mut digits = prefix.as_bytes().to_vec();
+    while let Some(last) = digits.pop() {
+        let greater = match last {
+            b'-' | b'f' => continue,
+            b'9' => b'a',
+            digit => digit + 1,
+        };
+        digits.push(greater);
+        return String::from_utf8(digits).ok();
+    }
+    None
+}
+
+/// A text less than `next` behind which `next` is the first that a store's name could begin with.
+fn just_before(next: &str) -> String {
+    let (head, last) = next.split_at(next.len().saturating_sub(1));
+    let before = last.bytes().next().map(|byte| char::from(byte - 1));
+    format!("{head}{}~", before.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_next_possible_store_skips_names_that_are_none() {
+        for (name, next) in [
+            ("", Some("")),
+            ("2024-01-01.log", Some("20240")),
+            ("abc", Some("abc")),
+            ("logs", None),
+            ("a-foo", Some("a0")),
+            ("ag", Some("b")),
+            ("ffg", None),
+            ("99g", Some("9a")),
+            ("README", Some("a")),
+            ("0123456789", Some("01234568")),
+            ("01234567-zz", Some("01234568")),
+        ] {
+            assert_eq!(next_possible_store(name).as_deref(), next, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_konserve_store_is_jumped_over_and_a_plain_one_is_not() {
+        let id = "6d1a3c5e-0f5b-4d2e-9d31-0b6a3f1c2d4e";
+        let object = format!("{id}_0f5b.ksv");
+        assert_eq!(jump_behind(&object), Jump::To(format!("{id}_~")));
+        assert_eq!(jump_behind(&format!("{id}0")), Jump::None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_jump_skips_a_store(last in "[0-9a-g._~-]{0,12}", id in any::<u128>()) {
+            let store = StoreId::new(Uuid::from_u128(id)).to_string();
+            if *store > *last {
+                match jump_behind(&last) {
+                    Jump::None => {}
+                    Jump::To(name) => prop_assert!(name < store && name > last),
+                    Jump::End => prop_assert!(false, "{last} is not behind {store}"),
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! Why a store could not do what it was asked.
+//!
+//! Variants are what a caller can do about it. Errnos are chosen in `mount/errno.rs` alone.
+
+use thiserror::Error;
+
+use super::layout::Rejected;
+use crate::backend;
+use crate::model::BadName;
+
+/// Why a store could not do what it was asked. A refused save is no error, see
+/// [`crate::model::Outcome`].
+#[derive(Debug, Error)]
+pub enum Error {
+    /// The key, store or bucket does not exist: the backend said so (ENOENT).
+    #[error("{0} does not exist")]
+    NotFound(String),
+    /// It exists already (EEXIST).
+    #[error("{0} exists")]
+    Exists(String),
+    /// The directory or store holds keys (ENOTEMPTY).
+    #[error("{0} is not empty")]
+    NotEmpty(String),
+    /// No key can have this name (EINVAL or ENAMETOOLONG).
+    #[error(transparent)]
+    BadName(#[from] BadName),
+    /// The bytes are no value of this store's layout (EINVAL).
+    #[error(transparent)]
+    Rejected(#[from] Rejected),
+    /// The pinned version is gone (ESTALE).
+    #[error("{0}")]
+    VersionGone(String),
+    /// The store says no (EACCES).
+    #[error("{0}")]
+    Denied(String),
+    /// The value is too large (EFBIG).
+    #[error("{what} cannot hold more than {limit} bytes")]
+    TooBig {
+        /// The key's address.
+        what: String,
+        /// The limit, in bytes.
+        limit: u64,
+    },
+    /// No answer in time (ETIMEDOUT).
+    #[error("{0}")]
+    Deadline(String),
+    /// It is not known whether the write happened (EIO).
+    #[error("it is not known whether {0} was written")]
+    Unknown(String),
+    /// What is stored, or what was answered, is damaged (EIO).
+    #[error("{what} is damaged: {why}")]
+    Damaged {
+        /// The key's address.
+        what: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// The store could not be reached, or failed (EIO).
+    #[error("{0}")]
+    Failed(String),
+    /// This store's layout cannot do it (ENOTSUP).
+    #[error("{0}")]
+    Unsupported(String),
+}
+
+impl From<backend::Error> for Error {
+    fn from(error: backend::Error) -> Self {
+        let message = error.to_string();
+        match error {
+            backend::Error::NotFound(what) => Self::NotFound(what),
+            backend::Error::VersionGone(_) => Self::VersionGone(message),
+            backend::Error::Denied { .. } => Self::Denied(message),
+            backend::Error::Deadline { .. } => Self::Deadline(message),
+            backend::Error::Corrupt { what, why } => Self::Damaged { what, why },
+            backend::Error::TooBig { .. }
+            | backend::Error::Unreachable { .. }
+            | backend::Error::Failed { .. } => Self::Failed(message),
+        }
+    }
+}

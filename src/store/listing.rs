@@ -1,0 +1,108 @@
+//! The listing of a directory: every name, once.
+//!
+//! One LIST for every thousand objects and nothing else: size, time and version come with it.
+//! Where a key and a directory want the same name, the directory has it and the key is shown under
+//! its other name (V3).
+
+use std::collections::BTreeMap;
+
+use super::plain::Dir;
+use super::{Entry, Error, Store};
+use crate::backend::{After, Listed};
+use crate::model::{FileName, Key};
+
+/// What stands under a name in a listing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Shown {
+    /// A directory.
+    Dir,
+    /// A key.
+    File(Entry),
+}
+
+/// All names of a directory, in order.
+pub type Listing = BTreeMap<FileName, Shown>;
+
+impl Store {
+    /// Lists a directory.
+    ///
+    /// # Errors
+    /// Any [`Error`]; never a part of a listing.
+    pub async fn list(&self, dir: &Dir) -> Result<Listing, Error> {
+        let mut listing = Listing::new();
+        let mut files = Vec::new();
+        let mut query = self.query(dir.prefix(), true, 1000);
+        loop {
+            let page = self.backend.list(&query).await?;
+            for prefix in &page.prefixes {
+                let name = prefix
+                    .strip_prefix(&self.prefix)
+                    .and_then(|path| self.layout.name_of(dir, path));
+                if let Some(named) = name {
+                    listing.insert(named.name, Shown::Dir);
+                }
+            }
+            for object in page.objects {
+                let Some(path) = object.key.as_str().strip_prefix(&self.prefix) else {
+                    continue;
+                };
+                let is_marker = path == dir.prefix() && object.size == 0;
+                match self.layout.name_of(dir, path) {
+                    Some(named) if named.is_dir => {
+                        listing.insert(named.name, Shown::Dir);
+                    }
+                    Some(named) if !is_marker => files.push((named.name, object)),
+                    _ => {}
+                }
+            }
+            match page.next {
+                Some(cursor) => query.after = After::Page(cursor),
+                None => break,
+            }
+        }
+        for (name, object) in files {
+            self.show_file(&mut listing, dir, name, object).await?;
+        }
+        Ok(listing)
+    }
+
+    async fn show_file(
+        &self,
+        listing: &mut Listing,
+        dir: &Dir,
+        name: FileName,
+        object: Listed,
+    ) -> Result<(), Error> {
+        let path = self.relative(&object.key).unwrap_or_default();
+        let Ok(key) = Key::new(path) else {
+            return Ok(());
+        };
+        let name = match listing.get(&name) {
+            Some(Shown::Dir) => match dir.shadowed_name_of(path) {
+                Some(other) => other,
+                None => {
+                    let key = self.address(&key);
+                    tracing::warn!(
+                        key,
+                        "not shown: a directory has its name, and the name that says so is too long"
+                    );
+                    return Ok(());
+                }
+            },
+            _ => name,
+        };
+        let found = match object.version {
+            Some(version) => Some(Entry {
+                size: self.layout.file_size(object.size),
+                key,
+                modified: object.modified,
+                version,
+            }),
+            None => self.describe(&key).await?,
+        };
+        if let Some(entry) = found {
+            listing.insert(name, Shown::File(entry));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,414 @@
+//! Key-value stores: keys and values of one store, whatever holds them.
+//!
+//! A [`Store`] is a [`Layout`] over a [`Backend`]; it makes the requests and knows their budget.
+//! It knows nothing of files but their names. [`Catalog`] finds the stores of a bucket; the layer
+//! above is `vfs`.
+
+mod catalog;
+mod error;
+mod layout;
+mod listing;
+pub mod plain;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use uuid::Uuid;
+
+pub use catalog::{Catalog, LayoutKind, StoreEntry};
+pub use error::Error;
+pub use layout::{Envelope, Layout, Plain, Rejected};
+pub use listing::{Listing, Shown};
+pub use plain::{Child, Dir};
+
+use crate::backend::{
+    After, Backend, Body, Fetched, ListQuery, Listed, Object, ObjectInfo, ObjectKey, Pin, Span,
+};
+use crate::model::{Expect, FileName, Key, Outcome, PutId, StoreId, Version};
+
+/// How many neighbours one look-up asks for: enough to see, in nearly every directory, whether a
+/// key is also a directory, and few enough to be cheap.
+const LOOKUP_PAGE: u16 = 16;
+
+/// What a listing tells of a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The key.
+    pub key: Key,
+    /// Size of the file in bytes, if it is known without reading the value.
+    pub size: Option<u64>,
+    /// When this version was written.
+    pub modified: SystemTime,
+    /// The version.
+    pub version: Version,
+}
+
+/// Bytes, the version they came with, and what travels with them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Value {
+    /// The file's bytes.
+    pub bytes: Bytes,
+    /// The version.
+    pub version: Version,
+    /// When this version was written.
+    pub modified: SystemTime,
+    /// What travels with it.
+    pub envelope: Envelope,
+}
+
+/// What a name in a directory turned out to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// Nothing; the backend said so.
+    Absent,
+    /// A directory.
+    Dir(Dir),
+    /// A key.
+    File(Entry),
+}
+
+/// The answer to opening a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Opened {
+    /// Its newest version is the one the caller has.
+    Unchanged,
+    /// All of it.
+    Whole(Value),
+    /// It is larger than the limit: to be read in pieces, see [`Store::read`].
+    Large {
+        /// What is known of it.
+        entry: Entry,
+        /// What travels with it.
+        envelope: Envelope,
+    },
+}
+
+/// What a store is called in messages and in the mount: a UUID, or nothing when the objects of the
+/// bucket are shown themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum StoreName {
+    /// A store among others.
+    Id(StoreId),
+    /// The bucket or prefix itself (`--flat`).
+    Flat,
+}
+
+impl fmt::Display for StoreName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Id(id) => id.fmt(f),
+            Self::Flat => f.write_str("flat"),
+        }
+    }
+}
+
+/// One key-value store.
+#[derive(Clone, Debug)]
+pub struct Store {
+    name: StoreName,
+    /// What the names of its objects begin with.
+    prefix: String,
+    layout: Arc<dyn Layout>,
+    backend: Arc<dyn Backend>,
+}
+
+impl Store {
+    /// The plain store of this id below a bucket's prefix.
+    pub fn plain(id: StoreId, prefix: &str, backend: Arc<dyn Backend>) -> Self {
+        Self {
+            name: StoreName::Id(id),
+            prefix: format!("{prefix}{id}/"),
+            layout: Arc::new(Plain),
+            backend,
+        }
+    }
+
+    /// The objects of a bucket, or of a prefix of it, as one store.
+    pub fn flat(prefix: &str, backend: Arc<dyn Backend>) -> Self {
+        Self {
+            name: StoreName::Flat,
+            prefix: prefix.to_owned(),
+            layout: Arc::new(Plain),
+            backend,
+        }
+    }
+
+    /// What it is called.
+    pub fn name(&self) -> StoreName {
+        self.name
+    }
+
+    /// The largest value it can hold, in bytes.
+    pub fn value_limit(&self) -> u64 {
+        self.backend.limits().value_bytes
+    }
+
+    /// What messages call a key: the address of its object.
+    pub fn address(&self, key: &Key) -> String {
+        format!("{}/{}", self.backend.name(), self.object(key))
+    }
+
+    /// What a file name in a directory stands for.
+    ///
+    /// # Errors
+    /// [`Error::BadName`].
+    pub fn child(&self, dir: &Dir, name: &FileName) -> Result<Child, Error> {
+        Ok(self.layout.child(dir, name)?)
+    }
+
+    fn object(&self, key: &Key) -> ObjectKey {
+        ObjectKey::new(format!("{}{}", self.prefix, self.layout.locate(key)))
+    }
+
+    fn entry(&self, key: Key, info: &ObjectInfo) -> Entry {
+        Entry {
+            key,
+            size: self.layout.file_size(info.size),
+            modified: info.modified,
+            version: info.version.clone(),
+        }
+    }
+
+    /// Finds out what a name in a directory is, in one request nearly always.
+    ///
+    /// # Errors
+    /// Any [`Error`]; a name that no key can have is [`Error::BadName`].
+    pub async fn lookup(&self, dir: &Dir, name: &FileName) -> Result<Found, Error> {
+        match self.child(dir, name)? {
+            Child::Dir(below) => {
+                let query = self.query(below.prefix(), false, 1000);
+                let page = self.backend.list(&query).await?;
+                let inside = |object: &Listed| {
+                    self.relative(&object.key)
+                        .and_then(|object| self.layout.name_of(dir, object))
+                        .is_some_and(|named| named.is_dir && named.name == *name)
+                };
+                Ok(match page.objects.iter().any(inside) {
+                    true => Found::Dir(below),
+                    false => Found::Absent,
+                })
+            }
+            Child::Either(key, below) => match self.look_around(&key, &below).await? {
+                (_, true) => Ok(Found::Dir(below)),
+                (Some(listed), false) => self.found(key, listed).await,
+                (None, false) => Ok(Found::Absent),
+            },
+            Child::Shadowed(key, below) => match self.look_around(&key, &below).await? {
+                (Some(listed), true) => self.found(key, listed).await,
+                _ => Ok(Found::Absent),
+            },
+        }
+    }
+
+    /// Whether there is an object of this key, and whether there are objects below it.
+    async fn look_around(&self, key: &Key, below: &Dir) -> Result<(Option<Listed>, bool), Error> {
+        let at = self.object(key);
+        let mut query = self.query(&self.layout.locate(key), true, LOOKUP_PAGE);
+        let page = self.backend.list(&query).await?;
+        let folded = format!("{}{}", self.prefix, below.prefix());
+        let mut is_dir = page.prefixes.contains(&folded);
+        let saw_enough = page.next.is_none()
+            || page
+                .objects
+                .iter()
+                .any(|object| object.key.as_str() > &*folded)
+            || page.prefixes.iter().any(|prefix| *prefix >= folded);
+        let object = page.objects.into_iter().find(|object| object.key == at);
+        if !is_dir && !saw_enough {
+            query.prefix = folded;
+            query.limit = 1;
+            let page = self.backend.list(&query).await?;
+            is_dir = !(page.objects.is_empty() && page.prefixes.is_empty());
+        }
+        Ok((object, is_dir))
+    }
+
+    /// What was found under a key, with its version even where listings leave it out.
+    async fn found(&self, key: Key, listed: Listed) -> Result<Found, Error> {
+        let Some(version) = listed.version else {
+            return Ok(match self.describe(&key).await? {
+                Some(entry) => Found::File(entry),
+                None => Found::Absent,
+            });
+        };
+        Ok(Found::File(Entry {
+            size: self.layout.file_size(listed.size),
+            key,
+            modified: listed.modified,
+            version,
+        }))
+    }
+
+    /// What is known of a key; `None` when the backend says that it does not exist.
+    ///
+    /// # Errors
+    /// Any [`Error`].
+    pub async fn describe(&self, key: &Key) -> Result<Option<Entry>, Error> {
+        match self.backend.head(&self.object(key)).await {
+            Ok(info) => Ok(Some(self.entry(key.clone(), &info))),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Reads the newest version of a key, whole if it has at most `limit` bytes.
+    ///
+    /// # Errors
+    /// Any [`Error`].
+    pub async fn open(
+        &self,
+        key: &Key,
+        have: Option<&Version>,
+        limit: u64,
+    ) -> Result<Opened, Error> {
+        let pin = have.map_or(Pin::Newest, |version| Pin::Not(version.clone()));
+        let fetched = self
+            .backend
+            .get(&self.object(key), &pin, Span::UpTo(limit))
+            .await?;
+        let Fetched::Object(object) = fetched else {
+            return Ok(Opened::Unchanged);
+        };
+        let Object { info, bytes } = *object;
+        let entry = self.entry(key.clone(), &info);
+        let large = info.size > limit;
+        let body = Body {
+            bytes,
+            meta: info.meta,
+        };
+        let (envelope, bytes) =
+            self.layout
+                .unwrap(key, body)
+                .map_err(|rejected| Error::Damaged {
+                    what: self.address(key),
+                    why: rejected.to_string(),
+                })?;
+        Ok(match large {
+            true => Opened::Large { entry, envelope },
+            false => Opened::Whole(Value {
+                bytes,
+                version: entry.version,
+                modified: entry.modified,
+                envelope,
+            }),
+        })
+    }
+
+    /// Reads a piece of one version of a large value: `len` bytes from `start`, fewer at its end.
+    ///
+    /// # Errors
+    /// [`Error::VersionGone`] when that version is not to be had any more; any other [`Error`].
+    pub async fn read(
+        &self,
+        key: &Key,
+        version: &Version,
+        start: u64,
+        len: u64,
+    ) -> Result<Bytes, Error> {
+        let pin = Pin::Is(version.clone());
+        let at = self.object(key);
+        match self
+            .backend
+            .get(&at, &pin, Span::Range { start, len })
+            .await?
+        {
+            Fetched::Object(object) => Ok(object.bytes),
+            Fetched::Unchanged => Err(Error::Damaged {
+                what: self.address(key),
+                why: "an unconditional read was answered with \"unchanged\"".to_owned(),
+            }),
+        }
+    }
+
+    /// Saves a value if the key is what `expect` says.
+    ///
+    /// # Errors
+    /// Any [`Error`]; the value then certainly was not saved.
+    pub async fn put(
+        &self,
+        key: &Key,
+        bytes: Bytes,
+        envelope: &Envelope,
+        expect: &Expect,
+    ) -> Result<Outcome, Error> {
+        let body = self.layout.wrap(key, envelope, bytes)?;
+        let limit = self.value_limit();
+        if body.bytes.len() as u64 > limit {
+            return Err(Error::TooBig {
+                what: self.address(key),
+                limit,
+            });
+        }
+        let id = PutId::new(Uuid::new_v4().as_u128());
+        Ok(self
+            .backend
+            .put(&self.object(key), body, expect, id)
+            .await?)
+    }
+
+    /// Deletes a key if it has this version.
+    ///
+    /// # Errors
+    /// Any [`Error`]; the key then certainly was not deleted.
+    pub async fn delete(&self, key: &Key, version: &Version) -> Result<Outcome<()>, Error> {
+        Ok(self.backend.delete(&self.object(key), version).await?)
+    }
+
+    /// Makes an empty directory, if there is none: the portable lock (W15).
+    ///
+    /// # Errors
+    /// [`Error::Exists`], or any other [`Error`].
+    pub async fn make_dir(&self, dir: &Dir) -> Result<(), Error> {
+        let marker = dir.marker().ok_or(crate::model::BadName::Illegal)?;
+        let made = self
+            .put(&marker, Bytes::new(), &Envelope::default(), &Expect::Absent)
+            .await?;
+        match made {
+            Outcome::Saved(_) => Ok(()),
+            Outcome::Refused => Err(Error::Exists(self.address(&marker))),
+            Outcome::Unknown => Err(Error::Unknown(self.address(&marker))),
+        }
+    }
+
+    /// Removes a directory that holds nothing but its marker.
+    ///
+    /// # Errors
+    /// [`Error::NotEmpty`], or any other [`Error`].
+    pub async fn remove_dir(&self, dir: &Dir) -> Result<(), Error> {
+        let query = self.query(dir.prefix(), false, 2);
+        let page = self.backend.list(&query).await?;
+        let Some(marker) = page.objects.first() else {
+            return Ok(());
+        };
+        let own = format!("{}{}", self.prefix, dir.prefix());
+        if page.objects.len() > 1 || marker.key.as_str() != own || marker.size > 0 {
+            return Err(Error::NotEmpty(own));
+        }
+        let version = match &marker.version {
+            Some(version) => version.clone(),
+            None => self.backend.head(&marker.key).await?.version,
+        };
+        match self.backend.delete(&marker.key, &version).await? {
+            Outcome::Saved(()) => Ok(()),
+            // Somebody removed it, or put something into it: either way not ours to decide.
+            Outcome::Refused => Err(Error::NotEmpty(own)),
+            Outcome::Unknown => Err(Error::Unknown(own)),
+        }
+    }
+
+    fn query(&self, below: &str, fold: bool, limit: u16) -> ListQuery {
+        ListQuery {
+            prefix: format!("{}{below}", self.prefix),
+            fold,
+            after: After::Start,
+            limit,
+        }
+    }
+
+    /// The name of an object after the store's prefix.
+    fn relative<'a>(&self, object: &'a ObjectKey) -> Option<&'a str> {
+        object.as_str().strip_prefix(&self.prefix)
+    }
+}
