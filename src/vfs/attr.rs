@@ -1,0 +1,240 @@
+//! Attributes: what `stat` shows (V5).
+//!
+//! A file's time changes whenever its version changes, also within one second: the nanoseconds come
+//! from the version. Owner and mode are the mount's, and are added in `mount`.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::handles::{Handle, ReadFrom};
+use super::table::{Kind, Known, Node};
+use super::{Error, Vfs, Who};
+use crate::model::{Ino, Version};
+use crate::store::Entry;
+
+/// What kind of thing an inode is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileKind {
+    /// A directory.
+    Dir,
+    /// A file that holds a value.
+    File,
+    /// A file that only the mount writes.
+    Control,
+}
+
+/// What `stat` shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attr {
+    /// The inode.
+    pub ino: Ino,
+    /// Its kind.
+    pub kind: FileKind,
+    /// Size in bytes.
+    pub size: u64,
+    /// Time of the last change.
+    pub modified: SystemTime,
+    /// Whether it has a name.
+    pub is_linked: bool,
+    /// How long the kernel may go on believing this.
+    pub ttl: Duration,
+}
+
+/// How long the kernel may believe in the attributes of a directory: they never change.
+const DIR_TTL: Duration = Duration::from_secs(3600);
+
+/// The time that a version of a file shows.
+pub(super) fn modified(backend_time: SystemTime, version: &Version) -> SystemTime {
+    let since = backend_time
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or(Duration::ZERO);
+    UNIX_EPOCH + Duration::new(since.as_secs(), version.nanos())
+}
+
+impl Vfs {
+    /// The attributes of a directory or of one of the mount's own files.
+    pub(super) fn fixed_attr(&self, ino: Ino, kind: FileKind, modified: SystemTime) -> Attr {
+        Attr {
+            ino,
+            kind,
+            size: 0,
+            modified,
+            is_linked: true,
+            ttl: match kind {
+                FileKind::Dir => DIR_TTL,
+                FileKind::File | FileKind::Control => Duration::ZERO,
+            },
+        }
+    }
+
+    /// The attributes of a directory that is open.
+    pub fn dir_attr(&self, ino: Ino) -> Attr {
+        let since = self.table().tree.get(ino).map(|node| node.since);
+        self.fixed_attr(ino, FileKind::Dir, since.unwrap_or(UNIX_EPOCH))
+    }
+
+    /// The attributes of a version of a file.
+    pub(super) fn entry_attr(&self, ino: Ino, entry: &Entry) -> Attr {
+        Attr {
+            ino,
+            kind: FileKind::File,
+            size: entry.size.unwrap_or(0),
+            modified: modified(entry.modified, &entry.version),
+            is_linked: true,
+            ttl: self.options.ttl,
+        }
+    }
+
+    /// The attributes of what is known of a file, for as long as that may be believed.
+    pub(super) fn known_attr(&self, ino: Ino, known: &Known) -> Attr {
+        Attr {
+            ttl: known.time_left(self.options.ttl),
+            ..self.entry_attr(ino, &known.entry)
+        }
+    }
+
+    /// The attributes of a file that this mount created and did not save yet.
+    pub(super) fn unsaved_attr(&self, ino: Ino, node: &Node) -> Attr {
+        Attr {
+            ino,
+            kind: FileKind::File,
+            size: 0,
+            modified: node.since,
+            is_linked: true,
+            ttl: Duration::ZERO,
+        }
+    }
+
+    /// What a process that has the file open sees of it: what its newest handle shows that differs
+    /// from what is stored, the version it reads or the draft it writes.
+    pub(super) fn own_attr(&self, ino: Ino, who: &Who) -> Option<Attr> {
+        let process = who.as_ref()?.process;
+        let handles = self.table().handles_of(ino);
+        let is_own =
+            |handle: &&Arc<Handle>| handle.who().is_some_and(|opener| opener.process == process);
+        let mut own = handles.iter().rev().filter(is_own);
+        let attr = own.find_map(|handle| self.handle_attr(ino, handle))?;
+        Some(Attr {
+            ttl: Duration::ZERO,
+            ..attr
+        })
+    }
+
+    fn handle_attr(&self, ino: Ino, handle: &Handle) -> Option<Attr> {
+        match handle {
+            Handle::Reader(reader) => {
+                let mut attr = self.entry_attr(ino, &reader.entry);
+                if let ReadFrom::Whole(value) = &reader.source {
+                    attr.size = value.bytes.len() as u64;
+                }
+                Some(attr)
+            }
+            Handle::Writer(writer) => {
+                let shape = writer.shape()?;
+                Some(Attr {
+                    ino,
+                    kind: FileKind::File,
+                    size: shape.size,
+                    modified: shape.modified,
+                    is_linked: true,
+                    ttl: Duration::ZERO,
+                })
+            }
+            Handle::Dir(..) | Handle::Fixed(_) => None,
+        }
+    }
+
+    /// How many bytes a save or an open of a file may have to move.
+    pub fn weight(&self, ino: Ino) -> u64 {
+        let table = self.table();
+        let known = table.tree.get(ino).and_then(|node| node.known.as_ref());
+        let stored = known.and_then(|known| known.entry.size).unwrap_or(0);
+        let drafts = table
+            .handles_of(ino)
+            .into_iter()
+            .filter_map(|handle| match &*handle {
+                Handle::Writer(writer) => Some(writer.shape()?.size),
+                _ => None,
+            });
+        drafts.fold(stored, u64::max)
+    }
+
+    /// Whether a handle is open on an inode; only then it matters who asks for its attributes.
+    pub fn is_open(&self, ino: Ino) -> bool {
+        self.table().tree.handles(ino) > 0
+    }
+
+    /// The attributes of an inode as they were last told, however old; for callers that changed
+    /// nothing that is stored. A request only if nothing was ever told.
+    ///
+    /// # Errors
+    /// As [`attr`](Self::attr).
+    pub async fn last_attr(&self, ino: Ino, who: Who) -> Result<Attr, Error> {
+        if self.own_attr(ino, &who).is_none()
+            && let Some(known) = self.table().node(ino)?.known.clone()
+        {
+            return Ok(Attr {
+                ttl: Duration::ZERO,
+                ..self.entry_attr(ino, &known.entry)
+            });
+        }
+        self.attr(ino, who).await
+    }
+
+    /// The attributes of an inode. Zero or one request.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when the store says that the key is gone, and nobody has it open.
+    pub async fn attr(&self, ino: Ino, who: Who) -> Result<Attr, Error> {
+        if let Some(attr) = self.own_attr(ino, &who) {
+            return Ok(attr);
+        }
+        let (store, key) = {
+            let table = self.table();
+            let node = table.node(ino)?;
+            match &node.kind {
+                Kind::Stores | Kind::Dir(..) => {
+                    return Ok(self.fixed_attr(ino, FileKind::Dir, node.since));
+                }
+                Kind::Control(control) => return Ok(self.control_attr(ino, control, node.since)),
+                Kind::File(store, key) => {
+                    if node.unsaved {
+                        return Ok(self.unsaved_attr(ino, node));
+                    }
+                    if let Some(known) = node.fresh(self.options.ttl) {
+                        return Ok(self.known_attr(ino, known));
+                    }
+                    (store.clone(), key.clone())
+                }
+            }
+        };
+        match store.describe(&key).await? {
+            Some(entry) => {
+                let attr = self.entry_attr(ino, &entry);
+                let mut table = self.table();
+                // The kernel may ask for attributes between a look-up and its open: that is still
+                // the same system call.
+                let known = table.node(ino)?.known.as_ref();
+                let asked_by = known.and_then(|known| known.asked_by);
+                table.learn(ino, entry, asked_by);
+                Ok(attr)
+            }
+            None => {
+                let mut table = self.table();
+                let last = table.node(ino)?.known.clone();
+                match last.filter(|_| table.tree.handles(ino) > 0) {
+                    // Deleted elsewhere, and still open here.
+                    Some(known) => Ok(Attr {
+                        is_linked: false,
+                        ttl: Duration::ZERO,
+                        ..self.entry_attr(ino, &known.entry)
+                    }),
+                    None => {
+                        table.learn_absent(ino);
+                        Err(Error::NotFound(store.address(&key)))
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! What is kept for readers to come: the newest value of a key, and listings.
+//!
+//! A cached value is never trusted, only compared: an open asks the store whether it is still the
+//! newest. Both caches are bounded, the one in bytes, the other in names.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use lru::LruCache;
+
+use super::table::Place;
+use crate::model::FileName;
+use crate::store::{Dir, Entry, Listing, Shown, StoreName, Value};
+
+/// What a value costs besides its bytes.
+const OVERHEAD: usize = 512;
+
+fn cost(value: &Value) -> usize {
+    value.bytes.len() + OVERHEAD
+}
+
+/// The newest values that were read or saved, up to a number of bytes.
+#[derive(Debug)]
+pub(super) struct ValueCache {
+    values: LruCache<Place, Arc<Value>>,
+    bytes: usize,
+    limit: usize,
+}
+
+impl ValueCache {
+    pub(super) fn new(limit: usize) -> Self {
+        Self {
+            values: LruCache::unbounded(),
+            bytes: 0,
+            limit,
+        }
+    }
+
+    pub(super) fn get(&mut self, place: &Place) -> Option<Arc<Value>> {
+        self.values.get(place).cloned()
+    }
+
+    pub(super) fn put(&mut self, place: Place, value: Arc<Value>) {
+        self.remove(&place);
+        if cost(&value) > self.limit {
+            return;
+        }
+        self.bytes += cost(&value);
+        self.values.put(place, value);
+        while self.bytes > self.limit {
+            let Some((_, oldest)) = self.values.pop_lru() else {
+                return;
+            };
+            self.bytes -= cost(&oldest);
+        }
+    }
+
+    pub(super) fn remove(&mut self, place: &Place) {
+        if let Some(value) = self.values.pop(place) {
+            self.bytes -= cost(&value);
+        }
+    }
+
+    /// How many bytes are kept.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+/// A directory of the mount.
+pub(super) type Folder = (StoreName, Dir);
+
+/// How many names listings may hold together.
+const MAX_NAMES: usize = 100_000;
+
+/// Listings that were read, with the time of their reading.
+#[derive(Debug)]
+pub(super) struct ListingCache {
+    listings: LruCache<Folder, (Arc<Listing>, Instant)>,
+    names: usize,
+    /// How often this mount changed a name, in any directory.
+    changes: u64,
+}
+
+impl Default for ListingCache {
+    fn default() -> Self {
+        Self {
+            listings: LruCache::unbounded(),
+            names: 0,
+            changes: 0,
+        }
+    }
+}
+
+impl ListingCache {
+    /// A listing that is not older than `ttl`, and its time.
+    pub(super) fn get(
+        &mut self,
+        folder: &Folder,
+        ttl: Duration,
+    ) -> Option<(Arc<Listing>, Instant)> {
+        let (listing, at) = self.listings.get(folder)?;
+        (at.elapsed() < ttl).then(|| (Arc::clone(listing), *at))
+    }
+
+    pub(super) fn put(&mut self, folder: Folder, listing: Arc<Listing>, at: Instant) {
+        self.remove(&folder);
+        self.names += listing.len();
+        self.listings.put(folder, (listing, at));
+        while self.names > MAX_NAMES {
+            let Some((_, (oldest, _))) = self.listings.pop_lru() else {
+                return;
+            };
+            self.names -= oldest.len();
+        }
+    }
+
+    pub(super) fn remove(&mut self, folder: &Folder) {
+        if let Some((listing, _)) = self.listings.pop(folder) {
+            self.names -= listing.len();
+        }
+    }
+
+    /// How often this mount has changed a name: a listing that was asked for before a change may
+    /// lack it, and must not be remembered after it.
+    pub(super) fn changes(&self) -> u64 {
+        self.changes
+    }
+
+    /// Notes that this mount changed a name.
+    pub(super) fn outdate(&mut self) {
+        self.changes += 1;
+    }
+
+    /// Notes what became of one name.
+    pub(super) fn correct(&mut self, folder: &Folder, name: &FileName, entry: Option<&Entry>) {
+        let Some((listing, _)) = self.listings.get_mut(folder) else {
+            return;
+        };
+        self.names -= listing.len();
+        let names = Arc::make_mut(listing);
+        match entry {
+            Some(entry) => names.insert(name.clone(), Shown::File(entry.clone())),
+            None => names.remove(name),
+        };
+        self.names += names.len();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Key, Version};
+    use crate::store::Envelope;
+    use bytes::Bytes;
+    use std::time::SystemTime;
+
+    fn place(name: &str) -> Place {
+        (StoreName::Flat, Key::new(name).expect("a key"))
+    }
+
+    fn value(size: usize) -> Arc<Value> {
+        Arc::new(Value {
+            bytes: Bytes::from(vec![0; size]),
+            version: Version::new("\"1\""),
+            modified: SystemTime::UNIX_EPOCH,
+            envelope: Envelope::default(),
+        })
+    }
+
+    #[test]
+    fn the_value_cache_stays_within_its_bytes() {
+        let mut cache = ValueCache::new(100 + 2 * OVERHEAD);
+        for name in ["a", "b", "c"] {
+            cache.put(place(name), value(40));
+        }
+        assert_eq!(cache.bytes(), 80 + 2 * OVERHEAD);
+        assert!(cache.get(&place("a")).is_none());
+        cache.put(place("b"), value(10));
+        assert_eq!(cache.bytes(), 50 + 2 * OVERHEAD);
+        cache.put(place("huge"), value(10_000));
+        assert!(cache.get(&place("huge")).is_none());
+        assert_eq!(cache.bytes(), 50 + 2 * OVERHEAD);
+    }
+}

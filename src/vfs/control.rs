@@ -1,0 +1,206 @@
+//! The mount's own files, below `/.etagfs` (V4): always reachable, never listed.
+//!
+//! Each is made up when it is opened and says what was true then. They make no request, so that
+//! they answer even when the store does not.
+
+use std::fmt;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use serde_json::json;
+
+use super::attr::{Attr, FileKind};
+use super::table::Kind;
+use super::{Error, Vfs};
+use crate::model::{FileName, Ino};
+
+/// One of the mount's own directories or files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Control {
+    /// `/.etagfs`
+    Top,
+    /// `/.etagfs/status`: one JSON object.
+    Status,
+    /// `/.etagfs/stats`: counters, in the Prometheus text format.
+    Stats,
+    /// `/.etagfs/conflicts`: one JSON object a line.
+    Conflicts,
+    /// `/.etagfs/rescue`: the rescued bytes of this source.
+    Rescue,
+    /// A file of `/.etagfs/rescue`, by its id.
+    Rescued(String),
+}
+
+/// The name of the top directory.
+const TOP: &str = ".etagfs";
+
+impl fmt::Display for Control {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Top => f.write_str("/.etagfs"),
+            Self::Status => f.write_str("/.etagfs/status"),
+            Self::Stats => f.write_str("/.etagfs/stats"),
+            Self::Conflicts => f.write_str("/.etagfs/conflicts"),
+            Self::Rescue => f.write_str("/.etagfs/rescue"),
+            Self::Rescued(id) => write!(f, "/.etagfs/rescue/{id}"),
+        }
+    }
+}
+
+impl Control {
+    /// Which of the mount's own a name is, if it can be one there at all.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] in a directory of the mount's own that has no such name.
+    pub(super) fn find(
+        parent: &Kind,
+        parent_is_root: bool,
+        name: &FileName,
+        vfs: &Vfs,
+    ) -> Result<Option<Self>, Error> {
+        if parent_is_root && name.as_str() == TOP {
+            return Ok(Some(Self::Top));
+        }
+        let Kind::Control(dir) = parent else {
+            return Ok(None);
+        };
+        match dir.child(name, vfs) {
+            Some(control) => Ok(Some(control)),
+            None => Err(Error::NotFound(format!("{dir}/{name}"))),
+        }
+    }
+
+    pub(super) fn child(&self, name: &FileName, vfs: &Vfs) -> Option<Self> {
+        match (self, name.as_str()) {
+            (Self::Top, "status") => Some(Self::Status),
+            (Self::Top, "stats") => Some(Self::Stats),
+            (Self::Top, "conflicts") => Some(Self::Conflicts),
+            (Self::Top, "rescue") => Some(Self::Rescue),
+            (Self::Rescue, id) => {
+                let records = vfs.rescue.list(false).ok()?;
+                let found = records.iter().any(|record| record.id == id);
+                found.then(|| Self::Rescued(id.to_owned()))
+            }
+            _ => None,
+        }
+    }
+
+    fn is_dir(&self) -> bool {
+        matches!(self, Self::Top | Self::Rescue)
+    }
+
+    /// The names in this directory, and whether each is a directory.
+    pub(super) fn names(&self, vfs: &Vfs) -> Vec<(FileName, bool)> {
+        let name = |text: &str| FileName::new(text.as_ref()).ok();
+        match self {
+            Self::Top => [
+                ("status", false),
+                ("stats", false),
+                ("conflicts", false),
+                ("rescue", true),
+            ]
+            .into_iter()
+            .filter_map(|(text, is_dir)| Some((name(text)?, is_dir)))
+            .collect(),
+            Self::Rescue => {
+                let records = vfs.rescue.list(false).unwrap_or_default();
+                let names = records.iter().filter_map(|record| name(&record.id));
+                names.map(|name| (name, false)).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+}
+
+impl Vfs {
+    pub(super) fn control_attr(&self, ino: Ino, control: &Control, since: SystemTime) -> Attr {
+        let kind = match control.is_dir() {
+            true => FileKind::Dir,
+            false => FileKind::Control,
+        };
+        let size = match control {
+            Control::Rescued(_) => self.control_text(control).map_or(0, |text| text.len()),
+            // Made up when it is opened; readers go on to the end, whatever the size says.
+            _ => 0,
+        };
+        Attr {
+            size: size as u64,
+            ttl: std::time::Duration::ZERO,
+            ..self.fixed_attr(ino, kind, since)
+        }
+    }
+
+    /// What one of the mount's own files says now.
+    pub(super) fn control_text(&self, control: &Control) -> Result<Bytes, Error> {
+        match control {
+            Control::Top | Control::Rescue => Err(Error::IsDir(control.to_string())),
+            Control::Status => Ok(self.status().to_string().into()),
+            Control::Stats => Ok(self.stats().into()),
+            Control::Conflicts => Ok(self.journal.conflicts().into()),
+            Control::Rescued(id) => match self.rescue.read(id) {
+                Ok(bytes) => Ok(bytes.into()),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                    Err(Error::NotFound(control.to_string()))
+                }
+                Err(error) => Err(Error::Failed(format!("{control}: {error}"))),
+            },
+        }
+    }
+
+    fn status(&self) -> String {
+        let (inodes, handles, cached) = {
+            let table = self.table();
+            let cached = table.values.bytes();
+            (table.tree.len(), table.handles.len(), cached)
+        };
+        let rescues = self.rescue.list(false).map(|records| records.len());
+        let status = json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "source": self.label,
+            "pid": std::process::id(),
+            "uptime_seconds": self.started.elapsed().as_secs(),
+            "read_only": self.options.read_only,
+            "ttl_seconds": self.options.ttl.as_secs_f64(),
+            "inline_limit_bytes": self.options.inline_limit,
+            "inodes": inodes,
+            "open_handles": handles,
+            "cached_bytes": cached,
+            "rescues": rescues.unwrap_or(0),
+            "conflicts": self.journal.counts().conflicts,
+        });
+        format!("{status:#}\n")
+    }
+
+    fn stats(&self) -> String {
+        let counts = self.journal.counts();
+        let mut text = String::new();
+        for (name, help, value) in [
+            ("saves", "Saves that landed in the store", counts.saves),
+            (
+                "conflicts",
+                "Saves refused because somebody else saved first",
+                counts.conflicts,
+            ),
+            (
+                "unknown_saves",
+                "Saves whose fate could not be proved",
+                counts.unknown,
+            ),
+            (
+                "failed_saves",
+                "Saves that failed and certainly did not happen",
+                counts.failed,
+            ),
+            (
+                "rescues",
+                "Values kept in the state directory",
+                counts.rescues,
+            ),
+        ] {
+            text.push_str(&format!(
+                "# HELP etagfs_{name}_total {help}.\n# TYPE etagfs_{name}_total counter\netagfs_{name}_total {value}\n"
+            ));
+        }
+        text
+    }
+}

@@ -1,0 +1,92 @@
+//! Creating files.
+//!
+//! Nothing reaches the store before the first save (W3): until then the file exists in this mount
+//! alone, and the save demands that it exists nowhere else.
+
+use std::ffi::OsStr;
+
+use super::attr::Attr;
+use super::handles::Fh;
+use super::loss::Attempt;
+use super::open::{Access, Opening};
+use super::table::Kind;
+use super::{Error, Vfs};
+use crate::model::{Base, Draft, Expect, FileName, Ino};
+use crate::store::{Child, Envelope};
+
+impl Vfs {
+    /// Takes back a creation that its caller never heard of.
+    pub fn abandon(&self, ino: Ino, fh: Fh) {
+        let mut table = self.table();
+        table.close(ino, fh);
+        if let Some(node) = table.tree.get_mut(ino)
+            && node.open.is_empty()
+        {
+            node.unsaved = false;
+        }
+        table.tree.unlink(ino);
+    }
+
+    /// Creates a file that a look-up just did not find, and opens it. No request. Tells the kernel
+    /// of it.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] when the caller was shown the file and somebody deleted it since; any
+    /// other.
+    pub async fn create(
+        &self,
+        parent: Ino,
+        name: &OsStr,
+        access: Access,
+        by: Opening,
+    ) -> Result<(Attr, Fh), Error> {
+        self.check_writable(&name.display().to_string())?;
+        let name = FileName::new(name)?;
+        let (store, dir) = self.table().dir(parent)?;
+        let key = match store.child(&dir, &name)? {
+            Child::Either(key, _) => key,
+            Child::Dir(_) | Child::Shadowed(..) => {
+                return Err(Error::Invalid(format!(
+                    "{name}: no new key can have this name"
+                )));
+            }
+        };
+        let place = (store.name(), key.clone());
+        let (ino, base) = {
+            let mut table = self.table();
+            let kind = Kind::File(store.clone(), key.clone());
+            let ino = table.insert(parent, &name, kind);
+            (ino, table.seen.base(by.who, &place, &Expect::Absent))
+        };
+        let expect = match base {
+            Base::Take(expect) => expect,
+            Base::AlreadyLost { shown } => {
+                let attempt = Attempt {
+                    op: "create",
+                    ino,
+                    store: &store,
+                    key: &key,
+                    callers: by.who.as_slice(),
+                    expected: &shown,
+                };
+                let lost = self.conflict(&attempt, Some(&Expect::Absent), None);
+                self.table().tree.sweep(ino);
+                return Err(lost.error);
+            }
+        };
+        let fh = self.add_writer(
+            ino,
+            access,
+            by,
+            Draft::replacing(expect),
+            Envelope::default(),
+        );
+        let mut table = self.table();
+        table.tree.remember(ino);
+        let node = table.node_mut(ino)?;
+        node.known = None;
+        node.unsaved = true;
+        node.creator = by.who;
+        Ok((self.unsaved_attr(ino, node), fh))
+    }
+}

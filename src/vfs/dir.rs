@@ -1,0 +1,321 @@
+//! Directories: opening and reading them, making and removing them.
+//!
+//! A handle holds the names that were there when it was opened; a directory that changes while it
+//! is read never shows a name twice or skips one that stayed.
+
+use std::ffi::OsStr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::attr::{Attr, FileKind};
+use super::control::Control;
+use super::handles::{Fh, Handle};
+use super::table::Kind;
+use super::{Error, Source, Vfs};
+use crate::model::{FileName, Ino, StoreId};
+use crate::store::{Child, Dir, Entry, LayoutKind, Shown, Store};
+
+/// A name in an open directory.
+#[derive(Clone, Debug)]
+pub struct DirItem {
+    /// The name.
+    pub name: FileName,
+    /// What it is.
+    pub item: Item,
+}
+
+/// What a name in an open directory is.
+#[derive(Clone, Debug)]
+pub enum Item {
+    /// A directory.
+    Dir,
+    /// A key, as the listing told.
+    File(Entry),
+    /// A file that this mount created and did not save yet.
+    Unsaved,
+    /// One of the mount's own files.
+    Control,
+}
+
+impl DirItem {
+    /// Its kind.
+    pub fn kind(&self) -> FileKind {
+        match self.item {
+            Item::Dir => FileKind::Dir,
+            Item::File(_) | Item::Unsaved => FileKind::File,
+            Item::Control => FileKind::Control,
+        }
+    }
+}
+
+impl Vfs {
+    /// Opens a directory: reads all its names.
+    ///
+    /// # Errors
+    /// Any [`Error`]; an outage is never an empty directory (R3).
+    pub async fn open_dir(&self, ino: Ino) -> Result<Fh, Error> {
+        let kind = self.table().node(ino)?.kind.clone();
+        let mut read_at = Instant::now();
+        let items = match (kind, &self.source) {
+            (Kind::Stores, Source::Bucket(catalog)) => {
+                let mut names: Vec<_> = catalog.list().await?;
+                names.retain(|store| store.layout == LayoutKind::Plain);
+                names
+                    .iter()
+                    .filter_map(|store| FileName::new(OsStr::new(&store.id.to_string())).ok())
+                    .map(|name| DirItem {
+                        name,
+                        item: Item::Dir,
+                    })
+                    .collect()
+            }
+            (Kind::Stores, Source::Store(_)) => Vec::new(),
+            (Kind::Dir(store, dir), _) => {
+                let (listing, at) = self.listing(&store, &dir).await?;
+                read_at = at;
+                self.items(ino, &store, &dir, &listing)
+            }
+            (Kind::Control(control), _) => control.items(self),
+            (Kind::File(_, key), _) => return Err(Error::NotDir(key.to_string())),
+        };
+        Ok(self.table().open(ino, Handle::Dir(items, read_at)))
+    }
+
+    /// The names of a listing, and those that only this mount knows of.
+    fn items(
+        &self,
+        ino: Ino,
+        store: &Arc<Store>,
+        dir: &Dir,
+        listing: &crate::store::Listing,
+    ) -> Vec<DirItem> {
+        let mut items: Vec<_> = listing
+            .iter()
+            .map(|(name, shown)| DirItem {
+                name: name.clone(),
+                item: match shown {
+                    Shown::Dir => Item::Dir,
+                    Shown::File(entry) => Item::File(entry.clone()),
+                },
+            })
+            .collect();
+        let table = self.table();
+        let unsaved = table
+            .tree
+            .children(ino)
+            .filter(|(name, node)| node.unsaved && !listing.contains_key(*name));
+        items.extend(unsaved.map(|(name, _)| DirItem {
+            name: name.clone(),
+            item: Item::Unsaved,
+        }));
+        let kept = table.kept.iter().filter(|(name, _)| *name == store.name());
+        for (_, below) in kept {
+            let path = below.prefix().strip_suffix('/').unwrap_or_default();
+            if let Some(named) = dir.name_of(path)
+                && !named.is_dir
+                && !below.is_root()
+                && below != dir
+                && !listing.contains_key(&named.name)
+            {
+                items.push(DirItem {
+                    name: named.name,
+                    item: Item::Dir,
+                });
+            }
+        }
+        items
+    }
+
+    /// The names of an open directory, and when they were read.
+    ///
+    /// # Errors
+    /// [`Error::BadHandle`].
+    pub fn read_dir<T>(
+        &self,
+        fh: Fh,
+        read: impl FnOnce(&[DirItem], Instant) -> T,
+    ) -> Result<T, Error> {
+        let handle = self.table().handle(fh)?;
+        match &*handle {
+            Handle::Dir(items, at) => Ok(read(items, *at)),
+            _ => Err(Error::BadHandle),
+        }
+    }
+
+    /// The inode that the kernel knows a name by; if it knows none, the number that stands for
+    /// "unknown" in directory listings.
+    pub fn known_ino(&self, parent: Ino, name: &FileName) -> Ino {
+        const UNKNOWN: Ino = Ino(0xffff_ffff);
+        self.table().tree.find(parent, name).unwrap_or(UNKNOWN)
+    }
+
+    /// The attributes of a name in an open directory, of which the kernel is now told. `None` if
+    /// it is gone meanwhile.
+    pub fn tell(&self, parent: Ino, item: &DirItem, read_at: Instant) -> Option<Attr> {
+        let attr = match &item.item {
+            Item::File(entry) => self.tell_file(parent, &item.name, entry, read_at)?,
+            Item::Dir => self.tell_dir(parent, &item.name)?,
+            Item::Unsaved => {
+                let table = self.table();
+                let ino = table.tree.find(parent, &item.name)?;
+                self.unsaved_attr(ino, table.tree.get(ino)?)
+            }
+            Item::Control => {
+                let kind = self.table().node(parent).ok()?.kind.clone();
+                let control =
+                    Control::find(&kind, parent == Ino::ROOT, &item.name, self).ok()??;
+                self.found_control(parent, &item.name, control)
+            }
+        };
+        self.table().tree.remember(attr.ino).then_some(attr)
+    }
+
+    fn tell_file(
+        &self,
+        parent: Ino,
+        name: &FileName,
+        entry: &Entry,
+        read_at: Instant,
+    ) -> Option<Attr> {
+        let mut table = self.table();
+        let (store, _) = table.dir(parent).ok()?;
+        let ino = table.insert(parent, name, Kind::File(store, entry.key.clone()));
+        let node = table.tree.get_mut(ino)?;
+        if node.unsaved {
+            return Some(self.unsaved_attr(ino, node));
+        }
+        node.learn_listed(entry, read_at);
+        // The kernel now believes the name: the next open may come without a look-up of its own.
+        node.end_call();
+        let known = node.known.as_ref()?;
+        Some(self.known_attr(ino, known))
+    }
+
+    fn tell_dir(&self, parent: Ino, name: &FileName) -> Option<Attr> {
+        let kind = self.table().node(parent).ok()?.kind.clone();
+        match (kind, &self.source) {
+            (Kind::Stores, Source::Bucket(catalog)) => {
+                let store = catalog.store(StoreId::parse(name.as_str())?);
+                Some(self.found_dir(parent, name, store, Dir::root()))
+            }
+            (Kind::Dir(store, dir), _) => {
+                let below = self.below(&store, &dir, name)?;
+                Some(self.found_dir(parent, name, Store::clone(&store), below))
+            }
+            (Kind::Control(control), _) => {
+                let control = Control::child(&control, name, self)?;
+                Some(self.found_control(parent, name, control))
+            }
+            _ => None,
+        }
+    }
+
+    /// Closes a directory.
+    pub fn close_dir(&self, ino: Ino, fh: Fh) {
+        self.table().close(ino, fh);
+    }
+
+    /// Makes a directory: at the root of a bucket a store, elsewhere a marker object. At most one
+    /// of several machines succeeds (W15). Tells the kernel of it.
+    ///
+    /// # Errors
+    /// [`Error::Exists`]; [`Error::Invalid`] for a store whose name is no UUID; any other.
+    pub async fn make_dir(&self, parent: Ino, name: &OsStr) -> Result<Attr, Error> {
+        self.check_writable(&name.display().to_string())?;
+        let name = FileName::new(name)?;
+        let kind = self.table().node(parent)?.kind.clone();
+        let attr = match (kind, &self.source) {
+            (Kind::Stores, Source::Bucket(catalog)) => {
+                let id = StoreId::parse(name.as_str()).ok_or_else(|| {
+                    Error::Invalid(format!(
+                        "{name} is no store's name: stores are named by UUIDs in lower case"
+                    ))
+                })?;
+                catalog.create(id).await?;
+                self.found_dir(parent, &name, catalog.store(id), Dir::root())
+            }
+            (Kind::Dir(store, dir), _) => {
+                let below = match store.child(&dir, &name)? {
+                    Child::Either(_, below) => below,
+                    Child::Dir(below) if below.marker().is_some() => below,
+                    Child::Dir(_) | Child::Shadowed(..) => {
+                        return Err(Error::Invalid(format!("{name} cannot be made")));
+                    }
+                };
+                store.make_dir(&below).await?;
+                let mut table = self.table();
+                table.listings.remove(&(store.name(), dir));
+                table.listings.outdate();
+                drop(table);
+                self.found_dir(parent, &name, Store::clone(&store), below)
+            }
+            (Kind::Control(control), _) => {
+                return Err(Error::NotPermitted(format!("{control} is the mount's own")));
+            }
+            (Kind::File(..) | Kind::Stores, _) => return Err(Error::NotDir(name.to_string())),
+        };
+        self.table().tree.remember(attr.ino);
+        Ok(attr)
+    }
+
+    /// Removes an empty directory or store.
+    ///
+    /// # Errors
+    /// [`Error::NotEmpty`], or any other.
+    pub async fn remove_dir(&self, parent: Ino, name: &OsStr) -> Result<(), Error> {
+        self.check_writable(&name.display().to_string())?;
+        let name = FileName::new(name)?;
+        let kind = self.table().node(parent)?.kind.clone();
+        let (store, below) = match (kind, &self.source) {
+            (Kind::Stores, Source::Bucket(catalog)) => {
+                let id = StoreId::parse(name.as_str())
+                    .ok_or_else(|| Error::NotFound(name.to_string()))?;
+                let store = catalog.store(id);
+                match catalog.remove(id).await {
+                    // Emptied by this mount, and nothing ever kept it in the bucket.
+                    Err(crate::store::Error::NotFound(_))
+                        if self.table().kept.contains(&(store.name(), Dir::root())) => {}
+                    result => result?,
+                }
+                (Arc::new(store), Dir::root())
+            }
+            (Kind::Dir(store, dir), _) => {
+                let below = self
+                    .below(&store, &dir, &name)
+                    .ok_or_else(|| Error::NotDir(name.to_string()))?;
+                store.remove_dir(&below).await?;
+                let mut table = self.table();
+                table.listings.remove(&(store.name(), dir.clone()));
+                table.keep_dir(&store, &dir);
+                drop(table);
+                (store, below)
+            }
+            (Kind::Control(control), _) => {
+                return Err(Error::NotPermitted(format!("{control} is the mount's own")));
+            }
+            (Kind::File(..) | Kind::Stores, _) => return Err(Error::NotDir(name.to_string())),
+        };
+        let mut table = self.table();
+        table.kept.remove(&(store.name(), below));
+        if let Some(ino) = table.tree.find(parent, &name) {
+            table.tree.unlink(ino);
+        }
+        Ok(())
+    }
+}
+
+impl Control {
+    /// The names in one of the mount's own directories.
+    fn items(&self, vfs: &Vfs) -> Vec<DirItem> {
+        self.names(vfs)
+            .into_iter()
+            .map(|(name, is_dir)| DirItem {
+                name,
+                item: match is_dir {
+                    true => Item::Dir,
+                    false => Item::Control,
+                },
+            })
+            .collect()
+    }
+}

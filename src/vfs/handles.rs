@@ -1,0 +1,169 @@
+//! Handles: one for each `open(2)`.
+//!
+//! A reader holds one version to its last byte (R2); a writer holds a draft that is its own alone
+//! (W12). What they do is in `io.rs` and `save.rs`.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Instant, SystemTime};
+
+use bytes::Bytes;
+
+use super::content::Content;
+use super::dir::DirItem;
+use super::{Error, Life, Who};
+use crate::model::{Draft, Expect, Ino};
+use crate::store::{Entry, Envelope, Value};
+
+/// The number of a handle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Fh(pub u64);
+
+/// One `open(2)`.
+#[derive(Debug)]
+pub(super) enum Handle {
+    /// Of a key, for reading.
+    Reader(Reader),
+    /// Of a key, for writing, or for both.
+    Writer(Box<Writer>),
+    /// Of a directory: what it held when it was opened, and when that was.
+    Dir(Vec<DirItem>, Instant),
+    /// Of one of the mount's own files: what it said when it was opened.
+    Fixed(Bytes),
+}
+
+/// A handle for reading.
+#[derive(Debug)]
+pub(super) struct Reader {
+    pub(super) ino: Ino,
+    pub(super) who: Who,
+    pub(super) entry: Entry,
+    pub(super) source: ReadFrom,
+}
+
+/// Where a reader's bytes come from.
+#[derive(Debug)]
+pub(super) enum ReadFrom {
+    /// Memory.
+    Whole(Arc<Value>),
+    /// The store, a block at a time; the last one is kept.
+    Pieces(Box<Pieces>),
+}
+
+/// A large value that is read in pieces.
+#[derive(Debug)]
+pub(super) struct Pieces {
+    pub(super) envelope: Envelope,
+    pub(super) block: tokio::sync::Mutex<Block>,
+}
+
+/// A piece of a large value.
+#[derive(Debug, Default)]
+pub(super) struct Block {
+    pub(super) start: u64,
+    pub(super) bytes: Bytes,
+}
+
+/// A handle for writing.
+#[derive(Debug)]
+pub(super) struct Writer {
+    pub(super) ino: Ino,
+    pub(super) who: Who,
+    /// The life of the opener, if it is known.
+    pub(super) opener: Option<Box<dyn Life>>,
+    /// Opened with O_APPEND: writes go to the end, wherever the kernel thinks that is.
+    pub(super) append: bool,
+    pub(super) state: tokio::sync::Mutex<WriterState>,
+    /// The base and bytes of the save that is under way, for a mount that ends before it does.
+    under_way: Mutex<Option<(Expect, Bytes)>>,
+    /// What `stat` shows to the writer's own process, readable while a save holds `state`.
+    shape: Mutex<Option<Shape>>,
+}
+
+/// The size and time of a draft that differs from what is stored.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shape {
+    pub(super) size: u64,
+    pub(super) modified: SystemTime,
+}
+
+/// What a writer has so far.
+#[derive(Debug)]
+pub(super) struct WriterState {
+    pub(super) draft: Draft,
+    pub(super) content: Content,
+    pub(super) envelope: Envelope,
+    /// How many saves this mount had made of the file when the draft's base was taken.
+    pub(super) saves_seen: u64,
+    /// With how many renewals of the file this draft has caught up.
+    pub(super) renewals_seen: usize,
+    /// The rescue that holds these bytes, if a save of them failed.
+    pub(super) rescued: Option<String>,
+}
+
+impl Writer {
+    pub(super) fn new(
+        ino: Ino,
+        who: Who,
+        opener: Option<Box<dyn Life>>,
+        append: bool,
+        state: WriterState,
+    ) -> Self {
+        let shape = state.draft.is_dirty().then(|| Shape {
+            size: state.content.len() as u64,
+            modified: SystemTime::now(),
+        });
+        Self {
+            ino,
+            who,
+            opener,
+            append,
+            state: tokio::sync::Mutex::new(state),
+            under_way: Mutex::new(None),
+            shape: Mutex::new(shape),
+        }
+    }
+
+    /// Notes that a save of these bytes over this base is under way, or that it ended.
+    pub(super) fn set_under_way(&self, save: Option<(Expect, Bytes)>) {
+        *self
+            .under_way
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = save;
+    }
+
+    /// The base and bytes of the save that is under way.
+    pub(super) fn under_way(&self) -> Option<(Expect, Bytes)> {
+        self.under_way
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// The size and time of the draft; `None` while it is what is stored.
+    pub(super) fn shape(&self) -> Option<Shape> {
+        *self.shape.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes the size and time after a change, or after a save (`None`).
+    pub(super) fn reshape(&self, shape: Option<Shape>) {
+        *self.shape.lock().unwrap_or_else(PoisonError::into_inner) = shape;
+    }
+}
+
+impl Handle {
+    pub(super) fn as_writer(&self) -> Result<&Writer, Error> {
+        match self {
+            Self::Writer(writer) => Ok(writer),
+            _ => Err(Error::BadHandle),
+        }
+    }
+
+    /// The inode and opener of a handle of a key.
+    pub(super) fn who(&self) -> Who {
+        match self {
+            Self::Reader(reader) => reader.who,
+            Self::Writer(writer) => writer.who,
+            Self::Dir(..) | Self::Fixed(_) => None,
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! Reading and writing through handles.
+//!
+//! A reader's bytes are one version's to the last (R2); a writer reads back its own draft. Writes
+//! touch memory only: the store hears of them in `save.rs`.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use bytes::{Bytes, BytesMut};
+
+use super::content::slice;
+use super::handles::{Block, Fh, Handle, ReadFrom, Reader, Shape, Writer, WriterState};
+use super::loss::Attempt;
+use super::open::{Access, Opening};
+use super::table::Kind;
+use super::{Attr, Error, Vfs, Who};
+use crate::model::{Base, Ino, Key, Trigger};
+use crate::store::{Entry, Envelope, Store, Value};
+
+/// How much of a large value one request reads.
+const BLOCK: u64 = 8 * 1024 * 1024;
+
+impl Vfs {
+    /// Reads at most `len` bytes from `start`; fewer only at the end.
+    ///
+    /// # Errors
+    /// [`Error::Stale`] when the version of the handle is not to be had any more; any other.
+    pub async fn read(&self, fh: Fh, start: u64, len: usize) -> Result<Bytes, Error> {
+        let handle = self.table().handle(fh)?;
+        match &*handle {
+            Handle::Fixed(text) => Ok(slice(text, start, len)),
+            Handle::Dir(..) => Err(Error::IsDir("the directory".to_owned())),
+            Handle::Writer(writer) => Ok(writer.state.lock().await.content.read(start, len)),
+            Handle::Reader(reader) => match &reader.source {
+                ReadFrom::Whole(value) => Ok(slice(&value.bytes, start, len)),
+                ReadFrom::Pieces(pieces) => {
+                    let mut block = pieces.block.lock().await;
+                    self.read_pieces(reader, &mut block, start, len).await
+                }
+            },
+        }
+    }
+
+    async fn read_pieces(
+        &self,
+        reader: &Reader,
+        block: &mut Block,
+        start: u64,
+        len: usize,
+    ) -> Result<Bytes, Error> {
+        let (store, key) = self.table().file(reader.ino)?;
+        let size = reader.entry.size.unwrap_or(u64::MAX);
+        let end = start.saturating_add(len as u64).min(size);
+        let mut found = BytesMut::new();
+        let mut at = start;
+        while at < end {
+            let held = block.start..block.start + block.bytes.len() as u64;
+            if !held.contains(&at) {
+                let version = &reader.entry.version;
+                block.bytes = store.read(&key, version, at, BLOCK).await?;
+                block.start = at;
+                if block.bytes.is_empty() {
+                    break;
+                }
+            }
+            let want = usize::try_from(end - at).unwrap_or(usize::MAX);
+            let piece = slice(&block.bytes, at - block.start, want);
+            if found.is_empty() && piece.len() as u64 == end - at {
+                return Ok(piece);
+            }
+            at += piece.len() as u64;
+            found.extend_from_slice(&piece);
+        }
+        Ok(found.freeze())
+    }
+
+    /// Reads one version of a large value whole, to edit it.
+    pub(super) async fn read_all(
+        &self,
+        store: &Store,
+        key: &Key,
+        entry: &Entry,
+    ) -> Result<Bytes, Error> {
+        let size = entry.size.unwrap_or(u64::MAX);
+        let mut bytes = BytesMut::new();
+        while (bytes.len() as u64) < size {
+            let at = bytes.len() as u64;
+            let piece = store.read(key, &entry.version, at, BLOCK).await?;
+            if piece.is_empty() {
+                break;
+            }
+            bytes.extend_from_slice(&piece);
+        }
+        Ok(bytes.freeze())
+    }
+
+    /// As [`read_all`](Self::read_all), with what travels with the value.
+    pub(super) async fn read_whole(
+        &self,
+        store: &Store,
+        key: &Key,
+        (entry, envelope): (Entry, Envelope),
+    ) -> Result<Arc<Value>, Error> {
+        Ok(Arc::new(Value {
+            bytes: self.read_all(store, key, &entry).await?,
+            version: entry.version,
+            modified: entry.modified,
+            envelope,
+        }))
+    }
+
+    /// Writes at an offset (at the end, for handles that append).
+    ///
+    /// # Errors
+    /// [`Error::Stale`] after the handle lost a race: none of its bytes may mix with the winner's.
+    pub async fn write(&self, fh: Fh, start: u64, data: &[u8]) -> Result<(), Error> {
+        let handle = self.table().handle(fh)?;
+        let writer = handle.as_writer()?;
+        let mut state = writer.state.lock().await;
+        let start = match writer.append {
+            true => state.content.len() as u64,
+            false => start,
+        };
+        let (store, key) = self.table().file(writer.ino)?;
+        let place = self.check_size(&store, &key, start.saturating_add(data.len() as u64))?;
+        self.edit(&mut state, &store, &key)?;
+        state.content.write(place - data.len(), data);
+        writer.reshape(Some(Shape {
+            size: state.content.len() as u64,
+            modified: SystemTime::now(),
+        }));
+        Ok(())
+    }
+
+    /// The size as a number of bytes in memory, if the store can hold it.
+    fn check_size(&self, store: &Store, key: &Key, size: u64) -> Result<usize, Error> {
+        match usize::try_from(size) {
+            Ok(fits) if size <= store.value_limit() => Ok(fits),
+            _ => Err(Error::TooBig(format!(
+                "{} cannot hold {size} bytes",
+                store.address(key)
+            ))),
+        }
+    }
+
+    fn edit(&self, state: &mut WriterState, store: &Store, key: &Key) -> Result<(), Error> {
+        state
+            .draft
+            .edit()
+            .map_err(|lost| Error::of_write(lost, &store.address(key)))
+    }
+
+    /// Sets the size of a file through a handle that writes it.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] when a writer that empties the file has already lost its race;
+    /// [`Error::Stale`] after it lost one; any other.
+    pub async fn truncate(&self, ino: Ino, fh: Fh, size: u64, who: Who) -> Result<Attr, Error> {
+        let handle = self.table().handle(fh)?;
+        let writer = handle.as_writer()?;
+        let (store, key) = self.table().file(ino)?;
+        let mut state = writer.state.lock().await;
+        let len = self.check_size(&store, &key, size)?;
+        if size == 0 && !state.draft.is_dirty() && state.draft.lost().is_none() {
+            self.check_shown(writer, &mut state, &store, &key, who)?;
+        }
+        self.edit(&mut state, &store, &key)?;
+        state.content.set_len(len);
+        let modified = SystemTime::now();
+        writer.reshape(Some(Shape { size, modified }));
+        Ok(Attr {
+            size,
+            modified,
+            ..self.unsaved_attr(ino, self.table().node(ino)?)
+        })
+    }
+
+    /// A writer that empties the file through its handle starts from nothing, like a truncating
+    /// open: it replaces what it was shown (W1), which may be older than what it opened.
+    fn check_shown(
+        &self,
+        writer: &Writer,
+        state: &mut WriterState,
+        store: &Arc<Store>,
+        key: &Key,
+        who: Who,
+    ) -> Result<(), Error> {
+        let place = (store.name(), key.clone());
+        let base = state.draft.base().clone();
+        let found = self.table().seen.base(who, &place, &base);
+        match found {
+            Base::Take(_) => Ok(()),
+            Base::AlreadyLost { shown } => {
+                // What it writes from here on would be based on nothing: its save is refused.
+                state.draft.overtaken(&base);
+                let attempt = Attempt {
+                    op: "truncate",
+                    ino: writer.ino,
+                    store,
+                    key,
+                    callers: who.as_slice(),
+                    expected: &shown,
+                };
+                Err(self.conflict(&attempt, Some(&base), None).error)
+            }
+        }
+    }
+
+    /// Sets the size of a file that the caller has not opened: opens, changes and saves it.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`], or any other.
+    pub async fn truncate_closed(&self, ino: Ino, size: u64, by: Opening) -> Result<Attr, Error> {
+        let access = Access {
+            read: false,
+            write: true,
+            truncate: size == 0,
+            append: false,
+        };
+        let fh = self.open(ino, access, by).await?;
+        let result = async {
+            self.truncate(ino, fh, size, by.who).await?;
+            self.save(fh, Trigger::Fsync).await
+        }
+        .await;
+        self.table().close(ino, fh);
+        result?;
+        self.attr(ino, None).await
+    }
+
+    /// Reports, without a request, that an inode is a file that can be written.
+    ///
+    /// # Errors
+    /// [`Error::ReadOnly`], [`Error::IsDir`] or [`Error::NotPermitted`].
+    pub fn check_changeable(&self, ino: Ino) -> Result<(), Error> {
+        let kind = self.table().node(ino)?.kind.clone();
+        match kind {
+            Kind::File(store, key) => self.check_writable(&store.address(&key)),
+            Kind::Stores | Kind::Dir(..) => self.check_writable("the directory"),
+            Kind::Control(control) => {
+                Err(Error::NotPermitted(format!("{control} is the mount's own")))
+            }
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! Looking names up.
+//!
+//! A look-up asks the store unless the answer is younger than the TTL. It notes in whose system
+//! call it asked, so that the open that follows in the same call need not ask again; an open in a
+//! later call always does (R1).
+
+use std::ffi::OsStr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::attr::{Attr, FileKind};
+use super::control::Control;
+use super::table::Kind;
+use super::{Error, Source, Vfs};
+use crate::model::{BadName, FileName, Ino, StoreId};
+use crate::store::{Catalog, Child, Dir, Entry, Found, LayoutKind, Listing, Shown, Store};
+
+/// The longest time between a look-up and the open of the same system call.
+const SAME_CALL: Duration = Duration::from_secs(1);
+
+impl Vfs {
+    /// Finds a name in a directory and tells the kernel of it. `thread` is who asks.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] only when the store said so, or no key can have the name.
+    pub async fn lookup(&self, parent: Ino, name: &OsStr, thread: u32) -> Result<Attr, Error> {
+        if let Ok(name) = FileName::new(name) {
+            self.table().begin_call(parent, &name);
+        }
+        loop {
+            let attr = self.find(parent, name, thread).await?;
+            // The kernel may have forgotten the inode since it was found; then it is found anew.
+            if self.table().tree.remember(attr.ino) {
+                return Ok(attr);
+            }
+        }
+    }
+
+    /// The kernel forgot an inode so many of the times it was told of it.
+    pub fn forget(&self, ino: Ino, times: u64) {
+        self.table().tree.forget(ino, times);
+    }
+
+    /// Finds a name for a system call that has looked it up already, or begins to now.
+    pub(super) async fn find(&self, parent: Ino, name: &OsStr, thread: u32) -> Result<Attr, Error> {
+        let not_found = || Error::NotFound(name.display().to_string());
+        let name = match FileName::new(name) {
+            Ok(name) => name,
+            Err(BadName::TooLong) => return Err(Error::NameTooLong),
+            Err(BadName::Illegal) => return Err(not_found()),
+        };
+        let kind = self.table().node(parent)?.kind.clone();
+        if let Some(control) = Control::find(&kind, parent == Ino::ROOT, &name, self)? {
+            return Ok(self.found_control(parent, &name, control));
+        }
+        match (kind, &self.source) {
+            (Kind::Stores, Source::Bucket(catalog)) => match StoreId::parse(name.as_str()) {
+                Some(id) => self.find_store(catalog, &name, id).await,
+                None => Err(not_found()),
+            },
+            (Kind::Dir(store, dir), _) => self.find_in(parent, &store, &dir, &name, thread).await,
+            (Kind::File(_, key), _) => Err(Error::NotDir(key.to_string())),
+            (Kind::Stores | Kind::Control(_), _) => Err(not_found()),
+        }
+    }
+
+    async fn find_store(
+        &self,
+        catalog: &Catalog,
+        name: &FileName,
+        id: StoreId,
+    ) -> Result<Attr, Error> {
+        let ttl = self.options.ttl;
+        {
+            let table = self.table();
+            if let Some(ino) = table.tree.find(Ino::ROOT, name)
+                && let Some(node) = table.tree.get(ino)
+                && node.is_fresh_dir(ttl)
+            {
+                return Ok(self.fixed_attr(ino, FileKind::Dir, node.since));
+            }
+        }
+        let store = catalog.store(id);
+        let kept = self.table().kept.contains(&(store.name(), Dir::root()));
+        match catalog.find(id).await? {
+            None if !kept => Err(Error::NotFound(format!("the store {id}"))),
+            None | Some(LayoutKind::Plain) => {
+                Ok(self.found_dir(Ino::ROOT, name, store, Dir::root()))
+            }
+            Some(LayoutKind::Konserve) => Err(Error::Unsupported(format!(
+                "the store {id} was written by konserve; that layout cannot be shown yet"
+            ))),
+        }
+    }
+
+    async fn find_in(
+        &self,
+        parent: Ino,
+        store: &Arc<Store>,
+        dir: &Dir,
+        name: &FileName,
+        thread: u32,
+    ) -> Result<Attr, Error> {
+        if let Some(attr) = self.find_locally(parent, store, dir, name, thread)? {
+            return Ok(attr);
+        }
+        if self.table().is_just_absent(parent, name, thread) {
+            return Err(Error::NotFound(name.to_string()));
+        }
+        let found = match store.lookup(dir, name).await {
+            Ok(found) => found,
+            Err(crate::store::Error::BadName(BadName::Illegal)) => Found::Absent,
+            Err(error) => return Err(error.into()),
+        };
+        match found {
+            Found::File(entry) => {
+                let kind = Kind::File(Arc::clone(store), entry.key.clone());
+                let mut table = self.table();
+                let ino = table.insert(parent, name, kind);
+                table.learn(ino, entry.clone(), Some(thread));
+                Ok(self.entry_attr(ino, &entry))
+            }
+            Found::Dir(below) => Ok(self.found_dir(parent, name, Store::clone(store), below)),
+            Found::Absent => {
+                let below = self.below(store, dir, name);
+                let mut table = self.table();
+                if let Some(below) = below
+                    && table.kept.contains(&(store.name(), below.clone()))
+                {
+                    drop(table);
+                    return Ok(self.found_dir(parent, name, Store::clone(store), below));
+                }
+                if let Some(ino) = table.tree.find(parent, name) {
+                    table.learn_absent(ino);
+                }
+                table.just_absent = Some((parent, name.clone(), thread));
+                Err(Error::NotFound(name.to_string()))
+            }
+        }
+    }
+
+    /// What is known of a name without asking the store: files that only this mount has, and
+    /// answers younger than the TTL or of this very system call.
+    fn find_locally(
+        &self,
+        parent: Ino,
+        store: &Arc<Store>,
+        dir: &Dir,
+        name: &FileName,
+        thread: u32,
+    ) -> Result<Option<Attr>, Error> {
+        let ttl = self.options.ttl;
+        let mut table = self.table();
+        if let Some(ino) = table.tree.find(parent, name) {
+            let node = table.node(ino)?;
+            if node.is_fresh_dir(ttl) {
+                return Ok(Some(self.fixed_attr(ino, FileKind::Dir, node.since)));
+            }
+            if node.unsaved {
+                return Ok(Some(self.unsaved_attr(ino, node)));
+            }
+            if let Some(known) = node.known.as_ref() {
+                if known.asked_by == Some(thread) {
+                    return Ok(Some(self.known_attr(ino, known)));
+                }
+                if known.own {
+                    return Ok(None);
+                }
+                if !known.time_left(ttl).is_zero() {
+                    return Ok(Some(self.known_attr(ino, known)));
+                }
+            }
+        }
+        let folder = (store.name(), dir.clone());
+        let Some((listing, at)) = table.listings.get(&folder, ttl) else {
+            return Ok(None);
+        };
+        match listing.get(name) {
+            Some(Shown::File(entry)) => {
+                let kind = Kind::File(Arc::clone(store), entry.key.clone());
+                let ino = table.insert(parent, name, kind);
+                let node = table.node_mut(ino)?;
+                let known = node.learn_listed(entry, at);
+                Ok(Some(self.known_attr(ino, known)))
+            }
+            Some(Shown::Dir) => match self.below(store, dir, name) {
+                Some(below) => {
+                    drop(table);
+                    Ok(Some(self.found_dir(
+                        parent,
+                        name,
+                        Store::clone(store),
+                        below,
+                    )))
+                }
+                None => Ok(None),
+            },
+            None => match self.below(store, dir, name) {
+                Some(below) if table.kept.contains(&(store.name(), below.clone())) => {
+                    drop(table);
+                    Ok(Some(self.found_dir(
+                        parent,
+                        name,
+                        Store::clone(store),
+                        below,
+                    )))
+                }
+                _ => Err(Error::NotFound(name.to_string())),
+            },
+        }
+    }
+
+    /// The directory that a name would be.
+    pub(super) fn below(&self, store: &Store, dir: &Dir, name: &FileName) -> Option<Dir> {
+        match store.child(dir, name).ok()? {
+            Child::Either(_, below) | Child::Dir(below) => Some(below),
+            Child::Shadowed(..) => None,
+        }
+    }
+
+    pub(super) fn found_dir(&self, parent: Ino, name: &FileName, store: Store, dir: Dir) -> Attr {
+        let mut table = self.table();
+        let ino = table.insert(parent, name, Kind::Dir(Arc::new(store), dir));
+        let since = table.tree.get_mut(ino).map(|node| {
+            node.there = Some(Instant::now());
+            node.since
+        });
+        self.fixed_attr(ino, FileKind::Dir, since.unwrap_or(std::time::UNIX_EPOCH))
+    }
+
+    pub(super) fn found_control(&self, parent: Ino, name: &FileName, control: Control) -> Attr {
+        let mut table = self.table();
+        let ino = table.insert(parent, name, Kind::Control(control.clone()));
+        let since = table.tree.get(ino).map(|node| node.since);
+        drop(table);
+        self.control_attr(ino, &control, since.unwrap_or(std::time::UNIX_EPOCH))
+    }
+
+    /// A listing of a directory that is not older than the TTL, and when it was asked for. One
+    /// request for every thousand objects, or none.
+    pub(super) async fn listing(
+        &self,
+        store: &Store,
+        dir: &Dir,
+    ) -> Result<(Arc<Listing>, Instant), Error> {
+        let folder = (store.name(), dir.clone());
+        if let Some(known) = self.table().listings.get(&folder, self.options.ttl) {
+            return Ok(known);
+        }
+        let asked = Instant::now();
+        let changes = self.table().listings.changes();
+        let listing = Arc::new(store.list(dir).await?);
+        let mut table = self.table();
+        if table.listings.changes() == changes {
+            table.listings.put(folder, Arc::clone(&listing), asked);
+        }
+        Ok((listing, asked))
+    }
+
+    /// What the store last said of a file, if it said so in the present system call of `thread`.
+    pub(super) fn just_asked(&self, ino: Ino, thread: u32) -> Option<Entry> {
+        let mut table = self.table();
+        let known = table.tree.get_mut(ino)?.known.as_mut()?;
+        let asked_by = known.asked_by.take()?;
+        // A file can also be opened without a look-up (through /proc/self/fd), long after one.
+        let in_this_call = asked_by == thread && known.at.elapsed() < SAME_CALL;
+        in_this_call.then(|| known.entry.clone())
+    }
+}

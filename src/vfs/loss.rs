@@ -1,0 +1,112 @@
+//! What becomes of a save that did not happen: its bytes are kept, its process is told once, the
+//! kernel forgets what it showed, and the log and the journal say so (W5, W16).
+
+use bytes::Bytes;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::journal::Event;
+use super::rescue::{Loss, Reason};
+use super::{AfterConflict, Error, Vfs};
+use crate::model::{Caller, Expect, Ino, Key};
+use crate::store::Store;
+
+/// A change of a key that was attempted.
+pub(super) struct Attempt<'a> {
+    /// What the kernel calls it.
+    pub(super) op: &'static str,
+    pub(super) ino: Ino,
+    pub(super) store: &'a Store,
+    pub(super) key: &'a Key,
+    /// Whose memories count as its base; the first one attempts it.
+    pub(super) callers: &'a [Caller],
+    /// What it was to replace.
+    pub(super) expected: &'a Expect,
+}
+
+/// An attempt that did not happen.
+pub(super) struct NotDone {
+    /// What its program is told.
+    pub(super) error: Error,
+    /// The rescue that holds its bytes.
+    pub(super) rescue: Option<String>,
+}
+
+impl Vfs {
+    /// Somebody else saved first. `found` is what the key is now, if that could be asked; `bytes`
+    /// are what was to be saved, if there was anything.
+    pub(super) fn conflict(
+        &self,
+        attempt: &Attempt<'_>,
+        found: Option<&Expect>,
+        bytes: Option<&Bytes>,
+    ) -> NotDone {
+        let (store, key) = (attempt.store, attempt.key);
+        if let Some(found) = found
+            && self.options.after_conflict == AfterConflict::Told
+        {
+            let place = (store.name(), key.clone());
+            let callers = attempt.callers.iter().copied();
+            self.table().seen.told(callers, &place, found);
+        }
+        let found = found.map_or_else(|| "unknown".to_owned(), ToString::to_string);
+        let error = Error::Conflict {
+            key: store.address(key),
+            expected: attempt.expected.to_string(),
+            found: found.clone(),
+        };
+        let not_done = self.not_done(attempt, Reason::Conflict, &found, bytes, error);
+        // Before the caller hears of it, so that it does not look at the loser's pages.
+        if let Some(kernel) = self.kernel.get() {
+            kernel.forget_file(attempt.ino);
+        }
+        not_done
+    }
+
+    /// Keeps the bytes of an attempt that did not happen, and says so in log and journal.
+    pub(super) fn not_done(
+        &self,
+        attempt: &Attempt<'_>,
+        reason: Reason,
+        found: &str,
+        bytes: Option<&Bytes>,
+        error: Error,
+    ) -> NotDone {
+        let &Attempt { op, store, key, .. } = attempt;
+        let expected = attempt.expected.to_string();
+        let pid = attempt.callers.first().map_or(0, |one| one.process.id);
+        let now = OffsetDateTime::now_utc();
+        let loss = Loss {
+            store: store.name().to_string(),
+            key: key.to_string(),
+            expected: expected.clone(),
+            found: found.to_owned(),
+            reason,
+            message: error.to_string(),
+            pid,
+        };
+        let kept = bytes.map(|bytes| self.rescue.keep(loss, bytes, now));
+        let rescue = match kept {
+            Some(Ok(record)) => Some(record.id),
+            Some(Err(cause)) => {
+                tracing::error!(op, store = %store.name(), key = %key, error = %cause, "the bytes of a save that did not happen could not be kept");
+                None
+            }
+            None => None,
+        };
+        tracing::warn!(op, store = %store.name(), key = %key, expected, found, pid, rescue, "{error}");
+        self.journal.not_saved(Event {
+            time: now.format(&Rfc3339).unwrap_or_default(),
+            op,
+            store: store.name().to_string(),
+            key: key.to_string(),
+            reason,
+            expected,
+            found: found.to_owned(),
+            pid,
+            rescue: rescue.clone(),
+            message: error.to_string(),
+        });
+        NotDone { error, rescue }
+    }
+}

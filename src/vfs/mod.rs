@@ -1,0 +1,189 @@
+//! A filesystem without FUSE: files, handles and saves over key-value stores.
+//!
+//! One async method for each file operation; numbers in, values out. It knows nothing of the kernel
+//! but the two things it is told through [`Kernel`] and [`Processes`]. To follow a save, read
+//! `save.rs` top to bottom; to follow a read, `open.rs` and `io.rs`. The layer below is `store`.
+//!
+//! # Locks
+//! `Writer::state` (one handle; held over a save) before `File::turn` (one key; held over a save)
+//! before the table (all of the mount; never held over a wait). Never two handles at once, and never
+//! a handle while a turn is held: who renames, deletes or describes a file notes it in the table, and
+//! each writer catches up before it saves.
+
+mod attr;
+mod cache;
+mod content;
+mod control;
+mod create;
+mod dir;
+mod error;
+mod handles;
+mod io;
+mod journal;
+mod lookup;
+mod loss;
+mod open;
+mod remove;
+mod rename;
+mod rescue;
+mod save;
+mod shutdown;
+mod table;
+mod xattr;
+
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+pub use attr::{Attr, FileKind};
+pub use dir::{DirItem, Item};
+pub use error::Error;
+pub use handles::Fh;
+pub use journal::{Counts, Journal};
+pub use open::{Access, Opening};
+pub use rescue::{Loss, Reason, Record, Rescue};
+pub use xattr::SetMode;
+
+use crate::model::{Caller, Ino, Process};
+use crate::store::{Catalog, Store};
+pub use rename::OverExisting;
+pub use shutdown::Ending;
+use table::{Kind, Table};
+
+/// What the root of the mount shows.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// The stores of a bucket, each a directory.
+    Bucket(Catalog),
+    /// One store, or the objects of a bucket or prefix themselves.
+    Store(Arc<Store>),
+}
+
+/// How the filesystem behaves.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// How old the answers to `stat` and `ls` may be. An `open` is never old (R1).
+    pub ttl: Duration,
+    /// Values up to this size, in bytes, are read whole and kept in memory while open.
+    pub inline_limit: u64,
+    /// How many bytes of values are kept for readers to come.
+    pub cache_bytes: usize,
+    /// Nothing can be written.
+    pub read_only: bool,
+    /// Whether a process that was told of a conflict may save over what it was told of (W5).
+    pub after_conflict: AfterConflict,
+}
+
+/// What a process may do after it was told of a conflict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AfterConflict {
+    /// Its next save replaces exactly the version it was told of.
+    Told,
+    /// It must read the file again first.
+    Reread,
+}
+
+/// What the filesystem asks of the kernel's caches.
+pub trait Kernel: Send + Sync {
+    /// Drops what the kernel remembers of a file: its attributes and its pages.
+    fn forget_file(&self, ino: Ino);
+}
+
+/// What the filesystem asks of the process table.
+pub trait Processes: Send + Sync {
+    /// Begins to watch a process that is certainly there, since it waits for an answer.
+    fn watch(&self, process: Process) -> Box<dyn Life>;
+}
+
+/// A process that is watched.
+pub trait Life: Send + Sync + std::fmt::Debug {
+    /// Whether it has not ended yet (a zombie has).
+    fn goes_on(&self) -> bool;
+}
+
+/// The filesystem of one mount.
+pub struct Vfs {
+    source: Source,
+    /// What messages and rescues call the source.
+    label: String,
+    options: Options,
+    table: Mutex<Table>,
+    rescue: Rescue,
+    journal: Journal,
+    kernel: OnceLock<Box<dyn Kernel>>,
+    processes: Box<dyn Processes>,
+    started: Instant,
+}
+
+impl std::fmt::Debug for Vfs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Vfs")
+            .field("label", &self.label)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How many pairs of a process (or job) and a key are remembered.
+const SEEN: NonZeroUsize = NonZeroUsize::new(64 * 1024).expect("it is not zero");
+
+impl Vfs {
+    /// A filesystem that shows `source`, called `label` in messages, and keeps rescues in
+    /// `state_dir`.
+    pub fn new(
+        source: Source,
+        label: impl Into<String>,
+        options: Options,
+        state_dir: &Path,
+        processes: Box<dyn Processes>,
+    ) -> Self {
+        let label = label.into();
+        let root = match &source {
+            Source::Bucket(_) => Kind::Stores,
+            Source::Store(store) => Kind::Dir(Arc::clone(store), crate::store::Dir::root()),
+        };
+        Self {
+            table: Mutex::new(Table::new(root, SEEN, options.cache_bytes)),
+            rescue: Rescue::new(state_dir, label.clone()),
+            journal: Journal::default(),
+            kernel: OnceLock::new(),
+            processes,
+            started: Instant::now(),
+            source,
+            label,
+            options,
+        }
+    }
+
+    /// Tells the filesystem how to reach the kernel's caches, once they exist.
+    pub fn attach(&self, kernel: Box<dyn Kernel>) {
+        // A filesystem is mounted once; a second kernel would be a bug, and the first one is right.
+        let _ = self.kernel.set(kernel);
+    }
+
+    /// How it behaves.
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// What happened so far.
+    pub fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    /// The table of the mount. Never held over a wait.
+    fn table(&self) -> MutexGuard<'_, Table> {
+        // A panic while the table was held is a bug; its data is still the best there is.
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn check_writable(&self, what: &str) -> Result<(), Error> {
+        match self.options.read_only {
+            true => Err(Error::ReadOnly(what.to_owned())),
+            false => Ok(()),
+        }
+    }
+}
+
+/// Who made a request, as far as it is known.
+pub type Who = Option<Caller>;

@@ -1,0 +1,322 @@
+//! Opening files: which version a handle gets, and what a writer's save will expect.
+//!
+//! An open shows the newest version in the store at that moment (R1). What a truncating writer
+//! replaces is decided here by the base rule W1; if that race is already lost, it is said here,
+//! before anything is truncated (W4).
+
+use std::sync::Arc;
+
+use super::content::Content;
+use super::handles::{Block, Fh, Handle, Pieces, ReadFrom, Reader, Writer, WriterState};
+use super::loss::Attempt;
+use super::table::{Kind, Place};
+use super::{Error, Life, Vfs, Who};
+use crate::model::{Base, Draft, Expect, Ino, Key};
+use crate::store::{Entry, Envelope, Opened, Store, Value};
+
+/// What an open wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Access {
+    /// To read.
+    pub read: bool,
+    /// To write.
+    pub write: bool,
+    /// To start from nothing (O_TRUNC).
+    pub truncate: bool,
+    /// To write at the end only (O_APPEND).
+    pub append: bool,
+}
+
+/// Who opens.
+#[derive(Clone, Copy, Debug)]
+pub struct Opening {
+    /// The process and its job, if they can be known.
+    pub who: Who,
+    /// The thread, as the kernel numbers it.
+    pub thread: u32,
+}
+
+/// A version of a key, as an open found it.
+pub(super) enum Version {
+    /// All of it.
+    Whole(Arc<Value>),
+    /// Too large to be held in memory.
+    Large(Box<(Entry, Envelope)>),
+}
+
+impl Vfs {
+    /// Opens a file. At most one request, but for large values opened for writing.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] when a truncating writer has already lost its race; any other.
+    pub async fn open(&self, ino: Ino, access: Access, by: Opening) -> Result<Fh, Error> {
+        let kind = self.table().node(ino)?.kind.clone();
+        let (store, key) = match kind {
+            Kind::File(store, key) => (store, key),
+            Kind::Stores | Kind::Dir(..) => return Err(Error::IsDir("the directory".to_owned())),
+            Kind::Control(control) if access.write => {
+                return Err(Error::NotPermitted(format!("{control} is the mount's own")));
+            }
+            Kind::Control(control) => {
+                let text = self.control_text(&control)?;
+                return Ok(self.table().open(ino, Handle::Fixed(text)));
+            }
+        };
+        if !access.write {
+            return self.open_reader(ino, &store, key, by).await;
+        }
+        self.check_writable(&store.address(&key))?;
+        if access.truncate {
+            self.open_replacing(ino, &store, &key, access, by).await
+        } else {
+            self.open_editing(ino, &store, &key, access, by).await
+        }
+    }
+
+    /// Takes back an open that its caller never heard of. Nothing is saved: a release would save the
+    /// emptiness that a truncating open begins with, over a value that nobody meant to lose.
+    pub fn close_unheard(&self, ino: Ino, fh: Fh) {
+        self.table().close(ino, fh);
+    }
+
+    async fn open_reader(
+        &self,
+        ino: Ino,
+        store: &Arc<Store>,
+        key: Key,
+        by: Opening,
+    ) -> Result<Fh, Error> {
+        if self.table().node(ino)?.unsaved {
+            return Ok(self.table().open(ino, Handle::Fixed(bytes::Bytes::new())));
+        }
+        let (entry, source) = match self.newest(ino, store, &key, by.thread).await? {
+            Version::Whole(value) => (entry_of(key.clone(), &value), ReadFrom::Whole(value)),
+            Version::Large(large) => {
+                let (entry, envelope) = *large;
+                let block = tokio::sync::Mutex::new(Block::default());
+                (
+                    entry,
+                    ReadFrom::Pieces(Box::new(Pieces { envelope, block })),
+                )
+            }
+        };
+        let mut table = self.table();
+        if let Some(caller) = &by.who {
+            table
+                .seen
+                .show(caller, &(store.name(), key), &entry.version);
+        }
+        let reader = Reader {
+            ino,
+            who: by.who,
+            entry,
+            source,
+        };
+        Ok(table.open(ino, Handle::Reader(reader)))
+    }
+
+    /// A writer that keeps what is there: it saves over the version it opened.
+    async fn open_editing(
+        &self,
+        ino: Ino,
+        store: &Arc<Store>,
+        key: &Key,
+        access: Access,
+        by: Opening,
+    ) -> Result<Fh, Error> {
+        if self.table().node(ino)?.unsaved {
+            return Ok(self.add_writer(ino, access, by, Draft::joining(), Envelope::default()));
+        }
+        let (entry, bytes, envelope) = match self.newest(ino, store, key, by.thread).await? {
+            Version::Whole(value) => {
+                let entry = entry_of(key.clone(), &value);
+                (entry, value.bytes.clone(), value.envelope.clone())
+            }
+            Version::Large(large) => {
+                let (entry, envelope) = *large;
+                let bytes = self.read_all(store, key, &entry).await?;
+                (entry, bytes, envelope)
+            }
+        };
+        let mut table = self.table();
+        let state = WriterState {
+            draft: Draft::editing(entry.version.clone()),
+            content: Content::Shared(bytes),
+            envelope,
+            saves_seen: table.node(ino)?.saves,
+            renewals_seen: table.node(ino)?.renewals.len(),
+            rescued: None,
+        };
+        if access.read
+            && let Some(caller) = &by.who
+        {
+            let place = (store.name(), key.clone());
+            table.seen.show(caller, &place, &entry.version);
+        }
+        let writer = Writer::new(ino, by.who, self.life(by.who), access.append, state);
+        Ok(table.open(ino, Handle::Writer(Box::new(writer))))
+    }
+
+    /// A writer that starts from nothing: it saves over what it was shown.
+    async fn open_replacing(
+        &self,
+        ino: Ino,
+        store: &Arc<Store>,
+        key: &Key,
+        access: Access,
+        by: Opening,
+    ) -> Result<Fh, Error> {
+        let unsaved = self.table().node(ino)?.unsaved;
+        let current = match (unsaved, self.just_asked(ino, by.thread)) {
+            (true, _) => Expect::Absent,
+            (false, Some(entry)) => Expect::Is(entry.version),
+            (false, None) => self.current(ino, store, key).await?,
+        };
+        let place = (store.name(), key.clone());
+        let base = self.table().seen.base(by.who, &place, &current);
+        match base {
+            Base::Take(expect) => {
+                let draft = Draft::replacing(expect);
+                Ok(self.add_writer(ino, access, by, draft, Envelope::default()))
+            }
+            Base::AlreadyLost { shown } => {
+                let attempt = Attempt {
+                    op: "open",
+                    ino,
+                    store,
+                    key,
+                    callers: by.who.as_slice(),
+                    expected: &shown,
+                };
+                Err(self.conflict(&attempt, Some(&current), None).error)
+            }
+        }
+    }
+
+    /// Registers a writer that starts from nothing.
+    pub(super) fn add_writer(
+        &self,
+        ino: Ino,
+        access: Access,
+        by: Opening,
+        draft: Draft,
+        envelope: Envelope,
+    ) -> Fh {
+        let mut table = self.table();
+        let state = WriterState {
+            draft,
+            content: Content::empty(),
+            envelope,
+            saves_seen: table.tree.get(ino).map_or(0, |node| node.saves),
+            renewals_seen: table.tree.get(ino).map_or(0, |node| node.renewals.len()),
+            rescued: None,
+        };
+        let writer = Writer::new(ino, by.who, self.life(by.who), access.append, state);
+        table.open(ino, Handle::Writer(Box::new(writer)))
+    }
+
+    fn life(&self, who: Who) -> Option<Box<dyn Life>> {
+        who.map(|caller| self.processes.watch(caller.process))
+    }
+
+    /// What a key is now; one request.
+    pub(super) async fn current(
+        &self,
+        ino: Ino,
+        store: &Store,
+        key: &Key,
+    ) -> Result<Expect, Error> {
+        let entry = store.describe(key).await?;
+        let expect = entry.as_ref().map(|entry| entry.version.clone()).into();
+        let mut table = self.table();
+        match entry {
+            Some(entry) => table.learn(ino, entry, None),
+            None => table.learn_absent(ino),
+        }
+        Ok(expect)
+    }
+
+    /// The newest version of a key; no request if this system call asked already and the value is
+    /// at hand, otherwise one.
+    pub(super) async fn newest(
+        &self,
+        ino: Ino,
+        store: &Store,
+        key: &Key,
+        thread: u32,
+    ) -> Result<Version, Error> {
+        let place = (store.name(), key.clone());
+        let just_asked = self.just_asked(ino, thread);
+        let cached = self.table().values.get(&place);
+        if let (Some(value), Some(entry)) = (&cached, &just_asked)
+            && value.version == entry.version
+        {
+            return Ok(Version::Whole(self.dated(ino, place, Arc::clone(value))));
+        }
+        let have = cached.as_ref().map(|value| &value.version);
+        match store.open(key, have, self.options.inline_limit).await {
+            Ok(Opened::Unchanged) => match cached {
+                Some(value) => {
+                    let value = self.dated(ino, place, value);
+                    self.table().learn(ino, entry_of(key.clone(), &value), None);
+                    Ok(Version::Whole(value))
+                }
+                None => Err(Error::Failed(format!(
+                    "{}: \"unchanged\" was answered to a question not asked",
+                    store.address(key)
+                ))),
+            },
+            Ok(Opened::Whole(value)) => {
+                let value = Arc::new(value);
+                let mut table = self.table();
+                table.learn(ino, entry_of(key.clone(), &value), None);
+                table.values.put(place, Arc::clone(&value));
+                Ok(Version::Whole(value))
+            }
+            Ok(Opened::Large { entry, envelope }) => {
+                let mut table = self.table();
+                table.values.remove(&place);
+                table.learn(ino, entry.clone(), None);
+                Ok(Version::Large(Box::new((entry, envelope))))
+            }
+            Err(error) => {
+                if matches!(error, crate::store::Error::NotFound(_)) {
+                    let mut table = self.table();
+                    table.values.remove(&place);
+                    table.learn_absent(ino);
+                }
+                Err(error.into())
+            }
+        }
+    }
+}
+
+impl Vfs {
+    /// The value with the time that the store gave it. A value that this mount saved has the time of
+    /// our clock until then, and its `mtime` must not change while its version stays.
+    fn dated(&self, ino: Ino, place: Place, value: Arc<Value>) -> Arc<Value> {
+        let mut table = self.table();
+        let known = table.tree.get(ino).and_then(|node| node.known.as_ref());
+        match known.filter(|known| !known.own && known.entry.version == value.version) {
+            Some(known) if known.entry.modified != value.modified => {
+                let value = Arc::new(Value {
+                    modified: known.entry.modified,
+                    ..Value::clone(&value)
+                });
+                table.values.put(place, Arc::clone(&value));
+                value
+            }
+            _ => value,
+        }
+    }
+}
+
+/// What a listing would tell of a value.
+pub(super) fn entry_of(key: Key, value: &Value) -> Entry {
+    Entry {
+        key,
+        size: Some(value.bytes.len() as u64),
+        modified: value.modified,
+        version: value.version.clone(),
+    }
+}

@@ -1,0 +1,117 @@
+//! Deleting files.
+//!
+//! A delete is conditional like a save: it removes what its caller was shown, else what is there
+//! now, and nothing newer.
+
+use std::ffi::OsStr;
+use std::sync::Arc;
+
+use super::loss::Attempt;
+use super::open::Opening;
+use super::table::Kind;
+use super::{Error, Vfs};
+use crate::model::{Base, Expect, FileName, Ino, Key, Outcome, Version};
+use crate::store::{Dir, Store};
+
+/// How often a caller that was shown nothing looks again when the key changes under its delete.
+const LOOKS: usize = 5;
+
+impl Vfs {
+    /// Deletes a file. One or two requests.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] when the caller was shown another version than the one that is there;
+    /// [`Error::NotFound`]; any other.
+    pub async fn remove(&self, parent: Ino, name: &OsStr, by: Opening) -> Result<(), Error> {
+        self.check_writable(&name.display().to_string())?;
+        let attr = self.find(parent, name, by.thread).await?;
+        let (store, key) = self.table().file(attr.ino)?;
+        let (_, dir) = self.table().dir(parent)?;
+        let name = FileName::new(name)?;
+        // Held to the end: a save that is under way decides whether there is anything to delete, and
+        // one that waits must find the file removed.
+        let turn = Arc::clone(&self.table().node(attr.ino)?.turn);
+        let _turn = turn.lock().await;
+        if !self.table().node(attr.ino)?.unsaved {
+            self.delete(attr.ino, &store, &key, by).await?;
+        }
+        self.removed(parent, &name, attr.ino, &store, &dir);
+        Ok(())
+    }
+
+    async fn delete(
+        &self,
+        ino: Ino,
+        store: &Arc<Store>,
+        key: &Key,
+        by: Opening,
+    ) -> Result<(), Error> {
+        let place = (store.name(), key.clone());
+        let mut current = match self.known_version(ino) {
+            Some(version) => Expect::Is(version),
+            None => self.current(ino, store, key).await?,
+        };
+        for _ in 0..LOOKS {
+            let base = self.table().seen.base(by.who, &place, &current);
+            let version = match base {
+                Base::Take(Expect::Is(version)) => version,
+                Base::Take(Expect::Absent) => return Err(Error::NotFound(store.address(key))),
+                Base::AlreadyLost { shown } => {
+                    let attempt = Attempt {
+                        op: "unlink",
+                        ino,
+                        store,
+                        key,
+                        callers: by.who.as_slice(),
+                        expected: &shown,
+                    };
+                    return Err(self.conflict(&attempt, Some(&current), None).error);
+                }
+            };
+            match store.delete(key, &version).await? {
+                Outcome::Saved(()) => {
+                    let replaced = Expect::Is(version);
+                    self.table().seen.removed(by.who, &place, &replaced);
+                    return Ok(());
+                }
+                Outcome::Unknown => return Err(Error::Unknown(store.address(key))),
+                // The answer to the last look was older than it seemed; look now.
+                Outcome::Refused => current = self.current(ino, store, key).await?,
+            }
+        }
+        Err(Error::Conflict {
+            key: store.address(key),
+            expected: "its newest version".to_owned(),
+            found: current.to_string(),
+        })
+    }
+
+    fn known_version(&self, ino: Ino) -> Option<Version> {
+        let table = self.table();
+        let known = table.tree.get(ino)?.known.as_ref()?;
+        Some(known.entry.version.clone())
+    }
+
+    /// A name was removed: forgets it, and lets its open handles go on in vain.
+    fn removed(&self, parent: Ino, name: &FileName, ino: Ino, store: &Store, dir: &Dir) {
+        let mut table = self.table();
+        table.learn_absent(ino);
+        table.keep_dir(store, dir);
+        table.tree.unlink(ino);
+        if let Ok((_, key)) = table.file(ino) {
+            table.values.remove(&(store.name(), key));
+        }
+        debug_assert!(table.tree.find(parent, name).is_none());
+        if let Some(node) = table.tree.get_mut(ino) {
+            node.removed = true;
+        }
+    }
+
+    /// Whether a directory inode is one whose names can be renamed and removed.
+    pub(super) fn is_store_dir(&self, ino: Ino) -> bool {
+        matches!(
+            self.table().node(ino).map(|node| node.kind.clone()),
+            Ok(Kind::Dir(..))
+        )
+    }
+}

@@ -1,0 +1,266 @@
+//! The save, top to bottom.
+//!
+//! [`Vfs::save`] is what close, fsync and the last release come to. It asks the draft what to send,
+//! sends it under its condition, and lets the draft decide what the answer means. A save that did
+//! not happen leaves its bytes in a rescue before anybody hears of it (W5).
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+
+use super::handles::{Fh, Handle, Writer, WriterState};
+use super::loss::Attempt;
+use super::open::entry_of;
+use super::rescue::Reason;
+use super::{Error, Vfs};
+use crate::model::{Expect, Ino, Key, Outcome, SaveError, Trigger, Version};
+use crate::store::{Store, Value};
+
+/// What the kernel calls what made a save happen.
+fn op(trigger: Trigger) -> &'static str {
+    match trigger {
+        Trigger::Flush => "flush",
+        Trigger::Fsync => "fsync",
+        Trigger::Release => "release",
+    }
+}
+
+impl Vfs {
+    /// A descriptor of a handle was closed by the process `closer`, if it is known. Saves what was
+    /// written, unless the closer merely inherited the descriptor and its opener goes on (W2).
+    ///
+    /// # Errors
+    /// As [`save`](Self::save).
+    pub async fn flush(&self, fh: Fh, closer: Option<u32>) -> Result<(), Error> {
+        let handle = self.table().handle(fh)?;
+        let Handle::Writer(writer) = &*handle else {
+            return Ok(());
+        };
+        if let (Some(who), Some(opener), Some(closer)) = (writer.who, &writer.opener, closer)
+            && who.process.id != closer
+            && opener.goes_on()
+        {
+            return Ok(());
+        }
+        self.save(fh, Trigger::Flush).await
+    }
+
+    /// Saves a writer's draft, if it is due.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] when somebody else saved first, now or earlier; any other. The bytes
+    /// are then in a rescue.
+    pub async fn save(&self, fh: Fh, trigger: Trigger) -> Result<(), Error> {
+        let handle = self.table().handle(fh)?;
+        let Handle::Writer(writer) = &*handle else {
+            return Ok(());
+        };
+        let mut state = writer.state.lock().await;
+        let turn = Arc::clone(&self.table().node(writer.ino)?.turn);
+        let _turn = turn.lock().await;
+        // Only now: while this save waited for its turn, the file may have been renamed.
+        let (store, key) = self.table().file(writer.ino)?;
+        self.catch_up(writer, &mut state);
+
+        let winner = self.overtaken(writer, &state);
+        if winner.is_some() {
+            let gone = state.draft.base().clone();
+            state.draft.overtaken(&gone);
+        }
+        let was_lost = state.draft.lost().is_some();
+        let begun = SaveBegun {
+            writer,
+            store: &store,
+            key: &key,
+            op: op(trigger),
+            base: state.draft.base().clone(),
+        };
+        let save = match state.draft.begin_save(trigger) {
+            Ok(None) => return Ok(()),
+            Ok(Some(save)) => save,
+            Err(SaveError::Conflict) if !was_lost => {
+                return Err(self.refused(&begun, &mut state, winner).await);
+            }
+            Err(error) => {
+                let expected = begun.base.to_string();
+                return Err(Error::of_save(error, &store.address(&key), &expected));
+            }
+        };
+        let bytes = state.content.share();
+        writer.set_under_way(Some((save.expect.clone(), bytes.clone())));
+        let outcome = store.put(&key, bytes, &state.envelope, &save.expect).await;
+        writer.set_under_way(None);
+        let outcome = match outcome {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                state.draft.abandon_save();
+                return Err(self.failed(&begun, &mut state, Reason::Failed, error.into()));
+            }
+        };
+        let version = match &outcome {
+            Outcome::Saved(version) => Some(version.clone()),
+            Outcome::Refused | Outcome::Unknown => None,
+        };
+        match (state.draft.end_save(outcome), version) {
+            (Ok(()), Some(version)) => {
+                self.saved(&begun, &mut state, version);
+                Ok(())
+            }
+            (Err(SaveError::Conflict), _) => Err(self.refused(&begun, &mut state, None).await),
+            (Ok(()), None) | (Err(SaveError::Unknown), _) => {
+                let error = Error::Unknown(store.address(&key));
+                Err(self.failed(&begun, &mut state, Reason::Unknown, error))
+            }
+        }
+    }
+
+    /// Learns what became of the file since the draft last looked. Who renames, deletes or describes a
+    /// file notes it in the table; so nobody ever waits for a writer while holding the file's turn.
+    pub(super) fn catch_up(&self, writer: &Writer, state: &mut WriterState) {
+        let table = self.table();
+        let Some(node) = table.tree.get(writer.ino) else {
+            return;
+        };
+        for renewal in node.renewals.iter().skip(state.renewals_seen) {
+            if state.draft.base().version() == Some(&renewal.from) {
+                state.draft.moved(&renewal.from, renewal.to.clone());
+                if let Some(envelope) = &renewal.envelope {
+                    state.envelope = envelope.clone();
+                }
+            }
+        }
+        state.renewals_seen = node.renewals.len();
+        if node.removed {
+            state.draft.drop_unlinked();
+        }
+    }
+
+    /// The version that this mount itself saved over the draft's base, if it did: then the save is
+    /// lost without asking the store (W12).
+    fn overtaken(&self, writer: &Writer, state: &WriterState) -> Option<Version> {
+        let table = self.table();
+        let node = table.tree.get(writer.ino)?;
+        let last = node.last_saved.clone()?;
+        let newer = node.saves > state.saves_seen;
+        (newer && state.draft.base().version() != Some(&last)).then_some(last)
+    }
+
+    fn saved(&self, save: &SaveBegun<'_>, state: &mut WriterState, version: Version) {
+        let (writer, store, key) = (save.writer, save.store, save.key);
+        let value = Arc::new(Value {
+            bytes: state.content.share(),
+            version: version.clone(),
+            modified: SystemTime::now(),
+            envelope: state.envelope.clone(),
+        });
+        writer.reshape(None);
+        if let Some(id) = state.rescued.take() {
+            // They are in the bucket now; a rescue that cannot be removed does no harm.
+            let _ = self.rescue.forget(&id);
+        }
+        let place = (store.name(), key.clone());
+        let mut table = self.table();
+        table.learn_own(writer.ino, entry_of(key.clone(), &value));
+        if let Some(node) = table.tree.get_mut(writer.ino) {
+            node.unsaved = false;
+            node.saves += 1;
+            state.saves_seen = node.saves;
+            node.last_saved = Some(version.clone());
+        }
+        table.seen.saved(writer.who, &place, &save.base, &version);
+        table.values.put(place, value);
+        drop(table);
+        self.journal.saved();
+        tracing::debug!(op = save.op, store = %store.name(), key = %key, %version, "saved");
+    }
+
+    /// Somebody else saved first: finds out who won, keeps the bytes, tells the process once, and
+    /// makes the kernel forget what it showed.
+    async fn refused(
+        &self,
+        save: &SaveBegun<'_>,
+        state: &mut WriterState,
+        winner: Option<Version>,
+    ) -> Error {
+        let (ino, store, key) = (save.writer.ino, save.store, save.key);
+        let current = match winner {
+            Some(version) => Some(Expect::Is(version)),
+            None => self.current(ino, store, key).await.ok(),
+        };
+        {
+            let mut table = self.table();
+            table.values.remove(&(store.name(), key.clone()));
+            if let Some(node) = table.tree.get_mut(ino) {
+                node.unsaved = false;
+            }
+        }
+        let bytes = self.to_keep(state);
+        let lost = self.conflict(&save.attempt(), current.as_ref(), Some(&bytes));
+        state.rescued = lost.rescue;
+        lost.error
+    }
+
+    /// A save failed, or its fate is unknown.
+    fn failed(
+        &self,
+        save: &SaveBegun<'_>,
+        state: &mut WriterState,
+        reason: Reason,
+        error: Error,
+    ) -> Error {
+        let bytes = self.to_keep(state);
+        let lost = self.not_done(&save.attempt(), reason, "unknown", Some(&bytes), error);
+        state.rescued = lost.rescue;
+        lost.error
+    }
+
+    /// The bytes of a draft that must be rescued, in the place of those that were rescued before.
+    fn to_keep(&self, state: &mut WriterState) -> Bytes {
+        if let Some(older) = state.rescued.take() {
+            // A rescue too many does no harm.
+            let _ = self.rescue.forget(&older);
+        }
+        state.content.share()
+    }
+
+    /// The last descriptor of a handle is gone: saves what no flush saved, and closes it. Nobody
+    /// hears of an error but the log.
+    pub async fn release(&self, ino: Ino, fh: Fh) {
+        // An error is logged and rescued where it happens.
+        let _ = self.save(fh, Trigger::Release).await;
+        let mut table = self.table();
+        table.close(ino, fh);
+        if let Some(node) = table.tree.get_mut(ino)
+            && node.unsaved
+            && node.open.is_empty()
+        {
+            // It was never saved, so it never was.
+            node.unsaved = false;
+            table.tree.unlink(ino);
+        }
+    }
+}
+
+/// A save that was sent.
+struct SaveBegun<'a> {
+    writer: &'a Writer,
+    store: &'a Store,
+    key: &'a Key,
+    op: &'static str,
+    /// What the save expected to replace.
+    base: Expect,
+}
+
+impl SaveBegun<'_> {
+    fn attempt(&self) -> Attempt<'_> {
+        Attempt {
+            op: self.op,
+            ino: self.writer.ino,
+            store: self.store,
+            key: self.key,
+            callers: self.writer.who.as_slice(),
+            expected: &self.base,
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! The end of a mount: every draft is saved or rescued (A2).
+
+use bytes::Bytes;
+
+use super::handles::{Handle, Writer};
+use super::loss::Attempt;
+use super::rescue::Reason;
+use super::{Error, Vfs};
+use crate::model::{Expect, Trigger};
+
+/// How a mount ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// It was unmounted: every file had been closed.
+    Unmounted,
+    /// The daemon was told to stop while files may still be open.
+    Stopped,
+}
+
+impl Vfs {
+    /// Saves or rescues every draft that is left. Saves that are still under way have had their
+    /// time; their bytes are rescued.
+    ///
+    /// After an unmount every handle was closed, so what no flush saved is saved now, as at any
+    /// release. When the daemon is stopped, a draft may be half written: it is rescued, never
+    /// saved.
+    pub async fn finish(&self, ending: Ending) {
+        let left: Vec<_> = {
+            let table = self.table();
+            let handles = table.handles.iter();
+            handles.map(|(fh, handle)| (*fh, handle.clone())).collect()
+        };
+        for (fh, handle) in left {
+            let Handle::Writer(writer) = &*handle else {
+                continue;
+            };
+            if let Some((base, bytes)) = writer.under_way() {
+                let why = "the mount ended while it was being saved";
+                self.rescue_at_end(writer, &base, &bytes, why);
+            } else if ending == Ending::Unmounted {
+                // Errors are logged and rescued where they happen.
+                let _ = self.save(fh, Trigger::Release).await;
+            } else {
+                self.rescue_draft(writer).await;
+            }
+        }
+    }
+
+    async fn rescue_draft(&self, writer: &Writer) {
+        let mut state = writer.state.lock().await;
+        self.catch_up(writer, &mut state);
+        if state.draft.is_dirty() && state.content.len() > 0 {
+            let (base, bytes) = (state.draft.base().clone(), state.content.share());
+            let why = "the mount ended before the file was closed";
+            self.rescue_at_end(writer, &base, &bytes, why);
+            state.draft.drop_unlinked();
+        }
+    }
+
+    fn rescue_at_end(&self, writer: &Writer, base: &Expect, bytes: &Bytes, why: &str) {
+        let Ok((store, key)) = self.table().file(writer.ino) else {
+            return;
+        };
+        let attempt = Attempt {
+            op: "end",
+            ino: writer.ino,
+            store: &store,
+            key: &key,
+            callers: writer.who.as_slice(),
+            expected: base,
+        };
+        let error = Error::Failed(format!("{}: {why}", store.address(&key)));
+        self.not_done(&attempt, Reason::Unmounted, "unknown", Some(bytes), error);
+    }
+}

@@ -1,0 +1,364 @@
+//! The table of a mount: its inodes, what is known of each file, and who was shown what.
+//!
+//! All of it is behind one mutex that is never held over a wait, see [`super::Vfs`]. It makes no
+//! request.
+
+use std::collections::{HashMap, HashSet};
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use super::cache::{ListingCache, ValueCache};
+use super::control::Control;
+use super::handles::{Fh, Handle};
+use super::{Error, Who};
+use crate::model::{FileName, Ino, Key, Seen, Tree, Version};
+use crate::store::{Dir, Entry, Envelope, Store, StoreName};
+
+/// A key of the mount: the name under which it is remembered who was shown what.
+pub(super) type Place = (StoreName, Key);
+
+/// What an inode stands for.
+#[derive(Clone, Debug)]
+pub(super) enum Kind {
+    /// The root of a bucket: its stores.
+    Stores,
+    /// A directory of a store.
+    Dir(Arc<Store>, Dir),
+    /// A key.
+    File(Arc<Store>, Key),
+    /// The mount's own directory and files.
+    Control(Control),
+}
+
+/// What the backend last said of a file.
+#[derive(Clone, Debug)]
+pub(super) struct Known {
+    pub(super) entry: Entry,
+    /// When it was asked.
+    pub(super) at: Instant,
+    /// The thread in whose present system call it was asked; it need not be asked again before
+    /// that call ends.
+    pub(super) asked_by: Option<u32>,
+    /// This mount saved it itself, and the time in the entry is our clock's: the next `stat` asks
+    /// the store for its own.
+    pub(super) own: bool,
+}
+
+impl Known {
+    /// For how long it may still be believed, when nothing is believed for longer than `ttl`.
+    pub(super) fn time_left(&self, ttl: Duration) -> Duration {
+        match self.own {
+            true => Duration::ZERO,
+            false => ttl.saturating_sub(self.at.elapsed()),
+        }
+    }
+}
+
+/// A file got another version and kept its bytes: it was renamed, or its metadata was changed. What
+/// was based on the old version goes on, based on the new one.
+#[derive(Clone, Debug)]
+pub(super) struct Renewal {
+    pub(super) from: Version,
+    pub(super) to: Version,
+    /// What travels with it now, if that is what changed.
+    pub(super) envelope: Option<Envelope>,
+}
+
+/// What a mount knows of an inode.
+#[derive(Debug)]
+pub(super) struct Node {
+    pub(super) kind: Kind,
+    pub(super) known: Option<Known>,
+    /// When the store last said that this directory is there.
+    pub(super) there: Option<Instant>,
+    /// Open handles, oldest first.
+    pub(super) open: Vec<Fh>,
+    /// Created by this mount and not saved yet: nobody else can see it.
+    pub(super) unsaved: bool,
+    /// Deleted by this mount: who still writes it, writes in vain.
+    pub(super) removed: bool,
+    /// What its writers have to catch up with before they save; empty when it is not open.
+    pub(super) renewals: Vec<Renewal>,
+    /// Who created it through this mount.
+    pub(super) creator: Who,
+    /// Saves of this file queue here (W12).
+    pub(super) turn: Arc<tokio::sync::Mutex<()>>,
+    /// How many saves this mount made of it, and the version of the last one.
+    pub(super) saves: u64,
+    pub(super) last_saved: Option<Version>,
+    /// When it was made; the time of files that have no other.
+    pub(super) since: SystemTime,
+}
+
+impl Node {
+    pub(super) fn new(kind: Kind) -> Self {
+        Self {
+            kind,
+            known: None,
+            there: None,
+            open: Vec::new(),
+            unsaved: false,
+            removed: false,
+            renewals: Vec::new(),
+            creator: None,
+            turn: Arc::default(),
+            saves: 0,
+            last_saved: None,
+            since: SystemTime::now(),
+        }
+    }
+
+    /// Whether this is a directory that was there less than `ttl` ago.
+    pub(super) fn is_fresh_dir(&self, ttl: Duration) -> bool {
+        self.there.is_some_and(|there| there.elapsed() < ttl)
+    }
+
+    /// What is known, if it is not older than `ttl`.
+    pub(super) fn fresh(&self, ttl: Duration) -> Option<&Known> {
+        self.known
+            .as_ref()
+            .filter(|known| !known.time_left(ttl).is_zero())
+    }
+
+    /// Notes what a listing said that was asked for at `at`, unless something newer is known; what
+    /// is known now. The kernel will believe in the name for a while, so that the next open comes
+    /// without a look-up, and has to ask for itself.
+    pub(super) fn learn_listed(&mut self, entry: &Entry, at: Instant) -> &Known {
+        let listed = || Known {
+            entry: entry.clone(),
+            at,
+            asked_by: None,
+            own: false,
+        };
+        if self.known.as_ref().is_some_and(|known| known.at < at) {
+            self.known = None;
+        }
+        let known = self.known.get_or_insert_with(listed);
+        known.asked_by = None;
+        known
+    }
+
+    /// The system call in which the backend was asked is over.
+    pub(super) fn end_call(&mut self) {
+        if let Some(known) = self.known.as_mut() {
+            known.asked_by = None;
+        }
+    }
+
+    /// Notes what the backend said.
+    pub(super) fn learn(&mut self, entry: Entry, asked_by: Option<u32>) {
+        self.known = Some(Known {
+            entry,
+            at: Instant::now(),
+            asked_by,
+            own: false,
+        });
+    }
+}
+
+/// Everything a mount remembers.
+#[derive(Debug)]
+pub(super) struct Table {
+    pub(super) tree: Tree<Node>,
+    pub(super) handles: HashMap<Fh, Arc<Handle>>,
+    next_fh: u64,
+    pub(super) seen: Seen<Place>,
+    pub(super) values: ValueCache,
+    pub(super) listings: ListingCache,
+    /// The last name that the store did not have, and the thread in whose present system call it was
+    /// asked. One is enough: losing it costs a request, and nothing else.
+    pub(super) just_absent: Option<(Ino, FileName, u32)>,
+    /// Directories that this mount emptied, and that no object keeps: they stay until they are
+    /// removed, as users of a file system expect.
+    pub(super) kept: HashSet<(StoreName, Dir)>,
+}
+
+impl Table {
+    pub(super) fn new(root: Kind, seen: NonZeroUsize, cache_bytes: usize) -> Self {
+        Self {
+            tree: Tree::new(Node::new(root)),
+            handles: HashMap::new(),
+            next_fh: 1,
+            seen: Seen::new(seen),
+            values: ValueCache::new(cache_bytes),
+            listings: ListingCache::default(),
+            just_absent: None,
+            kept: HashSet::new(),
+        }
+    }
+
+    pub(super) fn node(&self, ino: Ino) -> Result<&Node, Error> {
+        self.tree.get(ino).ok_or(Error::BadHandle)
+    }
+
+    pub(super) fn node_mut(&mut self, ino: Ino) -> Result<&mut Node, Error> {
+        self.tree.get_mut(ino).ok_or(Error::BadHandle)
+    }
+
+    /// The store and key of a file.
+    pub(super) fn file(&self, ino: Ino) -> Result<(Arc<Store>, Key), Error> {
+        match &self.node(ino)?.kind {
+            Kind::File(store, key) => Ok((Arc::clone(store), key.clone())),
+            Kind::Stores | Kind::Dir(..) => Err(Error::IsDir("the directory".to_owned())),
+            Kind::Control(control) => Err(Error::NotPermitted(format!(
+                "{control} is kept by the mount itself"
+            ))),
+        }
+    }
+
+    /// The store and directory of a directory.
+    pub(super) fn dir(&self, ino: Ino) -> Result<(Arc<Store>, Dir), Error> {
+        match &self.node(ino)?.kind {
+            Kind::Dir(store, dir) => Ok((Arc::clone(store), dir.clone())),
+            Kind::Stores => Err(Error::NotPermitted(
+                "only stores can be made here: mkdir UUID".to_owned(),
+            )),
+            Kind::Control(control) => Err(Error::NotPermitted(format!(
+                "{control} is kept by the mount itself"
+            ))),
+            Kind::File(_, key) => Err(Error::NotDir(key.to_string())),
+        }
+    }
+
+    /// Opens a handle.
+    pub(super) fn open(&mut self, ino: Ino, handle: Handle) -> Fh {
+        let fh = Fh(self.next_fh);
+        self.next_fh += 1;
+        self.handles.insert(fh, Arc::new(handle));
+        self.tree.hold(ino);
+        if let Some(node) = self.tree.get_mut(ino) {
+            node.open.push(fh);
+        }
+        fh
+    }
+
+    /// Closes a handle.
+    pub(super) fn close(&mut self, ino: Ino, fh: Fh) {
+        if self.handles.remove(&fh).is_some() {
+            if let Some(node) = self.tree.get_mut(ino) {
+                node.open.retain(|open| *open != fh);
+                if node.open.is_empty() {
+                    node.renewals.clear();
+                }
+            }
+            self.tree.unhold(ino);
+        }
+    }
+
+    pub(super) fn handle(&self, fh: Fh) -> Result<Arc<Handle>, Error> {
+        self.handles.get(&fh).cloned().ok_or(Error::BadHandle)
+    }
+
+    /// The open handles of a file.
+    pub(super) fn handles_of(&self, ino: Ino) -> Vec<Arc<Handle>> {
+        let fhs = self.tree.get(ino).map(|node| node.open.clone());
+        fhs.unwrap_or_default()
+            .iter()
+            .filter_map(|fh| self.handles.get(fh).cloned())
+            .collect()
+    }
+
+    /// Notes what the backend said of a file, wherever it is remembered.
+    pub(super) fn learn(&mut self, ino: Ino, entry: Entry, asked_by: Option<u32>) {
+        self.relist(ino, Some(&entry));
+        if let Some(node) = self.tree.get_mut(ino) {
+            node.learn(entry, asked_by);
+        }
+    }
+
+    /// Notes what this mount itself made of a file.
+    pub(super) fn learn_own(&mut self, ino: Ino, entry: Entry) {
+        self.learn(ino, entry, None);
+        self.listings.outdate();
+        if let Some(node) = self.tree.get_mut(ino)
+            && let Some(known) = node.known.as_mut()
+        {
+            known.own = true;
+        }
+    }
+
+    /// Notes that the backend said that a file does not exist (any more).
+    pub(super) fn learn_absent(&mut self, ino: Ino) {
+        self.relist(ino, None);
+        if let Some(node) = self.tree.get_mut(ino) {
+            node.known = None;
+        }
+    }
+
+    /// A system call begins with the look-up of this name: what earlier calls asked, they asked for
+    /// themselves.
+    pub(super) fn begin_call(&mut self, parent: Ino, name: &FileName) {
+        if let Some(ino) = self.tree.find(parent, name)
+            && let Some(node) = self.tree.get_mut(ino)
+        {
+            node.end_call();
+        }
+        let absent = self.just_absent.as_ref();
+        if absent.is_some_and(|(dir, absent, _)| *dir == parent && absent == name) {
+            self.just_absent = None;
+        }
+    }
+
+    /// Whether the store said in the present system call of `thread` that there is no such name.
+    pub(super) fn is_just_absent(&self, parent: Ino, name: &FileName, thread: u32) -> bool {
+        let absent = self.just_absent.as_ref();
+        absent.is_some_and(|(dir, absent, asked_by)| {
+            *dir == parent && absent == name && *asked_by == thread
+        })
+    }
+
+    /// Corrects the remembered listing of the directory of a file.
+    fn relist(&mut self, ino: Ino, entry: Option<&Entry>) {
+        let Some((parent, name)) = self.tree.name(ino) else {
+            return;
+        };
+        let name = name.clone();
+        if let Ok((store, dir)) = self.dir(parent) {
+            self.listings.correct(&(store.name(), dir), &name, entry);
+        }
+    }
+
+    /// The bytes of a file have another version now; its writers will catch up.
+    pub(super) fn renew(&mut self, ino: Ino, renewal: Renewal) {
+        if let Some(node) = self.tree.get_mut(ino)
+            && !node.open.is_empty()
+        {
+            node.renewals.push(renewal);
+        }
+    }
+
+    /// A name in this directory was removed by this mount: the directory, and those it is in, stay
+    /// until they are removed.
+    pub(super) fn keep_dir(&mut self, store: &Store, dir: &Dir) {
+        let kept = dir.parents().chain([dir.clone()]);
+        self.kept.extend(kept.map(|dir| (store.name(), dir)));
+        self.listings.outdate();
+    }
+
+    /// The inode of a name. A name that was a file and is a directory now, or the other way round,
+    /// gets a new one.
+    pub(super) fn insert(&mut self, parent: Ino, name: &FileName, kind: Kind) -> Ino {
+        if let Some(ino) = self.tree.find(parent, name)
+            && self
+                .tree
+                .get(ino)
+                .is_some_and(|node| !node.kind.is_same(&kind))
+        {
+            self.tree.unlink(ino);
+        }
+        self.tree.insert(parent, name, || Node::new(kind))
+    }
+}
+
+impl Kind {
+    fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Stores, Self::Stores) => true,
+            (Self::Dir(_, one), Self::Dir(_, two)) => one == two,
+            (Self::File(_, one), Self::File(_, two)) => one == two,
+            (Self::Control(one), Self::Control(two)) => one == two,
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! Extended attributes: the version, the media type and the user metadata of a value (V5).
+//!
+//! They are read from the value a handle of the caller holds, else from the newest one; writing
+//! them is a save of the same bytes with other metadata.
+
+use std::ffi::OsStr;
+use std::sync::Arc;
+
+use super::handles::{Handle, ReadFrom};
+use super::loss::Attempt;
+use super::open::{Opening, Version};
+use super::table::{Kind, Renewal};
+use super::{Error, Vfs, Who};
+use crate::model::{self, Expect, Ino, Outcome};
+use crate::store::{Envelope, Store, Value};
+
+const ETAG: &str = "user.etag";
+const CONTENT_TYPE: &str = "user.content_type";
+const META: &str = "user.meta.";
+
+/// How an attribute is set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SetMode {
+    /// Whether it exists or not.
+    Any,
+    /// Only if it does not exist (XATTR_CREATE).
+    Create,
+    /// Only if it exists (XATTR_REPLACE).
+    Replace,
+}
+
+impl Vfs {
+    /// The names of the attributes of an inode.
+    ///
+    /// # Errors
+    /// Any [`Error`].
+    pub async fn attributes(&self, ino: Ino, by: Opening) -> Result<Vec<String>, Error> {
+        let Some((_, envelope)) = self.described(ino, by).await? else {
+            return Ok(Vec::new());
+        };
+        let mut names = vec![ETAG.to_owned()];
+        names.extend(envelope.meta.content_type.map(|_| CONTENT_TYPE.to_owned()));
+        names.extend(
+            envelope
+                .meta
+                .user
+                .keys()
+                .map(|name| format!("{META}{name}")),
+        );
+        Ok(names)
+    }
+
+    /// The value of an attribute.
+    ///
+    /// # Errors
+    /// [`Error::NoAttribute`], or any other.
+    pub async fn attribute(&self, ino: Ino, name: &OsStr, by: Opening) -> Result<String, Error> {
+        let name = name.to_str().ok_or(Error::NoAttribute)?;
+        if !is_ours(name) {
+            return Err(Error::NoAttribute);
+        }
+        let (etag, envelope) = self.described(ino, by).await?.ok_or(Error::NoAttribute)?;
+        let found = match name {
+            ETAG => Some(etag),
+            CONTENT_TYPE => envelope.meta.content_type,
+            _ => {
+                let name = name.strip_prefix(META).unwrap_or_default();
+                envelope.meta.user.get(name).cloned()
+            }
+        };
+        found.ok_or(Error::NoAttribute)
+    }
+
+    /// Sets an attribute, or removes it (`None`).
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] when somebody saved the file meanwhile; any other.
+    pub async fn set_attribute(
+        &self,
+        ino: Ino,
+        name: &OsStr,
+        value: Option<&[u8]>,
+        mode: SetMode,
+        by: Opening,
+    ) -> Result<(), Error> {
+        self.check_changeable(ino)?;
+        let name = name
+            .to_str()
+            .filter(|name| is_ours(name) && *name != ETAG)
+            .ok_or_else(|| {
+                Error::Unsupported(format!(
+                    "{}: only {CONTENT_TYPE} and {META}NAME can be set",
+                    name.display()
+                ))
+            })?;
+        let value = match value.map(std::str::from_utf8) {
+            Some(Err(_)) => {
+                return Err(Error::Invalid(format!("{name}: the value must be text")));
+            }
+            Some(Ok(text)) if !text.bytes().all(|byte| (0x20..0x7f).contains(&byte)) => {
+                return Err(Error::Invalid(format!(
+                    "{name}: the value must be printable ASCII, it travels in a header"
+                )));
+            }
+            Some(Ok(text)) => Some(text.to_owned()),
+            None => None,
+        };
+        let (store, key) = self.table().file(ino)?;
+        let turn = Arc::clone(&self.table().node(ino)?.turn);
+        let _turn = turn.lock().await;
+        if self.table().node(ino)?.unsaved {
+            return Err(Error::Unsupported(format!(
+                "{key} is not saved yet; close it before setting {name}"
+            )));
+        }
+        let current = match self.newest(ino, &store, &key, by.thread).await? {
+            Version::Whole(value) => value,
+            Version::Large(large) => self.read_whole(&store, &key, *large).await?,
+        };
+        let mut envelope = current.envelope.clone();
+        change(&mut envelope, name, value, mode)?;
+        let expect = Expect::Is(current.version.clone());
+        let outcome = store
+            .put(&key, current.bytes.clone(), &envelope, &expect)
+            .await?;
+        match outcome {
+            Outcome::Saved(version) => {
+                self.attributes_saved(ino, &store, &current, version, envelope, by.who);
+                Ok(())
+            }
+            Outcome::Refused => {
+                let found = self.current(ino, &store, &key).await?;
+                let attempt = Attempt {
+                    op: "setxattr",
+                    ino,
+                    store: &store,
+                    key: &key,
+                    callers: by.who.as_slice(),
+                    expected: &expect,
+                };
+                Err(self.conflict(&attempt, Some(&found), None).error)
+            }
+            Outcome::Unknown => Err(Error::Unknown(store.address(&key))),
+        }
+    }
+
+    /// The same bytes have another version now; own writers follow.
+    fn attributes_saved(
+        &self,
+        ino: Ino,
+        store: &Store,
+        old: &Value,
+        version: model::Version,
+        envelope: Envelope,
+        who: Who,
+    ) {
+        let value = Arc::new(Value {
+            version: version.clone(),
+            envelope: envelope.clone(),
+            modified: std::time::SystemTime::now(),
+            bytes: old.bytes.clone(),
+        });
+        let mut table = self.table();
+        let Ok((_, key)) = table.file(ino) else {
+            return;
+        };
+        let place = (store.name(), key.clone());
+        table.learn_own(ino, super::open::entry_of(key, &value));
+        table.values.put(place.clone(), value);
+        let replaced = Expect::Is(old.version.clone());
+        table.seen.saved(who, &place, &replaced, &version);
+        let renewal = Renewal {
+            from: old.version.clone(),
+            to: version,
+            envelope: Some(envelope),
+        };
+        table.renew(ino, renewal);
+    }
+
+    /// The ETag and envelope that the caller sees; `None` for what is no value.
+    async fn described(&self, ino: Ino, by: Opening) -> Result<Option<(String, Envelope)>, Error> {
+        let (store, key) = {
+            let table = self.table();
+            let node = table.node(ino)?;
+            match &node.kind {
+                Kind::File(store, key) if !node.unsaved => (store.clone(), key.clone()),
+                _ => return Ok(None),
+            }
+        };
+        if let Some(caller) = by.who {
+            let handles = self.table().handles_of(ino);
+            let own = handles.iter().rev().find(|handle| {
+                handle
+                    .who()
+                    .is_some_and(|who| who.process == caller.process)
+            });
+            if let Some(Handle::Reader(reader)) = own.map(|handle| &**handle) {
+                let envelope = match &reader.source {
+                    ReadFrom::Whole(value) => value.envelope.clone(),
+                    ReadFrom::Pieces(pieces) => pieces.envelope.clone(),
+                };
+                return Ok(Some((reader.entry.version.to_string(), envelope)));
+            }
+        }
+        Ok(Some(
+            match self.newest(ino, &store, &key, by.thread).await? {
+                Version::Whole(value) => (value.version.to_string(), value.envelope.clone()),
+                Version::Large(large) => {
+                    let (entry, envelope) = *large;
+                    (entry.version.to_string(), envelope)
+                }
+            },
+        ))
+    }
+}
+
+fn is_ours(name: &str) -> bool {
+    let is_meta = name.strip_prefix(META).is_some_and(|name| {
+        let legal = |byte: u8| {
+            byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'_'
+        };
+        !name.is_empty() && name.bytes().all(legal)
+    });
+    name == ETAG || name == CONTENT_TYPE || is_meta
+}
+
+fn change(
+    envelope: &mut Envelope,
+    name: &str,
+    value: Option<String>,
+    mode: SetMode,
+) -> Result<(), Error> {
+    let user = &mut envelope.meta.user;
+    let exists = match name.strip_prefix(META) {
+        Some(name) => user.contains_key(name),
+        None => envelope.meta.content_type.is_some(),
+    };
+    match (mode, exists, &value) {
+        (SetMode::Create, true, _) => return Err(Error::Exists(name.to_owned())),
+        (SetMode::Replace, false, _) | (_, false, None) => return Err(Error::NoAttribute),
+        _ => {}
+    }
+    match (name.strip_prefix(META), value) {
+        (Some(name), Some(value)) => {
+            user.insert(name.to_owned(), value);
+        }
+        (Some(name), None) => {
+            user.remove(name);
+        }
+        (None, value) => envelope.meta.content_type = value,
+    }
+    Ok(())
+}
