@@ -1,0 +1,272 @@
+//! The bridge between FUSE threads and tasks: every request gets exactly one answer, in time.
+//!
+//! A request is first tried on the FUSE thread; what needs no waiting (nearly all reads and
+//! writes) is answered there. What must wait goes on as a task, and the FUSE thread is free again.
+//! The watchdog answers for it when its deadline passes or its caller is killed (A1); the task then
+//! goes on to its end, since a save that was sent may still land, and its late result is taken
+//! back.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use fuser::Errno;
+use tokio::runtime::Handle;
+use tokio_util::task::TaskTracker;
+use tracing::Instrument;
+
+use super::errno::{INTERRUPTED, TIMED_OUT, errno, is_ordinary};
+use super::process::{Impatience, impatience};
+use super::reply::{Reply, Undo};
+use super::{Look, Patience};
+use crate::vfs::{Error, Vfs};
+
+/// How often the watchdog looks.
+const TICK: Duration = Duration::from_millis(200);
+/// How long a request may stay quiet before the watchdog looks at its caller.
+const QUIET: Duration = Duration::from_millis(300);
+
+/// What a request is, for the log and the watchdog.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Op {
+    pub(super) name: &'static str,
+    pub(super) ino: u64,
+    /// The thread that waits; 0 if nobody does.
+    pub(super) thread: u32,
+    /// How many bytes may have to travel: they have their time.
+    pub(super) bytes: u64,
+    /// Whether a signal that the caller handles may cut it short. A save is cut short only for a
+    /// caller that is killed: nobody else may take "interrupted" for "saved".
+    pub(super) can_be_interrupted: bool,
+}
+
+/// Answers requests.
+#[derive(Clone)]
+pub(super) struct Bridge {
+    pub(super) vfs: Arc<Vfs>,
+    pub(super) look: Arc<Look>,
+    runtime: Handle,
+    tasks: TaskTracker,
+    waiting: Arc<Waiting>,
+}
+
+/// The requests that wait.
+#[derive(Default)]
+struct Waiting {
+    next: AtomicU64,
+    requests: Mutex<HashMap<u64, Request>>,
+}
+
+struct Request {
+    op: Op,
+    since: Instant,
+    answer: Weak<dyn Answer>,
+}
+
+/// A request that can still be answered by somebody else than its task.
+trait Answer: Send + Sync {
+    fn fail(&self, errno: Errno) -> bool;
+}
+
+struct Slot<R>(Mutex<Option<R>>);
+
+impl<R> Slot<R> {
+    fn take(&self) -> Option<R> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// A reply whose type says which answer it takes.
+struct Typed<T, R: Reply<T>>(R, std::marker::PhantomData<fn(T)>);
+
+impl<T: 'static, R: Reply<T>> Answer for Slot<Typed<T, R>> {
+    fn fail(&self, errno: Errno) -> bool {
+        match self.take() {
+            Some(Typed(reply, _)) => {
+                reply.fail(errno);
+                true
+            }
+            None => false,
+        }
+    }
+}
+
+impl Waiting {
+    fn requests(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Request>> {
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, op: Op, answer: Weak<dyn Answer>) -> u64 {
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let request = Request {
+            op,
+            since: Instant::now(),
+            answer,
+        };
+        self.requests().insert(id, request);
+        id
+    }
+
+    /// Answers for requests that took too long, or whose callers are being killed.
+    fn look_round(&self, patience: Patience) {
+        let overdue: Vec<_> = self
+            .requests()
+            .values()
+            .filter(|request| request.since.elapsed() > QUIET)
+            .filter_map(|request| Some((request.op, request.since, request.answer.upgrade()?)))
+            .collect();
+        for (op, since, answer) in overdue {
+            let verdict = if since.elapsed() >= patience.for_bytes(op.bytes) {
+                Some((TIMED_OUT, "no answer in time"))
+            } else if op.thread == 0 {
+                None
+            } else {
+                match impatience(op.thread) {
+                    Impatience::Killed => Some((INTERRUPTED, "the caller is being killed")),
+                    Impatience::Interrupted if op.can_be_interrupted => {
+                        Some((INTERRUPTED, "the caller was interrupted"))
+                    }
+                    Impatience::Interrupted | Impatience::None => None,
+                }
+            };
+            if let Some((errno, why)) = verdict
+                && answer.fail(errno)
+            {
+                tracing::warn!(op = op.name, ino = op.ino, thread = op.thread, "{why}");
+            }
+        }
+    }
+}
+
+impl Bridge {
+    /// Answers from `vfs`, each within `patience`; waiting requests run as tasks of `runtime` and
+    /// are counted in `tasks`.
+    pub(super) fn new(
+        vfs: Arc<Vfs>,
+        look: Look,
+        runtime: Handle,
+        tasks: TaskTracker,
+        patience: Patience,
+    ) -> Self {
+        let waiting = Arc::<Waiting>::default();
+        let watched = Arc::downgrade(&waiting);
+        runtime.spawn(async move {
+            let mut tick = tokio::time::interval(TICK);
+            loop {
+                tick.tick().await;
+                let Some(waiting) = watched.upgrade() else {
+                    return;
+                };
+                // It reads /proc, which is memory.
+                waiting.look_round(patience);
+            }
+        });
+        Self {
+            vfs,
+            look: Arc::new(look),
+            runtime,
+            tasks,
+            waiting,
+        }
+    }
+
+    /// Answers a request with what `work` comes to.
+    pub(super) fn answer<T, R, F>(&self, op: Op, reply: R, work: F)
+    where
+        T: Undo,
+        R: Reply<T>,
+        F: Future<Output = Result<T, Error>> + Send + 'static,
+    {
+        let span = tracing::debug_span!("fuse", op = op.name, ino = op.ino, thread = op.thread);
+        let mut work: Pin<Box<dyn Future<Output = Result<T, Error>> + Send>> =
+            Box::pin(work.instrument(span));
+        let guard = self.runtime.enter();
+        let mut context = Context::from_waker(Waker::noop());
+        let tried = catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(&mut context)));
+        drop(guard);
+        match tried {
+            // The reply is dropped, which answers EIO; the mount lives on (A5).
+            Err(_) => tracing::error!(op = op.name, "a bug: the request panicked"),
+            Ok(Poll::Ready(result)) => self.finish(op, reply, result),
+            Ok(Poll::Pending) => self.wait(op, reply, work),
+        }
+    }
+
+    fn wait<T, R>(
+        &self,
+        op: Op,
+        reply: R,
+        work: Pin<Box<dyn Future<Output = Result<T, Error>> + Send>>,
+    ) where
+        T: Undo,
+        R: Reply<T>,
+    {
+        let slot = Arc::new(Slot(Mutex::new(Some(Typed(
+            reply,
+            std::marker::PhantomData::<fn(T)>,
+        )))));
+        let weak = Arc::downgrade(&slot);
+        let id = self.waiting.add(op, weak);
+        let bridge = self.clone();
+        self.tasks.spawn_on(
+            async move {
+                // Removed on the way out, also by a panic; the slot then answers EIO.
+                let _waiting = Remove(&bridge.waiting, id);
+                let result = work.await;
+                match slot.take() {
+                    Some(Typed(reply, _)) => bridge.finish(op, reply, result),
+                    None => bridge.too_late(op, result),
+                }
+            },
+            &self.runtime,
+        );
+    }
+
+    fn finish<T, R: Reply<T>>(&self, op: Op, reply: R, result: Result<T, Error>) {
+        match result {
+            Ok(value) => reply.send(value, &self.look),
+            Err(error) => {
+                if is_ordinary(&error) {
+                    tracing::debug!(op = op.name, ino = op.ino, "{error}");
+                } else {
+                    tracing::warn!(op = op.name, ino = op.ino, "{error}");
+                }
+                reply.fail(errno(&error));
+            }
+        }
+    }
+
+    fn too_late<T: Undo>(&self, op: Op, result: Result<T, Error>) {
+        match result {
+            Ok(value) => {
+                tracing::info!(
+                    op = op.name,
+                    ino = op.ino,
+                    "succeeded after its caller was gone"
+                );
+                value.undo(&self.vfs);
+            }
+            Err(error) => {
+                tracing::info!(
+                    op = op.name,
+                    ino = op.ino,
+                    "failed after its caller was gone: {error}"
+                );
+            }
+        }
+    }
+}
+
+/// Takes a request off the list of those that wait.
+struct Remove<'a>(&'a Waiting, u64);
+
+impl Drop for Remove<'_> {
+    fn drop(&mut self) {
+        self.0.requests().remove(&self.1);
+    }
+}

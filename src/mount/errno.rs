@@ -1,0 +1,63 @@
+//! What the kernel is told: every error of the filesystem as an errno, in one exhaustive match.
+//!
+//! Below it are the errnos of what never reaches the filesystem. No other file names one.
+
+use fuser::Errno;
+
+use crate::vfs::Error;
+
+/// The errno of an error. EAGAIN means a conflict and nothing else (W11); ESTALE never comes from
+/// a rename or link, which the kernel would silently repeat.
+pub(super) fn errno(error: &Error) -> Errno {
+    match error {
+        Error::NotFound(_) => Errno::ENOENT,
+        Error::Exists(_) => Errno::EEXIST,
+        Error::Conflict { .. } => Errno::EAGAIN,
+        Error::Stale(_) => Errno::ESTALE,
+        Error::Unknown(_) | Error::Failed(_) => Errno::EIO,
+        Error::Deadline(_) => Errno::ETIMEDOUT,
+        Error::Denied(_) => Errno::EACCES,
+        Error::ReadOnly(_) => Errno::EROFS,
+        Error::TooBig(_) => Errno::EFBIG,
+        Error::Invalid(_) => Errno::EINVAL,
+        Error::NameTooLong => Errno::ENAMETOOLONG,
+        Error::IsDir(_) => Errno::EISDIR,
+        Error::NotDir(_) => Errno::ENOTDIR,
+        Error::NotEmpty(_) => Errno::ENOTEMPTY,
+        Error::CrossDevice(_) => Errno::EXDEV,
+        Error::NotPermitted(_) => Errno::EPERM,
+        Error::Unsupported(_) => Errno::ENOTSUP,
+        Error::NoAttribute => Errno::ENODATA,
+        Error::BadHandle => Errno::EBADF,
+    }
+}
+
+/// Whether an error is part of everyday life: names that are not there, attributes nobody set, and
+/// conflicts, which are logged where they happen.
+pub(super) fn is_ordinary(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::NotFound(_)
+            | Error::NoAttribute
+            | Error::Conflict { .. }
+            | Error::Exists(_)
+            | Error::NotEmpty(_)
+            | Error::CrossDevice(_)
+            | Error::Unsupported(_)
+    )
+}
+
+/// Hard and symbolic links, device files: there is nothing to store them in.
+pub(super) const NOT_BUILT: Errno = Errno::EPERM;
+/// A flag that asks for something unheard of.
+pub(super) const UNKNOWN_FLAGS: Errno = Errno::EINVAL;
+/// A number that stands for no open file.
+pub(super) const UNKNOWN_HANDLE: Errno = Errno::EBADF;
+/// An attribute of a kind that values do not have (`security.*`, `system.*`).
+pub(super) const NO_ATTRIBUTE: Errno = Errno::ENODATA;
+/// The caller's buffer is too small for an attribute.
+pub(super) const NO_ROOM: Errno = Errno::ERANGE;
+/// The watchdog: no answer in time.
+pub(super) const TIMED_OUT: Errno = Errno::ETIMEDOUT;
+/// The watchdog: the caller was signalled.
+pub(super) const INTERRUPTED: Errno = Errno::EINTR;

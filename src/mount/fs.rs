@@ -1,0 +1,497 @@
+//! The kernel's requests: decode, answer, nothing else.
+//!
+//! Every callback names its operation and hands one call of [`Vfs`](crate::vfs::Vfs) to
+//! `answer.rs`. To follow one, read it here, then the method of the same story in `vfs`.
+
+use std::ffi::OsStr;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use fuser::{
+    BsdFileFlags, FileHandle, Filesystem, Generation, INodeNo, KernelConfig, LockOwner, OpenFlags,
+    RenameFlags, Request, TimeOrNow, WriteFlags,
+};
+
+use super::answer::{Bridge, Op};
+use super::errno;
+use super::negotiate::negotiate;
+use super::process::{caller, process_id};
+use super::reply::{Created, Named, OpenedDir, OpenedFile, Written, Xattr};
+use super::request::{access, dots, file_type, from, op, opening, save_op};
+use crate::model::{Ino, Trigger};
+use crate::vfs::{Fh, OverExisting, SetMode};
+
+/// The filesystem as the kernel sees it.
+pub(super) struct Fs(pub(super) Bridge);
+
+impl Fs {
+    /// An operation that may move the whole value of a file.
+    fn heavy(&self, ino: INodeNo, op: Op) -> Op {
+        Op {
+            bytes: self.0.vfs.weight(ino.into()),
+            ..op
+        }
+    }
+}
+
+impl Filesystem for Fs {
+    fn init(&mut self, _request: &Request, config: &mut KernelConfig) -> std::io::Result<()> {
+        negotiate(config)
+    }
+
+    fn lookup(&self, request: &Request, parent: INodeNo, name: &OsStr, reply: fuser::ReplyEntry) {
+        let (vfs, name, thread) = (self.0.vfs.clone(), name.to_owned(), request.pid());
+        self.0
+            .answer(op("lookup", parent, request), reply, async move {
+                vfs.lookup(parent.into(), &name, thread).await.map(Named)
+            });
+    }
+
+    fn forget(&self, _request: &Request, ino: INodeNo, nlookup: u64) {
+        self.0.vfs.forget(ino.into(), nlookup);
+    }
+
+    fn getattr(
+        &self,
+        request: &Request,
+        ino: INodeNo,
+        _fh: Option<FileHandle>,
+        reply: fuser::ReplyAttr,
+    ) {
+        let vfs = self.0.vfs.clone();
+        let who = match vfs.is_open(ino.into()) {
+            true => caller(request.pid()),
+            false => None,
+        };
+        self.0
+            .answer(op("getattr", ino, request), reply, async move {
+                vfs.attr(ino.into(), who).await
+            });
+    }
+
+    fn setattr(
+        &self,
+        request: &Request,
+        ino: INodeNo,
+        _mode: Option<u32>,
+        _uid: Option<u32>,
+        _gid: Option<u32>,
+        size: Option<u64>,
+        _atime: Option<TimeOrNow>,
+        _mtime: Option<TimeOrNow>,
+        _ctime: Option<SystemTime>,
+        fh: Option<FileHandle>,
+        _crtime: Option<SystemTime>,
+        _chgtime: Option<SystemTime>,
+        _bkuptime: Option<SystemTime>,
+        _flags: Option<BsdFileFlags>,
+        reply: fuser::ReplyAttr,
+    ) {
+        let (vfs, by) = (self.0.vfs.clone(), opening(request));
+        self.0.answer(
+            self.heavy(ino, save_op("setattr", ino, request)),
+            reply,
+            async move {
+                let ino = Ino::from(ino);
+                vfs.check_changeable(ino)?;
+                match (size, fh) {
+                    // Mode, owner and times are accepted and not stored (V5).
+                    (None, _) => vfs.last_attr(ino, by.who).await,
+                    (Some(size), Some(fh)) => vfs.truncate(ino, Fh(fh.0), size, by.who).await,
+                    (Some(size), None) => vfs.truncate_closed(ino, size, by).await,
+                }
+            },
+        );
+    }
+
+    fn mkdir(
+        &self,
+        request: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        _mode: u32,
+        _umask: u32,
+        reply: fuser::ReplyEntry,
+    ) {
+        let (vfs, name) = (self.0.vfs.clone(), name.to_owned());
+        self.0
+            .answer(save_op("mkdir", parent, request), reply, async move {
+                vfs.make_dir(parent.into(), &name).await.map(Named)
+            });
+    }
+
+    fn rmdir(&self, request: &Request, parent: INodeNo, name: &OsStr, reply: fuser::ReplyEmpty) {
+        let (vfs, name) = (self.0.vfs.clone(), name.to_owned());
+        self.0
+            .answer(save_op("rmdir", parent, request), reply, async move {
+                vfs.remove_dir(parent.into(), &name).await
+            });
+    }
+
+    fn unlink(&self, request: &Request, parent: INodeNo, name: &OsStr, reply: fuser::ReplyEmpty) {
+        let (vfs, name, by) = (self.0.vfs.clone(), name.to_owned(), opening(request));
+        self.0
+            .answer(save_op("unlink", parent, request), reply, async move {
+                vfs.remove(parent.into(), &name, by).await
+            });
+    }
+
+    fn rename(
+        &self,
+        request: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        newparent: INodeNo,
+        newname: &OsStr,
+        flags: RenameFlags,
+        reply: fuser::ReplyEmpty,
+    ) {
+        let over = match flags {
+            flags if flags.is_empty() => OverExisting::Replace,
+            RenameFlags::RENAME_NOREPLACE => OverExisting::Refuse,
+            _ => return reply.error(errno::UNKNOWN_FLAGS),
+        };
+        let (vfs, by) = (self.0.vfs.clone(), opening(request));
+        let (name, newname) = (name.to_owned(), newname.to_owned());
+        self.0
+            .answer(save_op("rename", parent, request), reply, async move {
+                let (from, to) = ((parent.into(), &*name), (newparent.into(), &*newname));
+                vfs.rename(from, to, over, by).await
+            });
+    }
+
+    fn open(&self, request: &Request, ino: INodeNo, flags: OpenFlags, reply: fuser::ReplyOpen) {
+        let (vfs, by) = (self.0.vfs.clone(), opening(request));
+        self.0.answer(
+            self.heavy(ino, op("open", ino, request)),
+            reply,
+            async move {
+                let ino = Ino::from(ino);
+                let fh = vfs.open(ino, access(flags.0), by).await?;
+                Ok(OpenedFile(ino, fh))
+            },
+        );
+    }
+
+    fn create(
+        &self,
+        request: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        _mode: u32,
+        _umask: u32,
+        flags: i32,
+        reply: fuser::ReplyCreate,
+    ) {
+        let (vfs, name, by) = (self.0.vfs.clone(), name.to_owned(), opening(request));
+        self.0
+            .answer(op("create", parent, request), reply, async move {
+                let (attr, fh) = vfs.create(parent.into(), &name, access(flags), by).await?;
+                Ok(Created(attr, fh))
+            });
+    }
+
+    fn read(
+        &self,
+        request: &Request,
+        ino: INodeNo,
+        fh: FileHandle,
+        offset: u64,
+        size: u32,
+        _flags: OpenFlags,
+        _lock_owner: Option<LockOwner>,
+        reply: fuser::ReplyData,
+    ) {
+        let vfs = self.0.vfs.clone();
+        self.0.answer(
+            self.heavy(ino, op("read", ino, request)),
+            reply,
+            async move { vfs.read(Fh(fh.0), offset, size as usize).await },
+        );
+    }
+
+    fn write(
+        &self,
+        request: &Request,
+        ino: INodeNo,
+        fh: FileHandle,
+        offset: u64,
+        data: &[u8],
+        _write_flags: WriteFlags,
+        _flags: OpenFlags,
+        _lock_owner: Option<LockOwner>,
+        reply: fuser::ReplyWrite,
+    ) {
+        let (vfs, data) = (self.0.vfs.clone(), Bytes::copy_from_slice(data));
+        self.0.answer(op("write", ino, request), reply, async move {
+            vfs.write(Fh(fh.0), offset, &data).await?;
+            Ok(Written(u32::try_from(data.len()).unwrap_or(u32::MAX)))
+        });
+    }
+
+    fn flush(
+        &self,
+        request: &Request,
+        ino: INodeNo,
+        fh: FileHandle,
+        _lock_owner: LockOwner,
+        reply: fuser::ReplyEmpty,
+    ) {
+        let (vfs, closer) = (self.0.vfs.clone(), process_id(request.pid()));
+        self.0.answer(
+            self.heavy(ino, save_op("flush", ino, request)),
+            reply,
+            async move { vfs.flush(Fh(fh.0), closer).await },
+        );
+    }
+
+    fn fsync(
+        &self,
+        request: &Request,
+        ino: INodeNo,
+        fh: FileHandle,
+        _datasync: bool,
+        reply: fuser::ReplyEmpty,
+    ) {
+        let vfs = self.0.vfs.clone();
+        self.0.answer(
+            self.heavy(ino, save_op("fsync", ino, request)),
+            reply,
+            async move { vfs.save(Fh(fh.0), Trigger::Fsync).await },
+        );
+    }
+
+    fn release(
+        &self,
+        request: &Request,
+        ino: INodeNo,
+        fh: FileHandle,
+        _flags: OpenFlags,
+        _lock_owner: Option<LockOwner>,
+        _flush: bool,
+        reply: fuser::ReplyEmpty,
+    ) {
+        let vfs = self.0.vfs.clone();
+        self.0.answer(
+            self.heavy(ino, save_op("release", ino, request)),
+            reply,
+            async move {
+                vfs.release(ino.into(), Fh(fh.0)).await;
+                Ok(())
+            },
+        );
+    }
+
+    fn opendir(&self, request: &Request, ino: INodeNo, _flags: OpenFlags, reply: fuser::ReplyOpen) {
+        let vfs = self.0.vfs.clone();
+        self.0
+            .answer(op("opendir", ino, request), reply, async move {
+                let ino = Ino::from(ino);
+                Ok(OpenedDir(ino, vfs.open_dir(ino).await?))
+            });
+    }
+
+    fn readdir(
+        &self,
+        _request: &Request,
+        ino: INodeNo,
+        fh: FileHandle,
+        offset: u64,
+        mut reply: fuser::ReplyDirectory,
+    ) {
+        let vfs = &self.0.vfs;
+        let filled = vfs.read_dir(Fh(fh.0), |items, _| {
+            for (at, name, kind) in dots(offset) {
+                if reply.add(ino, at, kind, name) {
+                    return;
+                }
+            }
+            for (at, item) in from(items, offset) {
+                let known = vfs.known_ino(ino.into(), &item.name);
+                if reply.add(known.into(), at, file_type(item.kind()), &item.name) {
+                    return;
+                }
+            }
+        });
+        match filled {
+            Ok(()) => reply.ok(),
+            Err(_) => reply.error(errno::UNKNOWN_HANDLE),
+        }
+    }
+
+    fn readdirplus(
+        &self,
+        _request: &Request,
+        ino: INodeNo,
+        fh: FileHandle,
+        offset: u64,
+        mut reply: fuser::ReplyDirectoryPlus,
+    ) {
+        let Bridge { vfs, look, .. } = &self.0;
+        let filled = vfs.read_dir(Fh(fh.0), |items, read_at| {
+            let top = vfs.dir_attr(ino.into());
+            for (at, name, _) in dots(offset) {
+                // The kernel does not count these two as looked up.
+                if reply.add(
+                    ino,
+                    at,
+                    name,
+                    &Duration::ZERO,
+                    &look.at(&top),
+                    Generation(0),
+                ) {
+                    return;
+                }
+            }
+            for (at, item) in from(items, offset) {
+                let Some(attr) = vfs.tell(ino.into(), item, read_at) else {
+                    continue;
+                };
+                let ttl = attr.ttl.min(look.ttl);
+                let seen = look.at(&attr);
+                if reply.add(attr.ino.into(), at, &item.name, &ttl, &seen, Generation(0)) {
+                    vfs.forget(attr.ino, 1);
+                    return;
+                }
+            }
+        });
+        match filled {
+            Ok(()) => reply.ok(),
+            Err(_) => reply.error(errno::UNKNOWN_HANDLE),
+        }
+    }
+
+    fn releasedir(
+        &self,
+        _request: &Request,
+        ino: INodeNo,
+        fh: FileHandle,
+        _flags: OpenFlags,
+        reply: fuser::ReplyEmpty,
+    ) {
+        self.0.vfs.close_dir(ino.into(), Fh(fh.0));
+        reply.ok();
+    }
+
+    fn fsyncdir(
+        &self,
+        _request: &Request,
+        _ino: INodeNo,
+        _fh: FileHandle,
+        _datasync: bool,
+        reply: fuser::ReplyEmpty,
+    ) {
+        // Names are in the store as soon as their values are.
+        reply.ok();
+    }
+
+    fn statfs(&self, _request: &Request, _ino: INodeNo, reply: fuser::ReplyStatfs) {
+        // A bucket has no size. Programs that ask want to know whether there is room: there is.
+        const BLOCKS: u64 = 1 << 40;
+        reply.statfs(BLOCKS, BLOCKS, BLOCKS, BLOCKS, BLOCKS, 4096, 255, 4096);
+    }
+
+    fn getxattr(
+        &self,
+        request: &Request,
+        ino: INodeNo,
+        name: &OsStr,
+        size: u32,
+        reply: fuser::ReplyXattr,
+    ) {
+        if !name.as_encoded_bytes().starts_with(b"user.") {
+            return reply.error(errno::NO_ATTRIBUTE);
+        }
+        let (vfs, name, by) = (self.0.vfs.clone(), name.to_owned(), opening(request));
+        self.0
+            .answer(op("getxattr", ino, request), reply, async move {
+                let value = vfs.attribute(ino.into(), &name, by).await?;
+                Ok(Xattr(value.into(), size))
+            });
+    }
+
+    fn listxattr(&self, request: &Request, ino: INodeNo, size: u32, reply: fuser::ReplyXattr) {
+        let (vfs, by) = (self.0.vfs.clone(), opening(request));
+        self.0
+            .answer(op("listxattr", ino, request), reply, async move {
+                let names = vfs.attributes(ino.into(), by).await?;
+                let list: String = names.iter().map(|name| format!("{name}\0")).collect();
+                Ok(Xattr(list.into(), size))
+            });
+    }
+
+    fn setxattr(
+        &self,
+        request: &Request,
+        ino: INodeNo,
+        name: &OsStr,
+        value: &[u8],
+        flags: i32,
+        _position: u32,
+        reply: fuser::ReplyEmpty,
+    ) {
+        let mode = match flags {
+            libc::XATTR_CREATE => SetMode::Create,
+            libc::XATTR_REPLACE => SetMode::Replace,
+            _ => SetMode::Any,
+        };
+        let (vfs, name, by) = (self.0.vfs.clone(), name.to_owned(), opening(request));
+        let value = value.to_vec();
+        self.0.answer(
+            self.heavy(ino, save_op("setxattr", ino, request)),
+            reply,
+            async move {
+                vfs.set_attribute(ino.into(), &name, Some(&value), mode, by)
+                    .await
+            },
+        );
+    }
+
+    fn removexattr(&self, request: &Request, ino: INodeNo, name: &OsStr, reply: fuser::ReplyEmpty) {
+        let (vfs, name, by) = (self.0.vfs.clone(), name.to_owned(), opening(request));
+        self.0.answer(
+            self.heavy(ino, save_op("removexattr", ino, request)),
+            reply,
+            async move {
+                vfs.set_attribute(ino.into(), &name, None, SetMode::Any, by)
+                    .await
+            },
+        );
+    }
+
+    fn symlink(
+        &self,
+        _request: &Request,
+        _parent: INodeNo,
+        _link_name: &OsStr,
+        _target: &std::path::Path,
+        reply: fuser::ReplyEntry,
+    ) {
+        reply.error(errno::NOT_BUILT);
+    }
+
+    fn link(
+        &self,
+        _request: &Request,
+        _ino: INodeNo,
+        _newparent: INodeNo,
+        _newname: &OsStr,
+        reply: fuser::ReplyEntry,
+    ) {
+        reply.error(errno::NOT_BUILT);
+    }
+
+    fn mknod(
+        &self,
+        _request: &Request,
+        _parent: INodeNo,
+        _name: &OsStr,
+        _mode: u32,
+        _umask: u32,
+        _rdev: u32,
+        reply: fuser::ReplyEntry,
+    ) {
+        // Regular files are made by `create`.
+        reply.error(errno::NOT_BUILT);
+    }
+}

@@ -1,0 +1,228 @@
+//! The mount: FUSE on one side, [`Vfs`] on the other.
+//!
+//! The only folder that names `fuser`. [`Mounted`] is a session that serves the kernel; requests
+//! arrive in `fs.rs` and are answered through `answer.rs`. It knows nothing of stores; the errno of
+//! every error is in `errno.rs`.
+
+mod answer;
+mod errno;
+mod fs;
+mod negotiate;
+mod process;
+mod reply;
+mod request;
+mod unmount;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use fuser::{BackgroundSession, FileAttr, FileType, INodeNo, MountOption, Notifier, SessionACL};
+use tokio::runtime::Handle;
+use tokio_util::task::TaskTracker;
+
+pub use process::Proc;
+pub use unmount::{Busy, is_mount_point, unmount};
+
+use crate::model::Ino;
+use crate::vfs::{Attr, Ending, FileKind, Kernel, Vfs};
+use answer::Bridge;
+
+/// The longest that a request takes. It should be longer than the store's own deadline, so that
+/// the store's answer, whatever it is, arrives first.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// For a request that moves no bytes.
+    pub base: Duration,
+    /// Bytes per second: so many add a second.
+    pub slowest: u64,
+}
+
+impl Patience {
+    fn for_bytes(self, bytes: u64) -> Duration {
+        let transfer = bytes.checked_div(self.slowest).unwrap_or(0);
+        self.base.saturating_add(Duration::from_secs(transfer))
+    }
+}
+
+/// How the mount looks and who may use it.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Owner of everything.
+    pub uid: u32,
+    /// Group of everything.
+    pub gid: u32,
+    /// Permissions of files.
+    pub file_mode: u16,
+    /// Permissions of directories.
+    pub dir_mode: u16,
+    /// Other users may use the mount, as far as the permissions let them.
+    pub allow_other: bool,
+    /// Nothing can be written.
+    pub read_only: bool,
+    /// How long names and attributes are believed.
+    pub ttl: Duration,
+    /// The longest that any request takes (A1).
+    pub patience: Patience,
+    /// What the table of mounts calls the source.
+    pub source: String,
+}
+
+/// What things look like: the part of the attributes that the mount decides.
+struct Look {
+    uid: u32,
+    gid: u32,
+    file_mode: u16,
+    dir_mode: u16,
+    ttl: Duration,
+}
+
+impl Look {
+    fn at(&self, attr: &Attr) -> FileAttr {
+        let (kind, perm) = match attr.kind {
+            FileKind::Dir => (FileType::Directory, self.dir_mode),
+            FileKind::File => (FileType::RegularFile, self.file_mode),
+            FileKind::Control => (FileType::RegularFile, self.file_mode & 0o444),
+        };
+        FileAttr {
+            ino: attr.ino.into(),
+            size: attr.size,
+            blocks: attr.size.div_ceil(512),
+            atime: attr.modified,
+            mtime: attr.modified,
+            ctime: attr.modified,
+            crtime: SystemTime::UNIX_EPOCH,
+            kind,
+            perm,
+            nlink: u32::from(attr.is_linked),
+            uid: self.uid,
+            gid: self.gid,
+            rdev: 0,
+            // What programs read and write at once.
+            blksize: 128 * 1024,
+            flags: 0,
+        }
+    }
+}
+
+/// The kernel's caches, as [`Kernel`].
+struct Caches(Notifier);
+
+impl Kernel for Caches {
+    fn forget_file(&self, ino: Ino) {
+        // Fails only for inodes that the kernel does not know: then there is nothing to forget.
+        let _ = self.0.inval_inode(INodeNo(ino.0), 0, 0);
+    }
+}
+
+/// A mounted filesystem.
+pub struct Mounted {
+    session: BackgroundSession,
+    at: PathBuf,
+    vfs: Arc<Vfs>,
+    tasks: TaskTracker,
+}
+
+impl std::fmt::Debug for Mounted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Mounted")
+            .field("at", &self.at)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Mounted {
+    /// Mounts `vfs` at a directory and begins to serve it. Waiting requests run on `runtime`.
+    ///
+    /// # Errors
+    /// Any error of mount(2) or `fusermount3`.
+    pub fn new(vfs: Arc<Vfs>, at: &Path, options: Options, runtime: Handle) -> io::Result<Self> {
+        let tasks = TaskTracker::new();
+        let look = Look {
+            uid: options.uid,
+            gid: options.gid,
+            file_mode: options.file_mode,
+            dir_mode: options.dir_mode,
+            ttl: options.ttl,
+        };
+        let bridge = Bridge::new(
+            Arc::clone(&vfs),
+            look,
+            runtime,
+            tasks.clone(),
+            options.patience,
+        );
+        let mut config = fuser::Config::default();
+        config.mount_options = vec![
+            MountOption::FSName(options.source),
+            MountOption::Subtype("etagfs".to_owned()),
+            MountOption::DefaultPermissions,
+            MountOption::NoSuid,
+            MountOption::NoDev,
+            MountOption::NoAtime,
+        ];
+        config.mount_options.push(match options.read_only {
+            true => MountOption::RO,
+            false => MountOption::RW,
+        });
+        config.acl = match options.allow_other {
+            true => SessionACL::All,
+            false => SessionACL::Owner,
+        };
+        config.n_threads = Some(
+            std::thread::available_parallelism()
+                .map_or(2, usize::from)
+                .min(4),
+        );
+        let session = fuser::Session::new(fs::Fs(bridge), at, &config)?.spawn()?;
+        vfs.attach(Box::new(Caches(session.notifier())));
+        Ok(Self {
+            session,
+            at: at.to_owned(),
+            vfs,
+            tasks,
+        })
+    }
+
+    /// Whether the kernel has unmounted it.
+    pub fn is_over(&self) -> bool {
+        self.session.guard.is_finished()
+    }
+
+    /// Unmounts, also when files are open, and ends: waits for what is under way, at most `grace`,
+    /// and then saves or rescues what is left (A2). Files that are still open answer ENOTCONN once
+    /// the daemon is gone.
+    ///
+    /// # Errors
+    /// When the mount cannot be taken out of the tree, or the session ended with an error.
+    pub async fn end(self, ending: Ending, grace: Duration) -> io::Result<()> {
+        let until = tokio::time::Instant::now() + grace;
+        let detached = match self.is_over() {
+            true => Ok(()),
+            false => unmount(&self.at, Busy::Detach),
+        };
+        self.tasks.close();
+        if tokio::time::timeout_at(until, self.tasks.wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!(
+                ?grace,
+                "the grace time is over; saves still under way are rescued"
+            );
+        }
+        self.vfs.finish(ending).await;
+        while !self.is_over() && tokio::time::Instant::now() < until {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        if self.is_over() {
+            self.session.join()?;
+        } else {
+            tracing::warn!("files are still open; they end with the daemon");
+            // Dropping the session would unmount by path, and something else may be there by now.
+            std::mem::forget(self.session);
+        }
+        detached
+    }
+}

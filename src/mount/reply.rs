@@ -1,0 +1,199 @@
+//! Replies: what the filesystem answers, in the kernel's words.
+//!
+//! [`Reply`] lets `answer.rs` treat all of fuser's reply types alike. An answer that comes too late
+//! is taken back ([`Undo`]): the kernel never heard of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use fuser::{Errno, FileHandle, FopenFlags, Generation, INodeNo};
+
+use super::Look;
+use super::errno::NO_ROOM;
+use crate::model::Ino;
+use crate::vfs::{Attr, Fh, FileKind, Vfs};
+
+/// How an open file is used by the kernel: every read and write comes to us, so that a handle
+/// shows its own version and nothing else (R2).
+const FILE_FLAGS: FopenFlags = FopenFlags::FOPEN_DIRECT_IO;
+
+/// A fuser reply that takes a `T`.
+pub(super) trait Reply<T>: Send + 'static {
+    /// Answers with a result.
+    fn send(self, value: T, look: &Look);
+    /// Answers with an error.
+    fn fail(self, errno: Errno);
+}
+
+/// Takes back what was done for an answer that nobody waits for any more.
+pub(super) trait Undo: Send + 'static {
+    /// Undoes it, without a request.
+    fn undo(self, vfs: &Arc<Vfs>);
+}
+
+/// A name that the kernel is told of.
+pub(super) struct Named(pub(super) Attr);
+/// A file that was opened.
+pub(super) struct OpenedFile(pub(super) Ino, pub(super) Fh);
+/// A directory that was opened.
+pub(super) struct OpenedDir(pub(super) Ino, pub(super) Fh);
+/// A file that was created.
+pub(super) struct Created(pub(super) Attr, pub(super) Fh);
+/// How many bytes were written.
+pub(super) struct Written(pub(super) u32);
+/// An extended attribute, or the list of them, and how many bytes the caller has room for.
+pub(super) struct Xattr(pub(super) Bytes, pub(super) u32);
+
+impl Undo for Named {
+    fn undo(self, vfs: &Arc<Vfs>) {
+        vfs.forget(self.0.ino, 1);
+    }
+}
+
+impl Undo for OpenedFile {
+    fn undo(self, vfs: &Arc<Vfs>) {
+        vfs.close_unheard(self.0, self.1);
+    }
+}
+
+impl Undo for OpenedDir {
+    fn undo(self, vfs: &Arc<Vfs>) {
+        vfs.close_unheard(self.0, self.1);
+    }
+}
+
+impl Undo for Created {
+    fn undo(self, vfs: &Arc<Vfs>) {
+        vfs.abandon(self.0.ino, self.1);
+        vfs.forget(self.0.ino, 1);
+    }
+}
+
+/// Nothing to take back.
+macro_rules! nothing_to_undo {
+    ($($name:ty),*) => {
+        $(impl Undo for $name {
+            fn undo(self, _vfs: &Arc<Vfs>) {}
+        })*
+    };
+}
+nothing_to_undo!((), Attr, Bytes, Written, Xattr);
+
+impl Reply<Named> for fuser::ReplyEntry {
+    fn send(self, Named(attr): Named, look: &Look) {
+        // A file's name is looked up anew by every system call, so that an open knows whether its
+        // own call has just asked the store (R1); a directory's name is believed for a while.
+        let entry_ttl = match attr.kind {
+            FileKind::Dir => look.ttl,
+            FileKind::File | FileKind::Control => Duration::ZERO,
+        };
+        self.entry_with_ttls(&attr.ttl, &entry_ttl, &look.at(&attr), Generation(0));
+    }
+
+    fn fail(self, errno: Errno) {
+        self.error(errno);
+    }
+}
+
+impl Reply<Attr> for fuser::ReplyAttr {
+    fn send(self, attr: Attr, look: &Look) {
+        self.attr(&attr.ttl, &look.at(&attr));
+    }
+
+    fn fail(self, errno: Errno) {
+        self.error(errno);
+    }
+}
+
+impl Reply<OpenedFile> for fuser::ReplyOpen {
+    fn send(self, OpenedFile(_, fh): OpenedFile, _look: &Look) {
+        self.opened(FileHandle(fh.0), FILE_FLAGS);
+    }
+
+    fn fail(self, errno: Errno) {
+        self.error(errno);
+    }
+}
+
+impl Reply<OpenedDir> for fuser::ReplyOpen {
+    fn send(self, OpenedDir(_, fh): OpenedDir, _look: &Look) {
+        self.opened(FileHandle(fh.0), FopenFlags::empty());
+    }
+
+    fn fail(self, errno: Errno) {
+        self.error(errno);
+    }
+}
+
+impl Reply<Created> for fuser::ReplyCreate {
+    fn send(self, Created(attr, fh): Created, look: &Look) {
+        self.created(
+            &Duration::ZERO,
+            &look.at(&attr),
+            Generation(0),
+            FileHandle(fh.0),
+            FILE_FLAGS,
+        );
+    }
+
+    fn fail(self, errno: Errno) {
+        self.error(errno);
+    }
+}
+
+impl Reply<Bytes> for fuser::ReplyData {
+    fn send(self, bytes: Bytes, _look: &Look) {
+        self.data(&bytes);
+    }
+
+    fn fail(self, errno: Errno) {
+        self.error(errno);
+    }
+}
+
+impl Reply<Written> for fuser::ReplyWrite {
+    fn send(self, Written(len): Written, _look: &Look) {
+        self.written(len);
+    }
+
+    fn fail(self, errno: Errno) {
+        self.error(errno);
+    }
+}
+
+impl Reply<()> for fuser::ReplyEmpty {
+    fn send(self, (): (), _look: &Look) {
+        self.ok();
+    }
+
+    fn fail(self, errno: Errno) {
+        self.error(errno);
+    }
+}
+
+impl Reply<Xattr> for fuser::ReplyXattr {
+    fn send(self, Xattr(value, room): Xattr, _look: &Look) {
+        match u32::try_from(value.len()) {
+            Ok(len) if room == 0 => self.size(len),
+            Ok(len) if len <= room => self.data(&value),
+            _ => self.error(NO_ROOM),
+        }
+    }
+
+    fn fail(self, errno: Errno) {
+        self.error(errno);
+    }
+}
+
+impl From<Ino> for INodeNo {
+    fn from(ino: Ino) -> Self {
+        Self(ino.0)
+    }
+}
+
+impl From<INodeNo> for Ino {
+    fn from(ino: INodeNo) -> Self {
+        Self(ino.0)
+    }
+}

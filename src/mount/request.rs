@@ -1,0 +1,67 @@
+//! What a request says, in our words: who asks, for what, and from where in a directory.
+//!
+//! Pure decoding; it answers nothing. Its one reader is `fs.rs`.
+
+use fuser::{FileType, INodeNo, OpenAccMode, OpenFlags, Request};
+
+use super::answer::Op;
+use super::process::caller;
+use crate::vfs::{Access, FileKind, Opening};
+
+pub(super) fn op(name: &'static str, ino: INodeNo, request: &Request) -> Op {
+    Op {
+        name,
+        ino: ino.0,
+        thread: request.pid(),
+        bytes: 0,
+        can_be_interrupted: true,
+    }
+}
+
+/// An operation that changes the store: see [`Op::can_be_interrupted`].
+pub(super) fn save_op(name: &'static str, ino: INodeNo, request: &Request) -> Op {
+    Op {
+        can_be_interrupted: false,
+        ..op(name, ino, request)
+    }
+}
+
+pub(super) fn opening(request: &Request) -> Opening {
+    Opening {
+        who: caller(request.pid()),
+        thread: request.pid(),
+    }
+}
+
+pub(super) fn access(flags: i32) -> Access {
+    let mode = OpenFlags(flags).acc_mode();
+    Access {
+        read: mode != OpenAccMode::O_WRONLY,
+        write: mode != OpenAccMode::O_RDONLY,
+        truncate: flags & libc::O_TRUNC != 0,
+        append: flags & libc::O_APPEND != 0,
+    }
+}
+
+/// The entries that every directory begins with, from an offset on, each with the offset behind it.
+pub(super) fn dots(offset: u64) -> impl Iterator<Item = (u64, &'static str, FileType)> {
+    [
+        (1, ".", FileType::Directory),
+        (2, "..", FileType::Directory),
+    ]
+    .into_iter()
+    .filter(move |(at, _, _)| *at > offset)
+}
+
+/// The items of a directory from an offset on, each with the offset behind it.
+pub(super) fn from<T>(items: &[T], offset: u64) -> impl Iterator<Item = (u64, &T)> {
+    let skip = usize::try_from(offset.saturating_sub(2)).unwrap_or(usize::MAX);
+    (3_u64..).zip(items).skip(skip)
+}
+
+pub(super) fn file_type(kind: FileKind) -> FileType {
+    match kind {
+        FileKind::Dir => FileType::Directory,
+        FileKind::File | FileKind::Control => FileType::RegularFile,
+    }
+}
