@@ -12,4 +12,10 @@
 //! `cli` starts it. Read `docs/design.md` for the map and the two journeys (a save, a read), and
 //! `docs/semantics.md` for what is promised to users.
 
+pub mod backend;
+pub mod cli;
+pub mod model;
+pub mod mount;
 pub mod server;
+pub mod store;
+pub mod vfs;

@@ -1,3 +1,7 @@
 //! The `etagfs` program.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    etagfs::cli::main()
+}

@@ -1,0 +1,119 @@
+//! `--daemon`: the command returns when the mount is ready, and the mount goes on.
+//!
+//! The command starts itself again in a session of its own and waits for one line on a pipe. What
+//! goes wrong before that line is printed by the child, on the terminal it still has.
+
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead, BufReader, IsTerminal, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use super::report::Failure;
+
+/// Set for the process that goes on in the background.
+const CHILD: &str = "ETAGFS_DAEMON_CHILD";
+const READY: &str = "ready";
+
+/// Whether this is the process that goes on in the background.
+pub(super) fn is_child() -> bool {
+    std::env::var_os(CHILD).is_some()
+}
+
+/// Starts the process that goes on, and waits until it is ready.
+pub(super) fn spawn() -> Result<(), Failure> {
+    let mut child = Command::new(std::env::current_exe()?)
+        .args(std::env::args_os().skip(1))
+        .env(CHILD, "1")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let mut line = String::new();
+    if let Some(out) = child.stdout.take() {
+        BufReader::new(out).read_line(&mut line)?;
+    }
+    if line.trim_end() == READY {
+        return Ok(());
+    }
+    let status = child.wait()?;
+    Err(
+        match status.code().and_then(|code| u8::try_from(code).ok()) {
+            // It has said why.
+            Some(code @ 1..) => Failure::told(code),
+            _ => Failure::new(format!("the mount did not come up ({status})")),
+        },
+    )
+}
+
+/// Where a daemon logs: one file for each mount point.
+pub(super) fn log_file(state_dir: &Path, at: &Path) -> Result<File, Failure> {
+    let name = at.to_string_lossy().trim_matches('/').replace('/', "-");
+    let path: PathBuf = state_dir.join(format!("{name}.log"));
+    std::fs::create_dir_all(state_dir)
+        .and_then(|()| {
+            OpenOptions::new()
+                .create(true)
+                .append(true)
+                .mode(0o600)
+                .open(&path)
+        })
+        .map_err(|error| Failure::new(format!("{}: {error}", path.display())))
+}
+
+/// Tells whoever waits that the mount is ready.
+pub(super) struct Ready {
+    daemon: bool,
+    /// Printed instead of the line that a mount prints.
+    welcome: Option<String>,
+}
+
+impl Ready {
+    /// As a daemon, leaves the session of the terminal.
+    pub(super) fn begin() -> Result<Self, Failure> {
+        let daemon = is_child();
+        if daemon {
+            rustix::process::setsid().map_err(std::io::Error::from)?;
+            std::env::set_current_dir("/")?;
+        }
+        Ok(Self {
+            daemon,
+            welcome: None,
+        })
+    }
+
+    /// In the foreground, with a text to print.
+    pub(super) fn with_welcome(text: String) -> Self {
+        Self {
+            daemon: false,
+            welcome: Some(text),
+        }
+    }
+
+    /// Whether nobody waits for this process to end.
+    pub(super) fn is_daemon(&self) -> bool {
+        self.daemon
+    }
+
+    /// Tells, and as a daemon lets go of the terminal.
+    pub(super) fn tell(self, label: &str, at: &Path) -> Result<(), Failure> {
+        if self.daemon {
+            let mut out = std::io::stdout().lock();
+            writeln!(out, "{READY}")?;
+            out.flush()?;
+            let null = OpenOptions::new().write(true).open("/dev/null")?;
+            rustix::stdio::dup2_stdout(&null).map_err(std::io::Error::from)?;
+            rustix::stdio::dup2_stderr(&null).map_err(std::io::Error::from)?;
+        } else if let Some(welcome) = self.welcome {
+            std::io::stdout().lock().write_all(welcome.as_bytes())?;
+        } else if std::io::stderr().is_terminal() {
+            let at = at.display();
+            let mut out = std::io::stderr().lock();
+            // For the eye only.
+            let _ = writeln!(
+                out,
+                "{label} is mounted at {at}. To end: Ctrl-C here, or: etagfs umount {at}"
+            );
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,79 @@
+//! The command line: the only reader of arguments and environment, and the only writer of output.
+//!
+//! It builds what a subcommand needs and runs it; it decides nothing about stores or saves. Read
+//! the file of the subcommand you care about; `source.rs` tells how a SOURCE becomes a backend, and
+//! `report.rs` how a failure becomes a message and an exit code.
+
+mod daemon;
+mod demo;
+mod log;
+mod mount;
+mod probe;
+mod report;
+mod rescue;
+mod serve;
+mod source;
+mod stores;
+mod umount;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Mount a bucket of key-value stores: every key a file, every save a compare-and-swap.
+#[derive(Debug, Parser)]
+#[command(
+    name = "etagfs",
+    version,
+    about,
+    after_help = "\
+SOURCE is s3://BUCKET[/PREFIX]. Exit codes: 0 done, 1 failed, 2 wrong usage, 75 somebody else saved
+first (try again). Every option can also be set by its ETAGFS_* variable."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Mount a bucket as a directory.
+    Mount(Box<mount::Args>),
+    /// Unmount a directory.
+    Umount(umount::Args),
+    /// Try it: a server, a bucket and a mount, all on this machine.
+    Demo(demo::Args),
+    /// Run an S3-compatible server over a local directory.
+    Serve(serve::Args),
+    /// Find out whether a server keeps the promises that saves rely on.
+    Probe(probe::Args),
+    /// List, create and remove stores.
+    Stores(stores::Args),
+    /// Look at the kept bytes of refused and failed saves.
+    Rescue(rescue::Args),
+}
+
+/// Parses the arguments, runs the subcommand, and says how it went.
+pub fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Mount(args) => mount::run(*args),
+        Command::Umount(args) => umount::run(&args),
+        Command::Demo(args) => demo::run(args),
+        Command::Serve(args) => serve::run(args),
+        Command::Probe(args) => probe::run(args),
+        Command::Stores(args) => stores::run(args),
+        Command::Rescue(args) => rescue::run(args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+/// The runtime of a subcommand that talks to servers.
+fn runtime() -> Result<tokio::runtime::Runtime, report::Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| report::Failure::new(format!("no threads can be started: {error}")))
+}

@@ -1,0 +1,380 @@
+//! `etagfs mount`: builds the stack, from the backend up, and runs it until it ends.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args as ClapArgs;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::daemon::{self, Ready};
+use super::report::Failure;
+use super::source::{Connection, Source, State};
+use super::{log, probe, runtime};
+use crate::backend::{After, Backend, ListQuery};
+use crate::model::StoreId;
+use crate::mount::{Mounted, Options, Patience, Proc, is_mount_point};
+use crate::store::{Catalog, LayoutKind};
+use crate::vfs::{self, AfterConflict, Ending, Vfs};
+
+/// How long saves may go on after the daemon was told to stop.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// The options of `mount`.
+#[derive(Debug, ClapArgs)]
+pub(super) struct Args {
+    /// What to mount: s3://BUCKET[/PREFIX].
+    source: String,
+    /// Where: an empty directory.
+    dir: PathBuf,
+    #[command(flatten)]
+    connection: Connection,
+    #[command(flatten)]
+    view: View,
+    #[command(flatten)]
+    access: Access,
+    #[command(flatten)]
+    service: Service,
+}
+
+/// What is shown, and how fresh.
+#[derive(Debug, ClapArgs)]
+#[command(next_help_heading = "View")]
+struct View {
+    /// Show this one store, at the top.
+    #[arg(
+        long,
+        env = "ETAGFS_STORE",
+        value_name = "UUID",
+        conflicts_with = "flat",
+        value_parser = store
+    )]
+    store: Option<StoreId>,
+    /// Show the objects themselves, without a level of stores.
+    #[arg(long, env = "ETAGFS_FLAT")]
+    flat: bool,
+    /// How old the answers of `ls` and `stat` may be, in seconds; 0 asks every time. Opening a file
+    /// always shows its newest version.
+    #[arg(
+        long,
+        env = "ETAGFS_TTL",
+        value_name = "SECONDS",
+        default_value = "1",
+        value_parser = seconds
+    )]
+    ttl: Duration,
+    /// Values up to this size are read whole; larger ones in pieces. Units: K, M, G.
+    #[arg(long, env = "ETAGFS_INLINE_LIMIT", value_name = "SIZE", default_value = "8M", value_parser = size)]
+    inline_limit: u64,
+    /// Memory for values that may be read again. Units: K, M, G.
+    #[arg(long, env = "ETAGFS_CACHE_SIZE", value_name = "SIZE", default_value = "64M", value_parser = size)]
+    cache_size: u64,
+    /// What a process may do after it was told of a conflict: save over exactly what it was told of,
+    /// or only after reading the file again.
+    #[arg(
+        long,
+        env = "ETAGFS_AFTER_CONFLICT",
+        value_enum,
+        default_value = "told"
+    )]
+    after_conflict: AfterConflictArg,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum AfterConflictArg {
+    /// The next save replaces exactly the version it was told of.
+    Told,
+    /// The next save fails too, until the file was read again.
+    Reread,
+}
+
+/// Who may do what.
+#[derive(Debug, ClapArgs)]
+#[command(next_help_heading = "Access")]
+struct Access {
+    /// Refuse every change.
+    #[arg(long, env = "ETAGFS_READ_ONLY")]
+    read_only: bool,
+    /// Owner of everything [default: you].
+    #[arg(long, env = "ETAGFS_UID")]
+    uid: Option<u32>,
+    /// Group of everything [default: yours].
+    #[arg(long, env = "ETAGFS_GID")]
+    gid: Option<u32>,
+    /// Permissions of files, in octal.
+    #[arg(long, env = "ETAGFS_FILE_MODE", value_name = "MODE", default_value = "644", value_parser = mode)]
+    file_mode: u16,
+    /// Permissions of directories, in octal.
+    #[arg(long, env = "ETAGFS_DIR_MODE", value_name = "MODE", default_value = "755", value_parser = mode)]
+    dir_mode: u16,
+    /// Let other users in, as far as the permissions allow.
+    #[arg(long, env = "ETAGFS_ALLOW_OTHER")]
+    allow_other: bool,
+}
+
+/// How it runs.
+#[derive(Debug, ClapArgs)]
+#[command(next_help_heading = "Running")]
+struct Service {
+    /// Return when the mount is ready, and go on in the background.
+    #[arg(long, env = "ETAGFS_DAEMON")]
+    daemon: bool,
+    #[command(flatten)]
+    state: State,
+    /// What to log: error, warn, info, debug, trace, or filter directives.
+    #[arg(long, env = "ETAGFS_LOG", value_name = "LEVEL", default_value = "info")]
+    log: String,
+}
+
+fn size(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|unit: char| !unit.is_ascii_digit());
+    let factor: u64 = match text[digits.len()..].to_ascii_uppercase().as_str() {
+        "" | "B" => 1,
+        "K" | "KIB" => 1 << 10,
+        "M" | "MIB" => 1 << 20,
+        "G" | "GIB" => 1 << 30,
+        unit => return Err(format!("{unit:?} is no unit; use K, M or G")),
+    };
+    let number: u64 = digits.parse().map_err(|_| "no number".to_owned())?;
+    number
+        .checked_mul(factor)
+        .ok_or_else(|| "too large".to_owned())
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    text.parse()
+        .ok()
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .ok_or_else(|| "it is a number of seconds, not less than 0".to_owned())
+}
+
+fn store(text: &str) -> Result<StoreId, String> {
+    StoreId::parse(text)
+        .ok_or_else(|| "stores are named by UUIDs in lower case, with hyphens".to_owned())
+}
+
+fn mode(text: &str) -> Result<u16, String> {
+    u16::from_str_radix(text, 8)
+        .ok()
+        .filter(|mode| *mode <= 0o777)
+        .ok_or_else(|| "permissions are three octal digits, like 640".to_owned())
+}
+
+/// Mounts, and returns when the mount is over (or, as a daemon, ready).
+pub(super) fn run(mut args: Args) -> Result<(), Failure> {
+    let source = Source::parse(&args.source, &args.connection)?;
+    let state_dir = args.service.state.dir()?;
+    args.dir = std::path::absolute(&args.dir)?;
+    check_mount_point(&args.dir)?;
+    if args.service.daemon && !daemon::is_child() {
+        return daemon::spawn();
+    }
+    let ready = Ready::begin()?;
+    let target = match ready.is_daemon() {
+        true => log::Target::File(daemon::log_file(&state_dir, &args.dir)?),
+        false => log::Target::Stderr,
+    };
+    log::start(&args.service.log, target).map_err(Failure::usage)?;
+    runtime()?.block_on(serve(args, &source, &state_dir, ready))
+}
+
+/// Mounts, tells `ready`, and returns when the mount is over.
+pub(super) async fn serve(
+    args: Args,
+    source: &Source,
+    state_dir: &Path,
+    ready: Ready,
+) -> Result<(), Failure> {
+    // Before anything is mounted, so that a signal never finds a mount without its end.
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let backend = args.connection.connect(source).await?;
+    check_bucket(&*backend, source).await?;
+    if !args.access.read_only {
+        let endpoint = args.connection.endpoint_url.as_deref();
+        probe::require_conditions(&*backend, source, endpoint, state_dir).await?;
+    }
+    let root = root(&args.view, backend, source).await?;
+    let ttl = args.view.ttl;
+    let options = vfs::Options {
+        ttl,
+        inline_limit: args.view.inline_limit,
+        cache_bytes: usize::try_from(args.view.cache_size).unwrap_or(usize::MAX),
+        read_only: args.access.read_only,
+        after_conflict: match args.view.after_conflict {
+            AfterConflictArg::Told => AfterConflict::Told,
+            AfterConflictArg::Reread => AfterConflict::Reread,
+        },
+    };
+    let label = source.label();
+    let vfs = Arc::new(Vfs::new(root, &*label, options, state_dir, Box::new(Proc)));
+    let deadlines = args.connection.deadlines()?;
+    let options = Options {
+        uid: args
+            .access
+            .uid
+            .unwrap_or(rustix::process::getuid().as_raw()),
+        gid: args
+            .access
+            .gid
+            .unwrap_or(rustix::process::getgid().as_raw()),
+        file_mode: args.access.file_mode,
+        dir_mode: args.access.dir_mode,
+        allow_other: args.access.allow_other,
+        read_only: args.access.read_only,
+        ttl,
+        patience: Patience {
+            // The store's own deadline, and what a save may need to find out how it ended.
+            base: deadlines.operation + Duration::from_secs(10),
+            slowest: deadlines.slowest,
+        },
+        source: label.clone(),
+    };
+    let mounted = Mounted::new(vfs, &args.dir, options, tokio::runtime::Handle::current())
+        .map_err(|error| mount_failure(&args.dir, &error))?;
+    tracing::info!(source = %label, at = %args.dir.display(), "mounted");
+    ready.tell(&label, &args.dir)?;
+
+    let mut over = tokio::time::interval(Duration::from_millis(50));
+    let ending = loop {
+        tokio::select! {
+            _ = interrupt.recv() => break Ending::Stopped,
+            _ = terminate.recv() => break Ending::Stopped,
+            _ = over.tick() => if mounted.is_over() { break Ending::Unmounted },
+        }
+    };
+    let end = mounted.end(ending, GRACE).await;
+    tracing::info!(source = %label, at = %args.dir.display(), "unmounted");
+    end.map_err(|error| {
+        let dir = args.dir.display();
+        Failure::new(format!("{dir} could not be unmounted: {error}")).hint(format!(
+            "end the programs that use it, then: etagfs umount {dir}"
+        ))
+    })
+}
+
+/// What the root shows.
+async fn root(
+    view: &View,
+    backend: Arc<dyn Backend>,
+    source: &Source,
+) -> Result<vfs::Source, Failure> {
+    let catalog = Catalog::new(backend, &*source.prefix);
+    if view.flat {
+        return Ok(vfs::Source::Store(Arc::new(catalog.flat())));
+    }
+    let Some(id) = view.store else {
+        return Ok(vfs::Source::Bucket(catalog));
+    };
+    match catalog.find(id).await? {
+        Some(LayoutKind::Plain) => Ok(vfs::Source::Store(Arc::new(catalog.store(id)))),
+        Some(LayoutKind::Konserve) => Err(Failure::new(format!(
+            "the store {id} was written by konserve; that layout cannot be mounted yet"
+        ))),
+        None => Err(
+            Failure::new(format!("{} has no store {id}", source.label())).hint(format!(
+                "create it: etagfs stores create {} {id}",
+                source.label()
+            )),
+        ),
+    }
+}
+
+/// One request: the bucket exists, and we may list it.
+async fn check_bucket(backend: &dyn Backend, source: &Source) -> Result<(), Failure> {
+    let query = ListQuery {
+        prefix: source.prefix.clone(),
+        fold: true,
+        after: After::Start,
+        limit: 1,
+    };
+    match backend.list(&query).await {
+        Ok(_) => Ok(()),
+        Err(error) if error.is_not_found() => Err(Failure::new(format!(
+            "the bucket {} does not exist",
+            source.bucket
+        ))
+        .hint("check its name and the endpoint, or create it with the tools of your provider")),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether a bucket can be mounted there.
+///
+/// # Errors
+/// A failure that says what to do.
+pub(super) fn check_mount_point(dir: &Path) -> Result<(), Failure> {
+    let shown = dir.display();
+    if is_mount_point(dir)? {
+        return Err(
+            Failure::new(format!("something is mounted at {shown} already"))
+                .hint(format!("unmount it: etagfs umount {shown}")),
+        );
+    }
+    let mut entries = std::fs::read_dir(dir).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => Failure::new(format!("{shown} does not exist"))
+            .hint(format!("make it: mkdir -p {shown}")),
+        std::io::ErrorKind::NotADirectory => {
+            Failure::new(format!("{shown} is not a directory")).hint("choose an empty directory")
+        }
+        _ => Failure::new(format!("{shown}: {error}")),
+    })?;
+    if entries.next().is_some() {
+        return Err(Failure::new(format!("{shown} is not empty"))
+            .hint("a mount would hide what is in it; choose an empty directory"));
+    }
+    if !Path::new("/dev/fuse").exists() {
+        return Err(Failure::new("there is no /dev/fuse").hint(
+            "load it (modprobe fuse); in a container: --device /dev/fuse --cap-add SYS_ADMIN",
+        ));
+    }
+    let helper = std::env::var_os("PATH").is_some_and(|path| {
+        std::env::split_paths(&path).any(|dir| dir.join("fusermount3").exists())
+    });
+    if !rustix::process::geteuid().is_root() && !helper {
+        return Err(Failure::new("you are not root, and fusermount3 is missing")
+            .hint("install the package fuse3: sudo apt-get install fuse3"));
+    }
+    Ok(())
+}
+
+fn mount_failure(dir: &Path, error: &std::io::Error) -> Failure {
+    let failure = Failure::new(format!("{} could not be mounted: {error}", dir.display()));
+    match error.kind() {
+        std::io::ErrorKind::PermissionDenied => {
+            failure.hint("check the permissions of /dev/fuse and of the directory")
+        }
+        _ => failure,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_units() {
+        assert_eq!(size("8M"), Ok(8 << 20));
+        assert_eq!(size("512"), Ok(512));
+        assert_eq!(size("2GiB"), Ok(2 << 30));
+        assert!(size("8X").is_err());
+        assert!(size("M").is_err());
+        assert!(size("99999999999G").is_err());
+    }
+
+    #[test]
+    fn times_are_seconds_and_not_negative() {
+        assert_eq!(seconds("0.5"), Ok(Duration::from_millis(500)));
+        assert_eq!(seconds("0"), Ok(Duration::ZERO));
+        for text in ["-1", "NaN", "inf", "1e99", "x", ""] {
+            assert!(seconds(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn modes_are_octal() {
+        assert_eq!(mode("640"), Ok(0o640));
+        assert!(mode("999").is_err());
+        assert!(mode("7777").is_err());
+    }
+}

@@ -1,0 +1,162 @@
+//! `etagfs probe`, and the check before every mount that can write (A3).
+//!
+//! The verdict on a bucket is remembered in the state directory for a day, so that mounting it again
+//! costs one request.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use clap::Args as ClapArgs;
+use serde::{Deserialize, Serialize};
+
+use super::report::Failure;
+use super::source::{Connection, Source};
+use super::{log, runtime};
+use crate::backend::Backend;
+use crate::backend::probe::{Conditional, Probe, probe};
+
+/// How long a good verdict is believed.
+const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
+
+/// The options of `probe`.
+#[derive(Debug, ClapArgs)]
+pub(super) struct Args {
+    /// What to probe: s3://BUCKET[/PREFIX]. A scratch object is made there and removed again.
+    source: String,
+    #[command(flatten)]
+    connection: Connection,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Probes, prints what was found, and fails if the server cannot be written to safely.
+pub(super) fn run(args: Args) -> Result<(), Failure> {
+    log::start("error", log::Target::Stderr).map_err(Failure::usage)?;
+    let source = Source::parse(&args.source, &args.connection)?;
+    let found = runtime()?.block_on(async {
+        let backend = args.connection.connect(&source).await?;
+        Ok::<_, Failure>(probe(&*backend, &source.prefix).await?)
+    })?;
+    let text = match args.json {
+        true => json(&found),
+        false => prose(&found, &source.label()),
+    };
+    std::io::stdout().lock().write_all(text.as_bytes())?;
+    match &found.conditional {
+        Conditional::None { why } => Err(refusal(&source.label(), why)),
+        Conditional::Full | Conditional::PutsOnly { .. } => Ok(()),
+    }
+}
+
+fn prose(found: &Probe, label: &str) -> String {
+    let verdict = match &found.conditional {
+        Conditional::Full => "conditional puts and deletes: safe to write".to_owned(),
+        Conditional::PutsOnly { why } => {
+            format!("conditional puts: safe to write; deletes are not conditional: {why}")
+        }
+        Conditional::None { why } => format!("no conditional writes: {why}"),
+    };
+    let yes = |fact| if fact { "yes" } else { "no" };
+    format!(
+        "{label}\n  {verdict}\n  keeps the id of a put: {}\n  shows versions in listings: {}\n",
+        yes(found.keeps_put_id),
+        yes(found.lists_versions),
+    )
+}
+
+fn json(found: &Probe) -> String {
+    let (verdict, why) = match &found.conditional {
+        Conditional::Full => ("full", None),
+        Conditional::PutsOnly { why } => ("puts-only", Some(why)),
+        Conditional::None { why } => ("none", Some(why)),
+    };
+    let value = serde_json::json!({
+        "conditional": verdict,
+        "why": why,
+        "keeps_put_id": found.keeps_put_id,
+        "lists_versions": found.lists_versions,
+    });
+    format!("{value}\n")
+}
+
+fn refusal(label: &str, why: &str) -> Failure {
+    Failure::new(format!(
+        "{label} cannot be written to safely: its server does not do conditional writes ({why})"
+    ))
+    .hint("saves of two writers would silently overwrite each other; mount it with --read-only")
+}
+
+/// What is remembered of a bucket that may be written to.
+#[derive(Serialize, Deserialize)]
+struct Verdict {
+    source: String,
+    endpoint: Option<String>,
+}
+
+/// Makes sure that a bucket may be written to.
+///
+/// # Errors
+/// When its server ignores or rejects conditions, or cannot be asked.
+pub(super) async fn require_conditions(
+    backend: &dyn Backend,
+    source: &Source,
+    endpoint: Option<&str>,
+    state_dir: &Path,
+) -> Result<(), Failure> {
+    let verdict = Verdict {
+        source: source.label(),
+        endpoint: endpoint.map(str::to_owned),
+    };
+    let note = note_path(state_dir, &verdict);
+    if is_remembered(&note) {
+        return Ok(());
+    }
+    let found = probe(backend, &source.prefix).await?;
+    match &found.conditional {
+        Conditional::None { why } => return Err(refusal(&source.label(), why)),
+        Conditional::PutsOnly { why } => {
+            tracing::warn!(source = %source.label(), why, "deletes are not conditional here: a delete may hit a version that nobody has seen");
+        }
+        Conditional::Full => {}
+    }
+    if !found.keeps_put_id {
+        tracing::warn!(source = %source.label(), "this server does not keep the id of a put: saves whose reply is lost will be reported as failed");
+    }
+    // Without the note the next mount asks again.
+    let _ = remember(&note, &verdict);
+    Ok(())
+}
+
+fn note_path(state_dir: &Path, verdict: &Verdict) -> PathBuf {
+    let key = format!(
+        "{} {}",
+        verdict.source,
+        verdict.endpoint.as_deref().unwrap_or("aws")
+    );
+    let id = uuid::Uuid::from_u128(key.bytes().fold(
+        // FNV-1a, 128 bit.
+        0x6c62_272e_07bb_0142_62b8_2175_6295_c58d,
+        |hash, byte| {
+            (hash ^ u128::from(byte)).wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013b)
+        },
+    ));
+    state_dir.join("probes").join(format!("{id}.json"))
+}
+
+fn is_remembered(note: &Path) -> bool {
+    let age = fs::metadata(note)
+        .and_then(|meta| meta.modified())
+        .ok()
+        .and_then(|at| SystemTime::now().duration_since(at).ok());
+    age.is_some_and(|age| age < REMEMBERED)
+}
+
+fn remember(note: &Path, verdict: &Verdict) -> std::io::Result<()> {
+    if let Some(dir) = note.parent() {
+        fs::create_dir_all(dir)?;
+    }
+    fs::write(note, serde_json::to_vec(verdict)?)
+}

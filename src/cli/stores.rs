@@ -1,0 +1,137 @@
+//! `etagfs stores`: the stores of a bucket, without a mount.
+
+use std::io::Write;
+
+use clap::{Args as ClapArgs, Subcommand};
+use uuid::Uuid;
+
+use super::report::Failure;
+use super::source::{Connection, Source};
+use super::{log, runtime};
+use crate::model::StoreId;
+use crate::store::{Catalog, LayoutKind};
+
+/// The options of `stores`.
+#[derive(Debug, ClapArgs)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// List all stores, one a line.
+    Ls(Ls),
+    /// Create an empty store and print its name. Exactly one of several that try succeeds.
+    Create(Create),
+    /// Succeed if the store exists; exit with 1 if it does not.
+    Exists(One),
+    /// Remove an empty store.
+    Rm(One),
+}
+
+#[derive(Debug, ClapArgs)]
+struct Ls {
+    /// s3://BUCKET[/PREFIX].
+    source: String,
+    /// Print one JSON object a line.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+#[derive(Debug, ClapArgs)]
+struct Create {
+    /// s3://BUCKET[/PREFIX].
+    source: String,
+    /// Its name [default: a new one].
+    uuid: Option<String>,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+#[derive(Debug, ClapArgs)]
+struct One {
+    /// s3://BUCKET[/PREFIX].
+    source: String,
+    /// Its name.
+    uuid: String,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// Does what was asked.
+pub(super) fn run(args: Args) -> Result<(), Failure> {
+    log::start("error", log::Target::Stderr).map_err(Failure::usage)?;
+    runtime()?.block_on(async {
+        match args.command {
+            Command::Ls(args) => ls(args).await,
+            Command::Create(args) => {
+                let id = match &args.uuid {
+                    Some(text) => parse(text)?,
+                    None => StoreId::new(Uuid::new_v4()),
+                };
+                catalog(&args.source, &args.connection)
+                    .await?
+                    .create_new(id)
+                    .await?;
+                say(&format!("{id}\n"))
+            }
+            Command::Exists(args) => {
+                let id = parse(&args.uuid)?;
+                let catalog = catalog(&args.source, &args.connection).await?;
+                match catalog.find(id).await? {
+                    Some(_) => Ok(()),
+                    None => Err(Failure::new(format!("{} has no store {id}", args.source))),
+                }
+            }
+            Command::Rm(args) => {
+                let id = parse(&args.uuid)?;
+                let catalog = catalog(&args.source, &args.connection).await?;
+                Ok(catalog.remove(id).await?)
+            }
+        }
+    })
+}
+
+async fn ls(args: Ls) -> Result<(), Failure> {
+    let catalog = catalog(&args.source, &args.connection).await?;
+    let mut text = String::new();
+    for store in catalog.list().await? {
+        let layout = match store.layout {
+            LayoutKind::Plain => "plain",
+            LayoutKind::Konserve => "konserve",
+        };
+        let line = match args.json {
+            true => {
+                serde_json::json!({ "store": store.id.to_string(), "layout": layout }).to_string()
+            }
+            false => format!("{}  {layout}", store.id),
+        };
+        text.push_str(&line);
+        text.push('\n');
+    }
+    say(&text)
+}
+
+async fn catalog(source: &str, connection: &Connection) -> Result<Catalog, Failure> {
+    let source = Source::parse(source, connection)?;
+    let backend = connection.connect(&source).await?;
+    Ok(Catalog::new(backend, source.prefix))
+}
+
+fn parse(text: &str) -> Result<StoreId, Failure> {
+    StoreId::parse(text).ok_or_else(|| {
+        Failure::usage(format!("{text:?} is no store"))
+            .hint("stores are named by UUIDs in lower case, with hyphens")
+    })
+}
+
+fn say(text: &str) -> Result<(), Failure> {
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        // Whoever reads has read enough.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        result => Ok(result?),
+    }
+}
