@@ -1,0 +1,320 @@
+//! What a process does to the key: it reads, opens, edits and closes.
+//!
+//! This is the glue that `vfs` is in the real thing, as short as it can be, around the real
+//! [`Draft`] and the real memory. Steps that no other party can notice are taken together. A save
+//! goes on in `saving.rs`.
+
+use etagfs::model::{Base, Draft, Expect, SaveError, Trigger};
+
+use super::saving::{Next, Saving};
+use super::style::{Op, Style};
+use super::world::{Action, Ground, Outcomes, Plan, Promise, Scenario, World, caller};
+
+/// What a save came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Ended {
+    NotYet,
+    Saved,
+    Refused,
+    Unknown,
+    GivenUp,
+}
+
+#[derive(Clone, Hash)]
+pub(super) struct Process {
+    pub(super) handle: Option<Handle>,
+    reads: u8,
+    opens: u8,
+    pub(super) saves: Vec<Ended>,
+    /// The newest event that it was shown or told of.
+    pub(super) knows: Option<usize>,
+    /// What a save of it would show: it was told before.
+    pub(super) told: Outcomes,
+}
+
+#[derive(Clone, Hash)]
+pub(super) struct Handle {
+    pub(super) style: Style,
+    /// How many of its operations are done.
+    done: usize,
+    pub(super) draft: Draft,
+    pub(super) ground: Ground,
+    edited: bool,
+    /// A save of it was refused, or its fate is unknown.
+    pub(super) lost: bool,
+    pub(super) saving: Option<Saving>,
+}
+
+impl Process {
+    pub(super) fn new(plan: &Plan) -> Self {
+        Self {
+            handle: None,
+            reads: plan.reads,
+            opens: plan.opens,
+            saves: Vec::new(),
+            knows: None,
+            told: Outcomes::default(),
+        }
+    }
+
+    pub(super) fn was_acknowledged(&self, save: usize) -> bool {
+        self.saves.get(save) == Some(&Ended::Saved)
+    }
+
+    pub(super) fn may_still_happen(&self, save: usize) -> bool {
+        !matches!(self.saves[save], Ended::Refused | Ended::GivenUp)
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        self.handle.is_none() && self.opens == 0
+    }
+}
+
+impl World {
+    /// Everything that this process, or its mount for it, can do next.
+    pub(super) fn process_acts(&self, s: &Scenario, p: usize, all: &mut Vec<(Action, Self)>) {
+        let Some(handle) = &self.processes[p].handle else {
+            if self.processes[p].reads > 0 && self.is_present() {
+                let mut next = self.clone();
+                next.processes[p].reads -= 1;
+                next.show(s, p);
+                all.push((Action::Reads(p), next));
+            }
+            if self.processes[p].opens > 0 {
+                for style in s.processes[p].styles {
+                    if let Some(next) = self.opened(s, p, *style) {
+                        all.push((Action::Opens(p, *style), next));
+                    }
+                }
+            }
+            return;
+        };
+        match handle.saving.as_ref().map(|saving| saving.next) {
+            None if self.is_queued(s, p) => {}
+            None => {
+                let mut next = self.clone();
+                next.save(s, p);
+                match next.saving(p).map(|saving| saving.next) {
+                    Some(Next::Send) => next.send(s, p, all),
+                    _ => all.push((Action::IsRefusedLocally(p), next)),
+                }
+            }
+            Some(Next::Send) => self.send(s, p, all),
+            Some(Next::Look) => self.look(s, p, all),
+            Some(Next::Tell) => self.tell(s, p, all),
+        }
+    }
+
+    /// Saves of one mount wait for each other (W12).
+    fn is_queued(&self, s: &Scenario, p: usize) -> bool {
+        (0..self.processes.len()).any(|other| {
+            other != p
+                && s.processes[other].mount == s.processes[p].mount
+                && self.saving(other).is_some()
+        })
+    }
+
+    pub(super) fn saving(&self, p: usize) -> Option<&Saving> {
+        self.processes[p].handle.as_ref()?.saving.as_ref()
+    }
+
+    pub(super) fn saving_mut(&mut self, p: usize) -> &mut Saving {
+        self.handle_mut(p).saving.as_mut().unwrap()
+    }
+
+    pub(super) fn handle_mut(&mut self, p: usize) -> &mut Handle {
+        self.processes[p].handle.as_mut().unwrap()
+    }
+
+    fn show(&mut self, s: &Scenario, p: usize) {
+        let now = self.now();
+        self.processes[p].knows = Some(now);
+        self.job_knows[s.processes[p].job] = Some(now);
+        if let Expect::Is(version) = self.current(s) {
+            self.remember(s, s.processes[p].mount, |seen| {
+                seen.show(&caller(s, p), &(), &version);
+            });
+        }
+    }
+
+    /// Whose memories count for a save in this style, by W1.
+    pub(super) fn asked(p: usize, style: Style) -> Vec<usize> {
+        match style {
+            Style::RenameOver { creator } if creator != p => vec![p, creator],
+            _ => vec![p],
+        }
+    }
+
+    /// Judge's own reading of W1, from the history.
+    fn ground(&self, s: &Scenario, p: usize, style: Style) -> Ground {
+        let blind = Ground {
+            floor: self.now(),
+            kin: 1 << p,
+        };
+        if matches!(style, Style::InPlace | Style::WriteOnly | Style::CreateNew) {
+            return blind;
+        }
+        for asked in Self::asked(p, style) {
+            if let Some(floor) = self.processes[asked].knows {
+                // All who rename what it created carry out its work.
+                let kin = (0..self.processes.len())
+                    .filter(|n| {
+                        asked != p
+                            && s.processes[*n]
+                                .styles
+                                .iter()
+                                .any(|style| style.creator() == Some(asked))
+                    })
+                    .fold(1 << asked, |kin, n| kin | 1 << n);
+                return Ground { floor, kin };
+            }
+            let job = s.processes[asked].job;
+            if let Some(floor) = self.job_knows[job] {
+                let kin = 1 << p | self.members(s, job);
+                return Ground { floor, kin };
+            }
+        }
+        blind
+    }
+
+    /// EAGAIN named what is there now to the program.
+    pub(super) fn told(&mut self, s: &Scenario, p: usize, style: Style) {
+        let (now, current) = (self.now(), self.current(s));
+        let asked = Self::asked(p, style);
+        for asked in &asked {
+            let of_job = &mut self.job_knows[s.processes[*asked].job];
+            if let Some(known) = self.processes[*asked].knows.as_mut().or(of_job.as_mut()) {
+                *known = now;
+                break;
+            }
+        }
+        let callers = asked.iter().map(|p| caller(s, *p)).collect::<Vec<_>>();
+        self.remember(s, s.processes[p].mount, |seen| {
+            s.rule.told(seen, &callers, &current);
+        });
+        self.processes[p].told = Outcomes::SAVED_AFTER_TELLING;
+    }
+
+    fn opened(&self, s: &Scenario, p: usize, style: Style) -> Option<Self> {
+        let needs_value = matches!(style, Style::InPlace | Style::WriteOnly | Style::Unlink);
+        if needs_value && !self.is_present() || style == Style::CreateNew && self.is_present() {
+            return None;
+        }
+        let mut next = self.clone();
+        next.processes[p].opens -= 1;
+        let ground = self.ground(s, p, style);
+        let draft = match (style, self.current(s)) {
+            (Style::InPlace, Expect::Is(version)) => {
+                next.show(s, p);
+                Draft::editing(version)
+            }
+            (Style::WriteOnly, Expect::Is(version)) => Draft::editing(version),
+            (Style::CreateNew, current) => Draft::replacing(current),
+            (_, current) => {
+                let callers = Self::asked(p, style)
+                    .into_iter()
+                    .map(|p| caller(s, p))
+                    .collect::<Vec<_>>();
+                match next.remember(s, s.processes[p].mount, |seen| {
+                    s.rule.base(seen, &callers, &current)
+                }) {
+                    Base::Take(base) => Draft::replacing(base),
+                    Base::AlreadyLost { .. } => {
+                        let true_conflict = next.others_came_after(ground);
+                        next.must(s, true_conflict, Promise::EagainMeansConflict);
+                        next.told(s, p, style);
+                        next.outcomes |= Outcomes::REFUSED_AT_OPEN;
+                        return Some(next);
+                    }
+                }
+            }
+        };
+        next.processes[p].handle = Some(Handle {
+            style,
+            done: 0,
+            draft,
+            ground,
+            edited: false,
+            lost: false,
+            saving: None,
+        });
+        next.run(s, p);
+        Some(next)
+    }
+
+    /// The program goes on to its next save, or to its last close. Nobody else can notice.
+    pub(super) fn run(&mut self, s: &Scenario, p: usize) {
+        while let Some(handle) = &mut self.processes[p].handle {
+            let Some(op) = handle.style.ops().get(handle.done) else {
+                self.processes[p].handle = None;
+                break;
+            };
+            let lost = handle.lost;
+            match op {
+                Op::Delete => return,
+                Op::Edit => {
+                    let refused = handle.draft.edit().is_err();
+                    handle.edited |= !refused;
+                    self.must(s, refused == lost, Promise::LostHandlesAreSilent);
+                }
+                Op::Save(trigger) => match s.rule.begin_save(&mut handle.draft.clone(), *trigger) {
+                    Ok(None) => {}
+                    Err(_) if lost => {}
+                    Ok(Some(_)) | Err(_) => return,
+                },
+            }
+            self.handle_mut(p).done += 1;
+        }
+        self.retire(s, p);
+    }
+
+    /// Forgets what can matter no more, so that fewer states differ.
+    pub(super) fn retire(&mut self, s: &Scenario, p: usize) {
+        let plan = &s.processes[p];
+        let shares = s.processes.iter().enumerate().any(|(other, others)| {
+            other != p && (others.mount == plan.mount || others.job == plan.job)
+        });
+        let pending = self.network.iter().any(|message| message.id.process == p);
+        if !shares && !pending && self.processes[p].is_done() {
+            self.processes[p] = Process::new(&Plan {
+                opens: 0,
+                reads: 0,
+                ..plan.clone()
+            });
+            self.job_knows[plan.job] = None;
+            self.forget(plan.mount);
+        }
+    }
+
+    /// The program comes to the save where [`run`](Self::run) stopped.
+    fn save(&mut self, s: &Scenario, p: usize) {
+        let handle = self.handle_mut(p);
+        let op = handle.style.ops()[handle.done];
+        handle.done += 1;
+        let (lost, base) = (handle.lost, handle.draft.base().clone());
+        let Op::Save(trigger) = op else {
+            return self.begin(s, p, base, None);
+        };
+        let content = Some(s.processes[p].writes);
+        match s.rule.begin_save(&mut handle.draft, trigger) {
+            Ok(Some(save)) => {
+                let early = trigger == Trigger::Flush && !handle.edited;
+                self.begin(s, p, save.expect, content);
+                self.must(s, !early, Promise::NoEmptyValueBetween);
+                self.must(s, !lost, Promise::LostHandlesAreSilent);
+            }
+            refused => {
+                assert_eq!(refused, Err(SaveError::Conflict));
+                self.outcomes |= Outcomes::REFUSED_LOCALLY;
+                self.begin(s, p, base, content);
+                self.refused(s, p);
+            }
+        }
+    }
+
+    pub(super) fn members(&self, s: &Scenario, job: usize) -> u8 {
+        (0..self.processes.len())
+            .filter(|n| s.processes[*n].job == job)
+            .fold(0, |kin, n| kin | 1 << n)
+    }
+}

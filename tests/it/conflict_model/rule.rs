@@ -1,0 +1,150 @@
+//! The rule that a world runs: the real one of `etagfs::model`, or one of the plausible mistakes.
+//!
+//! Every method calls the real code; a mistake changes one answer of it. Nothing here is a second
+//! implementation of the rule.
+
+use etagfs::model::{
+    Base, Caller, Draft, Expect, Found, Outcome, Reply, Save, SaveError, Seen, Settle, Step,
+    Trigger, Version,
+};
+
+/// Which rule a world runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rule {
+    Real,
+    /// After a lost reply, a refusal of the second attempt is taken for a conflict.
+    RefusalIsConflict,
+    /// After a lost reply, whatever is found that is not ours is taken for a conflict.
+    BelieveOneLook,
+    /// A create whose reply was lost is sent again.
+    ResendCreates,
+    /// Nothing whose reply was lost is sent again.
+    NeverResend,
+    /// What is there is taken for the base only if nobody touched it since; not a mistake, but
+    /// more than most stores can tell.
+    LookCloser,
+    /// After a refusal the handle goes on, with what is there now as its base.
+    GoOnAfterRefusal,
+    /// After a save of unknown fate the handle goes on with its old base.
+    GoOnAfterDoubt,
+    /// A truncating open replaces what is there.
+    ReplaceWhatIsThere,
+    /// A save makes its writer somebody who was shown the key.
+    SaveMakesReader,
+    /// Any own save counts as shown, whatever it replaced.
+    AnySaveCounts,
+    /// A refusal tells nobody anything.
+    TellNobody,
+    /// A refusal makes its hearer somebody who was shown the key.
+    TellingMakesReader,
+    /// A flush saves the emptied file.
+    FlushSavesEmptied,
+}
+
+impl Rule {
+    pub(super) fn put(self, expect: &Expect) -> Settle {
+        match self {
+            // An update may be sent again, and its settling knows nothing else of its condition.
+            Self::ResendCreates => Settle::put(&Expect::Is(Version::new("any"))),
+            Self::NeverResend => Settle::put(&Expect::Absent),
+            _ => Settle::put(expect),
+        }
+    }
+
+    pub(super) fn delete(self) -> Settle {
+        match self {
+            Self::NeverResend => Settle::put(&Expect::Absent),
+            _ => Settle::delete(),
+        }
+    }
+
+    pub(super) fn replied(
+        self,
+        settle: &mut Settle,
+        reply: Reply<Option<Version>>,
+        time_left: bool,
+    ) -> Step<Option<Version>> {
+        let refused = reply == Reply::Refused;
+        let step = settle.replied(reply, time_left);
+        match self {
+            Self::RefusalIsConflict if refused => Step::Done(Outcome::Refused),
+            _ => step,
+        }
+    }
+
+    pub(super) fn looked(
+        self,
+        settle: &mut Settle,
+        found: Found<Option<Version>>,
+        time_left: bool,
+    ) -> Step<Option<Version>> {
+        let other = found == Found::Other;
+        let step = settle.looked(found, time_left);
+        match self {
+            Self::BelieveOneLook if other => Step::Done(Outcome::Refused),
+            _ => step,
+        }
+    }
+
+    pub(super) fn base(self, seen: &mut Seen<()>, callers: &[Caller], current: &Expect) -> Base {
+        match self {
+            Self::ReplaceWhatIsThere => Base::Take(current.clone()),
+            _ => seen.base(callers.iter().copied(), &(), current),
+        }
+    }
+
+    pub(super) fn saved(
+        self,
+        seen: &mut Seen<()>,
+        callers: &[Caller],
+        replaced: &Expect,
+        now: &Version,
+    ) {
+        match self {
+            Self::SaveMakesReader => seen.show(&callers[0], &(), now),
+            Self::AnySaveCounts => {
+                if let Some(shown) = seen.shown_to(&callers[0], &()) {
+                    seen.saved(callers.iter().copied(), &(), &shown, now);
+                }
+            }
+            _ => seen.saved(callers.iter().copied(), &(), replaced, now),
+        }
+    }
+
+    pub(super) fn told(self, seen: &mut Seen<()>, callers: &[Caller], current: &Expect) {
+        match self {
+            Self::TellNobody => {}
+            Self::TellingMakesReader => {
+                if let (Some(caller), Expect::Is(version)) = (callers.first(), current) {
+                    seen.show(caller, &(), version);
+                }
+            }
+            _ => seen.told(callers.iter().copied(), &(), current),
+        }
+    }
+
+    pub(super) fn begin_save(
+        self,
+        draft: &mut Draft,
+        trigger: Trigger,
+    ) -> Result<Option<Save>, SaveError> {
+        match self {
+            Self::FlushSavesEmptied if trigger == Trigger::Flush => {
+                draft.begin_save(Trigger::Fsync)
+            }
+            _ => draft.begin_save(trigger),
+        }
+    }
+
+    /// What is left of a draft whose save did not succeed, when the key is now `current`.
+    pub(super) fn after_failure(self, draft: &mut Draft, why: SaveError, current: &Expect) {
+        let base = match (self, why) {
+            (Self::GoOnAfterRefusal, SaveError::Conflict) => current.clone(),
+            (Self::GoOnAfterDoubt, SaveError::Unknown) => draft.base().clone(),
+            _ => return,
+        };
+        let mut fresh = Draft::replacing(base);
+        fresh.edit().unwrap();
+        *draft = fresh;
+    }
+}

@@ -1,0 +1,317 @@
+//! How a mount carries one save to the store, and what the program hears.
+//!
+//! It does what the real [`Settle`] says and brings the outcome to the real draft and memory, as
+//! `backend/settle.rs` and `vfs` do. What made the program save is in `process.rs`.
+
+use etagfs::model::{Expect, Found, Outcome, Reply, SaveError, Settle, Step, Version};
+
+use super::process::Ended;
+use super::rule::Rule;
+use super::world::{
+    Action, By, Content, Fate, Ground, Message, Outcomes, Promise, SaveId, Scenario, Sight, World,
+    caller,
+};
+
+#[derive(Clone, Hash)]
+pub(super) struct Saving {
+    pub(super) message: Message,
+    pub(super) settle: Settle,
+    pub(super) next: Next,
+    /// Its time is up.
+    pub(super) late: bool,
+    /// A message of it was lost.
+    pub(super) doubt: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Next {
+    Send,
+    Look,
+    /// The refused process is to be told what is there.
+    Tell,
+}
+
+type StepOf = Step<Option<Version>>;
+
+impl World {
+    pub(super) fn begin(&mut self, s: &Scenario, p: usize, expect: Expect, put: Option<Content>) {
+        let process = &mut self.processes[p];
+        let id = SaveId {
+            process: p,
+            nth: process.saves.len(),
+        };
+        process.saves.push(Ended::NotYet);
+        let handle = process.handle.as_mut().unwrap();
+        handle.saving = Some(Saving {
+            settle: match put {
+                Some(_) => s.rule.put(&expect),
+                None => s.rule.delete(),
+            },
+            message: Message {
+                id,
+                expect,
+                put,
+                ground: handle.ground,
+            },
+            next: Next::Send,
+            late: false,
+            doubt: false,
+        });
+    }
+
+    pub(super) fn send(&self, s: &Scenario, p: usize, all: &mut Vec<(Action, Self)>) {
+        let saving = self.saving(p).unwrap();
+        let message = saving.message.clone();
+        let once = !saving.doubt || message.expect != Expect::Absent;
+        let mut base = self.clone();
+        base.must(s, once, Promise::CreatesAreSentOnce);
+        let mut push = |fate, next| all.push((Action::Sends(p, fate), next));
+
+        let mut next = base.clone();
+        let reply = if next.carry_out(s, &message) {
+            Reply::Saved(next.current(s).version().cloned())
+        } else {
+            Reply::Refused
+        };
+        let time_left = !saving.late;
+        next.replied(s, p, reply, time_left);
+        push(Fate::Answered, next);
+
+        let times = self.times_left(saving);
+        for time_left in times {
+            if self.left.lost > 0 {
+                let mut lost = base.clone();
+                lost.left.lost -= 1;
+                lost.saving_mut(p).doubt = true;
+                let mut arrived = lost.clone();
+                if arrived.carry_out(s, &message) {
+                    arrived.replied(s, p, Reply::Lost, *time_left);
+                    push(Fate::ReplyLost, arrived);
+                }
+                // One that is delayed for ever is a lost request.
+                lost.network.push(message.clone());
+                lost.replied(s, p, Reply::Lost, *time_left);
+                push(Fate::Delayed, lost);
+            }
+            if self.left.throttled > 0 {
+                let mut next = base.clone();
+                next.left.throttled -= 1;
+                next.replied(s, p, Reply::NotDone, *time_left);
+                push(Fate::Throttled, next);
+            }
+        }
+    }
+
+    /// Whether there may be time left after the next answer.
+    fn times_left(&self, saving: &Saving) -> &'static [bool] {
+        match (saving.late, self.left.late) {
+            (true, _) => &[false],
+            (false, 0) => &[true],
+            (false, _) => &[true, false],
+        }
+    }
+
+    fn time_passes(&mut self, p: usize, time_left: bool) {
+        if !time_left && !self.saving_mut(p).late {
+            self.left.late -= 1;
+            self.saving_mut(p).late = true;
+        }
+    }
+
+    fn replied(&mut self, s: &Scenario, p: usize, reply: Reply<Option<Version>>, time_left: bool) {
+        self.time_passes(p, time_left);
+        let saving = self.saving_mut(p);
+        let step = s.rule.replied(&mut saving.settle, reply, time_left);
+        self.take(s, p, step);
+    }
+
+    pub(super) fn look(&self, s: &Scenario, p: usize, all: &mut Vec<(Action, Self)>) {
+        let saving = self.saving(p).unwrap();
+        let message = &saving.message;
+        let last = self.history[self.now()];
+        let current = self.current(s);
+        let ours = match message.put {
+            Some(_) => last.by == By::Save(message.id),
+            None => current == Expect::Absent,
+        };
+        let found = if ours {
+            Found::Goal(current.version().cloned())
+        } else if current == message.expect
+            && !(s.rule == Rule::LookCloser && self.others_came_after(message.ground))
+        {
+            Found::Base
+        } else {
+            Found::Other
+        };
+        let times = self.times_left(saving);
+        for time_left in times {
+            let mut next = self.clone();
+            next.looked(s, p, found.clone(), *time_left);
+            all.push((Action::Looks(p, Sight::Answered), next));
+            if self.left.unreadable > 0 {
+                let mut next = self.clone();
+                next.left.unreadable -= 1;
+                next.looked(s, p, Found::Unreadable, *time_left);
+                all.push((Action::Looks(p, Sight::NoAnswer), next));
+            }
+        }
+    }
+
+    fn looked(&mut self, s: &Scenario, p: usize, found: Found<Option<Version>>, time_left: bool) {
+        self.time_passes(p, time_left);
+        let saving = self.saving_mut(p);
+        let step = s.rule.looked(&mut saving.settle, found, time_left);
+        self.take(s, p, step);
+    }
+
+    fn take(&mut self, s: &Scenario, p: usize, step: StepOf) {
+        match step {
+            Step::Send => self.saving_mut(p).next = Next::Send,
+            Step::Look => self.saving_mut(p).next = Next::Look,
+            Step::Done(Outcome::Saved(version)) => self.saved(s, p, version),
+            Step::Done(Outcome::Refused) => {
+                let id = self.saving_mut(p).message.id;
+                let never = self.times(id) == 0;
+                self.must(s, never, Promise::RefusedNeverHappens);
+                let said = self.handle_mut(p).draft.end_save(Outcome::Refused);
+                assert_eq!(said, Err(SaveError::Conflict));
+                self.refused(s, p);
+            }
+            Step::Done(Outcome::Unknown) => {
+                self.ended(p, Ended::Unknown);
+                self.outcomes |= Outcomes::UNKNOWN;
+                let current = self.current(s);
+                let handle = self.handle_mut(p);
+                handle.lost = true;
+                let said = handle.draft.end_save(Outcome::Unknown);
+                assert_eq!(said, Err(SaveError::Unknown));
+                s.rule
+                    .after_failure(&mut handle.draft, SaveError::Unknown, &current);
+                self.finished(s, p);
+            }
+            Step::GiveUp => {
+                let id = self.saving_mut(p).message.id;
+                let never = self.times(id) == 0;
+                self.must(s, never, Promise::RefusedNeverHappens);
+                self.ended(p, Ended::GivenUp);
+                self.outcomes |= Outcomes::GIVEN_UP;
+                let handle = self.handle_mut(p);
+                handle.draft.abandon_save();
+                self.finished(s, p);
+            }
+        }
+    }
+
+    fn ended(&mut self, p: usize, how: Ended) {
+        *self.processes[p].saves.last_mut().unwrap() = how;
+    }
+
+    pub(super) fn refused(&mut self, s: &Scenario, p: usize) {
+        self.ended(p, Ended::Refused);
+        self.outcomes |= Outcomes::CONFLICT;
+        let kin = 1 << p;
+        let ground = Ground {
+            kin,
+            ..self.handle_mut(p).ground
+        };
+        let true_conflict = self.others_came_after(ground);
+        self.must(s, true_conflict, Promise::EagainMeansConflict);
+        self.handle_mut(p).lost = true;
+        self.saving_mut(p).next = Next::Tell;
+    }
+
+    pub(super) fn tell(&self, s: &Scenario, p: usize, all: &mut Vec<(Action, Self)>) {
+        let mut next = self.clone();
+        if self.left.unreadable > 0 {
+            let mut untold = self.clone();
+            untold.left.unreadable -= 1;
+            untold.finished(s, p);
+            all.push((Action::Looks(p, Sight::NoAnswer), untold));
+        }
+        let style = next.handle_mut(p).style;
+        next.told(s, p, style);
+        let current = next.current(s);
+        let handle = next.handle_mut(p);
+        s.rule
+            .after_failure(&mut handle.draft, SaveError::Conflict, &current);
+        next.finished(s, p);
+        all.push((Action::IsTold(p), next));
+    }
+
+    fn saved(&mut self, s: &Scenario, p: usize, version: Option<Version>) {
+        let saving = self.saving_mut(p).clone();
+        let Message {
+            id, expect, put, ..
+        } = saving.message;
+        self.ended(p, Ended::Saved);
+        if saving.doubt {
+            self.outcomes |= Outcomes::SAVED_AFTER_LOSS;
+        }
+        self.outcomes |= self.processes[p].told;
+        let times = self.times(id);
+        let style = self.handle_mut(p).style;
+        let mount = s.processes[p].mount;
+        let callers = Self::asked(p, style)
+            .into_iter()
+            .map(|p| caller(s, p))
+            .collect::<Vec<_>>();
+        match (put, &version) {
+            (Some(_), Some(version)) => {
+                self.outcomes |= Outcomes::SAVED;
+                self.must(s, times > 0, Promise::ExactlyOnce);
+                self.remember(s, mount, |seen| {
+                    s.rule.saved(seen, &callers, &expect, version);
+                });
+                let said = self
+                    .handle_mut(p)
+                    .draft
+                    .end_save(Outcome::Saved(version.clone()));
+                assert_eq!(said, Ok(()));
+            }
+            _ => {
+                self.outcomes |= Outcomes::DELETED;
+                if times == 0 {
+                    self.gone_by_other_hands(s, p, &expect);
+                }
+                self.remember(s, mount, |seen| {
+                    seen.removed(callers, &(), &expect);
+                });
+            }
+        }
+        let now = version.map_or(Expect::Absent, Expect::Is);
+        for (other, process) in self.processes.iter_mut().enumerate() {
+            if let Some(handle) = process.handle.as_mut()
+                && other != p
+                && s.processes[other].mount == mount
+                && now != expect
+            {
+                handle.draft.overtaken(&expect);
+            }
+        }
+        self.finished(s, p);
+    }
+
+    /// The save is over, and the program goes on.
+    pub(super) fn finished(&mut self, s: &Scenario, p: usize) {
+        self.handle_mut(p).saving = None;
+        self.run(s, p);
+    }
+
+    /// A delete whose reply was lost found no value, and was not what removed it: the process was
+    /// told, truly, that there is none.
+    fn gone_by_other_hands(&mut self, s: &Scenario, p: usize, expected: &Expect) {
+        let now = self.now();
+        let job = s.processes[p].job;
+        let of_process = (self.processes[p].knows, 1 << p);
+        let of_job = (self.job_knows[job], self.members(s, job));
+        let knew = |world: &Self, (floor, kin): (Option<usize>, u8)| {
+            floor.is_some_and(|floor| world.known(s, Ground { floor, kin }).contains(expected))
+        };
+        if knew(self, of_process) {
+            self.processes[p].knows = Some(now);
+        }
+        if knew(self, of_job) {
+            self.job_knows[job] = Some(now);
+        }
+    }
+}

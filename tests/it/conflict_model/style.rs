@@ -1,0 +1,58 @@
+//! How programs use a file.
+//!
+//! A style is a list of operations that a program does, whatever happens; it knows no state. It is
+//! carried out in `process.rs`.
+
+use etagfs::model::Trigger;
+
+/// How a program uses a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Style {
+    /// `open(O_RDWR)`, write, fsync, write, close.
+    InPlace,
+    /// `open(O_WRONLY)` without truncation, write, close.
+    WriteOnly,
+    /// `open(O_WRONLY|O_CREAT|O_TRUNC)` as a shell does: a copy of the descriptor is closed before
+    /// the first write.
+    Truncate,
+    /// `: > f`.
+    Empty,
+    /// `open(O_CREAT|O_EXCL)`, write, close.
+    CreateNew,
+    /// `unlink`.
+    Unlink,
+    /// `rename` of a temporary file that this process created.
+    RenameOver {
+        /// Who created the temporary file.
+        creator: usize,
+    },
+}
+
+#[derive(Clone, Copy)]
+pub(super) enum Op {
+    Edit,
+    Save(Trigger),
+    Delete,
+}
+
+impl Style {
+    pub(super) fn creator(self) -> Option<usize> {
+        match self {
+            Self::RenameOver { creator } => Some(creator),
+            _ => None,
+        }
+    }
+
+    pub(super) fn ops(self) -> &'static [Op] {
+        use Op::{Delete, Edit, Save};
+        use Trigger::{Flush, Fsync, Release};
+        match self {
+            Self::InPlace => &[Edit, Save(Fsync), Edit, Save(Flush), Save(Release)],
+            Self::WriteOnly | Self::CreateNew => &[Edit, Save(Flush), Save(Release)],
+            Self::Truncate => &[Save(Flush), Edit, Save(Flush), Save(Release)],
+            Self::Empty => &[Save(Flush), Save(Release)],
+            Self::Unlink => &[Delete],
+            Self::RenameOver { .. } => &[Edit, Save(Fsync)],
+        }
+    }
+}

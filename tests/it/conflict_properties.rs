@@ -1,0 +1,425 @@
+//! The memory and the drafts against slow and simple references, in long random histories.
+//!
+//! The references keep a log of all that ever happened and search it from its end. The explorer in
+//! `conflict_model` visits every order of few events; this visits few orders of many, with several
+//! keys, processes, jobs and open handles, and with forgetting.
+
+use std::num::NonZeroUsize;
+
+use etagfs::model::{
+    Base, Caller, Draft, Expect, Job, Lost, Outcome, Process, SaveError, Seen, Trigger, Version,
+};
+use proptest::prelude::*;
+
+const KEYS: usize = 3;
+const PROCESSES: u32 = 4;
+const JOBS: u32 = 2;
+
+fn version(n: u8) -> Version {
+    Version::new(format!("\"{n}\""))
+}
+
+fn any_caller() -> impl Strategy<Value = Caller> {
+    (0..PROCESSES, 0..JOBS).prop_map(|(id, group)| Caller {
+        process: Process { id, start: 0 },
+        job: Job { group, session: 0 },
+    })
+}
+
+/// One caller, or two as a rename has them.
+fn any_callers() -> impl Strategy<Value = Vec<Caller>> {
+    prop::collection::vec(any_caller(), 1..=2)
+}
+
+fn any_expect() -> impl Strategy<Value = Expect> {
+    prop_oneof![
+        1 => Just(Expect::Absent),
+        4 => (0..6_u8).prop_map(|n| Expect::Is(version(n))),
+    ]
+}
+
+/// Something that teaches somebody something about a key.
+#[derive(Clone, Debug)]
+enum Lesson {
+    Show(Caller, u8),
+    Saved(Vec<Caller>, Expect, u8),
+    Removed(Vec<Caller>, Expect),
+    Told(Vec<Caller>, Expect),
+}
+
+fn any_lesson(with_telling: bool) -> impl Strategy<Value = (usize, Lesson)> {
+    let telling = if with_telling { 2 } else { 0 };
+    let lesson = prop_oneof![
+        3 => (any_caller(), 0..6_u8).prop_map(|(who, v)| Lesson::Show(who, v)),
+        3 => (any_callers(), any_expect(), 0..6_u8)
+            .prop_map(|(who, replaced, v)| Lesson::Saved(who, replaced, v)),
+        1 => (any_callers(), any_expect()).prop_map(|(who, gone)| Lesson::Removed(who, gone)),
+        telling => (any_callers(), any_expect()).prop_map(|(who, now)| Lesson::Told(who, now)),
+    ];
+    (0..KEYS, lesson)
+}
+
+fn teach(seen: &mut Seen<usize>, key: usize, lesson: &Lesson) {
+    match lesson {
+        Lesson::Show(who, v) => seen.show(who, &key, &version(*v)),
+        Lesson::Saved(who, replaced, v) => {
+            seen.saved(who.iter().copied(), &key, replaced, &version(*v));
+        }
+        Lesson::Removed(who, gone) => seen.removed(who.iter().copied(), &key, gone),
+        Lesson::Told(who, now) => seen.told(who.iter().copied(), &key, now),
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Who {
+    Process(u32),
+    Job(u32),
+}
+
+/// Everything that anybody ever learned, in order.
+#[derive(Default)]
+struct Log(Vec<(Who, usize, Expect)>);
+
+impl Log {
+    fn memories(callers: &[Caller]) -> Vec<Who> {
+        callers
+            .iter()
+            .flat_map(|c| [Who::Process(c.process.id), Who::Job(c.job.group)])
+            .collect()
+    }
+
+    fn last(&self, who: Who, key: usize) -> Option<&Expect> {
+        self.0
+            .iter()
+            .rev()
+            .find(|(w, k, _)| (*w, *k) == (who, key))
+            .map(|(_, _, what)| what)
+    }
+
+    fn teach(&mut self, key: usize, lesson: &Lesson) {
+        let (learners, what) = match lesson {
+            Lesson::Show(caller, v) => (Self::memories(&[*caller]), Expect::Is(version(*v))),
+            Lesson::Saved(callers, replaced, v) => (
+                self.those_who_know(callers, key, replaced),
+                Expect::Is(version(*v)),
+            ),
+            Lesson::Removed(callers, gone) => {
+                (self.those_who_know(callers, key, gone), Expect::Absent)
+            }
+            Lesson::Told(callers, now) => {
+                let first = Self::memories(callers)
+                    .into_iter()
+                    .find(|who| self.last(*who, key).is_some());
+                (first.into_iter().collect(), now.clone())
+            }
+        };
+        for who in learners {
+            self.0.push((who, key, what.clone()));
+        }
+    }
+
+    fn those_who_know(&self, callers: &[Caller], key: usize, what: &Expect) -> Vec<Who> {
+        Self::memories(callers)
+            .into_iter()
+            .filter(|who| self.last(*who, key) == Some(what))
+            .collect()
+    }
+
+    fn base(&self, callers: &[Caller], key: usize, current: &Expect) -> Base {
+        let shown = Self::memories(callers)
+            .into_iter()
+            .find_map(|who| self.last(who, key));
+        match shown {
+            Some(shown) if shown != current => Base::AlreadyLost {
+                shown: shown.clone(),
+            },
+            _ => Base::Take(current.clone()),
+        }
+    }
+}
+
+fn memory_of(capacity: usize) -> Seen<usize> {
+    Seen::new(NonZeroUsize::new(capacity).unwrap())
+}
+
+/// What one process, or one job, is remembered to have been shown.
+fn remembered(seen: &Seen<usize>, who: Who, key: usize) -> Option<Expect> {
+    let (process, job) = match who {
+        Who::Process(id) => (id, u32::MAX),
+        Who::Job(group) => (u32::MAX, group),
+    };
+    // A copy, since asking counts as use.
+    seen.clone().shown_to(
+        &Caller {
+            process: Process {
+                id: process,
+                start: 0,
+            },
+            job: Job {
+                group: job,
+                session: 0,
+            },
+        },
+        &key,
+    )
+}
+
+fn everybody() -> impl Iterator<Item = Who> {
+    (0..PROCESSES)
+        .map(Who::Process)
+        .chain((0..JOBS).map(Who::Job))
+}
+
+proptest! {
+    #[test]
+    fn the_memory_answers_like_a_log_of_everything(
+        lessons in prop::collection::vec(any_lesson(true), 0..200),
+        questions in prop::collection::vec((any_callers(), 0..KEYS, any_expect()), 200),
+    ) {
+        let (mut seen, mut log) = (memory_of(64), Log::default());
+        for ((key, lesson), (callers, asked, current)) in lessons.iter().zip(&questions) {
+            teach(&mut seen, *key, lesson);
+            log.teach(*key, lesson);
+            prop_assert_eq!(
+                seen.base(callers.iter().copied(), asked, current),
+                log.base(callers, *asked, current)
+            );
+        }
+    }
+
+    #[test]
+    fn forgetting_makes_readers_blind_and_does_nothing_else(
+        capacity in 1..12_usize,
+        lessons in prop::collection::vec(any_lesson(false), 0..200),
+    ) {
+        let (mut seen, mut log) = (memory_of(capacity), Log::default());
+        for (key, lesson) in &lessons {
+            teach(&mut seen, *key, lesson);
+            log.teach(*key, lesson);
+            for who in everybody() {
+                for key in 0..KEYS {
+                    if let Some(shown) = remembered(&seen, who, key) {
+                        prop_assert_eq!(Some(&shown), log.last(who, key));
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn who_was_just_shown_a_version_is_not_forgotten(
+        capacity in 2..12_usize,
+        lessons in prop::collection::vec(any_lesson(true), 0..100),
+        (caller, key, shown, current) in (any_caller(), 0..KEYS, 0..6_u8, any_expect()),
+    ) {
+        let mut seen = memory_of(capacity);
+        for (key, lesson) in &lessons {
+            teach(&mut seen, *key, lesson);
+        }
+        seen.show(&caller, &key, &version(shown));
+        let shown = Expect::Is(version(shown));
+        let base = seen.base([caller], &key, &current);
+        if shown == current {
+            prop_assert_eq!(base, Base::Take(current));
+        } else {
+            prop_assert_eq!(base, Base::AlreadyLost { shown });
+        }
+    }
+
+    #[test]
+    fn the_told_may_replace_what_they_were_told_and_nothing_newer(
+        capacity in 1..24_usize,
+        lessons in prop::collection::vec(any_lesson(true), 0..100),
+        (callers, key, now, newer) in (any_callers(), 0..KEYS, any_expect(), any_expect()),
+    ) {
+        let mut seen = memory_of(capacity);
+        for (key, lesson) in &lessons {
+            teach(&mut seen, *key, lesson);
+        }
+        let was_blind = Log::memories(&callers)
+            .iter()
+            .all(|who| remembered(&seen, *who, key).is_none());
+        seen.told(callers.iter().copied(), &key, &now);
+        prop_assert_eq!(
+            seen.base(callers.iter().copied(), &key, &now),
+            Base::Take(now.clone())
+        );
+        let second = seen.base(callers.iter().copied(), &key, &newer);
+        if was_blind || now == newer {
+            prop_assert_eq!(second, Base::Take(newer));
+        } else {
+            prop_assert_eq!(second, Base::AlreadyLost { shown: now });
+        }
+    }
+}
+
+/// What can happen to a draft.
+#[derive(Clone, Debug)]
+enum Deed {
+    Edit,
+    /// A save falls due by this trigger, and if it is sent, it comes to this.
+    Save(Trigger, Option<Outcome>),
+    Overtaken(Expect),
+    Moved(u8, u8),
+    Unlinked,
+}
+
+fn any_deed() -> impl Strategy<Value = Deed> {
+    let trigger = prop_oneof![
+        Just(Trigger::Flush),
+        Just(Trigger::Fsync),
+        Just(Trigger::Release)
+    ];
+    let outcome = prop_oneof![
+        1 => Just(None),
+        6 => (0..4_u8).prop_map(|n| Some(Outcome::Saved(version(n)))),
+        1 => Just(Some(Outcome::Refused)),
+        1 => Just(Some(Outcome::Unknown)),
+    ];
+    prop_oneof![
+        10 => Just(Deed::Edit),
+        10 => (trigger, outcome).prop_map(|(trigger, outcome)| Deed::Save(trigger, outcome)),
+        2 => any_expect().prop_map(Deed::Overtaken),
+        2 => (0..4_u8, 0..4_u8).prop_map(|(from, to)| Deed::Moved(from, to)),
+        1 => Just(Deed::Unlinked),
+    ]
+}
+
+/// What is known of a draft from the log of what happened to it. A deed is in the log only if it
+/// had an effect: an edit that was taken, a save that was sent.
+struct DraftLog {
+    first_base: Expect,
+    emptied: bool,
+    deeds: Vec<Deed>,
+}
+
+impl DraftLog {
+    fn base_after(&self, deeds: usize) -> Expect {
+        let Some(last) = deeds.checked_sub(1) else {
+            return self.first_base.clone();
+        };
+        let before = || self.base_after(last);
+        match &self.deeds[last] {
+            Deed::Save(_, Some(Outcome::Saved(version))) => Expect::Is(version.clone()),
+            Deed::Moved(from, to) if before() == Expect::Is(version(*from)) => {
+                Expect::Is(version(*to))
+            }
+            _ => before(),
+        }
+    }
+
+    fn base(&self) -> Expect {
+        self.base_after(self.deeds.len())
+    }
+
+    fn was_overtaken(&self) -> bool {
+        self.deeds
+            .iter()
+            .enumerate()
+            .any(|(at, deed)| matches!(deed, Deed::Overtaken(gone) if *gone == self.base_after(at)))
+    }
+
+    fn was_unlinked(&self) -> bool {
+        self.deeds.iter().any(|deed| matches!(deed, Deed::Unlinked))
+    }
+
+    fn lost(&self) -> Option<Lost> {
+        self.deeds.iter().find_map(|deed| match deed {
+            Deed::Save(_, Some(Outcome::Refused)) => Some(Lost::Conflict),
+            Deed::Save(_, Some(Outcome::Unknown)) => Some(Lost::Unknown),
+            _ => None,
+        })
+    }
+
+    /// Whether bytes wait that this trigger saves, and not what its program was told has failed.
+    fn due(&self, trigger: Trigger) -> bool {
+        let told = self.deeds.iter().rev().find_map(|deed| match deed {
+            Deed::Edit => Some(false),
+            Deed::Save(_, None) => Some(true),
+            _ => None,
+        });
+        self.waits_for(trigger) && !(trigger == Trigger::Release && told == Some(true))
+    }
+
+    fn waits_for(&self, trigger: Trigger) -> bool {
+        let since = self
+            .deeds
+            .iter()
+            .rposition(|deed| matches!(deed, Deed::Save(_, Some(Outcome::Saved(_)))));
+        let edited = self.deeds[since.unwrap_or(0)..]
+            .iter()
+            .any(|deed| matches!(deed, Deed::Edit));
+        let emptied = self.emptied && since.is_none();
+        edited || emptied && trigger != Trigger::Flush
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_draft_does_what_the_log_of_its_deeds_says(
+        emptied in any::<bool>(),
+        first_base in any_expect(),
+        deeds in prop::collection::vec(any_deed(), 0..60),
+    ) {
+        let mut draft = match (&first_base, emptied) {
+            (Expect::Is(version), false) => Draft::editing(version.clone()),
+            _ => Draft::replacing(first_base.clone()),
+        };
+        let emptied = emptied || first_base == Expect::Absent;
+        let mut log = DraftLog { first_base, emptied, deeds: Vec::new() };
+        for deed in deeds {
+            match &deed {
+                Deed::Edit => match log.lost() {
+                    Some(lost) => prop_assert_eq!(draft.edit(), Err(lost)),
+                    None => {
+                        prop_assert_eq!(draft.edit(), Ok(()));
+                        log.deeds.push(deed);
+                    }
+                },
+                Deed::Save(trigger, outcome) => {
+                    let said = draft.begin_save(*trigger);
+                    if log.was_unlinked() {
+                        prop_assert_eq!(said, Ok(None));
+                    } else if let Some(lost) = log.lost() {
+                        match trigger {
+                            Trigger::Release => prop_assert_eq!(said, Ok(None)),
+                            _ => prop_assert_eq!(said, Err(SaveError::from(lost))),
+                        }
+                    } else if !log.due(*trigger) {
+                        prop_assert_eq!(said, Ok(None));
+                    } else if log.was_overtaken() {
+                        prop_assert_eq!(said, Err(SaveError::Conflict));
+                        log.deeds.push(Deed::Save(*trigger, Some(Outcome::Refused)));
+                    } else {
+                        prop_assert_eq!(said.unwrap().map(|save| save.expect), Some(log.base()));
+                        match outcome {
+                            None => draft.abandon_save(),
+                            Some(outcome) => {
+                                let said = draft.end_save(outcome.clone());
+                                let saved = matches!(outcome, Outcome::Saved(_));
+                                prop_assert_eq!(said.is_ok(), saved);
+                            }
+                        }
+                        log.deeds.push(deed);
+                    }
+                }
+                Deed::Overtaken(gone) => {
+                    draft.overtaken(gone);
+                    log.deeds.push(deed);
+                }
+                Deed::Moved(from, to) => {
+                    draft.moved(&version(*from), version(*to));
+                    log.deeds.push(deed);
+                }
+                Deed::Unlinked => {
+                    draft.drop_unlinked();
+                    log.deeds.push(deed);
+                }
+            }
+            prop_assert_eq!(draft.base(), &log.base());
+            prop_assert_eq!(draft.lost(), log.lost());
+            let waits = log.waits_for(Trigger::Release) && log.lost().is_none() && !log.was_unlinked();
+            prop_assert_eq!(draft.is_dirty(), waits);
+        }
+    }
+}

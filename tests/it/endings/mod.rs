@@ -1,0 +1,74 @@
+//! How mounts end, and how they do not begin: signals, unmounting, crashes, `--daemon`, `demo`, the
+//! message and the exit code of everything that can go wrong before. Saves under a healthy mount are
+//! not its business.
+
+mod commands;
+mod crash;
+mod daemon;
+mod demo;
+mod messages;
+mod signals;
+mod unmounting;
+
+use std::path::Path;
+
+use crate::world::client::REGION;
+use crate::world::procs::{Output, Running, Script};
+use crate::world::servers::Bucket;
+use crate::world::wait;
+
+const ETAGFS: &str = env!("CARGO_BIN_EXE_etagfs");
+
+/// `etagfs ARGUMENTS` (words of a shell), with the bucket's keys and server in the environment and
+/// nothing of the person who runs the tests.
+fn command(bucket: &Bucket, state_dir: &Path, arguments: &str) -> Script {
+    Script::bash(&format!("exec '{ETAGFS}' {arguments}"))
+        .env("AWS_ACCESS_KEY_ID", &bucket.keys.id)
+        .env("AWS_SECRET_ACCESS_KEY", &bucket.keys.secret)
+        .env("AWS_REGION", REGION)
+        .env("AWS_CONFIG_FILE", "/dev/null")
+        .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+        .env("ETAGFS_ENDPOINT_URL", &bucket.endpoint)
+        .env("ETAGFS_STATE_DIR", state_dir)
+}
+
+/// `etagfs ARGUMENTS` for what needs no bucket.
+fn etagfs(arguments: &str) -> Output {
+    Script::bash(&format!("exec '{ETAGFS}' {arguments}")).run()
+}
+
+/// `etagfs umount ARGUMENTS DIR`.
+fn umount(arguments: &str, at: &Path) -> Output {
+    etagfs(&format!("umount {arguments} '{}'", at.display()))
+}
+
+/// Asserts the exit code, and that standard error is one message and one line of what to do next,
+/// which together hold all these words.
+#[track_caller]
+fn says(out: &Output, code: i32, words: &[&str]) {
+    assert_eq!(out.code, Some(code), "{out:#?}");
+    let lines: Vec<_> = out.stderr.lines().collect();
+    assert_eq!(lines.len(), 2, "{out:#?}");
+    assert!(lines[0].starts_with("etagfs: "), "{out:#?}");
+    assert!(lines[1].starts_with("  "), "{out:#?}");
+    // Nobody wants to read a program's data structures.
+    assert!(!out.stderr.contains(" { "), "{out:#?}");
+    for word in words {
+        assert!(out.stderr.contains(word), "{word:?} is not in {out:#?}");
+    }
+}
+
+/// A program that has a file of the mount open, and lives until it is killed. `statements` are Python
+/// and end with the file open as `f`; when `go` exists, it goes on with `then`.
+fn holder(at: &Path, statements: &str, go: &Path, then: &str) -> Running {
+    let script = format!(
+        "import os, time\nos.chdir({at:?})\n{statements}\nos.chdir('/')\nprint('ready', flush=True)
+while not os.path.exists({go:?}): time.sleep(0.01)\n{then}\nprint('done', flush=True)"
+    );
+    let running = Script::python(&script).start();
+    wait::until("the file is open", wait::SOON, || {
+        assert!(!running.ended(), "{}", running.stdout_so_far());
+        running.stdout_so_far().contains("ready")
+    });
+    running
+}

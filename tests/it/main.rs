@@ -1,0 +1,25 @@
+//! The integration tests: one binary, so that the slow servers are started once and the harness is
+//! compiled once. `world` is the harness, `harness` tests it, every other module tests etagfs.
+//! Run them with `tests/run`, which installs what they need.
+
+// This whole crate is a test; clippy's `allow-*-in-tests` covers only functions marked `#[test]`.
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
+
+#[macro_use]
+mod world;
+
+mod bad_input;
+mod budget;
+mod conflict_model;
+mod conflict_properties;
+mod contract;
+mod endings;
+mod flush_traps;
+mod harness;
+mod layers;
+mod lost_replies;
+mod races;
+mod s3;
+mod semantics;
+mod server;
+mod sick_store;

@@ -1,0 +1,11 @@
+//! Races: several processes save one key through one mount or two, and no save is ever lost.
+//! `counter` counts, `between` is about two machines, `local` about two processes of one. What a
+//! process does is in `actor.py` and `increments.py`, run by `actor` and `counter`.
+
+mod actor;
+mod between;
+mod counter;
+mod examples;
+mod exclusive;
+mod kept;
+mod local;

@@ -1,0 +1,431 @@
+//! The S3 backend when things go wrong between it and the server: what it calls a lost reply, a
+//! throttle, a refusal and a damaged answer. What it does when all is well is the contract's.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use etagfs::backend::s3::{Credentials, S3Config};
+use etagfs::backend::{
+    After, Backend, Body, Deadlines, Error, Fetched, ListQuery, Meta, ObjectKey, Pin, S3, Settled,
+    Span,
+};
+use etagfs::model::{Expect, Outcome, PutId, Version};
+use tokio::runtime::Runtime;
+
+use crate::contract::config;
+use crate::world::client::Client;
+use crate::world::proxy::{Fault, Gate, Op, Proxy, When};
+use crate::world::servers::{self, Kind};
+
+/// The backend, a proxy that breaks things, and our own server behind it.
+struct Rig {
+    runtime: Runtime,
+    proxy: Proxy,
+    other: Client,
+    s3: Arc<S3>,
+    settled: Settled,
+}
+
+fn at() -> ObjectKey {
+    ObjectKey::new("key")
+}
+
+fn body(text: &str) -> Body {
+    Body {
+        bytes: Bytes::copy_from_slice(text.as_bytes()),
+        meta: Meta::default(),
+    }
+}
+
+fn is(etag: &str) -> Expect {
+    Expect::Is(Version::new(etag))
+}
+
+const ALL: Span = Span::UpTo(1 << 20);
+
+impl Rig {
+    fn new() -> Result<Self, String> {
+        Self::with(|_| ())
+    }
+
+    fn with(change: impl FnOnce(&mut S3Config)) -> Result<Self, String> {
+        let bucket = servers::shared(Kind::Embedded)?.bucket();
+        let proxy = Proxy::to(&bucket.endpoint);
+        let mut config = config(&bucket);
+        config.endpoint_url = Some(proxy.endpoint());
+        config.read_attempts = 3;
+        change(&mut config);
+        let deadlines = config.deadlines;
+        let runtime = Runtime::new().unwrap();
+        let s3 = Arc::new(runtime.block_on(S3::connect(config)).unwrap());
+        Ok(Self {
+            settled: Settled::new(s3.clone(), deadlines),
+            other: bucket.client(),
+            runtime,
+            proxy,
+            s3,
+        })
+    }
+
+    fn put_through(
+        &self,
+        backend: &dyn Backend,
+        text: &str,
+        expect: &Expect,
+    ) -> Result<Outcome, Error> {
+        let id = PutId::new(uuid::Uuid::new_v4().as_u128());
+        self.runtime
+            .block_on(backend.put(&at(), body(text), expect, id))
+    }
+
+    /// One attempt.
+    fn put(&self, text: &str, expect: &Expect) -> Result<Outcome, Error> {
+        self.put_through(self.s3.as_ref(), text, expect)
+    }
+
+    fn get(&self, pin: &Pin, span: Span) -> Result<Bytes, Error> {
+        match self.runtime.block_on(self.s3.get(&at(), pin, span))? {
+            Fetched::Object(object) => Ok(object.bytes),
+            Fetched::Unchanged => panic!("unchanged"),
+        }
+    }
+
+    fn puts(&self) -> usize {
+        self.proxy.log().counts().of(Op::Put)
+    }
+}
+
+#[test]
+fn a_put_whose_reply_is_lost_is_unknown_and_sent_once() {
+    let rig = or_skip!(Rig::new());
+    let base = rig.other.put("key", "old");
+    rig.proxy.inject(When::op(Op::Put), Fault::LoseReply);
+    assert_eq!(rig.put("new", &is(&base)).unwrap(), Outcome::Unknown);
+    assert_eq!(rig.puts(), 1);
+    assert_eq!(rig.other.text("key"), "new");
+}
+
+#[test]
+fn a_settled_put_whose_reply_is_lost_is_saved_once() {
+    let rig = or_skip!(Rig::new());
+    let base = rig.other.put("key", "old");
+    rig.proxy.inject(When::op(Op::Put).once(), Fault::LoseReply);
+    let outcome = rig.put_through(&rig.settled, "new", &is(&base)).unwrap();
+    let now = rig.other.head("key").unwrap().etag;
+    assert_eq!(outcome, Outcome::Saved(Version::new(now)));
+    let counts = rig.proxy.log().counts();
+    assert_eq!((counts.of(Op::Put), counts.of(Op::Head)), (1, 1));
+}
+
+#[test]
+fn a_settled_put_that_was_throttled_is_saved() {
+    let rig = or_skip!(Rig::new());
+    rig.proxy
+        .inject(When::op(Op::Put).times(2), Fault::slow_down());
+    let outcome = rig.put_through(&rig.settled, "new", &Expect::Absent);
+    assert!(matches!(outcome.unwrap(), Outcome::Saved(_)));
+    let counts = rig.proxy.log().counts();
+    assert_eq!((counts.of(Op::Put), counts.of(Op::Head)), (3, 0));
+}
+
+#[test]
+fn what_a_failed_put_means_is_told_by_the_answer() {
+    let rig = or_skip!(Rig::new());
+    let unavailable = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/html\r\n\
+                       Content-Length: 13\r\n\r\n<html></html>";
+    let cases = [
+        (Fault::slow_down(), "Unreachable"),
+        (Fault::Answer(400, "RequestTimeout"), "Unreachable"),
+        (Fault::internal_error(), "Unknown"),
+        (
+            Fault::Raw(Bytes::from_static(unavailable.as_bytes())),
+            "Unknown",
+        ),
+        (Fault::Refuse, "Unknown"),
+        (Fault::garbage(), "Unknown"),
+        (Fault::Answer(412, "PreconditionFailed"), "Refused"),
+        (Fault::Answer(409, "ConditionalRequestConflict"), "Refused"),
+        (Fault::Answer(404, "NoSuchKey"), "Refused"),
+        (Fault::Answer(404, "NoSuchBucket"), "NotFound"),
+        (Fault::access_denied(), "Denied"),
+        (Fault::Answer(400, "ExpiredToken"), "Denied"),
+        (Fault::Answer(400, "EntityTooLarge"), "TooBig"),
+        (Fault::Answer(501, "NotImplemented"), "Failed"),
+        (Fault::Answer(400, "InvalidArgument"), "Failed"),
+    ];
+    for (fault, expected) in cases {
+        let label = format!("{fault:?}");
+        rig.proxy.heal();
+        rig.proxy.inject(When::op(Op::Put), fault);
+        let mark = rig.proxy.mark();
+        let outcome = rig.put("v", &is("\"0123456789abcdef0123456789abcdef\""));
+        let meaning = match &outcome {
+            Ok(Outcome::Saved(_)) => "Saved",
+            Ok(Outcome::Refused) => "Refused",
+            Ok(Outcome::Unknown) => "Unknown",
+            Err(Error::NotFound(_)) => "NotFound",
+            Err(Error::VersionGone(_)) => "VersionGone",
+            Err(Error::Denied { .. }) => "Denied",
+            Err(Error::Unreachable { .. }) => "Unreachable",
+            Err(Error::Deadline { .. }) => "Deadline",
+            Err(Error::TooBig { .. }) => "TooBig",
+            Err(Error::Corrupt { .. }) => "Corrupt",
+            Err(Error::Failed { .. }) => "Failed",
+        };
+        assert_eq!(meaning, expected, "{label}: {outcome:?}");
+        assert_eq!(rig.proxy.since(mark).counts().of(Op::Put), 1, "{label}");
+    }
+}
+
+#[test]
+fn a_put_whose_answer_tells_no_version_asks_for_it() {
+    let rig = or_skip!(Rig::new());
+    let no_etag = Fault::edit(|head, _| {
+        head.headers.remove("etag");
+    });
+    rig.proxy.inject(When::op(Op::Put), no_etag);
+    let outcome = rig.put("new", &Expect::Absent).unwrap();
+    let now = rig.other.head("key").unwrap().etag;
+    assert_eq!(outcome, Outcome::Saved(Version::new(now)));
+}
+
+#[test]
+fn nothing_listens_is_certainly_not_done() {
+    let rig = or_skip!(Rig::new());
+    rig.put("1", &Expect::Absent).unwrap();
+    rig.proxy.down();
+    let put = rig.put("2", &Expect::Absent);
+    assert!(matches!(put, Err(Error::Unreachable { .. })), "{put:?}");
+    let get = rig.get(&Pin::Newest, ALL);
+    assert!(matches!(get, Err(Error::Unreachable { .. })), "{get:?}");
+    rig.proxy.up();
+    assert_eq!(rig.get(&Pin::Newest, ALL).unwrap(), "1");
+}
+
+#[test]
+fn without_credentials_nothing_is_sent_and_nothing_in_doubt() {
+    let rig = or_skip!(Rig::with(|config| {
+        // A profile that does not exist, on a machine that is not asked.
+        config.credentials = Credentials::Standard {
+            profile: Some(format!("etagfs-test-{}", uuid::Uuid::new_v4())),
+            instance: etagfs::backend::s3::Instance::Ignore,
+        };
+    }));
+    let put = rig.put("v", &Expect::Absent);
+    assert!(matches!(put, Err(Error::Denied { .. })), "{put:?}");
+    let get = rig.get(&Pin::Newest, ALL);
+    assert!(matches!(get, Err(Error::Denied { .. })), "{get:?}");
+    assert!(rig.proxy.log().0.is_empty());
+}
+
+#[test]
+fn wrong_keys_are_denied() {
+    let rig = or_skip!(Rig::with(|config| {
+        config.credentials = Credentials::Keys {
+            id: "nobody".into(),
+            secret: "nothing".into(),
+            token: None,
+        };
+    }));
+    let put = rig.put("v", &Expect::Absent);
+    assert!(matches!(put, Err(Error::Denied { .. })), "{put:?}");
+    let get = rig.get(&Pin::Newest, ALL);
+    assert!(matches!(get, Err(Error::Denied { .. })), "{get:?}");
+}
+
+/// Time limits that a test can wait for.
+fn short(config: &mut S3Config) {
+    config.deadlines = Deadlines {
+        attempt: Duration::from_secs(1),
+        operation: Duration::from_secs(2),
+        ..Deadlines::default()
+    };
+}
+
+#[test]
+fn a_server_that_says_nothing_is_given_up() {
+    let rig = or_skip!(Rig::with(short));
+    let gate = Gate::new();
+    rig.proxy
+        .inject(When::any(), Fault::BlackHole(gate.clone()));
+    assert_eq!(rig.put("v", &Expect::Absent).unwrap(), Outcome::Unknown);
+    let get = rig.get(&Pin::Newest, ALL);
+    assert!(matches!(get, Err(Error::Deadline { .. })), "{get:?}");
+    gate.open();
+}
+
+#[test]
+fn a_read_is_retried() {
+    let rig = or_skip!(Rig::new());
+    rig.other.put("key", "value");
+    for fault in [
+        Fault::Refuse,
+        Fault::slow_down(),
+        Fault::internal_error(),
+        Fault::CutBody,
+        Fault::WrongLength(3),
+    ] {
+        let label = format!("{fault:?}");
+        rig.proxy.heal();
+        let once = rig.proxy.inject(When::op(Op::Get).once(), fault);
+        assert_eq!(rig.get(&Pin::Newest, ALL).unwrap(), "value", "{label}");
+        assert_eq!(once.struck(), 1, "{label}");
+    }
+}
+
+#[test]
+fn a_damaged_answer_is_never_a_value() {
+    let rig = or_skip!(Rig::new());
+    // A put shows that ETags are digests here; a mount's probe does so too.
+    rig.put("a value that is long enough to be damaged", &Expect::Absent)
+        .unwrap();
+    let wrong_etag = Fault::edit(|head, _| {
+        let etag = "\"0123456789abcdef0123456789abcdef\"".parse().unwrap();
+        head.headers.insert("etag", etag);
+    });
+    let no_etag = Fault::edit(|head, _| {
+        head.headers.remove("etag");
+    });
+    for fault in [
+        Fault::CutBody,
+        Fault::WrongLength(3),
+        Fault::WrongLength(-3),
+        Fault::GarbageBody,
+        no_etag,
+        wrong_etag,
+    ] {
+        let label = format!("{fault:?}");
+        rig.proxy.heal();
+        rig.proxy.inject(When::op(Op::Get), fault.clone());
+        for pin in [Pin::Newest, Pin::Not(Version::new("\"x\""))] {
+            let got = rig.get(&pin, ALL);
+            assert!(got.is_err(), "{label}, {pin:?}: {got:?}");
+        }
+    }
+}
+
+#[test]
+fn a_read_of_a_part_is_that_part_or_an_error() {
+    let rig = or_skip!(Rig::new());
+    rig.other.put("key", "0123456789");
+    let span = Span::Range { start: 2, len: 4 };
+    let another_part = Fault::edit(|head, _| {
+        let range = "bytes 3-6/10".parse().unwrap();
+        head.headers.insert("content-range", range);
+    });
+    rig.proxy.inject(When::op(Op::Get), another_part);
+    let got = rig.get(&Pin::Newest, span);
+    assert!(matches!(got, Err(Error::Corrupt { .. })), "{got:?}");
+
+    rig.proxy.heal();
+    let ignores_ranges = Fault::edit(|head, body| {
+        head.status = hyper::StatusCode::OK;
+        head.headers.remove("content-range");
+        *body = Bytes::from_static(b"0123456789");
+    });
+    rig.proxy.inject(When::op(Op::Get), ignores_ranges);
+    assert_eq!(rig.get(&Pin::Newest, span).unwrap(), "2345");
+}
+
+#[test]
+fn a_server_that_ignores_a_pin_is_found_out() {
+    let rig = or_skip!(Rig::new());
+    let old = rig.other.put("key", "old");
+    rig.other.put("key", "new");
+    // As if the server had not seen the condition.
+    let no_condition = Fault::edit(|head, body| {
+        head.status = hyper::StatusCode::OK;
+        let etag = "\"22af645d1859cb5ca6da0c484f1f37ea\"".parse().unwrap();
+        head.headers.insert("etag", etag);
+        *body = Bytes::from_static(b"new");
+    });
+    rig.proxy.inject(When::op(Op::Get), no_condition);
+    let got = rig.get(&Pin::Is(Version::new(old)), ALL);
+    assert!(matches!(got, Err(Error::VersionGone(_))), "{got:?}");
+}
+
+#[test]
+fn etags_that_are_no_digests_do_no_harm() {
+    let rig = or_skip!(Rig::new());
+    rig.other.put("key", "value");
+    let other_etag = Fault::edit(|head, _| {
+        let etag = "\"0123456789abcdef0123456789abcdef\"".parse().unwrap();
+        head.headers.insert("etag", etag);
+    });
+    rig.proxy.inject(When::any(), other_etag);
+    assert_eq!(rig.get(&Pin::Newest, ALL).unwrap(), "value");
+    let first = rig.proxy.log().counts();
+    // Once known it costs nothing any more.
+    assert_eq!(rig.get(&Pin::Newest, ALL).unwrap(), "value");
+    let second = rig.proxy.log().counts();
+    assert_eq!(second.of(Op::Get), first.of(Op::Get) + 1);
+    assert_eq!(second.of(Op::Head), first.of(Op::Head));
+}
+
+#[test]
+fn a_listing_that_is_damaged_or_denied_is_no_empty_listing() {
+    let rig = or_skip!(Rig::new());
+    rig.other.put("key", "value");
+    let query = ListQuery {
+        prefix: String::new(),
+        fold: true,
+        after: After::Start,
+        limit: 1000,
+    };
+    let list = || rig.runtime.block_on(rig.s3.list(&query));
+    for fault in [
+        Fault::access_denied(),
+        Fault::slow_down(),
+        Fault::CutBody,
+        Fault::GarbageBody,
+        Fault::garbage(),
+        Fault::Answer(404, "NoSuchBucket"),
+    ] {
+        let label = format!("{fault:?}");
+        rig.proxy.heal();
+        rig.proxy.inject(When::op(Op::List), fault);
+        let listed = list();
+        assert!(listed.is_err(), "{label}: {listed:?}");
+    }
+    rig.proxy.heal();
+    assert_eq!(list().unwrap().objects.len(), 1);
+}
+
+#[test]
+fn every_operation_is_one_request_when_all_is_well() {
+    let rig = or_skip!(Rig::new());
+    let outcome = rig.put("0123456789", &Expect::Absent).unwrap();
+    let Outcome::Saved(version) = outcome else {
+        panic!("{outcome:?}");
+    };
+    rig.get(&Pin::Newest, ALL).unwrap();
+    rig.get(&Pin::Newest, Span::UpTo(3)).unwrap();
+    rig.get(&Pin::Is(version.clone()), Span::Range { start: 2, len: 3 })
+        .unwrap();
+    let known = Pin::Not(version.clone());
+    let unchanged = rig.runtime.block_on(rig.s3.get(&at(), &known, ALL));
+    assert_eq!(unchanged.unwrap(), Fetched::Unchanged);
+    rig.runtime.block_on(rig.s3.head(&at())).unwrap();
+    let deleted = rig.runtime.block_on(rig.s3.delete(&at(), &version));
+    assert_eq!(deleted.unwrap(), Outcome::Saved(()));
+    let counts = rig.proxy.log().counts();
+    assert_eq!(
+        [Op::Put, Op::Get, Op::Head, Op::Delete].map(|op| counts.of(op)),
+        [1, 4, 1, 1]
+    );
+}
+
+#[test]
+fn a_connection_that_died_while_idle_costs_no_certainty() {
+    let rig = or_skip!(Rig::new());
+    let outcome = rig.put("1", &Expect::Absent).unwrap();
+    let Outcome::Saved(version) = outcome else {
+        panic!("{outcome:?}");
+    };
+    // All connections close; the pool has one of them.
+    rig.proxy.down();
+    rig.proxy.up();
+    let outcome = rig.put("2", &Expect::Is(version)).unwrap();
+    assert!(matches!(outcome, Outcome::Saved(_)), "{outcome:?}");
+}

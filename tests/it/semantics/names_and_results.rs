@@ -1,0 +1,255 @@
+//! W8 to W16: renames and deletes, what a result means, and what survives.
+
+use std::fs::{self, File};
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::FileExt as _;
+use std::time::Duration;
+
+use super::{errno, open_both, world, world_with};
+use crate::world::mounts::Mount;
+use crate::world::procs::Script;
+use crate::world::proxy::{Fault, Gate, Op, When};
+use crate::world::wait;
+
+/// Long enough for a request to get where it waits; if it does not, the test proves less.
+const A_MOMENT: Duration = Duration::from_millis(300);
+
+/// A rename over a key and a delete are conditional like saves.
+#[test]
+fn w8_a_rename_replaces_only_what_was_shown() {
+    let world = or_skip!(world());
+    world.other.put("key", "one");
+    fs::write(world.file("temporary"), "mine").unwrap();
+    fs::read(world.file("key")).unwrap();
+    world.other.put("key", "two");
+    assert_eq!(
+        errno(fs::rename(world.file("temporary"), world.file("key"))),
+        libc::EAGAIN
+    );
+    assert_eq!(
+        (world.other.text("key"), world.other.text("temporary")),
+        ("two".into(), "mine".into())
+    );
+    // Told: a second one replaces exactly that.
+    fs::rename(world.file("temporary"), world.file("key")).unwrap();
+    assert_eq!(
+        (world.other.text("key"), world.other.keys()),
+        ("mine".into(), vec!["key".into()])
+    );
+}
+
+/// A file that is deleted on the machine that writes it behaves as everywhere: it can be written on,
+/// closes with 0, and is not saved.
+#[test]
+fn w8_a_deleted_file_closes_in_peace() {
+    let world = or_skip!(world());
+    world.other.put("key", "value");
+    for name in ["key", "new"] {
+        let mut file = File::create(world.file(name)).unwrap();
+        file.write_all(b"in vain").unwrap();
+        fs::remove_file(world.file(name)).unwrap();
+        file.write_all(b"still").unwrap();
+        file.sync_all().unwrap();
+    }
+    assert_eq!(world.other.keys(), [""; 0]);
+}
+
+/// A rename over a key and a delete are conditional like saves.
+#[test]
+fn w8_a_delete_waits_for_the_save_that_is_under_way() {
+    let world = or_skip!(world());
+    let gate = Gate::new();
+    world
+        .proxy
+        .inject(When::op(Op::Put).once(), Fault::HoldReply(gate.clone()));
+    let writing = Script::dash("echo value > key")
+        .within(world.mount.path())
+        .start();
+    gate.wait_for(1);
+    let removing = Script::dash("rm key").within(world.mount.path()).start();
+    assert!(!wait::eventually(A_MOMENT, || removing.ended()));
+    gate.open();
+    writing.finish();
+    removing.finish().ok();
+    assert_eq!(world.other.keys(), [""; 0]);
+}
+
+/// When close or fsync returned 0, the bytes are in the bucket.
+#[test]
+fn w10_a_success_is_in_the_bucket() {
+    let world = or_skip!(world());
+    for n in 0..10 {
+        let text = format!("{n}");
+        world.sh(&format!("printf {n} > key"));
+        assert_eq!(world.other.text("key"), text);
+        fs::write(world.file("other"), &text).unwrap();
+        assert_eq!(world.other.text("other"), text);
+    }
+}
+
+/// Throttled and failed requests are sent again until --deadline; after that the error is EIO or
+/// ETIMEDOUT, and the bytes are rescued.
+#[test]
+fn w11_a_failing_store_is_never_a_conflict() {
+    let world = or_skip!(world_with(&["--flat", "--deadline=2"]));
+    world
+        .proxy
+        .inject(When::op(Op::Put).times(2), Fault::slow_down());
+    fs::write(world.file("key"), "value").unwrap();
+    assert_eq!(world.other.text("key"), "value");
+    world.proxy.inject(When::op(Op::Put), Fault::slow_down());
+    let file = open_both(&world.file("key")).unwrap();
+    file.write_at(b"VALUE", 0).unwrap();
+    let failure = errno(file.sync_all());
+    assert!([libc::EIO, libc::ETIMEDOUT].contains(&failure), "{failure}");
+    assert_eq!(world.rescues(), 1);
+}
+
+/// Each open has a copy of its own. Nobody else sees the bytes before they are saved, not even another
+/// descriptor of the same process; stat tells the process that writes, and nobody else, the size of
+/// its copy.
+#[test]
+fn w12_an_open_has_a_copy_of_its_own() {
+    let world = or_skip!(world());
+    world.other.put("key", "value");
+    let (one, two) = (
+        open_both(&world.file("key")).unwrap(),
+        open_both(&world.file("key")).unwrap(),
+    );
+    one.write_at(b"longer than before", 0).unwrap();
+    let mut seen = String::new();
+    (&two).read_to_string(&mut seen).unwrap();
+    assert_eq!(seen, "value");
+    assert_eq!(one.metadata().unwrap().len(), 18);
+    drop(two);
+    assert_eq!(world.sh("stat -c %s key"), "5\n");
+}
+
+/// A race that is lost on this machine is refused without asking the store.
+#[test]
+fn w12_two_writers_of_one_mount_conflict() {
+    let world = or_skip!(world());
+    world.other.put("key", "value");
+    let (one, two) = (
+        open_both(&world.file("key")).unwrap(),
+        open_both(&world.file("key")).unwrap(),
+    );
+    one.write_at(b"1", 0).unwrap();
+    two.write_at(b"2", 0).unwrap();
+    one.sync_all().unwrap();
+    let mark = world.proxy.mark();
+    assert_eq!(errno(two.sync_all()), libc::EAGAIN);
+    assert_eq!(world.proxy.since(mark).counts().total(), 0);
+    assert_eq!(world.other.text("key"), "1alue");
+}
+
+/// A new file is listed, empty, from its creation on; others can open it and see nothing in it.
+#[test]
+fn w12_who_only_looks_at_a_new_file_takes_nothing_from_its_writer() {
+    let world = or_skip!(world());
+    let mut file = File::create(world.file("new")).unwrap();
+    file.write_all(b"value").unwrap();
+    assert_eq!(world.sh("ls; wc -c < new; touch new"), "new\n0\n");
+    file.sync_all().unwrap();
+    assert_eq!(world.other.text("new"), "value");
+}
+
+/// The content type and the user metadata of a value survive an edit.
+#[test]
+fn w14_an_edit_keeps_the_metadata() {
+    let world = or_skip!(world());
+    world
+        .other
+        .put_with("key", "value", "text/x-own", &[("colour", "red")]);
+    let file = open_both(&world.file("key")).unwrap();
+    file.write_at(b"V", 0).unwrap();
+    file.sync_all().unwrap();
+    fs::write(world.file("page.html"), "<p>").unwrap();
+    let object = world.other.get("key").unwrap();
+    assert_eq!(
+        (object.text(), object.content_type.as_deref()),
+        ("Value", Some("text/x-own"))
+    );
+    assert_eq!(object.metadata["colour"], "red");
+    assert_eq!(
+        world
+            .other
+            .head("page.html")
+            .unwrap()
+            .content_type
+            .as_deref(),
+        Some("text/html")
+    );
+}
+
+/// The content type and the user metadata of a value survive an edit.
+#[test]
+fn w14_an_attribute_that_is_being_set_is_in_the_save_that_waits_for_it() {
+    let world = or_skip!(world());
+    world.other.put("key", "value");
+    let file = open_both(&world.file("key")).unwrap();
+    file.write_at(b"V", 0).unwrap();
+    let gate = Gate::new();
+    let hold = Fault::HoldReply(gate.clone());
+    world.proxy.inject(When::op(Op::Put).once(), hold);
+    let script = "import os; os.setxattr('key', 'user.meta.colour', b'red')";
+    let setting = Script::python(script).within(world.mount.path()).start();
+    gate.wait_for(1);
+    // The kernel queues a file's setxattr and fsync, but only while somebody waits for them.
+    setting.kill();
+    setting.finish();
+    let saving = std::thread::spawn(move || file.sync_all());
+    assert!(!wait::eventually(A_MOMENT, || saving.is_finished()));
+    gate.open();
+    saving.join().unwrap().unwrap();
+    let object = world.other.get("key").unwrap();
+    assert_eq!(object.text(), "Value");
+    assert_eq!(object.metadata["colour"], "red");
+}
+
+/// mkdir succeeds on one of several machines: it is the portable lock.
+#[test]
+fn w15_one_of_two_mounts_makes_the_directory() {
+    let world = or_skip!(world());
+    let second = Mount::of(&world.bucket).flat().start();
+    let results = [world.file("lock"), second.file("lock")].map(fs::create_dir);
+    assert!(results[0].is_ok());
+    assert_eq!(errno(results.into_iter().nth(1).unwrap()), libc::EEXIST);
+    fs::remove_dir(world.file("lock")).unwrap();
+    wait::until("the other can have it", wait::SOON, || {
+        fs::create_dir(second.file("lock")).is_ok()
+    });
+}
+
+/// O_EXCL succeeds for one of them too, in its result: EEXIST when the file is visible, else EAGAIN when
+/// the loser closes it.
+#[test]
+fn w15_exclusive_creation_has_one_winner() {
+    let world = or_skip!(world());
+    let second = Mount::of(&world.bucket).flat().start();
+    let [mut one, mut two] =
+        [world.file("key"), second.file("key")].map(|path| File::create_new(path).unwrap());
+    one.write_all(b"1").unwrap();
+    two.write_all(b"2").unwrap();
+    one.sync_all().unwrap();
+    assert_eq!(errno(two.sync_all()), libc::EAGAIN);
+    assert_eq!(errno(File::create_new(world.file("key"))), libc::EEXIST);
+    assert_eq!(world.other.text("key"), "1");
+}
+
+/// A save that cannot be stored fails with the errno that says why, and its bytes are rescued.
+#[test]
+fn w16_a_save_that_the_store_denies_says_so() {
+    let world = or_skip!(world());
+    world
+        .proxy
+        .inject(When::op(Op::Put), Fault::access_denied());
+    let mut file = File::create(world.file("key")).unwrap();
+    file.write_all(b"value").unwrap();
+    assert_eq!(errno(file.sync_all()), libc::EACCES);
+    assert_eq!(world.rescues(), 1);
+    let conflicts = fs::read_to_string(world.file(".etagfs/conflicts")).unwrap();
+    assert!(conflicts.contains("\"reason\":\"failed\""), "{conflicts}");
+    let read_only = Mount::of(&world.bucket).flat().read_only().start();
+    assert_eq!(errno(File::create(read_only.file("key"))), libc::EROFS);
+}

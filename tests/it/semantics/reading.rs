@@ -1,0 +1,94 @@
+//! R1 to R3: what a reader is shown.
+
+use std::fs::{self, File};
+use std::io::Read as _;
+
+use super::{errno, world, world_with};
+use crate::world::procs::Script;
+use crate::world::proxy::{Fault, When};
+use crate::world::wait;
+
+/// open shows the newest version in the bucket at that moment.
+#[test]
+fn r1_an_open_shows_the_newest_version() {
+    let world = or_skip!(world_with(&["--flat", "--ttl=600"]));
+    for text in ["one", "two", "three"] {
+        world.other.put("key", text);
+        assert_eq!(fs::read_to_string(world.file("key")).unwrap(), text);
+    }
+}
+
+/// open shows the newest version in the bucket at that moment.
+#[test]
+fn r1_an_open_after_a_listing_asks_for_itself() {
+    let world = or_skip!(world_with(&["--flat", "--ttl=1"]));
+    world.other.put("key", "one");
+    // In one thread, and with the value at hand: a look-up that asks the store, a listing that the
+    // kernel remembers, and an open without a look-up.
+    let script = "
+import os, time
+open('key').read()
+time.sleep(1.1)
+os.stat('key')
+[entry.stat() for entry in os.scandir('.')]
+print('listed', flush=True)
+while not os.path.exists(os.environ['GO']): time.sleep(0.01)
+print(open('key').read())";
+    let outside = tempfile::tempdir().unwrap();
+    let go = outside.path().join("go");
+    let reader = Script::python(script)
+        .env("GO", &go)
+        .within(world.mount.path())
+        .start();
+    wait::until("it has listed", wait::SOON, || {
+        reader.stdout_so_far() == "listed\n"
+    });
+    world.other.put("key", "two");
+    fs::write(&go, "").unwrap();
+    assert_eq!(reader.finish().ok().stdout, "listed\ntwo\n");
+}
+
+/// A descriptor that reads shows one version to its last byte, whatever is saved meanwhile by
+/// anybody.
+#[test]
+fn r2_a_reader_keeps_its_version() {
+    let world = or_skip!(world());
+    world.other.put("key", "old value");
+    let mut reader = File::open(world.file("key")).unwrap();
+    let mut start = [0; 3];
+    reader.read_exact(&mut start).unwrap();
+    world.other.put("key", "NEW");
+    world.sh("printf newer > key");
+    let mut rest = String::new();
+    reader.read_to_string(&mut rest).unwrap();
+    assert_eq!((&start, rest.as_str()), (b"old", " value"));
+}
+
+/// If it is gone, read is ESTALE (in a versioned bucket the reader goes on with it).
+#[test]
+fn r2_a_large_value_is_never_mixed() {
+    let world = or_skip!(world_with(&["--flat", "--inline-limit=1K"]));
+    world.other.put("key", vec![b'a'; 4096]);
+    let mut reader = File::open(world.file("key")).unwrap();
+    world.other.put("key", vec![b'b'; 4096]);
+    assert_eq!(errno(reader.read(&mut [0; 4096])), libc::ESTALE);
+}
+
+/// An outage, a throttled or a denied request is an error of its own, and never an empty directory.
+#[test]
+fn r3_an_outage_is_not_an_absence() {
+    let world = or_skip!(world_with(&["--flat", "--deadline=1"]));
+    world.other.put("key", "value");
+    assert_eq!(errno(fs::metadata(world.file("none"))), libc::ENOENT);
+    world.proxy.inject(When::any(), Fault::access_denied());
+    assert_eq!(errno(fs::read(world.file("key"))), libc::EACCES);
+    assert_eq!(errno(fs::metadata(world.file("none"))), libc::EACCES);
+    assert_eq!(errno(fs::read_dir(world.mount.path())), libc::EACCES);
+    world.proxy.heal();
+    world.proxy.down();
+    let failure = errno(fs::read(world.file("key")));
+    assert!([libc::EIO, libc::ETIMEDOUT].contains(&failure), "{failure}");
+    assert_ne!(errno(fs::read_dir(world.mount.path())), libc::ENOENT);
+    world.proxy.up();
+    assert_eq!(fs::read_to_string(world.file("key")).unwrap(), "value");
+}

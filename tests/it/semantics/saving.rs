@@ -1,0 +1,266 @@
+//! W1 to W6: what a save replaces, when it happens, and what becomes of a lost race.
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::os::unix::fs::FileExt as _;
+
+use super::{World, errno, open_both, world, world_with};
+use crate::world::procs::Script;
+use crate::world::proxy::{Fault, Gate, Op, When};
+use crate::world::wait;
+
+/// An open that keeps the contents is based on the version it opened.
+#[test]
+fn w1_an_edit_replaces_what_it_opened() {
+    let world = or_skip!(world());
+    world.other.put("key", "mine");
+    let file = open_both(&world.file("key")).unwrap();
+    world.other.put("key", "theirs");
+    file.write_at(b"MINE", 0).unwrap();
+    assert_eq!(errno(file.sync_all()), libc::EAGAIN);
+    assert_eq!(world.other.text("key"), "theirs");
+}
+
+/// An open that empties the file, a re-created name and the target of a rename are based on what the
+/// process was last shown of the key; else on what its job was shown; for a rename, else on what the
+/// creator of the moved file was shown; else on what is there at that moment.
+#[test]
+fn w1_what_a_script_was_shown_counts_for_its_later_commands() {
+    let world = or_skip!(world());
+    world.other.put("key", "one");
+    // Read by one process of the script, written by another, changed between by a third party.
+    let script = "cat key; while [ ! -e $GO ]; do sleep 0.01; done; cp /etc/hostname key";
+    let outside = tempfile::tempdir().unwrap();
+    let go = outside.path().join("go");
+    let running = Script::dash(script)
+        .env("GO", &go)
+        .within(world.mount.path())
+        .start();
+    wait::until("it has read", wait::SOON, || {
+        running.stdout_so_far() == "one"
+    });
+    world.other.put("key", "two");
+    fs::write(&go, "").unwrap();
+    assert_eq!(running.finish().code, Some(1));
+    assert_eq!(world.other.text("key"), "two");
+    // Another job never read it.
+    world.sh("echo three > key");
+    assert_eq!(world.other.text("key"), "three\n");
+}
+
+/// close saves what was written through the descriptor; so do fsync and, without a report, the end of
+/// the process.
+#[test]
+fn w2_close_fsync_and_the_end_of_a_process_save() {
+    let world = or_skip!(world());
+    let mut file = File::create(world.file("synced")).unwrap();
+    file.write_all(b"1").unwrap();
+    file.sync_all().unwrap();
+    assert_eq!(world.other.text("synced"), "1");
+    world.python("f = open('closed', 'w'); f.write('2'); f.close()");
+    assert_eq!(world.other.text("closed"), "2");
+    world.python(
+        "import os; f = os.open('left', os.O_CREAT | os.O_WRONLY); os.write(f, b'3'); os._exit(0)",
+    );
+    wait::until("it was saved", wait::SOON, || {
+        world.other.head("left").is_some()
+    });
+    world.sh(": > touched");
+    wait::until("it was saved", wait::SOON, || {
+        world.other.head("touched").is_some()
+    });
+}
+
+/// A child that inherited the descriptor saves nothing by closing its copy while the process that
+/// opened it lives.
+#[test]
+fn w2_a_child_that_closes_an_inherited_descriptor_saves_nothing() {
+    let world = or_skip!(world());
+    let mark = world.proxy.mark();
+    let script = "
+import os, subprocess
+f = os.open('key', os.O_CREAT | os.O_WRONLY)
+os.set_inheritable(f, True)
+os.write(f, b'one ')
+subprocess.run(['true'], close_fds=False)
+os.write(f, b'two')
+os.close(f)";
+    world.python(script);
+    assert_eq!(world.other.text("key"), "one two");
+    assert_eq!(world.proxy.since(mark).counts().of(Op::Put), 1);
+}
+
+/// A save is one conditional PUT, and nothing reaches the bucket before it.
+#[test]
+fn w3_nothing_is_sent_before_the_save() {
+    let world = or_skip!(world());
+    let etag = world.other.put("key", "value");
+    let mark = world.proxy.mark();
+    let mut file = File::create(world.file("key")).unwrap();
+    let mut new = File::create(world.file("new")).unwrap();
+    file.write_all(b"half").unwrap();
+    new.write_all(b"half").unwrap();
+    assert_eq!(world.proxy.since(mark).counts().of(Op::Put), 0);
+    assert_eq!(world.other.keys(), ["key"]);
+    file.sync_all().unwrap();
+    new.sync_all().unwrap();
+    let puts = world.proxy.since(mark).of(Op::Put);
+    assert_eq!(puts.len(), 2);
+    assert_eq!(puts[0].if_match(), Some(&*etag));
+    assert_eq!(puts[1].if_none_match(), Some("*"));
+}
+
+/// No emptied object, no half-written value and no unconditional write is ever sent.
+#[test]
+fn w3_an_open_that_was_interrupted_empties_nothing() {
+    let world = or_skip!(world_with(&["--flat", "--ttl=600"]));
+    world.other.put("key", "value");
+    let gate = Gate::new();
+    world
+        .proxy
+        .inject(When::op(Op::Head).once(), Fault::HoldReply(gate.clone()));
+    // The look-up of the open is answered from memory, so that the open itself asks.
+    let opening = Script::python("import os; os.stat('key'); open('key', 'w')")
+        .within(world.mount.path())
+        .start();
+    gate.wait_for(1);
+    opening.kill();
+    opening.finish();
+    gate.open();
+    let undone = || {
+        world
+            .mount
+            .log()
+            .contains("succeeded after its caller was gone")
+    };
+    wait::until("the open is taken back", wait::SOON, undone);
+    world.mount.unmount();
+    assert_eq!(world.other.text("key"), "value");
+}
+
+/// A save that lost its race is EAGAIN, from the call that would have saved: close, fsync, rename,
+/// truncate, unlink, setxattr.
+#[test]
+fn w4_a_lost_race_is_eagain_from_every_call_that_saves() {
+    let world = or_skip!(world());
+    let script = "
+import errno, os, sys, subprocess
+def told(call):
+    try: call()
+    except OSError as error: print(errno.errorcode[error.errno])
+    else: print('no error')
+def shown():
+    with open('key') as f: f.read()
+    print('shown', flush=True)
+    sys.stdin.readline()
+def close():
+    f = os.open('key', os.O_WRONLY)
+    shown()
+    os.write(f, b'x')
+    os.close(f)
+def fsync():
+    f = os.open('key', os.O_WRONLY)
+    shown()
+    os.write(f, b'x')
+    try: os.fsync(f)
+    finally:
+        try: os.close(f)
+        except OSError: pass
+def rename():
+    with open('temporary', 'w') as f: f.write('x')
+    shown()
+    os.rename('temporary', 'key')
+def truncate(): shown(); os.truncate('key', 0)
+def unlink(): shown(); os.unlink('key')
+def emptying(): shown(); open('key', 'w')
+for call in (close, fsync, rename, truncate, unlink, emptying): told(call)
+";
+    let outside = tempfile::tempdir().unwrap();
+    let pipe = outside.path().join("pipe");
+    Script::dash("mkfifo pipe")
+        .within(outside.path())
+        .run()
+        .ok();
+    world.other.put("key", "0");
+    let text = format!("exec python3 -c \"$SCRIPT\" < {}", pipe.display());
+    let running = Script::dash(&text)
+        .env("SCRIPT", script)
+        .within(world.mount.path())
+        .start();
+    let mut go = File::options().write(true).open(&pipe).unwrap();
+    for round in 1..=6 {
+        let shown = || running.stdout_so_far().matches("shown").count() == round;
+        wait::until("it was shown the key", wait::SOON, shown);
+        world.other.put("key", format!("{round}"));
+        go.write_all(b"\n").unwrap();
+    }
+    let said = running.finish().ok().stdout;
+    assert_eq!(said, "shown\nEAGAIN\n".repeat(6));
+    assert_eq!(world.other.text("key"), "6");
+}
+
+/// A descriptor that lost its race is lost: its writes are ESTALE, its saves EAGAIN again, and none of
+/// its bytes gets into the winner's.
+#[test]
+fn w5_a_lost_descriptor_is_lost_and_its_bytes_are_rescued() {
+    let world = or_skip!(world());
+    let file = lose(&world);
+    assert_eq!(errno(file.write_at(b"again", 0)), libc::ESTALE);
+    assert_eq!(errno(file.sync_all()), libc::EAGAIN);
+    let rescues = world.names(".etagfs/rescue");
+    assert_eq!(rescues.len(), 1);
+    let kept = fs::read_to_string(world.file(".etagfs/rescue").join(&rescues[0])).unwrap();
+    assert_eq!(
+        (kept.as_str(), world.other.text("key").as_str()),
+        ("mine", "theirs")
+    );
+}
+
+/// The process was now told of one version, and may save over exactly that one: open, write and close
+/// again. With --after-conflict=reread it must read the file first.
+#[test]
+fn w5_who_was_told_may_save_once_more() {
+    for (mode, second) in [("told", "second"), ("reread", "theirs")] {
+        let argument = format!("--after-conflict={mode}");
+        let world = or_skip!(world_with(&["--flat", &argument]));
+        world.other.put("key", "first");
+        assert_eq!(fs::read_to_string(world.file("key")).unwrap(), "first");
+        world.other.put("key", "theirs");
+        assert_eq!(errno(File::create(world.file("key"))), libc::EAGAIN);
+        let again = File::create(world.file("key")).and_then(|mut file| {
+            file.write_all(b"second")?;
+            file.sync_all()
+        });
+        assert_eq!(
+            (again.is_ok(), world.other.text("key").as_str()),
+            (mode == "told", second)
+        );
+    }
+}
+
+/// When the answer to a save is lost, etagfs finds out whether it happened, and never says EAGAIN for a
+/// save that did.
+#[test]
+fn w6_a_save_whose_answer_was_lost_is_no_conflict() {
+    let world = or_skip!(world());
+    for create in ["create", "update"] {
+        world
+            .proxy
+            .inject(When::op(Op::Put).key("key").once(), Fault::LoseReply);
+        let mut file = File::create(world.file("key")).unwrap();
+        file.write_all(create.as_bytes()).unwrap();
+        file.sync_all().unwrap();
+        assert_eq!(world.other.text("key"), create);
+    }
+    assert_eq!(world.rescues(), 0);
+}
+
+/// A descriptor whose save was refused: it wanted "mine", the bucket has "theirs".
+fn lose(world: &World) -> File {
+    world.other.put("key", "base");
+    let file = open_both(&world.file("key")).unwrap();
+    world.other.put("key", "theirs");
+    file.write_at(b"mine", 0).unwrap();
+    assert_eq!(errno(file.sync_all()), libc::EAGAIN);
+    file
+}

@@ -1,0 +1,16 @@
+//! The embedded server, through a real S3 client and, where that cannot say it, through raw HTTP.
+//!
+//! Each file is one subject; `world` starts servers and clients. What is asserted is S3's documented
+//! behaviour, not ours.
+
+mod auth;
+mod bodies;
+mod buckets;
+mod conditions;
+mod copies;
+mod durable;
+mod keys;
+mod listing;
+mod multipart;
+mod races;
+mod world;
