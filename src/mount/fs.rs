@@ -17,7 +17,7 @@ use super::errno;
 use super::negotiate::negotiate;
 use super::process::{caller, process_id};
 use super::reply::{Created, Named, OpenedDir, OpenedFile, Written, Xattr};
-use super::request::{access, dots, file_type, from, op, opening, save_op};
+use super::request::{access, dots, file_type, from, op, opening, over_existing, save_op};
 use crate::model::{Ino, Trigger};
 use crate::vfs::{Fh, OverExisting, SetMode};
 
@@ -186,7 +186,8 @@ impl Filesystem for Fs {
         let (vfs, name, by) = (self.0.vfs.clone(), name.to_owned(), opening(request));
         self.0
             .answer(op("create", parent, request), reply, async move {
-                let (attr, fh) = vfs.create(parent.into(), &name, access(flags), by).await?;
+                let (access, over) = (access(flags), over_existing(flags));
+                let (attr, fh) = vfs.create(parent.into(), &name, access, over, by).await?;
                 Ok(Created(attr, fh))
             });
     }

@@ -6,7 +6,7 @@ use fuser::{FileType, INodeNo, OpenAccMode, OpenFlags, Request};
 
 use super::answer::Op;
 use super::process::caller;
-use crate::vfs::{Access, FileKind, Opening};
+use crate::vfs::{Access, FileKind, Opening, OverExisting};
 
 pub(super) fn op(name: &'static str, ino: INodeNo, request: &Request) -> Op {
     Op {
@@ -40,6 +40,14 @@ pub(super) fn access(flags: i32) -> Access {
         write: mode != OpenAccMode::O_RDONLY,
         truncate: flags & libc::O_TRUNC != 0,
         append: flags & libc::O_APPEND != 0,
+    }
+}
+
+/// Whether a creation may meet a file that exists.
+pub(super) fn over_existing(flags: i32) -> OverExisting {
+    match flags & libc::O_EXCL {
+        0 => OverExisting::Replace,
+        _ => OverExisting::Refuse,
     }
 }
 

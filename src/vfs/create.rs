@@ -10,7 +10,7 @@ use super::handles::Fh;
 use super::loss::Attempt;
 use super::open::{Access, Opening};
 use super::table::Kind;
-use super::{Error, Vfs};
+use super::{Error, OverExisting, Vfs};
 use crate::model::{Base, Draft, Expect, FileName, Ino};
 use crate::store::{Child, Envelope};
 
@@ -27,17 +27,19 @@ impl Vfs {
         table.tree.unlink(ino);
     }
 
-    /// Creates a file that a look-up just did not find, and opens it. No request. Tells the kernel
-    /// of it.
+    /// Creates a file that a look-up just did not find, and opens it. Tells the kernel of it. No
+    /// request, unless the look-up believed a listing: then one, since somebody may have made the
+    /// file meanwhile, and it is opened.
     ///
     /// # Errors
-    /// [`Error::Conflict`] when the caller was shown the file and somebody deleted it since; any
-    /// other.
+    /// [`Error::Conflict`] when the caller was shown the file and somebody deleted it since;
+    /// [`Error::Exists`] when it may not exist, and does; any other.
     pub async fn create(
         &self,
         parent: Ino,
         name: &OsStr,
         access: Access,
+        over: OverExisting,
         by: Opening,
     ) -> Result<(Attr, Fh), Error> {
         self.check_writable(&name.display().to_string())?;
@@ -51,6 +53,22 @@ impl Vfs {
                 )));
             }
         };
+        let just_asked = self.table().is_just_absent(parent, &name, by.thread);
+        if !just_asked && let Some(entry) = store.describe(&key).await? {
+            if over == OverExisting::Refuse {
+                return Err(Error::Exists(store.address(&key)));
+            }
+            let ino = {
+                let mut table = self.table();
+                let ino = table.insert(parent, &name, Kind::File(store, key));
+                table.learn(ino, entry.clone(), Some(by.thread));
+                table.tree.remember(ino);
+                ino
+            };
+            let opened = self.open(ino, access, by).await;
+            let fh = opened.inspect_err(|_| self.forget(ino, 1))?;
+            return Ok((self.entry_attr(ino, &entry), fh));
+        }
         let place = (store.name(), key.clone());
         let (ino, base) = {
             let mut table = self.table();

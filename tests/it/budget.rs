@@ -226,7 +226,8 @@ fn listings_cost_one_request_for_a_thousand_names() {
     fresh.row("a missing name, just listed", &[], "! test -e ls/missing");
     fresh.row("stat, just listed", &[], "stat ls/0007");
     fresh.row("cat, just listed", &[GET], "cat ls/0007");
-    fresh.row("echo > new, just listed", &[PUT], "echo hi > ls/new");
+    // The listing may be old: whether to make or to replace the file is asked once more (W1).
+    fresh.row("echo > new, just listed", &[HEAD, PUT], "echo hi > ls/new");
     let rm: Bounds = &[(Op::List, 4), (Op::Delete, 60)];
     fresh.row("rm -r of 60 keys", rm, "rm -r rm");
     fresh

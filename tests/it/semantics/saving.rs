@@ -21,6 +21,28 @@ fn w1_an_edit_replaces_what_it_opened() {
     assert_eq!(world.other.text("key"), "theirs");
 }
 
+/// A writer that never read the key is
+/// *blind*: it replaces what is there when it opens, and stays blind after its saves and after an `EAGAIN`.
+#[test]
+fn w1_a_blind_writer_replaces_what_was_made_since_the_last_listing() {
+    let world = or_skip!(world_with(&["--flat", "--ttl=60"]));
+    world.other.put("old", "old");
+    assert_eq!(world.sh("ls"), "old\n");
+    world.other.put("new", "theirs");
+    world.other.put("log", "theirs\n");
+    world.other.put("lock", "theirs");
+    // Each name is believed to be absent, by a listing that is a little too old.
+    world.sh("/bin/echo ours > new; /bin/echo ours >> log");
+    assert_eq!(world.other.text("new"), "ours\n");
+    assert_eq!(world.other.text("log"), "theirs\nours\n");
+    let mut exclusively = File::options();
+    exclusively.write(true).create_new(true);
+    let refused = exclusively.open(world.file("lock")).unwrap_err();
+    assert_eq!(refused.raw_os_error(), Some(libc::EEXIST));
+    assert_eq!(world.other.text("lock"), "theirs");
+    assert_eq!(world.rescues(), 0);
+}
+
 /// An open that empties the file, a re-created name and the target of a rename are based on what the
 /// process was last shown of the key; else on what its job was shown; for a rename, else on what the
 /// creator of the moved file was shown; else on what is there at that moment.
