@@ -116,6 +116,9 @@ impl Kernel for Caches {
     }
 }
 
+/// How long a mount that is over waits for its last files to be closed.
+const LAST_CLOSES: Duration = Duration::from_secs(1);
+
 /// A mounted filesystem.
 pub struct Mounted {
     session: BackgroundSession,
@@ -213,6 +216,8 @@ impl Mounted {
             );
         }
         self.vfs.finish(ending).await;
+        // Whoever still has files open may keep them for ever; everything is settled by now.
+        let until = tokio::time::Instant::now() + LAST_CLOSES;
         while !self.is_over() && tokio::time::Instant::now() < until {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
