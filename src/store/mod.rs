@@ -6,6 +6,7 @@
 
 mod catalog;
 mod error;
+pub mod konserve;
 mod layout;
 mod listing;
 pub mod plain;

@@ -1,0 +1,19 @@
+//! The konserve format: object names, blobs, and values as EDN text.
+//!
+//! Pure codecs between the bytes that the Clojure library konserve stores and text that people
+//! edit; nothing here does I/O, reads a clock, draws a random number or knows of requests and
+//! files. Start with [`Value`], then [`edn`] (text).
+#![deny(clippy::disallowed_methods)]
+
+pub mod edn;
+mod number;
+mod same;
+mod value;
+
+#[cfg(test)]
+mod samples;
+
+pub use value::{Array, Decimal, Name, Ratio, Struct, Tagged, Value};
+
+/// How deeply values may be nested, in every codec: what a thread's stack surely holds.
+pub const MAX_DEPTH: usize = 256;
