@@ -2,10 +2,11 @@
 //!
 //! Pure codecs between the bytes that the Clojure library konserve stores and text that people
 //! edit; nothing here does I/O, reads a clock, draws a random number or knows of requests and
-//! files. Start with [`Value`], then [`edn`] (text).
+//! files. Start with [`Value`], then [`edn`] (text), [`hasch`] (names of objects).
 #![deny(clippy::disallowed_methods)]
 
 pub mod edn;
+pub mod hasch;
 mod number;
 mod same;
 mod value;
