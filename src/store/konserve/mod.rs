@@ -6,6 +6,7 @@
 #![deny(clippy::disallowed_methods)]
 
 pub mod edn;
+pub mod fressian;
 pub mod hasch;
 mod number;
 mod same;
@@ -18,3 +19,8 @@ pub use value::{Array, Decimal, Name, Ratio, Struct, Tagged, Value};
 
 /// How deeply values may be nested, in every codec: what a thread's stack surely holds.
 pub const MAX_DEPTH: usize = 256;
+
+/// How much deeper than its value the text of a leaf may be nested: tag, vector, string.
+const LEAF_DEPTH: usize = 3;
+/// How much deeper than a struct its parts are, in EDN text: tag, vector, vector.
+const STRUCT_DEPTH: usize = 3;
