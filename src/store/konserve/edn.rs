@@ -11,6 +11,7 @@ mod tags;
 
 pub use print::{print, print_line};
 pub use read::{ReadError, read};
+pub(super) use tags::parse_inst;
 
 #[cfg(test)]
 mod tests;

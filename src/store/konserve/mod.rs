@@ -2,12 +2,18 @@
 //!
 //! Pure codecs between the bytes that the Clojure library konserve stores and text that people
 //! edit; nothing here does I/O, reads a clock, draws a random number or knows of requests and
-//! files. Start with [`Value`], then [`edn`] (text), [`hasch`] (names of objects).
+//! files. Start with [`Value`], then [`edn`] (text), [`hasch`] (names of objects) and [`blob`]
+//! (what an object holds).
 #![deny(clippy::disallowed_methods)]
 
+pub mod aes;
+pub mod blob;
+pub mod cbor;
+pub mod compress;
 pub mod edn;
 pub mod fressian;
 pub mod hasch;
+pub mod metadata;
 mod number;
 mod same;
 mod value;
