@@ -19,6 +19,8 @@ mod same;
 mod value;
 
 #[cfg(test)]
+mod fixtures;
+#[cfg(test)]
 mod samples;
 
 pub use value::{Array, Decimal, Name, Ratio, Struct, Tagged, Value};
