@@ -180,7 +180,12 @@ impl Reader<'_> {
         if count > self.bytes.len() - self.at {
             return self.fail("ends too early");
         }
-        (0..count).map(|_| self.object(depth)).collect()
+        // A plain loop: without optimisation, iterators take a lot of stack at every level.
+        let mut items = Vec::new();
+        for _ in 0..count {
+            items.push(self.object(depth)?);
+        }
+        Ok(items)
     }
 
     /// The bytes of a string or byte array, chunks joined; codes are those of the byte array.

@@ -213,6 +213,23 @@ fn nesting_ends_at_the_limit_and_not_at_the_end_of_the_stack() {
 }
 
 #[test]
+fn the_deepest_value_goes_all_the_way_on_a_small_stack() {
+    let depth = MAX_DEPTH - 6;
+    for (open, close) in [("[", "]"), ("{:a ", "}"), ("#{", "}"), ("(", ")")] {
+        let text = format!("{}:b{}", open.repeat(depth), close.repeat(depth));
+        let small = std::thread::Builder::new().stack_size(3 << 19);
+        let thread = small.spawn(move || {
+            let value = edn::read(&text).unwrap();
+            let stored = encode(&value).unwrap();
+            let read = decode(&stored, LIMIT).unwrap();
+            assert_eq!(read, value);
+            assert_eq!(edn::read(&edn::print(&read)), Ok(value));
+        });
+        thread.unwrap().join().unwrap();
+    }
+}
+
+#[test]
 fn what_konserve_could_not_read_back_is_not_written() {
     for text in [
         "#my/tag \"x\"",
