@@ -19,9 +19,9 @@ mod same;
 mod value;
 
 #[cfg(test)]
-mod fixtures;
-#[cfg(test)]
 mod samples;
+#[cfg(test)]
+mod tests;
 
 pub use value::{Array, Decimal, Name, Ratio, Struct, Tagged, Value};
 
