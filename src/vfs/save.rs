@@ -13,6 +13,7 @@ use super::handles::{Fh, Handle, Writer, WriterState};
 use super::loss::Attempt;
 use super::open::entry_of;
 use super::rescue::Reason;
+use super::scratch::failed;
 use super::{Error, Vfs};
 use crate::model::{Expect, Ino, Key, Outcome, SaveError, Trigger, Version};
 use crate::store::{Store, Value};
@@ -53,8 +54,16 @@ impl Vfs {
     /// are then in a rescue.
     pub async fn save(&self, fh: Fh, trigger: Trigger) -> Result<(), Error> {
         let handle = self.table().handle(fh)?;
-        let Handle::Writer(writer) = &*handle else {
-            return Ok(());
+        let writer = match &*handle {
+            Handle::Writer(writer) => writer,
+            Handle::Scratch(open) if trigger == Trigger::Fsync => {
+                let scratch = Arc::clone(&open.scratch);
+                let synced = tokio::task::spawn_blocking(move || scratch.sync()).await;
+                return synced
+                    .unwrap_or_else(|error| Err(error.into()))
+                    .map_err(failed);
+            }
+            _ => return Ok(()),
         };
         let mut state = writer.state.lock().await;
         let turn = Arc::clone(&self.table().node(writer.ino)?.turn);
@@ -63,7 +72,10 @@ impl Vfs {
         let (store, key) = self.table().file(writer.ino)?;
         self.catch_up(writer, &mut state);
 
-        let winner = self.overtaken(writer, &state);
+        let place = (store.name(), key.clone());
+        let winner = self
+            .overtaken(writer, &state)
+            .or_else(|| self.restored_backup(writer, &state, &place));
         if winner.is_some() {
             let gone = state.draft.base().clone();
             state.draft.overtaken(&gone);
@@ -169,6 +181,7 @@ impl Vfs {
             node.last_saved = Some(version.clone());
         }
         table.seen.saved(writer.who, &place, &save.base, &version);
+        table.away.saved(&place);
         table.values.put(place, value);
         drop(table);
         self.journal.saved();
@@ -195,6 +208,7 @@ impl Vfs {
                 node.unsaved = false;
             }
         }
+        self.not_recreated(save.writer, &(store.name(), key.clone()), true);
         let bytes = self.to_keep(state);
         let lost = self.conflict(&save.attempt(), current.as_ref(), Some(&bytes));
         state.rescued = lost.rescue;
@@ -209,6 +223,8 @@ impl Vfs {
         reason: Reason,
         error: Error,
     ) -> Error {
+        let place = (save.store.name(), save.key.clone());
+        self.not_recreated(save.writer, &place, false);
         let bytes = self.to_keep(state);
         let lost = self.not_done(&save.attempt(), reason, "unknown", Some(&bytes), error);
         state.rescued = lost.rescue;
@@ -229,16 +245,10 @@ impl Vfs {
     pub async fn release(&self, ino: Ino, fh: Fh) {
         // An error is logged and rescued where it happens.
         let _ = self.save(fh, Trigger::Release).await;
+        let now = self.now();
         let mut table = self.table();
         table.close(ino, fh);
-        if let Some(node) = table.tree.get_mut(ino)
-            && node.unsaved
-            && node.open.is_empty()
-        {
-            // It was never saved, so it never was.
-            node.unsaved = false;
-            table.tree.unlink(ino);
-        }
+        table.end_unsaved(ino, now);
     }
 }
 
