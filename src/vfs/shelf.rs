@@ -333,7 +333,8 @@ mod tests {
     }
 
     fn names(shelf: &Shelf) -> Vec<String> {
-        let names = shelf.in_folder(&folder()).map(|(name, _)| name.to_string());
+        let folder = folder();
+        let names = shelf.in_folder(&folder).map(|(name, _)| name.to_string());
         names.collect()
     }
 
