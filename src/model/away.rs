@@ -30,13 +30,15 @@ struct Departure<X> {
     since: Duration,
 }
 
-/// What is left of a name whose new value was refused: its editor will clean up, and means its own
-/// failed file, not the winner's.
+/// What is left of a name whose new value was refused: its writer may clean up, and means its own
+/// failed file, not the winner's. (gzip, compilers and curl delete what they could not finish.)
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Ghost<X> {
     by: Process,
     /// Where the value is that the editor will move back, if it moved one away.
     alias: Option<X>,
+    /// It has deleted the file that it thinks its own.
+    unlinked: bool,
     since: Duration,
 }
 
@@ -61,7 +63,8 @@ pub enum Unlinked {
     Draft,
     /// The name and its alias are gone now: the key is deleted if it still is this.
     Delete(Version),
-    /// The editor cleans up after a refusal: nothing is to be done, the winner stays.
+    /// A writer cleans up after a refusal: nothing is to be done. It is as if the winner had saved
+    /// right after the delete.
     CleanUp,
 }
 
@@ -141,6 +144,7 @@ impl<K: Hash + Eq + Clone, X: Copy + Eq> Away<K, X> {
         let ghost = Ghost {
             by,
             alias,
+            unlinked: false,
             since: now,
         };
         self.ghosts.insert(key.clone(), ghost);
@@ -170,9 +174,15 @@ impl<K: Hash + Eq + Clone, X: Copy + Eq> Away<K, X> {
             self.departures.remove(key);
             return Unlinked::Delete(base);
         }
-        match self.ghost_of(key, by, now) {
-            Some(ghost) if ghost.alias.is_some() => Unlinked::CleanUp,
-            _ => Unlinked::Ordinary,
+        let is_ghost = self
+            .ghost_of(key, by, now)
+            .is_some_and(|ghost| !ghost.unlinked);
+        match self.ghosts.get_mut(key).filter(|_| is_ghost) {
+            Some(ghost) => {
+                ghost.unlinked = true;
+                Unlinked::CleanUp
+            }
+            None => Unlinked::Ordinary,
         }
     }
 
@@ -320,13 +330,13 @@ mod tests {
     fn what_is_not_created_anew_in_time_was_moved_indeed() {
         let away = away();
         assert_eq!(away.due(Some(NOW + STAY - Duration::from_millis(1))), []);
-        let due = Due {
+        let due = [Due {
             key: "f",
             alias: 7,
             base: v(1),
-        };
-        assert_eq!(away.due(Some(NOW + STAY)), [due.clone()]);
-        assert_eq!(away.due(None), [due]);
+        }];
+        assert_eq!(away.due(Some(NOW + STAY)), due);
+        assert_eq!(away.due(None), due);
     }
 
     #[test]
@@ -382,6 +392,7 @@ mod tests {
         assert_eq!(away.unlink(&"f", other, NOW), Unlinked::Ordinary);
         assert_eq!(away.unlink(&"f", None, NOW), Unlinked::Ordinary);
         assert_eq!(away.move_back(8, &"f", editor, NOW), Returned::Ordinary);
+        assert!(!away.is_cleaning_up(&"f", other, NOW));
         let later = NOW + CLEAN_UP;
         assert_eq!(away.unlink(&"f", editor, later), Unlinked::Ordinary);
         away.shown(&"f", process(1));
@@ -389,12 +400,13 @@ mod tests {
     }
 
     #[test]
-    fn who_was_refused_in_place_may_delete_what_it_was_told_of() {
-        let editor = Some(process(1));
+    fn who_was_refused_deletes_its_own_failed_file_once_and_then_what_is_there() {
+        let writer = Some(process(1));
         let mut away = Away::<&str, u32>::default();
-        away.refused(&"f", editor, NOW);
-        assert_eq!(away.unlink(&"f", editor, NOW), Unlinked::Ordinary);
-        assert!(away.is_cleaning_up(&"f", editor, NOW));
+        away.refused(&"f", writer, NOW);
+        assert!(away.is_cleaning_up(&"f", writer, NOW));
+        assert_eq!(away.unlink(&"f", writer, NOW), Unlinked::CleanUp);
+        assert_eq!(away.unlink(&"f", writer, NOW), Unlinked::Ordinary);
     }
 
     #[test]

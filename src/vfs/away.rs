@@ -17,6 +17,14 @@ use super::{Error, Source, Vfs, Who};
 use crate::model::{Due, Expect, FileName, Ino, Key, Outcome, Unlinked, Version, backed_up};
 use crate::store::{Child, Dir, Store, StoreName, Value};
 
+/// What became of a key that was moved away.
+pub(super) enum Deleted {
+    /// It is deleted.
+    Gone,
+    /// It is not what was moved any more, and stays.
+    Changed,
+}
+
 /// How much of a large value is fetched at once to be put on the shelf.
 const BLOCK: u64 = 8 * 1024 * 1024;
 
@@ -184,7 +192,7 @@ impl Vfs {
         place: &Place,
         base: &Version,
         who: Who,
-    ) -> Result<(), Error> {
+    ) -> Result<Deleted, Error> {
         let store = self.store(place.0)?;
         match store.delete(&place.1, base).await? {
             Outcome::Saved(()) => {
@@ -192,12 +200,12 @@ impl Vfs {
                 table.seen.removed(who, place, &Expect::Is(base.clone()));
                 table.values.remove(place);
                 table.listings.remove_store(place.0);
-                Ok(())
+                Ok(Deleted::Gone)
             }
             Outcome::Refused => {
                 let key = store.address(&place.1);
                 tracing::warn!(key, "it was moved away here and saved elsewhere: it stays");
-                Ok(())
+                Ok(Deleted::Changed)
             }
             Outcome::Unknown => Err(Error::Unknown(store.address(&place.1))),
         }
@@ -259,6 +267,18 @@ impl Vfs {
             }
             Outcome::Unknown => return Err(Error::Unknown(store.address(&key))),
         };
+        let deleted = self
+            .delete_departed(&due.key, &due.base, scratch.creator)
+            .await;
+        if let Ok(Deleted::Changed) = deleted {
+            // What was moved is not what is there now. The move is taken back; if that fails, there
+            // is a copy too many.
+            let mover = scratch.creator.map(|who| who.process);
+            let now = self.now();
+            self.table().away.refused(&due.key, mover, now);
+            drop(store.delete(&key, &version).await);
+            return Ok(());
+        }
         self.table().away.dissolve(&due.key);
         let value = Value {
             bytes,
@@ -271,22 +291,20 @@ impl Vfs {
             .map_err(failed)?;
         self.table()
             .publish(&scratch, &store, &key, Arc::new(value));
-        self.delete_departed(&due.key, &due.base, scratch.creator)
-            .await?;
         self.journal.saved();
-        Ok(())
+        deleted.map(drop)
     }
 
     /// A save of a key did not happen. If the key had been moved away, its name shows the store's
     /// value again, and its editor may clean up.
-    pub(super) fn not_recreated(&self, writer: &Writer, place: &Place, refused: bool) {
+    pub(super) fn not_recreated(&self, writer: &Writer, place: &Place) {
         let (now, by) = (self.now(), writer.who.map(|who| who.process));
         let mut table = self.table();
-        let was_away = table.away.base(place).is_some();
-        if refused || was_away {
-            table.away.refused(place, by, now);
+        if table.away.base(place).is_none() {
+            return;
         }
-        if was_away && let Some(node) = table.tree.get_mut(writer.ino) {
+        table.away.refused(place, by, now);
+        if let Some(node) = table.tree.get_mut(writer.ino) {
             node.unsaved = false;
             node.known = None;
             table.listings.remove_store(place.0);

@@ -47,7 +47,7 @@ pub use handles::Fh;
 pub use journal::{Counts, Journal};
 pub use open::{Access, Opening};
 pub use rescue::{Loss, Reason, Record, Rescue};
-pub use shelf::{Label, scratch_files};
+pub use shelf::{Label, ScratchFiles};
 pub use xattr::SetMode;
 
 use crate::model::{Caller, Ino, Process, ScratchNames};

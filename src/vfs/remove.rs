@@ -39,7 +39,9 @@ impl Vfs {
         match self.unlinked(&place, by.who) {
             Unlinked::Ordinary if self.table().node(attr.ino)?.unsaved => {}
             Unlinked::Ordinary => self.delete(attr.ino, &store, &key, by).await?,
-            Unlinked::Delete(base) => self.delete_departed(&place, &base, by.who).await?,
+            Unlinked::Delete(base) => {
+                self.delete_departed(&place, &base, by.who).await?;
+            }
             Unlinked::Draft => {
                 self.table().forget_draft(attr.ino);
                 return Ok(());

@@ -15,10 +15,11 @@ use super::cache::Folder;
 use super::loss::Attempt;
 use super::open::{Opening, Version as Newest, entry_of};
 use super::scratch::{Body, Scratch, failed};
-use super::table::{Kind, Renewal};
+use super::table::{Kind, Place, Renewal};
 use super::{Error, FileKind, Vfs};
 use crate::model::{
     Base, Caller, Expect, FileName, Ino, Key, Origin, Outcome, Returned, Trigger, Version,
+    backed_up,
 };
 use crate::store::{Child, Dir, Entry, Store, Value};
 
@@ -310,6 +311,13 @@ impl Vfs {
         if let Some(base) = self.table().away.base(&place) {
             return Ok(Expect::Is(base.clone()));
         }
+        if self.restores_backup(moved, target, &place) {
+            let current = match target.taken {
+                Some(ino) => self.current(ino, store, key).await?,
+                None => Expect::Absent,
+            };
+            return Err(self.rename_lost(moved, target, &Expect::Absent, &current));
+        }
         let current = match target.taken {
             None => Expect::Absent,
             Some(ino) if self.table().node(ino)?.unsaved => Expect::Absent,
@@ -326,6 +334,17 @@ impl Vfs {
             Base::Take(expect) => Ok(expect),
             Base::AlreadyLost { shown } => Err(self.rename_lost(moved, target, &shown, &current)),
         }
+    }
+
+    /// Whether a process that was refused a moment ago moves `NAME~` over `NAME`: it undoes its own
+    /// failed save, and must not undo the winner's.
+    fn restores_backup(&self, moved: &Moved, target: &Target<'_>, place: &Place) -> bool {
+        let (now, by) = (self.now(), moved.callers.first().map(|who| who.process));
+        let table = self.table();
+        let from = table.tree.name(moved.ino);
+        let original = from.and_then(|(dir, name)| Some((dir, backed_up(name)?)));
+        let is_backup = original.is_some_and(|(dir, name)| (dir, &name) == target.at);
+        is_backup && table.away.is_cleaning_up(place, by, now)
     }
 
     async fn rename_refused(&self, moved: &Moved, target: &Target<'_>, expect: &Expect) -> Error {

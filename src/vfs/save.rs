@@ -208,7 +208,7 @@ impl Vfs {
                 node.unsaved = false;
             }
         }
-        self.not_recreated(save.writer, &(store.name(), key.clone()), true);
+        self.not_recreated(save.writer, &(store.name(), key.clone()));
         let bytes = self.to_keep(state);
         let lost = self.conflict(&save.attempt(), current.as_ref(), Some(&bytes));
         state.rescued = lost.rescue;
@@ -224,7 +224,7 @@ impl Vfs {
         error: Error,
     ) -> Error {
         let place = (save.store.name(), save.key.clone());
-        self.not_recreated(save.writer, &place, false);
+        self.not_recreated(save.writer, &place);
         let bytes = self.to_keep(state);
         let lost = self.not_done(&save.attempt(), reason, "unknown", Some(&bytes), error);
         state.rescued = lost.rescue;

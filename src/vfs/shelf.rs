@@ -274,22 +274,54 @@ impl Shelf {
     }
 }
 
-/// The labels of all scratch files below a state directory, of every mount, oldest first, each with
-/// the path of its bytes.
-///
-/// # Errors
-/// Any error of the local file system; a directory that does not exist holds none.
-pub fn scratch_files(state_dir: &Path) -> io::Result<Vec<(Label, PathBuf)>> {
-    let dir = state_dir.join("scratch");
-    let mut found: Vec<_> = labels(&dir)?
-        .into_iter()
-        .map(|label| {
-            let value = dir.join(format!("{}.value", label.id));
-            (label, value)
-        })
-        .collect();
-    found.sort_by(|(one, _), (other, _)| one.time.cmp(&other.time));
-    Ok(found)
+/// The scratch files below a state directory, of every mount, for who looks at them from outside.
+#[derive(Debug)]
+pub struct ScratchFiles {
+    dir: PathBuf,
+    labels: Vec<Label>,
+}
+
+impl ScratchFiles {
+    /// Those below a state directory.
+    ///
+    /// # Errors
+    /// Any error of the local file system; a directory that does not exist holds none.
+    pub fn of(state_dir: &Path) -> io::Result<Self> {
+        let dir = state_dir.join("scratch");
+        let labels = labels(&dir)?;
+        Ok(Self { dir, labels })
+    }
+
+    /// What each is called and where it belongs, in no order.
+    pub fn labels(&self) -> impl Iterator<Item = &Label> {
+        self.labels.iter()
+    }
+
+    /// Whether there is one of this id.
+    pub fn has(&self, id: &str) -> bool {
+        self.labels.iter().any(|label| label.id == id)
+    }
+
+    /// The size of one of them, in bytes; 0 for links and for those that are gone.
+    pub fn size(&self, id: &str) -> u64 {
+        fs::metadata(self.value_path(id)).map_or(0, |data| data.len())
+    }
+
+    /// The bytes of one of them: of a link, where it points to.
+    ///
+    /// # Errors
+    /// Any error of the local file system.
+    pub fn read(&self, id: &str) -> io::Result<Vec<u8>> {
+        let label = self.labels.iter().find(|label| label.id == id);
+        match label.and_then(|label| label.link.clone()) {
+            Some(target) => Ok(target.into_bytes()),
+            None => fs::read(self.value_path(id)),
+        }
+    }
+
+    fn value_path(&self, id: &str) -> PathBuf {
+        self.dir.join(format!("{id}.value"))
+    }
 }
 
 fn labels(dir: &Path) -> io::Result<Vec<Label>> {
@@ -359,7 +391,7 @@ mod tests {
 
         let elsewhere = Shelf::new(dir.path(), "s3://b", Path::new("/other"));
         assert_eq!(elsewhere.all().count(), 0);
-        assert_eq!(scratch_files(dir.path()).unwrap().len(), 3);
+        assert_eq!(ScratchFiles::of(dir.path()).unwrap().labels().count(), 3);
     }
 
     #[test]
@@ -373,7 +405,7 @@ mod tests {
         assert_eq!(replaced.map(|gone| gone.id), Some(old.id));
         assert_eq!(names(&shelf), ["f~"]);
         assert_eq!(shelf.get(&folder(), &to).map(|file| file.id), Some(new.id));
-        assert_eq!(scratch_files(dir.path()).unwrap().len(), 1);
+        assert_eq!(ScratchFiles::of(dir.path()).unwrap().labels().count(), 1);
         old.write(Some(0), b"still open").unwrap();
     }
 
