@@ -298,6 +298,7 @@ impl Vfs {
                     .ok_or_else(|| Error::NotFound(name.to_string()))?;
                 let store = catalog.store(id);
                 self.check_shelf(&store, &Dir::root())?;
+                self.check_unused(&store, &Dir::root())?;
                 match catalog.remove(id).await {
                     // Emptied by this mount, and nothing ever kept it in the bucket.
                     Err(crate::store::Error::NotFound(_))
@@ -311,6 +312,7 @@ impl Vfs {
                     .below(&store, &dir, &name)
                     .ok_or_else(|| Error::NotDir(name.to_string()))?;
                 self.check_shelf(&store, &below)?;
+                self.check_unused(&store, &below)?;
                 store.remove_dir(&below).await?;
                 let mut table = self.table();
                 table.listings.remove(&(store.name(), dir.clone()));

@@ -102,6 +102,10 @@ impl Vfs {
         name: &FileName,
         thread: u32,
     ) -> Result<Attr, Error> {
+        let known = self.table().tree.find(parent, name);
+        if let Some(ino) = known {
+            self.closed(ino).await;
+        }
         if self.is_away(store, dir, name) {
             self.table().just_absent = Some((parent, name.clone(), thread));
             return Err(Error::NotFound(name.to_string()));

@@ -13,6 +13,7 @@
 mod attr;
 mod away;
 mod cache;
+mod closing;
 mod content;
 mod control;
 mod create;

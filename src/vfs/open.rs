@@ -50,6 +50,7 @@ impl Vfs {
     /// # Errors
     /// [`Error::Conflict`] when a truncating writer has already lost its race; any other.
     pub async fn open(&self, ino: Ino, access: Access, by: Opening) -> Result<Fh, Error> {
+        self.closed(ino).await;
         let kind = self.table().node(ino)?.kind.clone();
         let (store, key) = match kind {
             Kind::File(store, key) => (store, key),

@@ -422,7 +422,7 @@ impl Vfs {
                 table.learn_own(ino, entry_of(target.key.clone(), &value));
                 let was = moved.value.version.clone();
                 let renewal = Renewal {
-                    from: was.clone(),
+                    from: Expect::Is(was.clone()),
                     to: version,
                     envelope: None,
                 };

@@ -14,8 +14,9 @@ use super::loss::Attempt;
 use super::open::entry_of;
 use super::rescue::Reason;
 use super::scratch::failed;
+use super::table::Renewal;
 use super::{Error, Vfs};
-use crate::model::{Expect, Ino, Key, Outcome, SaveError, Trigger, Version};
+use crate::model::{Expect, Key, Outcome, SaveError, Trigger, Version};
 use crate::store::{Store, Value};
 
 /// What the kernel calls what made a save happen.
@@ -135,7 +136,7 @@ impl Vfs {
             return;
         };
         for renewal in node.renewals.iter().skip(state.renewals_seen) {
-            if state.draft.base().version() == Some(&renewal.from) {
+            if *state.draft.base() == renewal.from {
                 state.draft.moved(&renewal.from, renewal.to.clone());
                 if let Some(envelope) = &renewal.envelope {
                     state.envelope = envelope.clone();
@@ -174,6 +175,15 @@ impl Vfs {
         let place = (store.name(), key.clone());
         let mut table = self.table();
         table.learn_own(writer.ino, entry_of(key.clone(), &value));
+        if save.base == Expect::Absent && value.bytes.is_empty() {
+            // Who joined the new file was shown just this: nothing in it.
+            let renewal = Renewal {
+                from: Expect::Absent,
+                to: version.clone(),
+                envelope: None,
+            };
+            table.renew(writer.ino, renewal);
+        }
         if let Some(node) = table.tree.get_mut(writer.ino) {
             node.unsaved = false;
             node.saves += 1;
@@ -238,17 +248,6 @@ impl Vfs {
             let _ = self.rescue.forget(&older);
         }
         state.content.share()
-    }
-
-    /// The last descriptor of a handle is gone: saves what no flush saved, and closes it. Nobody
-    /// hears of an error but the log.
-    pub async fn release(&self, ino: Ino, fh: Fh) {
-        // An error is logged and rescued where it happens.
-        let _ = self.save(fh, Trigger::Release).await;
-        let now = self.now();
-        let mut table = self.table();
-        table.close(ino, fh);
-        table.end_unsaved(ino, now);
     }
 }
 

@@ -9,12 +9,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::cache::{ListingCache, ValueCache};
+use super::closing::Closing;
 use super::control::Control;
 use super::handles::{Fh, Handle};
 use super::open::entry_of;
 use super::scratch::{Scratch, ScratchId};
 use super::{Error, Who};
-use crate::model::{Away, Caller, FileName, Ino, Key, Seen, Tree, Version};
+use crate::model::{Away, Caller, Expect, FileName, Ino, Key, Seen, Tree, Version};
 use crate::store::{Dir, Entry, Envelope, Store, StoreName, Value};
 
 /// A key of the mount: the name under which it is remembered who was shown what.
@@ -63,7 +64,7 @@ impl Known {
 /// was based on the old version goes on, based on the new one.
 #[derive(Clone, Debug)]
 pub(super) struct Renewal {
-    pub(super) from: Version,
+    pub(super) from: Expect,
     pub(super) to: Version,
     /// What travels with it now, if that is what changed.
     pub(super) envelope: Option<Envelope>,
@@ -88,6 +89,8 @@ pub(super) struct Node {
     pub(super) creator: Who,
     /// Saves of this file queue here (W12).
     pub(super) turn: Arc<tokio::sync::Mutex<()>>,
+    /// Its handles that are being closed.
+    pub(super) closing: Closing,
     /// How many saves this mount made of it, and the version of the last one.
     pub(super) saves: u64,
     pub(super) last_saved: Option<Version>,
@@ -107,6 +110,7 @@ impl Node {
             renewals: Vec::new(),
             creator: None,
             turn: Arc::default(),
+            closing: Closing::default(),
             saves: 0,
             last_saved: None,
             since: SystemTime::now(),

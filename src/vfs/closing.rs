@@ -1,0 +1,84 @@
+//! The end of a handle, and who has to wait for it.
+//!
+//! The kernel tells of a last close and does not wait for the answer, so the program goes on while
+//! its file is being saved. It must find then what it has just left: a look-up or an open of a file
+//! waits for the closes of that file that came before it. It knows nothing of what a close saves: see
+//! `save.rs`.
+
+use std::sync::Arc;
+
+use tokio::sync::{OwnedRwLockReadGuard, RwLock};
+
+use super::handles::{Fh, Handle};
+use super::{Error, Vfs};
+use crate::model::{Ino, Trigger};
+use crate::store::{Dir, Store};
+
+/// The closes of one file that are under way: each holds it for reading, and who waits for them asks
+/// for it for writing, once, and lets it go. Nobody holds it while waiting for any other lock that an
+/// open or a look-up holds, since those hold none.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Closing(Arc<RwLock<()>>);
+
+impl Closing {
+    async fn begin(&self) -> OwnedRwLockReadGuard<()> {
+        Arc::clone(&self.0).read_owned().await
+    }
+
+    async fn over(&self) {
+        drop(self.0.write().await);
+    }
+}
+
+impl Vfs {
+    /// The last descriptor of a handle is gone: saves what no flush saved, and closes it. Nobody
+    /// hears of an error but the log. The part before the first wait is done when this is first
+    /// polled, in the order in which the kernel asks.
+    pub async fn release(&self, ino: Ino, fh: Fh) {
+        let closing = self.closing(ino);
+        let _under_way = match &closing {
+            Some(closing) => Some(closing.begin().await),
+            None => None,
+        };
+        // An error is logged and rescued where it happens.
+        let _ = self.save(fh, Trigger::Release).await;
+        let now = self.now();
+        let mut table = self.table();
+        table.close(ino, fh);
+        table.end_unsaved(ino, now);
+    }
+
+    /// Waits for the closes of a file that came before.
+    pub(super) async fn closed(&self, ino: Ino) {
+        if let Some(closing) = self.closing(ino) {
+            closing.over().await;
+        }
+    }
+
+    fn closing(&self, ino: Ino) -> Option<Closing> {
+        Some(self.table().tree.get(ino)?.closing.clone())
+    }
+
+    /// Makes sure that no new file of this mount is in a directory or below it, which the store does
+    /// not know of yet.
+    ///
+    /// # Errors
+    /// [`Error::NotEmpty`].
+    pub(super) fn check_unused(&self, store: &Store, dir: &Dir) -> Result<(), Error> {
+        let table = self.table();
+        let is_new_in = |handle: &Handle| {
+            let Handle::Writer(writer) = handle else {
+                return false;
+            };
+            let is_new = table.tree.get(writer.ino).is_some_and(|node| node.unsaved);
+            is_new
+                && table.file(writer.ino).is_ok_and(|(of, key)| {
+                    of.name() == store.name() && key.as_str().starts_with(dir.prefix())
+                })
+        };
+        match table.handles.values().any(|handle| is_new_in(handle)) {
+            true => Err(Error::NotEmpty(dir.prefix().to_owned())),
+            false => Ok(()),
+        }
+    }
+}
