@@ -6,6 +6,7 @@
 //! `save.rs`.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedRwLockReadGuard, RwLock};
 
@@ -14,19 +15,28 @@ use super::{Error, Vfs};
 use crate::model::{Ino, Trigger};
 use crate::store::{Dir, Store};
 
+/// How long a last close may be on its way from the kernel to [`Vfs::release`]: one of our threads has
+/// read it and did not come to it yet.
+const ON_ITS_WAY: Duration = Duration::from_millis(20);
+
 /// The closes of one file that are under way: each holds it for reading, and who waits for them asks
 /// for it for writing, once, and lets it go. Nobody holds it while waiting for any other lock that an
 /// open or a look-up holds, since those hold none.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Closing(Arc<RwLock<()>>);
+pub(super) struct Closing {
+    under_way: Arc<RwLock<()>>,
+    /// The handle that was flushed last while emptiness waited in it to be saved, and when: perhaps
+    /// its last close is on its way.
+    flushed: Option<(Fh, Instant)>,
+}
 
 impl Closing {
     async fn begin(&self) -> OwnedRwLockReadGuard<()> {
-        Arc::clone(&self.0).read_owned().await
+        Arc::clone(&self.under_way).read_owned().await
     }
 
     async fn over(&self) {
-        drop(self.0.write().await);
+        drop(self.under_way.write().await);
     }
 }
 
@@ -50,8 +60,30 @@ impl Vfs {
 
     /// Waits for the closes of a file that came before.
     pub(super) async fn closed(&self, ino: Ino) {
-        if let Some(closing) = self.closing(ino) {
+        loop {
+            let (closing, is_on_its_way) = match self.table().tree.get(ino) {
+                Some(node) if !node.open.is_empty() => {
+                    let is_open = |(fh, at): (Fh, Instant)| {
+                        at.elapsed() < ON_ITS_WAY && node.open.contains(&fh)
+                    };
+                    let closing = node.closing.clone();
+                    (closing, node.closing.flushed.is_some_and(is_open))
+                }
+                _ => return,
+            };
             closing.over().await;
+            if !is_on_its_way {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    /// A handle was flushed that has nothing to save until it is closed for good: perhaps it is being
+    /// closed, or a shell has put it where its command will write (W2).
+    pub(super) fn closes_perhaps(&self, ino: Ino, fh: Fh) {
+        if let Some(node) = self.table().tree.get_mut(ino) {
+            node.closing.flushed = Some((fh, Instant::now()));
         }
     }
 

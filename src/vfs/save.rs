@@ -90,7 +90,12 @@ impl Vfs {
             base: state.draft.base().clone(),
         };
         let save = match state.draft.begin_save(trigger) {
-            Ok(None) => return Ok(()),
+            Ok(None) => {
+                if state.draft.is_dirty() {
+                    self.closes_perhaps(writer.ino, fh);
+                }
+                return Ok(());
+            }
             Ok(Some(save)) => save,
             Err(SaveError::Conflict) if !was_lost => {
                 return Err(self.refused(&begun, &mut state, winner).await);
