@@ -225,8 +225,9 @@ impl Filesystem for Fs {
         reply: fuser::ReplyWrite,
     ) {
         let (vfs, data) = (self.0.vfs.clone(), Bytes::copy_from_slice(data));
+        let thread = request.pid();
         self.0.answer(op("write", ino, request), reply, async move {
-            vfs.write(Fh(fh.0), offset, &data).await?;
+            vfs.write(Fh(fh.0), offset, &data, thread).await?;
             Ok(Written(u32::try_from(data.len()).unwrap_or(u32::MAX)))
         });
     }

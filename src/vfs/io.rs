@@ -111,16 +111,23 @@ impl Vfs {
         }))
     }
 
-    /// Writes at an offset (at the end, for handles that append).
+    /// Writes at an offset (at the end, for handles that append). `thread` is who writes: most files
+    /// are written by who opened them, but dash, fish and ksh open `> f` themselves and let a command
+    /// write.
     ///
     /// # Errors
     /// [`Error::Stale`] after the handle lost a race: none of its bytes may mix with the winner's.
-    pub async fn write(&self, fh: Fh, start: u64, data: &[u8]) -> Result<(), Error> {
+    pub async fn write(&self, fh: Fh, start: u64, data: &[u8], thread: u32) -> Result<(), Error> {
         let handle = self.table().handle(fh)?;
         if let Handle::Scratch(open) = &*handle {
             return open.write(start, data);
         }
         let writer = handle.as_writer()?;
+        if writer.is_new_hand(thread)
+            && let Some(hand) = self.processes.caller(thread)
+        {
+            self.table().node_mut(writer.ino)?.creator = Some(hand);
+        }
         let mut state = writer.state.lock().await;
         let start = match writer.append {
             true => state.content.len() as u64,

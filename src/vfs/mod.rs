@@ -103,6 +103,9 @@ pub trait Kernel: Send + Sync {
 
 /// What the filesystem asks of the process table.
 pub trait Processes: Send + Sync {
+    /// The process and job of a thread that waits for an answer, if they can be known.
+    fn caller(&self, thread: u32) -> Who;
+
     /// Begins to watch a process that is certainly there, since it waits for an answer.
     fn watch(&self, process: Process) -> Box<dyn Life>;
 }

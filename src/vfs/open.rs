@@ -182,6 +182,7 @@ impl Vfs {
         };
         match base {
             Base::Take(expect) => {
+                self.table().node_mut(ino)?.creator = by.who;
                 let draft = Draft::replacing(expect);
                 Ok(self.add_writer(ino, access, by, draft, Envelope::default()))
             }

@@ -85,7 +85,8 @@ pub(super) struct Node {
     pub(super) removed: bool,
     /// What its writers have to catch up with before they save; empty when it is not open.
     pub(super) renewals: Vec<Renewal>,
-    /// Who created it through this mount.
+    /// Who made what it holds, through this mount: who created it, emptied it, or wrote to it for
+    /// somebody else.
     pub(super) creator: Who,
     /// Saves of this file queue here (W12).
     pub(super) turn: Arc<tokio::sync::Mutex<()>>,
