@@ -32,6 +32,8 @@ pub(super) struct Args {
     #[command(flatten)]
     view: View,
     #[command(flatten)]
+    saving: Saving,
+    #[command(flatten)]
     access: Access,
     #[command(flatten)]
     service: Service,
@@ -69,6 +71,12 @@ struct View {
     /// Memory for values that may be read again. Units: K, M, G.
     #[arg(long, env = "ETAGFS_CACHE_SIZE", value_name = "SIZE", default_value = "64M", value_parser = size)]
     cache_size: u64,
+}
+
+/// What becomes of saves.
+#[derive(Debug, ClapArgs)]
+#[command(next_help_heading = "Saving")]
+struct Saving {
     /// What a process may do after it was told of a conflict: save over exactly what it was told of,
     /// or only after reading the file again.
     #[arg(
@@ -78,6 +86,15 @@ struct View {
         default_value = "told"
     )]
     after_conflict: AfterConflictArg,
+    /// How often an append that others were faster than is put behind what they saved; 0 makes it a
+    /// conflict like any other.
+    #[arg(
+        long,
+        env = "ETAGFS_APPEND_RETRIES",
+        value_name = "TIMES",
+        default_value_t = 10
+    )]
+    append_retries: u32,
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -201,7 +218,8 @@ pub(super) async fn serve(
         inline_limit: args.view.inline_limit,
         cache_bytes: usize::try_from(args.view.cache_size).unwrap_or(usize::MAX),
         read_only: args.access.read_only,
-        after_conflict: match args.view.after_conflict {
+        append_retries: args.saving.append_retries,
+        after_conflict: match args.saving.after_conflict {
             AfterConflictArg::Told => AfterConflict::Told,
             AfterConflictArg::Reread => AfterConflict::Reread,
         },

@@ -84,13 +84,18 @@ fn line(record: &Record) -> String {
         key,
         size,
         message,
+        appended,
         ..
     } = record;
     let path = match store.as_str() {
         "flat" => format!("{source}/{key}"),
         store => format!("{source}/{store}/{key}"),
     };
-    format!("{id}  {size:>9}  {path}  ({message})")
+    let what = match appended {
+        true => "to be appended: ",
+        false => "",
+    };
+    format!("{id}  {size:>9}  {path}  ({what}{message})")
 }
 
 fn missing(id: &str, error: &io::Error) -> Failure {

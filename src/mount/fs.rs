@@ -17,7 +17,7 @@ use super::errno;
 use super::negotiate::negotiate;
 use super::process::{caller, process_id};
 use super::reply::{Created, Named, OpenedDir, OpenedFile, Written, Xattr};
-use super::request::{access, dots, file_type, from, op, opening, over_existing, save_op};
+use super::request::{access, at, dots, file_type, from, op, opening, over_existing, save_op};
 use crate::model::{Ino, Trigger};
 use crate::vfs::{Fh, OverExisting, SetMode};
 
@@ -218,14 +218,15 @@ impl Filesystem for Fs {
         fh: FileHandle,
         offset: u64,
         data: &[u8],
-        _write_flags: WriteFlags,
-        _flags: OpenFlags,
+        write_flags: WriteFlags,
+        flags: OpenFlags,
         _lock_owner: Option<LockOwner>,
         reply: fuser::ReplyWrite,
     ) {
         let (vfs, data) = (self.0.vfs.clone(), Bytes::copy_from_slice(data));
+        let at = at(offset, write_flags, flags);
         self.0.answer(op("write", ino, request), reply, async move {
-            vfs.write(Fh(fh.0), offset, &data).await?;
+            vfs.write(Fh(fh.0), at, &data).await?;
             Ok(Written(u32::try_from(data.len()).unwrap_or(u32::MAX)))
         });
     }

@@ -2,11 +2,11 @@
 //!
 //! Pure decoding; it answers nothing. Its one reader is `fs.rs`.
 
-use fuser::{FileType, INodeNo, OpenAccMode, OpenFlags, Request};
+use fuser::{FileType, INodeNo, OpenAccMode, OpenFlags, Request, WriteFlags};
 
 use super::answer::Op;
 use super::process::caller;
-use crate::vfs::{Access, FileKind, Opening, OverExisting};
+use crate::vfs::{Access, At, FileKind, Opening, OverExisting};
 
 pub(super) fn op(name: &'static str, ino: INodeNo, request: &Request) -> Op {
     Op {
@@ -40,6 +40,17 @@ pub(super) fn access(flags: i32) -> Access {
         write: mode != OpenAccMode::O_RDONLY,
         truncate: flags & libc::O_TRUNC != 0,
         append: flags & libc::O_APPEND != 0,
+    }
+}
+
+/// Where the bytes of a write go. The kernel names the end of a file as it remembers it, and others
+/// append too: what was opened to append says so in its flags. Pages of a memory map are written
+/// where they were mapped from.
+pub(super) fn at(offset: u64, write: WriteFlags, flags: OpenFlags) -> At {
+    let is_mapped = write.contains(WriteFlags::FUSE_WRITE_CACHE);
+    match flags.0 & libc::O_APPEND != 0 && !is_mapped {
+        true => At::End,
+        false => At::Offset(offset),
     }
 }
 

@@ -70,11 +70,21 @@ impl Vfs {
             return Ok((self.entry_attr(ino, &entry), fh));
         }
         let place = (store.name(), key.clone());
+        // Who appends needs not know what it appends to. One of several exclusive creators wins (W15).
+        let merging = |draft| match over {
+            OverExisting::Replace => self.kind_of(access, draft),
+            OverExisting::Refuse => draft,
+        };
+        let draft_merges = merging(Draft::joining()).only_appends();
         let (ino, base) = {
             let mut table = self.table();
             let kind = Kind::File(store.clone(), key.clone());
             let ino = table.insert(parent, &name, kind);
-            (ino, table.seen.base(by.who, &place, &Expect::Absent))
+            let base = match draft_merges {
+                true => Base::Take(Expect::Absent),
+                false => table.seen.base(by.who, &place, &Expect::Absent),
+            };
+            (ino, base)
         };
         let expect = match base {
             Base::Take(expect) => expect,
@@ -92,13 +102,8 @@ impl Vfs {
                 return Err(lost.error);
             }
         };
-        let fh = self.add_writer(
-            ino,
-            access,
-            by,
-            Draft::replacing(expect),
-            Envelope::default(),
-        );
+        let draft = merging(Draft::replacing(expect));
+        let fh = self.add_writer(ino, by, draft, Envelope::default());
         let mut table = self.table();
         table.tree.remember(ino);
         let node = table.node_mut(ino)?;

@@ -20,6 +20,15 @@ use crate::store::{Entry, Envelope, Store, Value};
 /// How much of a large value one request reads.
 const BLOCK: u64 = 8 * 1024 * 1024;
 
+/// Where written bytes go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum At {
+    /// There; a gap before it is zeros.
+    Offset(u64),
+    /// Behind the last byte (O_APPEND), wherever the kernel thinks that is.
+    End,
+}
+
 impl Vfs {
     /// Reads at most `len` bytes from `start`; fewer only at the end.
     ///
@@ -109,22 +118,26 @@ impl Vfs {
         }))
     }
 
-    /// Writes at an offset (at the end, for handles that append).
+    /// Writes to the draft of a handle.
     ///
     /// # Errors
     /// [`Error::Stale`] after the handle lost a race: none of its bytes may mix with the winner's.
-    pub async fn write(&self, fh: Fh, start: u64, data: &[u8]) -> Result<(), Error> {
+    pub async fn write(&self, fh: Fh, at: At, data: &[u8]) -> Result<(), Error> {
         let handle = self.table().handle(fh)?;
         let writer = handle.as_writer()?;
         let mut state = writer.state.lock().await;
-        let start = match writer.append {
-            true => state.content.len() as u64,
-            false => start,
+        let start = match at {
+            At::End => state.content.len() as u64,
+            At::Offset(start) => start,
         };
         let (store, key) = self.table().file(writer.ino)?;
-        let place = self.check_size(&store, &key, start.saturating_add(data.len() as u64))?;
-        self.edit(&mut state, &store, &key)?;
-        state.content.write(place - data.len(), data);
+        let end = self.check_size(&store, &key, start.saturating_add(data.len() as u64))?;
+        match at {
+            At::End => state.draft.append(),
+            At::Offset(_) => state.draft.edit(),
+        }
+        .map_err(|lost| Error::of_write(lost, &store.address(&key)))?;
+        state.content.write(end - data.len(), data);
         writer.reshape(Some(Shape {
             size: state.content.len() as u64,
             modified: SystemTime::now(),
@@ -143,13 +156,6 @@ impl Vfs {
         }
     }
 
-    fn edit(&self, state: &mut WriterState, store: &Store, key: &Key) -> Result<(), Error> {
-        state
-            .draft
-            .edit()
-            .map_err(|lost| Error::of_write(lost, &store.address(key)))
-    }
-
     /// Sets the size of a file through a handle that writes it.
     ///
     /// # Errors
@@ -164,7 +170,10 @@ impl Vfs {
         if size == 0 && !state.draft.is_dirty() && state.draft.lost().is_none() {
             self.check_shown(writer, &mut state, &store, &key, who)?;
         }
-        self.edit(&mut state, &store, &key)?;
+        state
+            .draft
+            .edit()
+            .map_err(|lost| Error::of_write(lost, &store.address(&key)))?;
         state.content.set_len(len);
         let modified = SystemTime::now();
         writer.reshape(Some(Shape { size, modified }));
@@ -192,7 +201,7 @@ impl Vfs {
             Base::Take(_) => Ok(()),
             Base::AlreadyLost { shown } => {
                 // What it writes from here on would be based on nothing: its save is refused.
-                state.draft.overtaken(&base);
+                state.draft.outdated();
                 let attempt = Attempt {
                     op: "truncate",
                     ino: writer.ino,

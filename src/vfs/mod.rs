@@ -10,6 +10,7 @@
 //! a handle while a turn is held: who renames, deletes or describes a file notes it in the table, and
 //! each writer catches up before it saves.
 
+mod append;
 mod attr;
 mod cache;
 mod content;
@@ -40,6 +41,7 @@ pub use attr::{Attr, FileKind};
 pub use dir::{DirItem, Item};
 pub use error::Error;
 pub use handles::Fh;
+pub use io::At;
 pub use journal::{Counts, Journal};
 pub use open::{Access, Opening};
 pub use rescue::{Loss, Reason, Record, Rescue};
@@ -71,6 +73,9 @@ pub struct Options {
     pub cache_bytes: usize,
     /// Nothing can be written.
     pub read_only: bool,
+    /// How often the refused save of a handle that only appended is tried again, behind what others
+    /// saved (W7); 0 for never.
+    pub append_retries: u32,
     /// Whether a process that was told of a conflict may save over what it was told of (W5).
     pub after_conflict: AfterConflict,
 }

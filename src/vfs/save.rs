@@ -7,10 +7,8 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use bytes::Bytes;
-
 use super::handles::{Fh, Handle, Writer, WriterState};
-use super::loss::Attempt;
+use super::loss::{Attempt, Kept};
 use super::open::entry_of;
 use super::rescue::Reason;
 use super::{Error, Vfs};
@@ -63,19 +61,24 @@ impl Vfs {
         let (store, key) = self.table().file(writer.ino)?;
         self.catch_up(writer, &mut state);
 
-        let winner = self.overtaken(writer, &state);
-        if winner.is_some() {
-            let gone = state.draft.base().clone();
-            state.draft.overtaken(&gone);
-        }
-        let was_lost = state.draft.lost().is_some();
-        let begun = SaveBegun {
+        let mut begun = SaveBegun {
             writer,
             store: &store,
             key: &key,
             op: op(trigger),
             base: state.draft.base().clone(),
         };
+        let winner = self.overtaken(writer, &state);
+        if winner.is_some() && state.draft.only_appends() && state.draft.is_dirty() {
+            let rebased = self.rebase(&mut begun, &mut state, winner.as_ref()).await;
+            if let Err(error) = rebased {
+                state.draft.abandon_save();
+                return Err(self.failed(&begun, &mut state, Reason::Failed, error));
+            }
+        } else if winner.is_some() {
+            state.draft.overtaken(&begun.base);
+        }
+        let was_lost = state.draft.lost().is_some();
         let save = match state.draft.begin_save(trigger) {
             Ok(None) => return Ok(()),
             Ok(Some(save)) => save,
@@ -87,15 +90,12 @@ impl Vfs {
                 return Err(Error::of_save(error, &store.address(&key), &expected));
             }
         };
-        let bytes = state.content.share();
-        writer.set_under_way(Some((save.expect.clone(), bytes.clone())));
-        let outcome = store.put(&key, bytes, &state.envelope, &save.expect).await;
-        writer.set_under_way(None);
-        let outcome = match outcome {
-            Ok(outcome) => outcome,
+        let outcome = match self.send(&mut begun, &mut state, save, trigger).await {
+            Ok(Some(outcome)) => outcome,
+            Ok(None) => return Ok(()),
             Err(error) => {
                 state.draft.abandon_save();
-                return Err(self.failed(&begun, &mut state, Reason::Failed, error.into()));
+                return Err(self.failed(&begun, &mut state, Reason::Failed, error));
             }
         };
         let version = match &outcome {
@@ -155,6 +155,7 @@ impl Vfs {
             envelope: state.envelope.clone(),
         });
         writer.reshape(None);
+        state.appended_from = value.bytes.len();
         if let Some(id) = state.rescued.take() {
             // They are in the bucket now; a rescue that cannot be removed does no harm.
             let _ = self.rescue.forget(&id);
@@ -195,8 +196,8 @@ impl Vfs {
                 node.unsaved = false;
             }
         }
-        let bytes = self.to_keep(state);
-        let lost = self.conflict(&save.attempt(), current.as_ref(), Some(&bytes));
+        let kept = self.kept(state);
+        let lost = self.conflict_over(&save.attempt(), current.as_ref(), Some(&kept));
         state.rescued = lost.rescue;
         lost.error
     }
@@ -209,19 +210,19 @@ impl Vfs {
         reason: Reason,
         error: Error,
     ) -> Error {
-        let bytes = self.to_keep(state);
-        let lost = self.not_done(&save.attempt(), reason, "unknown", Some(&bytes), error);
+        let kept = self.kept(state);
+        let lost = self.not_done(&save.attempt(), reason, "unknown", Some(&kept), error);
         state.rescued = lost.rescue;
         lost.error
     }
 
     /// The bytes of a draft that must be rescued, in the place of those that were rescued before.
-    fn to_keep(&self, state: &mut WriterState) -> Bytes {
+    fn kept(&self, state: &mut WriterState) -> Kept {
         if let Some(older) = state.rescued.take() {
             // A rescue too many does no harm.
             let _ = self.rescue.forget(&older);
         }
-        state.content.share()
+        state.kept()
     }
 
     /// The last descriptor of a handle is gone: saves what no flush saved, and closes it. Nobody
@@ -243,13 +244,13 @@ impl Vfs {
 }
 
 /// A save that was sent.
-struct SaveBegun<'a> {
-    writer: &'a Writer,
-    store: &'a Store,
-    key: &'a Key,
-    op: &'static str,
+pub(super) struct SaveBegun<'a> {
+    pub(super) writer: &'a Writer,
+    pub(super) store: &'a Store,
+    pub(super) key: &'a Key,
+    pub(super) op: &'static str,
     /// What the save expected to replace.
-    base: Expect,
+    pub(super) base: Expect,
 }
 
 impl SaveBegun<'_> {

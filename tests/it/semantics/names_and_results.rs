@@ -1,4 +1,4 @@
-//! W8 to W16: renames and deletes, what a result means, and what survives.
+//! W7 to W16: appends, renames and deletes, what a result means, and what survives.
 
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
@@ -13,6 +13,35 @@ use crate::world::wait;
 
 /// Long enough for a request to get where it waits; if it does not, the test proves less.
 const A_MOMENT: Duration = Duration::from_millis(300);
+
+/// What it appended since its last save is put behind what is there now, and saved again, up to
+/// --append-retries times (10) within five seconds; after that it is EAGAIN, and the rescue holds what
+/// was appended and nothing else.
+#[test]
+fn w7_appends_merge() {
+    let world = or_skip!(world());
+    world.other.put("log", "1\n");
+    let mut file = File::options()
+        .append(true)
+        .open(world.file("log"))
+        .unwrap();
+    for (theirs, ours) in [("1\n2\n", "3\n"), ("4\n", "5\n")] {
+        file.write_all(ours.as_bytes()).unwrap();
+        world.other.put("log", theirs);
+        file.sync_all().unwrap();
+        assert_eq!(world.other.text("log"), format!("{theirs}{ours}"));
+    }
+    let refusing = Fault::Answer(412, "PreconditionFailed");
+    world.proxy.inject(When::op(Op::Put), refusing);
+    file.write_all(b"6\n").unwrap();
+    let mark = world.proxy.mark();
+    assert_eq!(errno(file.sync_all()), libc::EAGAIN);
+    let tries = world.proxy.since(mark).counts().of(Op::Put);
+    assert!((4..=11).contains(&tries), "{tries}");
+    let rescues = world.names(".etagfs/rescue");
+    let kept = fs::read_to_string(world.file(".etagfs/rescue").join(&rescues[0])).unwrap();
+    assert_eq!((kept.as_str(), rescues.len()), ("6\n", 1));
+}
 
 /// A rename over a key and a delete are conditional like saves.
 #[test]
