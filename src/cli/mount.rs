@@ -95,6 +95,10 @@ struct Saving {
         default_value_t = 10
     )]
     append_retries: u32,
+    /// Save at every write, not only at close and fsync: for programs that ignore the error of close.
+    /// Each write is a PUT of the whole value.
+    #[arg(long, env = "ETAGFS_SYNC")]
+    sync: bool,
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -218,6 +222,7 @@ pub(super) async fn serve(
         inline_limit: args.view.inline_limit,
         cache_bytes: usize::try_from(args.view.cache_size).unwrap_or(usize::MAX),
         read_only: args.access.read_only,
+        sync: args.saving.sync,
         append_retries: args.saving.append_retries,
         after_conflict: match args.saving.after_conflict {
             AfterConflictArg::Told => AfterConflict::Told,

@@ -14,6 +14,8 @@ pub enum Trigger {
     Flush,
     /// The program asked for durability.
     Fsync,
+    /// Bytes were written that must be durable at once (O_SYNC).
+    Write,
     /// The last descriptor is gone; nobody hears an error.
     Release,
 }
@@ -179,11 +181,11 @@ impl Draft {
         if let Some(lost) = self.lost {
             return match trigger {
                 Trigger::Release => Ok(None),
-                Trigger::Flush | Trigger::Fsync => Err(lost.into()),
+                Trigger::Flush | Trigger::Fsync | Trigger::Write => Err(lost.into()),
             };
         }
         let due = match (self.pending, trigger) {
-            (Pending::Nothing, _) | (Pending::Emptied, Trigger::Flush) => false,
+            (Pending::Nothing, _) | (Pending::Emptied, Trigger::Flush | Trigger::Write) => false,
             // What the program was told has failed must not happen behind its back.
             (_, Trigger::Release) if self.failed => false,
             (Pending::Emptied, Trigger::Fsync | Trigger::Release) | (Pending::Edited, _) => true,

@@ -5,8 +5,9 @@
 use fuser::{FileType, INodeNo, OpenAccMode, OpenFlags, Request, WriteFlags};
 
 use super::answer::Op;
+use super::fs::Fs;
 use super::process::caller;
-use crate::vfs::{Access, At, FileKind, Opening, OverExisting};
+use crate::vfs::{Access, At, Durable, FileKind, Opening, OverExisting};
 
 pub(super) fn op(name: &'static str, ino: INodeNo, request: &Request) -> Op {
     Op {
@@ -23,6 +24,16 @@ pub(super) fn save_op(name: &'static str, ino: INodeNo, request: &Request) -> Op
     Op {
         can_be_interrupted: false,
         ..op(name, ino, request)
+    }
+}
+
+impl Fs {
+    /// An operation that may move the whole value of a file.
+    pub(super) fn heavy(&self, ino: INodeNo, op: Op) -> Op {
+        Op {
+            bytes: self.0.vfs.weight(ino.into()),
+            ..op
+        }
     }
 }
 
@@ -51,6 +62,16 @@ pub(super) fn at(offset: u64, write: WriteFlags, flags: OpenFlags) -> At {
     match flags.0 & libc::O_APPEND != 0 && !is_mapped {
         true => At::End,
         false => At::Offset(offset),
+    }
+}
+
+/// When the bytes of a write are to be saved. The kernel passes on what the descriptor was opened
+/// with, and what pwritev2(2) asks for.
+pub(super) fn durable(always: bool, write: WriteFlags, flags: OpenFlags) -> Durable {
+    let is_mapped = write.contains(WriteFlags::FUSE_WRITE_CACHE);
+    match (always || flags.0 & libc::O_DSYNC != 0) && !is_mapped {
+        true => Durable::AtOnce,
+        false => Durable::AtSave,
     }
 }
 

@@ -29,6 +29,15 @@ pub enum At {
     End,
 }
 
+/// When written bytes are saved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durable {
+    /// By the next close or fsync.
+    AtSave,
+    /// Before the write is over (O_SYNC, O_DSYNC).
+    AtOnce,
+}
+
 impl Vfs {
     /// Reads at most `len` bytes from `start`; fewer only at the end.
     ///
@@ -118,11 +127,13 @@ impl Vfs {
         }))
     }
 
-    /// Writes to the draft of a handle.
+    /// Writes to the draft of a handle, and saves it if the bytes must be durable at once (W13).
     ///
     /// # Errors
-    /// [`Error::Stale`] after the handle lost a race: none of its bytes may mix with the winner's.
-    pub async fn write(&self, fh: Fh, at: At, data: &[u8]) -> Result<(), Error> {
+    /// [`Error::Stale`] when the handle lost a race, now or earlier: none of its bytes may mix with
+    /// the winner's. Never [`Error::Conflict`]: a program that hears EAGAIN from a write waits for
+    /// ever, or writes again (W4).
+    pub async fn write(&self, fh: Fh, at: At, data: &[u8], durable: Durable) -> Result<(), Error> {
         let handle = self.table().handle(fh)?;
         let writer = handle.as_writer()?;
         let mut state = writer.state.lock().await;
@@ -142,7 +153,19 @@ impl Vfs {
             size: state.content.len() as u64,
             modified: SystemTime::now(),
         }));
-        Ok(())
+        if durable == Durable::AtSave {
+            return Ok(());
+        }
+        let saved = self.save_draft(writer, &mut state, Trigger::Write).await;
+        if saved.is_err() && at == At::End && state.draft.lost().is_none() {
+            // Who writes them again, since they could not be saved, appends them once.
+            let len = state.content.len() - data.len();
+            state.content.set_len(len);
+        }
+        match saved {
+            Err(Error::Conflict { key, .. }) => Err(Error::Stale(key)),
+            saved => saved,
+        }
     }
 
     /// The size as a number of bytes in memory, if the store can hold it.

@@ -41,7 +41,7 @@ pub use attr::{Attr, FileKind};
 pub use dir::{DirItem, Item};
 pub use error::Error;
 pub use handles::Fh;
-pub use io::At;
+pub use io::{At, Durable};
 pub use journal::{Counts, Journal};
 pub use open::{Access, Opening};
 pub use rescue::{Loss, Reason, Record, Rescue};
@@ -76,6 +76,8 @@ pub struct Options {
     /// How often the refused save of a handle that only appended is tried again, behind what others
     /// saved (W7); 0 for never.
     pub append_retries: u32,
+    /// Every write is saved at once, as with O_SYNC (W13).
+    pub sync: bool,
     /// Whether a process that was told of a conflict may save over what it was told of (W5).
     pub after_conflict: AfterConflict,
 }

@@ -20,6 +20,7 @@ fn op(trigger: Trigger) -> &'static str {
     match trigger {
         Trigger::Flush => "flush",
         Trigger::Fsync => "fsync",
+        Trigger::Write => "write",
         Trigger::Release => "release",
     }
 }
@@ -55,11 +56,24 @@ impl Vfs {
             return Ok(());
         };
         let mut state = writer.state.lock().await;
+        self.save_draft(writer, &mut state, trigger).await
+    }
+
+    /// Saves the draft of a writer that is locked, if it is due.
+    ///
+    /// # Errors
+    /// As [`save`](Self::save).
+    pub(super) async fn save_draft(
+        &self,
+        writer: &Writer,
+        state: &mut WriterState,
+        trigger: Trigger,
+    ) -> Result<(), Error> {
         let turn = Arc::clone(&self.table().node(writer.ino)?.turn);
         let _turn = turn.lock().await;
         // Only now: while this save waited for its turn, the file may have been renamed.
         let (store, key) = self.table().file(writer.ino)?;
-        self.catch_up(writer, &mut state);
+        self.catch_up(writer, state);
 
         let mut begun = SaveBegun {
             writer,
@@ -68,12 +82,12 @@ impl Vfs {
             op: op(trigger),
             base: state.draft.base().clone(),
         };
-        let winner = self.overtaken(writer, &state);
+        let winner = self.overtaken(writer, state);
         if winner.is_some() && state.draft.only_appends() && state.draft.is_dirty() {
-            let rebased = self.rebase(&mut begun, &mut state, winner.as_ref()).await;
+            let rebased = self.rebase(&mut begun, state, winner.as_ref()).await;
             if let Err(error) = rebased {
                 state.draft.abandon_save();
-                return Err(self.failed(&begun, &mut state, Reason::Failed, error));
+                return Err(self.failed(&begun, state, Reason::Failed, error));
             }
         } else if winner.is_some() {
             state.draft.overtaken(&begun.base);
@@ -83,19 +97,19 @@ impl Vfs {
             Ok(None) => return Ok(()),
             Ok(Some(save)) => save,
             Err(SaveError::Conflict) if !was_lost => {
-                return Err(self.refused(&begun, &mut state, winner).await);
+                return Err(self.refused(&begun, state, winner).await);
             }
             Err(error) => {
                 let expected = begun.base.to_string();
                 return Err(Error::of_save(error, &store.address(&key), &expected));
             }
         };
-        let outcome = match self.send(&mut begun, &mut state, save, trigger).await {
+        let outcome = match self.send(&mut begun, state, save, trigger).await {
             Ok(Some(outcome)) => outcome,
             Ok(None) => return Ok(()),
             Err(error) => {
                 state.draft.abandon_save();
-                return Err(self.failed(&begun, &mut state, Reason::Failed, error));
+                return Err(self.failed(&begun, state, Reason::Failed, error));
             }
         };
         let version = match &outcome {
@@ -104,13 +118,13 @@ impl Vfs {
         };
         match (state.draft.end_save(outcome), version) {
             (Ok(()), Some(version)) => {
-                self.saved(&begun, &mut state, version);
+                self.saved(&begun, state, version);
                 Ok(())
             }
-            (Err(SaveError::Conflict), _) => Err(self.refused(&begun, &mut state, None).await),
+            (Err(SaveError::Conflict), _) => Err(self.refused(&begun, state, None).await),
             (Ok(()), None) | (Err(SaveError::Unknown), _) => {
                 let error = Error::Unknown(store.address(&key));
-                Err(self.failed(&begun, &mut state, Reason::Unknown, error))
+                Err(self.failed(&begun, state, Reason::Unknown, error))
             }
         }
     }

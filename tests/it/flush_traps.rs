@@ -301,11 +301,15 @@ fn a_child_that_outlives_the_opener_saves_what_it_wrote() {
     let daemon = "
 import os
 fd = os.open(os.environ['F'], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+ready, tell = os.pipe()
 if os.fork() == 0:
+    os.setsid()  # What is left of the script's own group is killed.
+    os.write(tell, b'.')
     while os.getppid() == PARENT: pass
     os.write(fd, b'late')
     os.close(fd)
-    os._exit(0)"
+    os._exit(0)
+os.read(ready, 1)"
         .replace("PARENT", "parent")
         .replace("import os", "import os\nparent = os.getpid()");
     or_skip!(spring(vec![
@@ -402,6 +406,31 @@ fn a_writer_that_changes_nothing_saves_nothing() {
         )
         .over("before"),
     ]));
+}
+
+/// With `--sync` a save is at the write, and not again at the close.
+#[test]
+fn a_redirection_in_a_mount_that_saves_every_write_is_one_save_too() {
+    let ground = or_skip!(Counted::mount(|mount| mount.flat().arg("--sync")));
+    for (key, script) in [
+        ("bash", Script::bash("echo hi > bash")),
+        ("dash", Script::dash("echo hi > dash")),
+        ("append", Script::bash("echo hi >> append")),
+        (
+            "cp",
+            Script::bash("S=$(mktemp); echo hi > $S; cp $S cp; rm $S"),
+        ),
+    ] {
+        ground.run(script).ok();
+        assert_eq!(ground.puts(key), ["hi\n"], "{key}");
+    }
+    ground
+        .run(Script::bash(
+            "echo a > two; echo b > two; (echo c; echo d) >> two",
+        ))
+        .ok();
+    let saved = ["a\n", "b\n", "b\nc\n", "b\nc\nd\n"];
+    assert_eq!(ground.unmount().puts("two"), saved);
 }
 
 #[test]

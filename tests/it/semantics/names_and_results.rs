@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::time::Duration;
 
 use super::{errno, open_both, world, world_with};
@@ -181,6 +181,90 @@ fn w12_who_only_looks_at_a_new_file_takes_nothing_from_its_writer() {
     assert_eq!(world.sh("ls; wc -c < new; touch new"), "new\n0\n");
     file.sync_all().unwrap();
     assert_eq!(world.other.text("new"), "value");
+}
+
+/// every write is saved before it returns.
+#[test]
+fn w13_every_write_is_saved_where_that_is_asked_for() {
+    let world = or_skip!(world());
+    let always = Mount::of(&world.bucket).flat().arg("--sync").start();
+    let mut options = File::options();
+    options.write(true).create(true);
+    let files = [
+        (always.file("always"), options.clone()),
+        (
+            world.file("sync"),
+            options.custom_flags(libc::O_SYNC).clone(),
+        ),
+        (
+            world.file("dsync"),
+            options.custom_flags(libc::O_DSYNC).clone(),
+        ),
+    ];
+    for (path, options) in files {
+        let key = path.file_name().unwrap().to_str().unwrap();
+        let mut file = options.open(&path).unwrap();
+        for text in ["one\n", "one\ntwo\n"] {
+            file.write_all(&text.as_bytes()[text.len() - 4..]).unwrap();
+            assert_eq!(world.other.text(key), text);
+        }
+    }
+}
+
+/// A race that is lost then is ESTALE from that write, never EAGAIN; the bytes are rescued, and the
+/// descriptor is lost (W5).
+#[test]
+fn w13_a_write_that_loses_its_race_is_stale() {
+    let world = or_skip!(world_with(&["--flat", "--sync"]));
+    let file = File::create(world.file("key")).unwrap();
+    file.write_at(b"mine", 0).unwrap();
+    world.other.put("key", "theirs");
+    for n in 1..=2 {
+        assert_eq!(errno(file.write_at(b"MINE", 0)), libc::ESTALE);
+        assert_eq!(world.rescues(), 1, "after write {n}");
+    }
+    assert_eq!(errno(file.sync_all()), libc::EAGAIN);
+    assert_eq!(world.other.text("key"), "theirs");
+    // And appends go on.
+    let mut log = File::options()
+        .append(true)
+        .open(world.file("key"))
+        .unwrap();
+    world.other.put("key", "theirs\n");
+    log.write_all(b"mine\n").unwrap();
+    assert_eq!(world.other.text("key"), "theirs\nmine\n");
+}
+
+/// One call is one save up to 128 KiB; longer ones are cut by the kernel.
+#[test]
+fn w13_a_write_of_some_size_is_one_save() {
+    let world = or_skip!(world_with(&["--flat", "--sync"]));
+    let mut file = File::create(world.file("key")).unwrap();
+    let mark = world.proxy.mark();
+    file.write_all(&[b'x'; 128 * 1024]).unwrap();
+    assert_eq!(world.proxy.since(mark).counts().of(Op::Put), 1);
+    file.write_all(&[b'y'; 2 * 1024 * 1024]).unwrap();
+    println!("2 MiB: {}", world.proxy.since(mark).counts().line());
+}
+
+/// never EAGAIN; the bytes are rescued
+#[test]
+fn w13_an_append_that_failed_and_is_written_again_is_there_once() {
+    let world = or_skip!(world_with(&["--flat", "--deadline=2"]));
+    world.other.put("log", "1\n");
+    let mut file = File::options()
+        .append(true)
+        .custom_flags(libc::O_SYNC)
+        .open(world.file("log"))
+        .unwrap();
+    world.proxy.inject(When::op(Op::Put), Fault::slow_down());
+    let failure = errno(file.write(b"2\n"));
+    assert!([libc::EIO, libc::ETIMEDOUT].contains(&failure), "{failure}");
+    assert_eq!(world.rescues(), 1);
+    world.proxy.heal();
+    file.write_all(b"2\n").unwrap();
+    assert_eq!(world.other.text("log"), "1\n2\n");
+    assert_eq!(world.rescues(), 0);
 }
 
 /// The content type and the user metadata of a value survive an edit.
