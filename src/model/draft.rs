@@ -95,9 +95,10 @@ impl Draft {
     }
 
     /// A writer that opened, without emptying it, a file that somebody on this machine created and
-    /// did not save yet. Unless it writes, it has nothing to save.
-    pub fn joining() -> Self {
-        Self::new(Expect::Absent, Pending::Nothing)
+    /// did not save yet. Unless it writes, it has nothing to save. `base` is what that file
+    /// replaces.
+    pub fn joining(base: Expect) -> Self {
+        Self::new(base, Pending::Nothing)
     }
 
     fn new(base: Expect, pending: Pending) -> Self {
@@ -302,7 +303,7 @@ mod tests {
 
     #[test]
     fn who_joins_an_unsaved_file_saves_only_what_it_wrote() {
-        let mut draft = Draft::joining();
+        let mut draft = Draft::joining(Expect::Absent);
         assert_eq!(expects(&mut draft, Trigger::Release), None);
         draft.edit().unwrap();
         assert_eq!(expects(&mut draft, Trigger::Release), Some(Expect::Absent));

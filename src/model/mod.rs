@@ -6,15 +6,19 @@
 //! a process was shown); `docs/semantics.md` says the same in the user's words.
 #![deny(clippy::disallowed_methods)]
 
+mod away;
 mod draft;
 mod name;
+mod scratch;
 mod seen;
 mod settle;
 mod tree;
 mod version;
 
+pub use away::{Away, CLEAN_UP, Due, Returned, STAY, Unlinked};
 pub use draft::{Draft, Lost, Save, SaveError, Trigger};
 pub use name::{BadName, FileName, Key, MAX_KEY_BYTES, MAX_NAME_BYTES, Piece, StoreId};
+pub use scratch::{BadPattern, Origin, Pattern, ScratchNames, backed_up};
 pub use seen::{Base, Caller, Job, Process, Seen};
 pub use settle::{Found, Reply, Settle, Step};
 pub use tree::{Ino, Tree};

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use super::content::Content;
 use super::dir::DirItem;
 use super::loss::Kept;
+use super::scratch::OpenScratch;
 use super::{Error, Life, Who};
 use crate::model::{Draft, Expect, Ino};
 use crate::store::{Entry, Envelope, Value};
@@ -26,6 +27,8 @@ pub(super) enum Handle {
     Reader(Reader),
     /// Of a key, for writing, or for both.
     Writer(Box<Writer>),
+    /// Of a scratch file.
+    Scratch(OpenScratch),
     /// Of a directory: what it held when it was opened, and when that was.
     Dir(Vec<DirItem>, Instant),
     /// Of one of the mount's own files: what it said when it was opened.
@@ -197,6 +200,7 @@ impl Handle {
         match self {
             Self::Reader(reader) => reader.who,
             Self::Writer(writer) => writer.who,
+            Self::Scratch(open) => open.who,
             Self::Dir(..) | Self::Fixed(_) => None,
         }
     }

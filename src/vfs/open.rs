@@ -55,6 +55,7 @@ impl Vfs {
         let (store, key) = match kind {
             Kind::File(store, key) => (store, key),
             Kind::Stores | Kind::Dir(..) => return Err(Error::IsDir("the directory".to_owned())),
+            Kind::Scratch(scratch) => return self.open_scratch(ino, scratch, access, by),
             Kind::Control(control) if access.write => {
                 return Err(Error::NotPermitted(format!("{control} is the mount's own")));
             }
@@ -108,9 +109,7 @@ impl Vfs {
         };
         let mut table = self.table();
         if let Some(caller) = &by.who {
-            table
-                .seen
-                .show(caller, &(store.name(), key), &entry.version);
+            table.show(caller, &(store.name(), key), &entry.version);
         }
         let reader = Reader {
             ino,
@@ -131,7 +130,13 @@ impl Vfs {
         by: Opening,
     ) -> Result<Fh, Error> {
         if self.table().node(ino)?.unsaved {
-            let draft = self.kind_of(access, Draft::joining());
+            let base = self.unsaved_base(&(store.name(), key.clone()));
+            let starts_empty = base == Expect::Absent;
+            let draft = Draft::joining(base);
+            let draft = match starts_empty {
+                true => self.kind_of(access, draft),
+                false => draft,
+            };
             return Ok(self.add_writer(ino, by, draft, Envelope::default()));
         }
         let (entry, bytes, envelope) = match self.newest(ino, store, key, by.thread).await? {
@@ -149,7 +154,7 @@ impl Vfs {
             && let Some(caller) = &by.who
         {
             let place = (store.name(), key.clone());
-            self.table().seen.show(caller, &place, &entry.version);
+            self.table().show(caller, &place, &entry.version);
         }
         let draft = self.kind_of(access, Draft::editing(entry.version));
         let state = WriterState::new(draft, bytes, envelope);
@@ -173,13 +178,17 @@ impl Vfs {
         by: Opening,
     ) -> Result<Fh, Error> {
         let unsaved = self.table().node(ino)?.unsaved;
+        let place = (store.name(), key.clone());
+        let departed = self.table().away.base(&place).cloned();
         let current = match (unsaved, self.just_asked(ino, by.thread)) {
-            (true, _) => Expect::Absent,
+            (true, _) => departed.clone().into(),
             (false, Some(entry)) => Expect::Is(entry.version),
             (false, None) => self.current(ino, store, key).await?,
         };
-        let place = (store.name(), key.clone());
-        let base = self.table().seen.base(by.who, &place, &current);
+        let base = match departed {
+            Some(base) => Base::Take(Expect::Is(base)),
+            None => self.table().seen.base(by.who, &place, &current),
+        };
         match base {
             Base::Take(expect) => {
                 let draft = Draft::replacing(expect);

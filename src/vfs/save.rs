@@ -11,6 +11,7 @@ use super::handles::{Fh, Handle, Writer, WriterState};
 use super::loss::{Attempt, Kept};
 use super::open::entry_of;
 use super::rescue::Reason;
+use super::scratch::failed;
 use super::{Error, Vfs};
 use crate::model::{Expect, Ino, Key, Outcome, SaveError, Trigger, Version};
 use crate::store::{Store, Value};
@@ -52,8 +53,16 @@ impl Vfs {
     /// are then in a rescue.
     pub async fn save(&self, fh: Fh, trigger: Trigger) -> Result<(), Error> {
         let handle = self.table().handle(fh)?;
-        let Handle::Writer(writer) = &*handle else {
-            return Ok(());
+        let writer = match &*handle {
+            Handle::Writer(writer) => writer,
+            Handle::Scratch(open) if trigger == Trigger::Fsync => {
+                let scratch = Arc::clone(&open.scratch);
+                let synced = tokio::task::spawn_blocking(move || scratch.sync()).await;
+                return synced
+                    .unwrap_or_else(|error| Err(error.into()))
+                    .map_err(failed);
+            }
+            _ => return Ok(()),
         };
         let mut state = writer.state.lock().await;
         self.save_draft(writer, &mut state, trigger).await
@@ -82,15 +91,19 @@ impl Vfs {
             op: op(trigger),
             base: state.draft.base().clone(),
         };
-        let winner = self.overtaken(writer, state);
-        if winner.is_some() && state.draft.only_appends() && state.draft.is_dirty() {
+        let mut winner = self.overtaken(writer, state);
+        if !state.draft.only_appends() {
+            let place = (store.name(), key.clone());
+            winner = winner.or_else(|| self.restored_backup(writer, state, &place));
+            if winner.is_some() {
+                state.draft.overtaken(&begun.base);
+            }
+        } else if winner.is_some() && state.draft.is_dirty() {
             let rebased = self.rebase(&mut begun, state, winner.as_ref()).await;
             if let Err(error) = rebased {
                 state.draft.abandon_save();
                 return Err(self.failed(&begun, state, Reason::Failed, error));
             }
-        } else if winner.is_some() {
-            state.draft.overtaken(&begun.base);
         }
         let was_lost = state.draft.lost().is_some();
         let save = match state.draft.begin_save(trigger) {
@@ -184,6 +197,7 @@ impl Vfs {
             node.last_saved = Some(version.clone());
         }
         table.seen.saved(writer.who, &place, &save.base, &version);
+        table.away.saved(&place);
         table.values.put(place, value);
         drop(table);
         self.journal.saved();
@@ -210,6 +224,7 @@ impl Vfs {
                 node.unsaved = false;
             }
         }
+        self.not_recreated(save.writer, &(store.name(), key.clone()), true);
         let kept = self.kept(state);
         let lost = self.conflict_over(&save.attempt(), current.as_ref(), Some(&kept));
         state.rescued = lost.rescue;
@@ -224,6 +239,8 @@ impl Vfs {
         reason: Reason,
         error: Error,
     ) -> Error {
+        let place = (save.store.name(), save.key.clone());
+        self.not_recreated(save.writer, &place, false);
         let kept = self.kept(state);
         let lost = self.not_done(&save.attempt(), reason, "unknown", Some(&kept), error);
         state.rescued = lost.rescue;
@@ -244,16 +261,10 @@ impl Vfs {
     pub async fn release(&self, ino: Ino, fh: Fh) {
         // An error is logged and rescued where it happens.
         let _ = self.save(fh, Trigger::Release).await;
+        let now = self.now();
         let mut table = self.table();
         table.close(ino, fh);
-        if let Some(node) = table.tree.get_mut(ino)
-            && node.unsaved
-            && node.open.is_empty()
-        {
-            // It was never saved, so it never was.
-            node.unsaved = false;
-            table.tree.unlink(ino);
-        }
+        table.end_unsaved(ino, now);
     }
 }
 
