@@ -161,7 +161,8 @@ impl Vfs {
                     }
                 },
                 Err(Error::NotFound(_)) => {
-                    return Ok((Expect::Absent, Bytes::new(), Envelope::default()));
+                    let fresh = store.fresh_envelope(key);
+                    return Ok((Expect::Absent, Bytes::new(), fresh));
                 }
                 Err(error) => return Err(error),
             }

@@ -12,7 +12,7 @@ use super::open::{Access, Opening};
 use super::table::Kind;
 use super::{Error, OverExisting, Vfs};
 use crate::model::{Base, Draft, Expect, FileName, Ino, Origin};
-use crate::store::{Child, Envelope};
+use crate::store::Child;
 
 /// How a file is created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,6 +98,10 @@ impl Vfs {
             true => self.kind_of(access, Draft::replacing(expect)),
             false => Draft::replacing(expect),
         };
+        let envelope = match &departed {
+            Some(base) => self.envelope_of(&store, &key, base).await?,
+            None => store.fresh_envelope(&key),
+        };
         let only_appends = draft_of(Expect::Absent).only_appends();
         let (ino, base) = {
             let mut table = self.table();
@@ -128,7 +132,7 @@ impl Vfs {
             }
         };
         let draft = draft_of(expect);
-        let fh = self.add_writer(ino, by, draft, Envelope::default());
+        let fh = self.add_writer(ino, by, draft, envelope);
         let mut table = self.table();
         table.tree.remember(ino);
         let node = table.node_mut(ino)?;

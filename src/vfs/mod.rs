@@ -18,6 +18,7 @@ mod content;
 mod control;
 mod create;
 mod dir;
+mod envelope;
 mod error;
 mod handles;
 mod io;

@@ -137,7 +137,7 @@ impl Vfs {
                 true => self.kind_of(access, draft),
                 false => draft,
             };
-            return Ok(self.add_writer(ino, by, draft, Envelope::default()));
+            return Ok(self.add_writer(ino, by, draft, store.fresh_envelope(key)));
         }
         let (entry, bytes, envelope) = match self.newest(ino, store, key, by.thread).await? {
             Version::Whole(value) => {
@@ -180,10 +180,13 @@ impl Vfs {
         let unsaved = self.table().node(ino)?.unsaved;
         let place = (store.name(), key.clone());
         let departed = self.table().away.base(&place).cloned();
-        let current = match (unsaved, self.just_asked(ino, by.thread)) {
-            (true, _) => departed.clone().into(),
-            (false, Some(entry)) => Expect::Is(entry.version),
-            (false, None) => self.current(ino, store, key).await?,
+        let (current, envelope) = match (unsaved, &departed) {
+            (true, Some(base)) => {
+                let envelope = self.envelope_of(store, key, base).await?;
+                (Expect::Is(base.clone()), envelope)
+            }
+            (true, None) => (Expect::Absent, store.fresh_envelope(key)),
+            (false, _) => self.inspect(ino, store, key, by).await?,
         };
         let base = match departed {
             Some(base) => Base::Take(Expect::Is(base)),
@@ -192,7 +195,7 @@ impl Vfs {
         match base {
             Base::Take(expect) => {
                 let draft = Draft::replacing(expect);
-                Ok(self.add_writer(ino, by, draft, Envelope::default()))
+                Ok(self.add_writer(ino, by, draft, envelope))
             }
             Base::AlreadyLost { shown } => {
                 let attempt = Attempt {
@@ -234,7 +237,7 @@ impl Vfs {
         store: &Store,
         key: &Key,
     ) -> Result<Expect, Error> {
-        let entry = store.describe(key).await?;
+        let entry = self.ask(store, key).await?.map(|(entry, _)| entry);
         let expect = entry.as_ref().map(|entry| entry.version.clone()).into();
         let mut table = self.table();
         match entry {
@@ -296,6 +299,8 @@ impl Vfs {
             Ok(Opened::Large { entry, envelope }) => {
                 let mut table = self.table();
                 table.values.remove(&place);
+                let (version, known) = (entry.version.clone(), envelope.clone());
+                table.values.put_envelope(place, version, known);
                 table.learn(ino, entry.clone(), None);
                 Ok(Version::Large(Box::new((entry, envelope))))
             }

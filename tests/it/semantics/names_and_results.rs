@@ -295,6 +295,98 @@ fn w14_an_edit_keeps_the_metadata() {
     );
 }
 
+/// Also one that empties the file first, or creates it anew after moving it away: the new value has
+/// those of the version it replaces.
+#[test]
+fn w14_an_emptied_file_keeps_its_metadata() {
+    let world = or_skip!(world());
+    for (key, script) in [
+        ("emptied", "echo new > emptied"),
+        (
+            "truncated",
+            "truncate -s 0 truncated; echo new >> truncated",
+        ),
+        (
+            "recreated",
+            "mv recreated recreated~; echo new > recreated; rm recreated~",
+        ),
+    ] {
+        world
+            .other
+            .put_with(key, "old", "text/x-own", &[("colour", "red")]);
+        world.sh(script);
+        let object = world.other.get(key).unwrap();
+        assert_eq!(object.text(), "new\n", "{key}");
+        assert_eq!(object.content_type.as_deref(), Some("text/x-own"), "{key}");
+        assert_eq!(object.metadata["colour"], "red", "{key}");
+    }
+}
+
+/// To know them may cost one HEAD, at an open that empties a file which this mount has neither read nor
+/// saved before.
+#[test]
+fn w14_what_was_read_or_saved_is_known() {
+    // So small a cache holds no value.
+    let world = or_skip!(world_with(&["--flat", "--cache-size=1"]));
+    world.other.put_with("read", "old", "text/x-own", &[]);
+    world.other.put_with("cold", "old", "text/x-own", &[]);
+    world.sh("cat read; echo 0 > saved");
+    // Any open asks for the newest version, by LIST or HEAD (R1).
+    for (key, asked) in [("read", 1), ("saved", 1), ("cold", 2), ("cold", 1)] {
+        let mark = world.proxy.mark();
+        world.sh(&format!("echo 1 > {key}"));
+        let counts = world.proxy.since(mark).counts();
+        let (list, head) = (counts.of(Op::List), counts.of(Op::Head));
+        assert_eq!((list + head, counts.of(Op::Put)), (asked, 1), "{key}");
+    }
+    for key in ["read", "cold"] {
+        let object = world.other.head(key).unwrap();
+        assert_eq!(object.content_type.as_deref(), Some("text/x-own"));
+    }
+}
+
+/// A file that is renamed over a key takes them over too, if it has no user metadata and no content
+/// type of its own; else it keeps its own.
+#[test]
+fn w14_a_file_renamed_over_a_key_takes_over_its_metadata() {
+    let world = or_skip!(world());
+    let kind = |key: &str| world.other.head(key).unwrap().content_type.unwrap();
+    for temporary in ["temporary", "notes.txt~"] {
+        world
+            .other
+            .put_with("notes.txt", "old", "text/x-own", &[("colour", "red")]);
+        world.sh(&format!("echo new > {temporary}; mv {temporary} notes.txt"));
+        let object = world.other.get("notes.txt").unwrap();
+        assert_eq!(object.text(), "new\n");
+        assert_eq!(object.content_type.as_deref(), Some("text/x-own"));
+        assert_eq!(object.metadata["colour"], "red");
+    }
+    // What this mount remembers of it is what the store has.
+    let own = "import os; print(os.getxattr('notes.txt', 'user.meta.colour').decode())";
+    assert_eq!(world.python(own), "red\n");
+    world.other.put_with("own", "own", "image/x-own", &[]);
+    world
+        .other
+        .put_with("meta", "own", "text/plain", &[("size", "big")]);
+    for own in ["own", "meta"] {
+        world
+            .other
+            .put_with("target", "old", "text/x-own", &[("colour", "red")]);
+        let before = world.other.head(own).unwrap();
+        world.sh(&format!("mv {own} target"));
+        let object = world.other.head("target").unwrap();
+        assert_eq!(object.content_type, before.content_type);
+        assert!(!object.metadata.contains_key("colour"));
+    }
+    assert_eq!(world.other.head("target").unwrap().metadata["size"], "big");
+    // A new name gives its type to who has none.
+    world.sh("echo '<p>' > part; mv part page.html; echo x > b.txt; mv b.txt b.css");
+    assert_eq!(
+        (kind("page.html"), kind("b.css")),
+        ("text/html".into(), "text/css".into())
+    );
+}
+
 /// The content type and the user metadata of a value survive an edit.
 #[test]
 fn w14_an_attribute_that_is_being_set_is_in_the_save_that_waits_for_it() {
