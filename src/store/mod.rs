@@ -254,6 +254,40 @@ impl Store {
         }
     }
 
+    /// The newest version of a key, and what travels with it, without its bytes; one request. `None`
+    /// when the backend says that it does not exist.
+    ///
+    /// # Errors
+    /// Any [`Error`].
+    pub async fn inspect(&self, key: &Key) -> Result<Option<(Entry, Envelope)>, Error> {
+        let info = match self.backend.head(&self.object(key)).await {
+            Ok(info) => info,
+            Err(error) if error.is_not_found() => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let entry = self.entry(key.clone(), &info);
+        let body = Body {
+            bytes: Bytes::new(),
+            meta: info.meta,
+        };
+        let unwrapped = self.layout.unwrap(key, body);
+        let (envelope, _) = unwrapped.map_err(|rejected| Error::Damaged {
+            what: self.address(key),
+            why: rejected.to_string(),
+        })?;
+        Ok(Some((entry, envelope)))
+    }
+
+    /// What travels with a new value of this key.
+    pub fn fresh_envelope(&self, key: &Key) -> Envelope {
+        Envelope::fresh(key)
+    }
+
+    /// Whether nobody chose what travels with a value of this key.
+    pub fn is_plain(&self, key: &Key, envelope: &Envelope) -> bool {
+        envelope.is_plain(key)
+    }
+
     /// Reads the newest version of a key, whole if it has at most `limit` bytes.
     ///
     /// # Errors

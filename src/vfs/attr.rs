@@ -214,8 +214,8 @@ impl Vfs {
                 }
             }
         };
-        match store.describe(&key).await? {
-            Some(entry) => {
+        match self.ask(&store, &key).await? {
+            Some((entry, _)) => {
                 let attr = self.entry_attr(ino, &entry);
                 let mut table = self.table();
                 // The kernel may ask for attributes between a look-up and its open: that is still

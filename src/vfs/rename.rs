@@ -21,7 +21,7 @@ use crate::model::{
     Base, Caller, Expect, FileName, Ino, Key, Origin, Outcome, Returned, Trigger, Version,
     backed_up,
 };
-use crate::store::{Child, Dir, Entry, Store, Value};
+use crate::store::{Child, Dir, Entry, Envelope, Store, Value};
 
 /// What a rename does when the new name is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -230,11 +230,11 @@ impl Vfs {
             }
             None => None,
         };
-        let expect = self.rename_base(moved, &target, by).await?;
-        let (bytes, envelope) = (moved.value.bytes.clone(), &moved.value.envelope);
+        let (expect, envelope) = self.rename_base(moved, &target, by).await?;
+        let bytes = moved.value.bytes.clone();
         let saved = target
             .store
-            .put(&target.key, bytes, envelope, &expect)
+            .put(&target.key, bytes, &envelope, &expect)
             .await;
         let version = match saved {
             Ok(Outcome::Saved(version)) => version,
@@ -262,7 +262,8 @@ impl Vfs {
         let value = Value {
             version,
             modified: SystemTime::now(),
-            ..Value::clone(&moved.value)
+            envelope,
+            bytes: moved.value.bytes.clone(),
         };
         self.renamed(moved, from, &target, &expect, value).await;
         Ok(())
@@ -299,17 +300,34 @@ impl Vfs {
         })
     }
 
-    /// What the save under the new name must find (W1).
+    /// What travels with the moved file, if somebody chose it.
+    fn own_envelope(moved: &Moved, target: &Target<'_>) -> Option<Envelope> {
+        let (store, key) = match &moved.from {
+            From::Key(store, key) => (store, key),
+            From::Shelf(..) => (&target.store, &target.key),
+        };
+        let envelope = &moved.value.envelope;
+        (!store.is_plain(key, envelope)).then(|| envelope.clone())
+    }
+
+    /// What the save under the new name must find (W1), and what travels with it: that of the moved
+    /// file if it has any of its own, else that of the file whose name it takes (W14).
     async fn rename_base(
         &self,
         moved: &Moved,
         target: &Target<'_>,
         by: Opening,
-    ) -> Result<Expect, Error> {
+    ) -> Result<(Expect, Envelope), Error> {
         let (store, key) = (&target.store, &target.key);
         let place = (store.name(), key.clone());
-        if let Some(base) = self.table().away.base(&place) {
-            return Ok(Expect::Is(base.clone()));
+        let own = Self::own_envelope(moved, target);
+        let departed = self.table().away.base(&place).cloned();
+        if let Some(base) = departed {
+            let envelope = match own {
+                Some(own) => own,
+                None => self.envelope_of(store, key, &base).await?,
+            };
+            return Ok((Expect::Is(base), envelope));
         }
         if self.restores_backup(moved, target, &place) {
             let current = match target.taken {
@@ -318,12 +336,16 @@ impl Vfs {
             };
             return Err(self.rename_lost(moved, target, &Expect::Absent, &current));
         }
-        let current = match target.taken {
-            None => Expect::Absent,
-            Some(ino) if self.table().node(ino)?.unsaved => Expect::Absent,
-            Some(ino) => match self.just_asked(ino, by.thread) {
-                Some(entry) => Expect::Is(entry.version),
-                None => self.current(ino, store, key).await?,
+        let fresh = || store.fresh_envelope(key);
+        let (current, envelope) = match (target.taken, own) {
+            (None, own) => (Expect::Absent, own.unwrap_or_else(fresh)),
+            (Some(ino), own) if self.table().node(ino)?.unsaved => {
+                (Expect::Absent, own.unwrap_or_else(fresh))
+            }
+            (Some(ino), None) => self.inspect(ino, store, key, by).await?,
+            (Some(ino), Some(own)) => match self.just_asked(ino, by.thread) {
+                Some(entry) => (Expect::Is(entry.version), own),
+                None => (self.current(ino, store, key).await?, own),
             },
         };
         let base = {
@@ -331,7 +353,7 @@ impl Vfs {
             self.table().seen.base(asked, &place, &current)
         };
         match base {
-            Base::Take(expect) => Ok(expect),
+            Base::Take(expect) => Ok((expect, envelope)),
             Base::AlreadyLost { shown } => Err(self.rename_lost(moved, target, &shown, &current)),
         }
     }
@@ -424,7 +446,7 @@ impl Vfs {
                 let renewal = Renewal {
                     from: Expect::Is(was.clone()),
                     to: version,
-                    envelope: None,
+                    envelope: Some(value.envelope.clone()),
                 };
                 table.renew(ino, renewal);
                 let old = (store.name(), key.clone());

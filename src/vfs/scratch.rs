@@ -16,8 +16,8 @@ use bytes::Bytes;
 
 use super::attr::{Attr, FileKind};
 use super::cache::Folder;
-use super::content::Content;
 use super::handles::{Fh, Handle, ReadFrom, Reader, Writer, WriterState};
+use super::io::At;
 use super::open::{Access, Opening};
 use super::rescue::{Loss, Reason};
 use super::table::Kind;
@@ -196,23 +196,21 @@ impl OpenScratch {
                 source: ReadFrom::Whole(Arc::clone(value)),
             });
         }
-        let state = WriterState {
-            draft: Draft::editing(value.version.clone()),
-            content: Content::Shared(value.bytes.clone()),
-            envelope: value.envelope.clone(),
-            saves_seen: saves,
-            renewals_seen: 0,
-            rescued: None,
-        };
-        let writer = Writer::new(ino, self.who, None, self.access.append, state);
+        let draft = Draft::editing(value.version.clone());
+        let mut state = WriterState::new(draft, value.bytes.clone(), value.envelope.clone());
+        state.saves_seen = saves;
+        let writer = Writer::new(ino, self.who, None, state);
         Handle::Writer(Box::new(writer))
     }
 
-    pub(super) fn write(&self, start: u64, data: &[u8]) -> Result<(), Error> {
+    pub(super) fn write(&self, at: At, data: &[u8]) -> Result<(), Error> {
         if !self.access.write {
             return Err(Error::BadHandle);
         }
-        let start = (!self.access.append).then_some(start);
+        let start = match at {
+            At::Offset(start) => Some(start),
+            At::End => None,
+        };
         self.scratch.write(start, data).map_err(failed)
     }
 }
@@ -300,6 +298,7 @@ impl Vfs {
                 found: "a key".to_owned(),
                 reason: Reason::Conflict,
                 message: message.to_owned(),
+                appended: false,
                 pid: 0,
             };
             let kept = scratch.read_all().and_then(|bytes| {
