@@ -209,7 +209,7 @@ impl Vfs {
         let moved = Moved {
             ino,
             value: Arc::new(value),
-            callers: by.who.into_iter().chain(scratch.creator).collect(),
+            callers: by.who.into_iter().chain(scratch.maker()).collect(),
             from: From::Shelf(folder, from.1.clone(), scratch),
         };
         self.rename_key(&moved, from.0, target, by).await
@@ -280,7 +280,8 @@ impl Vfs {
         }
     }
 
-    /// Saves what the moved file's own writers wrote, and reads it.
+    /// Saves what the moved file's own writers wrote, and reads it. Moving a key away is a delete: who
+    /// was shown another version of it moves nothing (`sed -i.bak`, when somebody saved meanwhile).
     async fn take_up(&self, ino: Ino, by: Opening) -> Result<Moved, Error> {
         let dirty: Vec<_> = self.table().node(ino)?.open.clone();
         for fh in dirty {
@@ -291,6 +292,20 @@ impl Vfs {
             Newest::Whole(value) => value,
             Newest::Large(large) => self.read_whole(&store, &key, *large).await?,
         };
+        let place = (store.name(), key.clone());
+        let current = Expect::Is(value.version.clone());
+        let base = self.table().seen.base(by.who, &place, &current);
+        if let Base::AlreadyLost { shown } = base {
+            let attempt = Attempt {
+                op: "rename",
+                ino,
+                store: &store,
+                key: &key,
+                callers: by.who.as_slice(),
+                expected: &shown,
+            };
+            return Err(self.conflict(&attempt, Some(&current), None).error);
+        }
         let creator = self.table().node(ino)?.creator;
         Ok(Moved {
             ino,

@@ -34,6 +34,8 @@ pub(super) struct Scratch {
     pub(super) id: ScratchId,
     /// Who made it, if that is known.
     pub(super) creator: Who,
+    /// Who made what it holds: its creator, or who opened it for writing last.
+    maker: Mutex<Who>,
     pub(super) body: Body,
     /// Whether nothing was written to it since it was filled with the value of a key.
     pristine: AtomicBool,
@@ -59,12 +61,18 @@ impl Scratch {
         Arc::new(Self {
             id,
             creator,
+            maker: Mutex::new(creator),
             body,
             pristine: AtomicBool::new(false),
             envelope: Mutex::default(),
             ino: AtomicU64::new(0),
             absent_at: Mutex::new(None),
         })
+    }
+
+    /// Who made what it holds, if that is known.
+    pub(super) fn maker(&self) -> Who {
+        *self.maker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A file, or a symbolic link.
@@ -357,6 +365,9 @@ impl Vfs {
         if access.write && access.truncate {
             self.check_writable("the mount")?;
             scratch.set_len(0).map_err(failed)?;
+        }
+        if access.write {
+            *scratch.maker.lock().unwrap_or_else(PoisonError::into_inner) = by.who;
         }
         let open = OpenScratch {
             scratch,
