@@ -24,3 +24,4 @@ mod s3;
 mod semantics;
 mod server;
 mod sick_store;
+mod tools;
