@@ -20,6 +20,7 @@ mod harness;
 mod layers;
 mod lost_replies;
 mod races;
+mod runtimes;
 mod s3;
 mod semantics;
 mod server;
