@@ -102,7 +102,7 @@ impl Vfs {
             kind: FileKind::File,
             size: 0,
             modified: node.since,
-            is_linked: true,
+            is_linked: !node.removed,
             ttl: Duration::ZERO,
         }
     }
@@ -111,12 +111,17 @@ impl Vfs {
     /// from what is stored, the version it reads or the draft it writes.
     pub(super) fn own_attr(&self, ino: Ino, who: &Who) -> Option<Attr> {
         let process = who.as_ref()?.process;
-        let handles = self.table().handles_of(ino);
+        let (handles, is_removed) = {
+            let table = self.table();
+            let node = table.tree.get(ino)?;
+            (table.handles_of(ino), node.removed)
+        };
         let is_own =
             |handle: &&Arc<Handle>| handle.who().is_some_and(|opener| opener.process == process);
         let mut own = handles.iter().rev().filter(is_own);
         let attr = own.find_map(|handle| self.handle_attr(ino, handle))?;
         Some(Attr {
+            is_linked: !is_removed,
             ttl: Duration::ZERO,
             ..attr
         })
@@ -161,6 +166,21 @@ impl Vfs {
         drafts.fold(stored, u64::max)
     }
 
+    /// Attributes that the kernel may show to any process. Those that write the file are shown their own
+    /// copies (W12), so that as long as there is one, the kernel has to ask again who looks.
+    pub(super) fn for_anybody(&self, attr: Attr) -> Attr {
+        let handles = self.table().handles_of(attr.ino);
+        let is_draft =
+            |handle: &Arc<Handle>| matches!(&**handle, Handle::Writer(it) if it.shape().is_some());
+        match handles.iter().any(is_draft) {
+            true => Attr {
+                ttl: Duration::ZERO,
+                ..attr
+            },
+            false => attr,
+        }
+    }
+
     /// Whether a handle is open on an inode; only then it matters who asks for its attributes.
     pub fn is_open(&self, ino: Ino) -> bool {
         self.table().tree.handles(ino) > 0
@@ -191,6 +211,10 @@ impl Vfs {
         if let Some(attr) = self.own_attr(ino, &who) {
             return Ok(attr);
         }
+        Ok(self.for_anybody(self.stored_attr(ino).await?))
+    }
+
+    async fn stored_attr(&self, ino: Ino) -> Result<Attr, Error> {
         let (store, key) = {
             let table = self.table();
             let node = table.node(ino)?;
