@@ -46,17 +46,22 @@ impl Filesystem for Fs {
         &self,
         request: &Request,
         ino: INodeNo,
-        _fh: Option<FileHandle>,
+        fh: Option<FileHandle>,
         reply: fuser::ReplyAttr,
     ) {
         let vfs = self.0.vfs.clone();
+        // Only lseek(2) says which descriptor is meant.
+        let through = fh.and_then(|fh| vfs.attr_through(ino.into(), Fh(fh.0)));
         let who = match vfs.is_open(ino.into()) {
             true => caller(request.pid()),
             false => None,
         };
         self.0
             .answer(op("getattr", ino, request), reply, async move {
-                vfs.attr(ino.into(), who).await
+                match through {
+                    Some(attr) => Ok(attr),
+                    None => vfs.attr(ino.into(), who).await,
+                }
             });
     }
 

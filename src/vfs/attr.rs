@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::handles::{Handle, ReadFrom};
+use super::handles::{Fh, Handle, ReadFrom};
 use super::table::{Kind, Known, Node};
 use super::{Error, Vfs, Who};
 use crate::model::{Ino, Version};
@@ -111,20 +111,62 @@ impl Vfs {
     /// from what is stored, the version it reads or the draft it writes.
     pub(super) fn own_attr(&self, ino: Ino, who: &Who) -> Option<Attr> {
         let process = who.as_ref()?.process;
-        let (handles, is_removed) = {
-            let table = self.table();
-            let node = table.tree.get(ino)?;
-            (table.handles_of(ino), node.removed)
-        };
+        let handles = self.table().handles_of(ino);
         let is_own =
             |handle: &&Arc<Handle>| handle.who().is_some_and(|opener| opener.process == process);
         let mut own = handles.iter().rev().filter(is_own);
         let attr = own.find_map(|handle| self.handle_attr(ino, handle))?;
-        Some(Attr {
-            is_linked: !is_removed,
+        Some(self.attr_of_open(attr))
+    }
+
+    /// What one handle shows: the version it reads, or the draft it writes. `None` if that cannot be
+    /// told now.
+    pub fn attr_through(&self, ino: Ino, fh: Fh) -> Option<Attr> {
+        let handle = self.table().handle(fh).ok()?;
+        let attr = self.whole_attr(ino, &handle)?;
+        Some(self.attr_of_open(attr))
+    }
+
+    fn attr_of_open(&self, attr: Attr) -> Attr {
+        let table = self.table();
+        let removed = table.tree.get(attr.ino).is_some_and(|node| node.removed);
+        Attr {
             ttl: Duration::ZERO,
+            is_linked: !removed,
             ..attr
-        })
+        }
+    }
+
+    /// As [`handle_attr`](Self::handle_attr), of writers that changed nothing too.
+    fn whole_attr(&self, ino: Ino, handle: &Handle) -> Option<Attr> {
+        match handle {
+            Handle::Writer(writer) if writer.shape().is_none() => {
+                let size = writer.state.try_lock().ok()?.content.len() as u64;
+                let table = self.table();
+                let node = table.tree.get(ino)?;
+                let known = node.known.as_ref();
+                Some(Attr {
+                    size,
+                    modified: known.map_or(node.since, |known| {
+                        modified(known.entry.modified, &known.entry.version)
+                    }),
+                    ..self.unsaved_attr(ino, node)
+                })
+            }
+            _ => self.handle_attr(ino, handle),
+        }
+    }
+
+    /// What is left of a file that was deleted here, and is still open: no key has these attributes,
+    /// and another file may have its name.
+    fn removed_attr(&self, ino: Ino) -> Option<Attr> {
+        if !self.table().tree.get(ino)?.removed {
+            return None;
+        }
+        let handles = self.table().handles_of(ino);
+        let mut newest = handles.iter().rev();
+        let attr = newest.find_map(|handle| self.whole_attr(ino, handle))?;
+        Some(self.attr_of_open(attr))
     }
 
     fn handle_attr(&self, ino: Ino, handle: &Handle) -> Option<Attr> {
@@ -209,6 +251,9 @@ impl Vfs {
     /// [`Error::NotFound`] when the store says that the key is gone, and nobody has it open.
     pub async fn attr(&self, ino: Ino, who: Who) -> Result<Attr, Error> {
         if let Some(attr) = self.own_attr(ino, &who) {
+            return Ok(attr);
+        }
+        if let Some(attr) = self.removed_attr(ino) {
             return Ok(attr);
         }
         Ok(self.for_anybody(self.stored_attr(ino).await?))

@@ -19,6 +19,7 @@ mod flush_traps;
 mod harness;
 mod layers;
 mod lost_replies;
+mod posix;
 mod races;
 mod runtimes;
 mod s3;
