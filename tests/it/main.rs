@@ -26,4 +26,5 @@ mod s3;
 mod semantics;
 mod server;
 mod sick_store;
+mod suites;
 mod tools;
