@@ -4,16 +4,21 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::editor::{Editor, Key, Meaning, Reaction, Sign};
 use super::terminal::{ENDED, Terminal};
 use crate::world::counted::Counted;
 use crate::world::procs::Script;
+use crate::world::proxy::{Mark, Op};
 use crate::world::{rescues, wait};
 
 /// What a file holds when it is opened.
 pub(super) const FIRST: &str = "first line\n";
+
+/// How long an editor that says that it saved may take to correct itself. Only those that never do
+/// are waited for so long.
+const SECOND_THOUGHTS: Duration = Duration::from_secs(2);
 
 /// What came of trying to save.
 #[derive(Clone, Copy, Debug)]
@@ -24,8 +29,10 @@ pub(super) enum Came {
     Asked(&'static Reaction),
     /// The editor says that it could not; this is how that message is left.
     Failed(&'static Reaction),
-    /// The editor believes that it saved, and has not.
+    /// The editor believes that it saved, and the save was refused.
     Silent,
+    /// The editor ended without a complaint, and did not even try to save.
+    Dropped,
 }
 
 /// An open file.
@@ -37,6 +44,8 @@ pub(super) struct Desk<'a> {
     lines: usize,
     /// The newest line that was typed.
     line: String,
+    /// When the other machine last saved.
+    theirs: Mark,
 }
 
 impl<'a> Desk<'a> {
@@ -55,6 +64,7 @@ impl<'a> Desk<'a> {
             file,
             lines: 0,
             line: String::new(),
+            theirs: ground.proxy.mark(),
         };
         let command = format!("{} {file}", editor.command);
         terminal.run(&command, ground.mount.path());
@@ -167,13 +177,30 @@ impl<'a> Desk<'a> {
     /// Another machine saves, in a later second than whoever saved last: a few editors look at nothing
     /// but the seconds.
     #[track_caller]
-    pub(super) fn somebody_else_saves(&self, text: &str) {
+    pub(super) fn somebody_else_saves(&mut self, text: &str) {
         let last = self.ground.other.head(self.file).unwrap().modified;
         wait::until("a later second", wait::SOON, || {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
             i64::try_from(now.as_secs()).unwrap() > last
         });
         self.ground.other.put(self.file, text.to_owned());
+        self.theirs = self.ground.proxy.mark();
+    }
+
+    /// Waits until `stat` tells of what the other machine saved.
+    #[track_caller]
+    pub(super) fn wait_for_stat(&self, text: &str) {
+        let size = format!("{}\n", text.len());
+        let stat = format!("stat -c %s {}", self.file);
+        self.until("stat tells of the other machine's save", || {
+            self.ground.run(Script::dash(&stat)).stdout == size
+        });
+    }
+
+    /// Whether the mount fetched what the other machine saved last, because somebody read the file.
+    pub(super) fn was_read(&self) -> bool {
+        let log = self.ground.proxy.since(self.theirs).key(self.file);
+        log.of(Op::Get).iter().any(|get| get.status == Some(200))
     }
 
     /// How many changes of this file the mount knows to have failed.
@@ -196,6 +223,12 @@ impl<'a> Desk<'a> {
                 came.is_some()
             });
             match came {
+                // Some say that they saved, and a moment later that they could not.
+                Some(Look::Came(Came::Silent)) => {
+                    if !wait::eventually(SECOND_THOUGHTS, || self.reaction().is_some()) {
+                        return Came::Silent;
+                    }
+                }
                 Some(Look::Came(came)) => return came,
                 Some(Look::Routine(reaction)) => self.reply(reaction),
                 None => {}
@@ -222,7 +255,10 @@ impl<'a> Desk<'a> {
         if self.value().contains(&self.line) {
             return Some(Look::Came(Came::Saved));
         }
-        (self.conflicts() > conflicts).then_some(Look::Came(Came::Silent))
+        match self.conflicts() > conflicts {
+            true => Some(Look::Came(Came::Silent)),
+            false => self.editor.is_script.then_some(Look::Came(Came::Dropped)),
+        }
     }
 
     /// The reaction that is lowest on the screen.

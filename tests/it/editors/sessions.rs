@@ -69,9 +69,9 @@ fn writes(log: &Log, also: impl Fn(&Record) -> bool) -> Log {
 /// Whether the editor can see, before it saves, that somebody else did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Sight {
-    /// `stat` asks the store.
+    /// `stat` tells what was there a second ago, and the other machine saved before that.
     Fresh,
-    /// `stat` tells what was known a minute ago.
+    /// `stat` may tell what was there a minute ago.
     Stale,
 }
 
@@ -84,7 +84,7 @@ fn overtaken(editor: &Editor, bucket: &Bucket, terminal: &Terminal, sight: Sight
         bucket.client().put(file, FIRST);
     }
     let ttl = match sight {
-        Sight::Fresh => "0",
+        Sight::Fresh => "1",
         Sight::Stale => "60",
     };
     let ground = Counted::of(bucket, |mount| mount.flat().arg("--ttl").arg(ttl));
@@ -112,6 +112,9 @@ fn overrule(mut desk: Desk<'_>, sight: Sight, mut again: bool) -> String {
     let mut winner = "theirs\n";
     desk.change();
     desk.somebody_else_saves(winner);
+    if sight == Sight::Fresh {
+        desk.wait_for_stat(winner);
+    }
     // Whether anybody told of the winner.
     let mut told = false;
     let mut story = Vec::new();
@@ -126,6 +129,7 @@ fn overrule(mut desk: Desk<'_>, sight: Sight, mut again: bool) -> String {
             Came::Failed(_) if desk.editor.forgets => "error, and marked as saved",
             Came::Failed(_) => "error",
             Came::Silent => "**silent**, text in `rescue`",
+            Came::Dropped => "**silent**, text lost",
         };
         story.push(format!("{act}: {what}"));
         let story = story.join("; ");
@@ -135,7 +139,9 @@ fn overrule(mut desk: Desk<'_>, sight: Sight, mut again: bool) -> String {
                 desk.quit();
                 return story;
             }
-            Came::Asked(_) => told |= sight == Sight::Fresh,
+            // What it noticed by looking at the attributes may be older than what is there.
+            Came::Asked(_) => told |= sight == Sight::Fresh || desk.was_read(),
+            Came::Dropped => {}
             Came::Failed(failure) => {
                 told = true;
                 desk.regret(failure);
@@ -153,7 +159,7 @@ fn overrule(mut desk: Desk<'_>, sight: Sight, mut again: bool) -> String {
         }
         (act, came) = match came {
             Came::Asked(question) => ("yes", desk.answer(question)),
-            Came::Failed(_) if desk.editor.is_script => {
+            _ if desk.editor.is_script => {
                 // It reads the file again.
                 told = true;
                 desk.change();
