@@ -13,6 +13,7 @@ use super::content::Content;
 use super::dir::DirItem;
 use super::loss::Kept;
 use super::scratch::OpenScratch;
+use super::table::Place;
 use super::{Error, Life, Who};
 use crate::model::{Draft, Expect, Ino};
 use crate::store::{Entry, Envelope, Value};
@@ -43,6 +44,8 @@ pub(super) struct Reader {
     pub(super) who: Who,
     pub(super) entry: Entry,
     pub(super) source: ReadFrom,
+    /// The key, until its opener is shown it by the first reading.
+    pub(super) unshown: Mutex<Option<Place>>,
 }
 
 /// Where a reader's bytes come from.

@@ -3,7 +3,7 @@
 //! A reader's bytes are one version's to the last (R2); a writer reads back its own draft. Writes
 //! touch memory only: the store hears of them in `save.rs`.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::SystemTime;
 
 use bytes::{Bytes, BytesMut};
@@ -51,13 +51,35 @@ impl Vfs {
             Handle::Dir(..) => Err(Error::IsDir("the directory".to_owned())),
             Handle::Scratch(open) => open.scratch.read(start, len).map_err(failed),
             Handle::Writer(writer) => Ok(writer.state.lock().await.content.read(start, len)),
-            Handle::Reader(reader) => match &reader.source {
-                ReadFrom::Whole(value) => Ok(slice(&value.bytes, start, len)),
-                ReadFrom::Pieces(pieces) => {
-                    let mut block = pieces.block.lock().await;
-                    self.read_pieces(reader, &mut block, start, len).await
+            Handle::Reader(reader) => {
+                self.note_reading(reader);
+                match &reader.source {
+                    ReadFrom::Whole(value) => Ok(slice(&value.bytes, start, len)),
+                    ReadFrom::Pieces(pieces) => {
+                        let mut block = pieces.block.lock().await;
+                        self.read_pieces(reader, &mut block, start, len).await
+                    }
                 }
-            },
+            }
+        }
+    }
+
+    /// Whoever opened this handle is now shown what it reads (W1). An open alone shows nothing: vis
+    /// opens a file to look at its attributes just before it replaces it, `flock` to lock it.
+    pub(super) fn note_reading(&self, reader: &Reader) {
+        let unshown = reader
+            .unshown
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let (Some(place), Some(caller)) = (unshown, &reader.who) {
+            let for_backup = self.is_backing_up(reader.ino, caller.process);
+            let version = &reader.entry.version;
+            let mut table = self.table();
+            match for_backup {
+                true => table.seen.show_for_backup(caller, &place, version),
+                false => table.show(caller, &place, version),
+            }
         }
     }
 

@@ -4,7 +4,7 @@
 //! replaces is decided here by the base rule W1; if that race is already lost, it is said here,
 //! before anything is truncated (W4).
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 
@@ -108,17 +108,18 @@ impl Vfs {
                 )
             }
         };
-        let mut table = self.table();
-        if let Some(caller) = &by.who {
-            table.show(caller, &(store.name(), key), &entry.version);
-        }
         let reader = Reader {
             ino,
             who: by.who,
-            entry,
+            unshown: Mutex::new(Some((store.name(), key))),
             source,
+            entry,
         };
-        Ok(table.open(ino, Handle::Reader(reader)))
+        if reader.entry.size == Some(0) {
+            // Its opener may see that there is nothing to be read.
+            self.note_reading(&reader);
+        }
+        Ok(self.table().open(ino, Handle::Reader(reader)))
     }
 
     /// A writer that keeps what is there: it saves over the version it opened.
