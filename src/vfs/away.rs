@@ -348,7 +348,11 @@ impl Vfs {
             (store.name(), dir)
         };
         let size = state.content.len();
-        let bytes = state.content.read(0, size);
+        if state.content.is_large() {
+            // No editor's backup is: it would be read whole to be compared.
+            return None;
+        }
+        let bytes = state.content.read(0, size).ok()?;
         let shelf = self.shelf();
         let mut own = shelf.in_folder(&folder).filter(|(_, scratch)| {
             scratch

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 
+use super::content::Content;
 use super::handles::{Block, Fh, Handle, Pieces, ReadFrom, Reader, Writer, WriterState};
 use super::loss::Attempt;
 use super::table::{Kind, Place};
@@ -141,15 +142,16 @@ impl Vfs {
             };
             return Ok(self.add_writer(ino, by, draft, store.fresh_envelope(key)));
         }
-        let (entry, bytes, envelope) = match self.newest(ino, store, key, by.thread).await? {
+        let (entry, content, envelope) = match self.newest(ino, store, key, by.thread).await? {
             Version::Whole(value) => {
                 let entry = entry_of(key.clone(), &value);
-                (entry, value.bytes.clone(), value.envelope.clone())
+                let content = Content::Shared(value.bytes.clone());
+                (entry, content, value.envelope.clone())
             }
             Version::Large(large) => {
                 let (entry, envelope) = *large;
-                let bytes = self.read_all(store, key, &entry).await?;
-                (entry, bytes, envelope)
+                let content = self.read_to_edit(store, key, &entry).await?;
+                (entry, content, envelope)
             }
         };
         if access.read
@@ -159,7 +161,7 @@ impl Vfs {
             self.table().show(caller, &place, &entry.version);
         }
         let draft = self.kind_of(access, Draft::editing(entry.version));
-        let state = WriterState::new(draft, bytes, envelope);
+        let state = WriterState::of(draft, content, envelope);
         Ok(self.add_writer_of(ino, by, state))
     }
 

@@ -9,13 +9,12 @@ use std::time::SystemTime;
 
 use super::handles::{Fh, Handle, Writer, WriterState};
 use super::loss::{Attempt, Kept};
-use super::open::entry_of;
 use super::rescue::Reason;
 use super::scratch::failed;
 use super::table::Renewal;
 use super::{Error, Vfs};
 use crate::model::{Expect, Key, Outcome, SaveError, Trigger, Version};
-use crate::store::{Store, Value};
+use crate::store::{Entry, Store, Value};
 
 /// What the kernel calls what made a save happen.
 fn op(trigger: Trigger) -> &'static str {
@@ -180,22 +179,28 @@ impl Vfs {
 
     fn saved(&self, save: &SaveBegun<'_>, state: &mut WriterState, version: Version) {
         let (writer, store, key) = (save.writer, save.store, save.key);
-        let value = Arc::new(Value {
-            bytes: state.content.share(),
-            version: version.clone(),
+        let (len, envelope) = (state.content.len(), state.envelope.clone());
+        let entry = Entry {
+            key: key.clone(),
+            size: Some(len as u64),
             modified: SystemTime::now(),
-            envelope: state.envelope.clone(),
-        });
+            version: version.clone(),
+        };
+        // What is too large for memory is not read for readers to come.
+        let bytes = match state.content.is_large() {
+            true => None,
+            false => state.content.share().ok(),
+        };
         writer.reshape(None);
-        state.appended_from = value.bytes.len();
+        state.appended_from = len;
         if let Some(id) = state.rescued.take() {
             // They are in the bucket now; a rescue that cannot be removed does no harm.
             let _ = self.rescue.forget(&id);
         }
         let place = (store.name(), key.clone());
         let mut table = self.table();
-        table.learn_own(writer.ino, entry_of(key.clone(), &value));
-        if save.base == Expect::Absent && value.bytes.is_empty() {
+        table.learn_own(writer.ino, entry);
+        if save.base == Expect::Absent && len == 0 {
             // Who joined the new file was shown just this: nothing in it.
             let renewal = Renewal {
                 from: Expect::Absent,
@@ -212,7 +217,21 @@ impl Vfs {
         }
         table.seen.saved(writer.who, &place, &save.base, &version);
         table.away.saved(&place);
-        table.values.put(place, value);
+        match bytes {
+            Some(bytes) => {
+                let value = Value {
+                    bytes,
+                    version: version.clone(),
+                    modified: SystemTime::now(),
+                    envelope,
+                };
+                table.values.put(place, Arc::new(value));
+            }
+            None => {
+                table.values.remove(&place);
+                table.values.put_envelope(place, version.clone(), envelope);
+            }
+        }
         drop(table);
         self.journal.saved();
         tracing::debug!(op = save.op, store = %store.name(), key = %key, %version, "saved");
@@ -240,7 +259,7 @@ impl Vfs {
         }
         self.not_recreated(save.writer, &(store.name(), key.clone()));
         let kept = self.kept(state);
-        let lost = self.conflict_over(&save.attempt(), current.as_ref(), Some(&kept));
+        let lost = self.conflict_over(&save.attempt(), current.as_ref(), kept.as_ref());
         state.rescued = lost.rescue;
         lost.error
     }
@@ -256,18 +275,22 @@ impl Vfs {
         let place = (save.store.name(), save.key.clone());
         self.not_recreated(save.writer, &place);
         let kept = self.kept(state);
-        let lost = self.not_done(&save.attempt(), reason, "unknown", Some(&kept), error);
+        let lost = self.not_done(&save.attempt(), reason, "unknown", kept.as_ref(), error);
         state.rescued = lost.rescue;
         lost.error
     }
 
     /// The bytes of a draft that must be rescued, in the place of those that were rescued before.
-    fn kept(&self, state: &mut WriterState) -> Kept {
+    fn kept(&self, state: &mut WriterState) -> Option<Kept> {
         if let Some(older) = state.rescued.take() {
             // A rescue too many does no harm.
             let _ = self.rescue.forget(&older);
         }
-        state.kept()
+        let kept = state.kept();
+        if let Err(error) = &kept {
+            tracing::error!(%error, "the bytes of a save that did not happen could not be read");
+        }
+        kept.ok()
     }
 }
 
