@@ -7,6 +7,7 @@
 #![deny(clippy::disallowed_methods)]
 
 mod draft;
+mod key;
 mod name;
 mod seen;
 mod settle;
@@ -14,7 +15,8 @@ mod tree;
 mod version;
 
 pub use draft::{Draft, Lost, Save, SaveError, Trigger};
-pub use name::{BadName, FileName, Key, MAX_KEY_BYTES, MAX_NAME_BYTES, Piece, StoreId};
+pub use key::{Key, MAX_KEY_BYTES, StoreId};
+pub use name::{BadName, FileName, MAX_NAME_BYTES, Piece};
 pub use seen::{Base, Caller, Job, Process, Seen};
 pub use settle::{Found, Reply, Settle, Step};
 pub use tree::{Ino, Tree};

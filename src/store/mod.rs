@@ -1,13 +1,15 @@
 //! Key-value stores: keys and values of one store, whatever holds them.
 //!
-//! A [`Store`] is a [`Layout`] over a [`Backend`]; it makes the requests and knows their budget.
-//! It knows nothing of files but their names. [`Catalog`] finds the stores of a bucket; the layer
-//! above is `vfs`.
+//! A [`Store`] makes the requests and knows their budget. Those of the plain layout are here;
+//! those of konserve's are in `konserve_store/`, over the codecs in `konserve/`. It knows nothing of
+//! files but their names. [`Catalog`] finds the stores of a bucket; the layer above is `vfs`.
 
 mod catalog;
 mod error;
 pub mod konserve;
+mod konserve_store;
 mod layout;
+mod lifecycle;
 mod listing;
 pub mod plain;
 
@@ -20,7 +22,8 @@ use uuid::Uuid;
 
 pub use catalog::{Catalog, LayoutKind, StoreEntry};
 pub use error::Error;
-pub use layout::{Envelope, Layout, Plain, Rejected};
+pub use konserve_store::Settings;
+pub use layout::{Envelope, Rejected};
 pub use listing::{Listing, Shown};
 pub use plain::{Child, Dir};
 
@@ -28,6 +31,8 @@ use crate::backend::{
     After, Backend, Body, Fetched, ListQuery, Listed, Object, ObjectInfo, ObjectKey, Pin, Span,
 };
 use crate::model::{Expect, FileName, Key, Outcome, PutId, StoreId, Version};
+use konserve_store::KonserveStore;
+use layout::Layout;
 
 /// How many neighbours one look-up asks for: enough to see, in nearly every directory, whether a
 /// key is also a directory, and few enough to be cheap.
@@ -68,6 +73,8 @@ pub enum Found {
     Dir(Dir),
     /// A key.
     File(Entry),
+    /// A key, and its value, which came with the answer.
+    Read(Key, Value),
 }
 
 /// The answer to opening a key.
@@ -111,7 +118,7 @@ pub struct Store {
     name: StoreName,
     /// What the names of its objects begin with.
     prefix: String,
-    layout: Arc<dyn Layout>,
+    layout: Layout,
     backend: Arc<dyn Backend>,
 }
 
@@ -121,7 +128,7 @@ impl Store {
         Self {
             name: StoreName::Id(id),
             prefix: format!("{prefix}{id}/"),
-            layout: Arc::new(Plain),
+            layout: Layout::Plain,
             backend,
         }
     }
@@ -131,8 +138,47 @@ impl Store {
         Self {
             name: StoreName::Flat,
             prefix: prefix.to_owned(),
-            layout: Arc::new(Plain),
+            layout: Layout::Plain,
             backend,
+        }
+    }
+
+    /// A live konserve store.
+    fn konserve(
+        store: Arc<KonserveStore>,
+        id: StoreId,
+        prefix: &str,
+        backend: Arc<dyn Backend>,
+    ) -> Self {
+        Self {
+            name: StoreName::Id(id),
+            prefix: format!("{prefix}{id}_"),
+            layout: Layout::Konserve(store),
+            backend,
+        }
+    }
+
+    /// How many objects the present listing has looked at, of how many that were never seen before;
+    /// nothing when there is no such listing.
+    pub fn progress(&self) -> Option<(u64, u64)> {
+        match &self.layout {
+            Layout::Plain => None,
+            Layout::Konserve(store) => store.progress(),
+        }
+    }
+
+    /// What a reader is shown of bytes that were just saved as this version; nothing if only the
+    /// backend can tell.
+    pub fn read_back(
+        &self,
+        key: &Key,
+        version: &Version,
+        bytes: Bytes,
+        envelope: &Envelope,
+    ) -> Option<(Bytes, Envelope)> {
+        match &self.layout {
+            Layout::Plain => Some((bytes, envelope.clone())),
+            Layout::Konserve(store) => store.read_back(key, version),
         }
     }
 
@@ -156,17 +202,23 @@ impl Store {
     /// # Errors
     /// [`Error::BadName`].
     pub fn child(&self, dir: &Dir, name: &FileName) -> Result<Child, Error> {
-        Ok(self.layout.child(dir, name)?)
+        match &self.layout {
+            Layout::Plain => Ok(dir.child(name)?),
+            Layout::Konserve(store) => store.child(name),
+        }
     }
 
     fn object(&self, key: &Key) -> ObjectKey {
-        ObjectKey::new(format!("{}{}", self.prefix, self.layout.locate(key)))
+        match &self.layout {
+            Layout::Plain => ObjectKey::new(format!("{}{}", self.prefix, key.as_str())),
+            Layout::Konserve(store) => store.object_of(key),
+        }
     }
 
     fn entry(&self, key: Key, info: &ObjectInfo) -> Entry {
         Entry {
             key,
-            size: self.layout.file_size(info.size),
+            size: Some(info.size),
             modified: info.modified,
             version: info.version.clone(),
         }
@@ -177,13 +229,16 @@ impl Store {
     /// # Errors
     /// Any [`Error`]; a name that no key can have is [`Error::BadName`].
     pub async fn lookup(&self, dir: &Dir, name: &FileName) -> Result<Found, Error> {
+        if let Layout::Konserve(store) = &self.layout {
+            return store.lookup(name).await;
+        }
         match self.child(dir, name)? {
             Child::Dir(below) => {
                 let query = self.query(below.prefix(), false, 1000);
                 let page = self.backend.list(&query).await?;
                 let inside = |object: &Listed| {
                     self.relative(&object.key)
-                        .and_then(|object| self.layout.name_of(dir, object))
+                        .and_then(|object| dir.name_of(object))
                         .is_some_and(|named| named.is_dir && named.name == *name)
                 };
                 Ok(match page.objects.iter().any(inside) {
@@ -200,13 +255,14 @@ impl Store {
                 (Some(listed), true) => self.found(key, listed).await,
                 _ => Ok(Found::Absent),
             },
+            Child::Key(_) => Ok(Found::Absent),
         }
     }
 
     /// Whether there is an object of this key, and whether there are objects below it.
     async fn look_around(&self, key: &Key, below: &Dir) -> Result<(Option<Listed>, bool), Error> {
         let at = self.object(key);
-        let mut query = self.query(&self.layout.locate(key), true, LOOKUP_PAGE);
+        let mut query = self.query(key.as_str(), true, LOOKUP_PAGE);
         let page = self.backend.list(&query).await?;
         let folded = format!("{}{}", self.prefix, below.prefix());
         let mut is_dir = page.prefixes.contains(&folded);
@@ -235,7 +291,7 @@ impl Store {
             });
         };
         Ok(Found::File(Entry {
-            size: self.layout.file_size(listed.size),
+            size: Some(listed.size),
             key,
             modified: listed.modified,
             version,
@@ -247,6 +303,9 @@ impl Store {
     /// # Errors
     /// Any [`Error`].
     pub async fn describe(&self, key: &Key) -> Result<Option<Entry>, Error> {
+        if let Layout::Konserve(store) = &self.layout {
+            return store.describe(key).await;
+        }
         match self.backend.head(&self.object(key)).await {
             Ok(info) => Ok(Some(self.entry(key.clone(), &info))),
             Err(error) if error.is_not_found() => Ok(None),
@@ -264,6 +323,9 @@ impl Store {
         have: Option<&Version>,
         limit: u64,
     ) -> Result<Opened, Error> {
+        if let Layout::Konserve(store) = &self.layout {
+            return store.open(key, have, limit).await;
+        }
         let pin = have.map_or(Pin::Newest, |version| Pin::Not(version.clone()));
         let fetched = self
             .backend
@@ -275,17 +337,10 @@ impl Store {
         let Object { info, bytes } = *object;
         let entry = self.entry(key.clone(), &info);
         let large = info.size > limit;
-        let body = Body {
-            bytes,
+        let envelope = Envelope {
             meta: info.meta,
+            origin: None,
         };
-        let (envelope, bytes) =
-            self.layout
-                .unwrap(key, body)
-                .map_err(|rejected| Error::Damaged {
-                    what: self.address(key),
-                    why: rejected.to_string(),
-                })?;
         Ok(match large {
             true => Opened::Large { entry, envelope },
             false => Opened::Whole(Value {
@@ -308,6 +363,9 @@ impl Store {
         start: u64,
         len: u64,
     ) -> Result<Bytes, Error> {
+        if let Layout::Konserve(store) = &self.layout {
+            return store.read(key, version, start, len).await;
+        }
         let pin = Pin::Is(version.clone());
         let at = self.object(key);
         match self
@@ -334,7 +392,13 @@ impl Store {
         envelope: &Envelope,
         expect: &Expect,
     ) -> Result<Outcome, Error> {
-        let body = self.layout.wrap(key, envelope, bytes)?;
+        if let Layout::Konserve(store) = &self.layout {
+            return store.put(key, bytes, envelope, expect).await;
+        }
+        let body = Body {
+            bytes,
+            meta: envelope.typed(key),
+        };
         let limit = self.value_limit();
         if body.bytes.len() as u64 > limit {
             return Err(Error::TooBig {
@@ -354,6 +418,9 @@ impl Store {
     /// # Errors
     /// Any [`Error`]; the key then certainly was not deleted.
     pub async fn delete(&self, key: &Key, version: &Version) -> Result<Outcome<()>, Error> {
+        if let Layout::Konserve(store) = &self.layout {
+            return store.delete(key, version).await;
+        }
         Ok(self.backend.delete(&self.object(key), version).await?)
     }
 
@@ -362,6 +429,11 @@ impl Store {
     /// # Errors
     /// [`Error::Exists`], or any other [`Error`].
     pub async fn make_dir(&self, dir: &Dir) -> Result<(), Error> {
+        if let Layout::Konserve(_) = &self.layout {
+            return Err(Error::Unsupported(
+                "a konserve store has no directories".to_owned(),
+            ));
+        }
         let marker = dir.marker().ok_or(crate::model::BadName::Illegal)?;
         let made = self
             .put(&marker, Bytes::new(), &Envelope::default(), &Expect::Absent)

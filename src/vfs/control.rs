@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::attr::{Attr, FileKind};
 use super::table::Kind;
-use super::{Error, Vfs};
+use super::{Error, Source, Vfs};
 use crate::model::{FileName, Ino};
 
 /// One of the mount's own directories or files.
@@ -154,6 +154,13 @@ impl Vfs {
             (table.tree.len(), table.handles.len(), cached)
         };
         let rescues = self.rescue.list(false).map(|records| records.len());
+        let under_way: Vec<_> = match &self.source {
+            Source::Bucket(catalog) => catalog.progress(),
+            Source::Store(_) => Vec::new(),
+        }
+        .into_iter()
+        .map(|(store, done, total)| json!({ "store": store.to_string(), "looked_at": done, "of": total }))
+        .collect();
         let status = json!({
             "version": env!("CARGO_PKG_VERSION"),
             "source": self.label,
@@ -166,6 +173,7 @@ impl Vfs {
             "open_handles": handles,
             "cached_bytes": cached,
             "rescues": rescues.unwrap_or(0),
+            "listings": under_way,
             "conflicts": self.journal.counts().conflicts,
         });
         format!("{status:#}\n")

@@ -68,7 +68,7 @@ impl Vfs {
         let to_name = FileName::new(to.1)?;
         let (to_store, to_dir) = self.table().dir(to.0)?;
         let to_key = match to_store.child(&to_dir, &to_name)? {
-            Child::Either(key, _) | Child::Shadowed(key, _) => key,
+            Child::Either(key, _) | Child::Shadowed(key, _) | Child::Key(key) => key,
             Child::Dir(_) => return Err(Error::Invalid(to_name.to_string())),
         };
         let target = match self.find(to.0, to.1, by.thread).await {

@@ -15,7 +15,7 @@ use super::open::entry_of;
 use super::rescue::Reason;
 use super::{Error, Vfs};
 use crate::model::{Expect, Ino, Key, Outcome, SaveError, Trigger, Version};
-use crate::store::{Store, Value};
+use crate::store::{Entry, Store, Value};
 
 /// What the kernel calls what made a save happen.
 fn op(trigger: Trigger) -> &'static str {
@@ -148,12 +148,17 @@ impl Vfs {
 
     fn saved(&self, save: &SaveBegun<'_>, state: &mut WriterState, version: Version) {
         let (writer, store, key) = (save.writer, save.store, save.key);
-        let value = Arc::new(Value {
-            bytes: state.content.share(),
+        let bytes = state.content.share();
+        let shown = store.read_back(key, &version, bytes, &state.envelope);
+        let value = shown.map(|(bytes, envelope)| Value {
+            bytes,
             version: version.clone(),
             modified: SystemTime::now(),
-            envelope: state.envelope.clone(),
+            envelope,
         });
+        if let Some(value) = &value {
+            state.envelope = value.envelope.clone();
+        }
         writer.reshape(None);
         if let Some(id) = state.rescued.take() {
             // They are in the bucket now; a rescue that cannot be removed does no harm.
@@ -161,7 +166,16 @@ impl Vfs {
         }
         let place = (store.name(), key.clone());
         let mut table = self.table();
-        table.learn_own(writer.ino, entry_of(key.clone(), &value));
+        let entry = match &value {
+            Some(value) => entry_of(key.clone(), value),
+            None => Entry {
+                key: key.clone(),
+                size: None,
+                modified: SystemTime::now(),
+                version: version.clone(),
+            },
+        };
+        table.learn_own(writer.ino, entry);
         if let Some(node) = table.tree.get_mut(writer.ino) {
             node.unsaved = false;
             node.saves += 1;
@@ -169,7 +183,11 @@ impl Vfs {
             node.last_saved = Some(version.clone());
         }
         table.seen.saved(writer.who, &place, &save.base, &version);
-        table.values.put(place, value);
+        match value {
+            Some(value) => table.values.put(place, Arc::new(value)),
+            // Only the store can tell what a reader is shown.
+            None => table.values.remove(&place),
+        }
         drop(table);
         self.journal.saved();
         tracing::debug!(op = save.op, store = %store.name(), key = %key, %version, "saved");

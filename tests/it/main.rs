@@ -16,6 +16,7 @@ mod contract;
 mod endings;
 mod flush_traps;
 mod harness;
+mod konserve;
 mod layers;
 mod lost_replies;
 mod races;
