@@ -182,6 +182,14 @@ impl Store {
         }
     }
 
+    /// Why a value cannot be changed, if it cannot.
+    pub fn read_only(&self, key: &Key, envelope: &Envelope) -> Option<&'static str> {
+        match &self.layout {
+            Layout::Plain => None,
+            Layout::Konserve(store) => store.read_only_key(key).or_else(|| envelope.read_only()),
+        }
+    }
+
     /// What it is called.
     pub fn name(&self) -> StoreName {
         self.name

@@ -66,6 +66,7 @@ impl Vfs {
             return self.open_reader(ino, &store, key, by).await;
         }
         self.check_writable(&store.address(&key))?;
+        self.check_value(&store, &key)?;
         if access.truncate {
             self.open_replacing(ino, &store, &key, access, by).await
         } else {
@@ -138,6 +139,7 @@ impl Vfs {
                 (entry, bytes, envelope)
             }
         };
+        refuse(store, key, &envelope)?;
         let mut table = self.table();
         let state = WriterState {
             draft: Draft::editing(entry.version.clone()),
@@ -190,6 +192,15 @@ impl Vfs {
                 };
                 Err(self.conflict(&attempt, Some(&current), None).error)
             }
+        }
+    }
+
+    /// Reports that a value cannot be changed, if its newest known version says so.
+    fn check_value(&self, store: &Store, key: &Key) -> Result<(), Error> {
+        let known = self.table().values.get(&(store.name(), key.clone()));
+        match known {
+            Some(value) => refuse(store, key, &value.envelope),
+            None => Ok(()),
         }
     }
 
@@ -308,6 +319,14 @@ impl Vfs {
             }
             _ => value,
         }
+    }
+}
+
+/// Reports that a value cannot be changed, if what travels with it says so.
+fn refuse(store: &Store, key: &Key, envelope: &Envelope) -> Result<(), Error> {
+    match store.read_only(key, envelope) {
+        Some(why) => Err(Error::ReadOnly(format!("{} ({why})", store.address(key)))),
+        None => Ok(()),
     }
 }
 

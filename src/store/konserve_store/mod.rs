@@ -32,6 +32,8 @@ use crate::model::{BadName, FileName, Key, StoreId, Version};
 /// At the end of what identifies the stored bytes of a key's value.
 const RAW: &str = ".raw";
 
+/// Why a file that ends with that cannot be changed.
+const STORED: &str = "these are the stored bytes of a value";
 /// How many saves, offsets and elements of logs are remembered, each.
 const REMEMBERED: NonZeroUsize = NonZeroUsize::new(4096).expect("it is not zero");
 
@@ -118,6 +120,12 @@ impl KonserveStore {
             asked.raw,
             text.map(Into::into),
         )))
+    }
+
+    /// Why nothing under this key can be changed, if it cannot.
+    pub(super) fn read_only_key(&self, key: &Key) -> Option<&'static str> {
+        let raw = target(key).is_ok_and(|target| target.raw);
+        raw.then_some(STORED)
     }
 
     /// The address of a key's object.

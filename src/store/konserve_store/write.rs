@@ -10,7 +10,7 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use uuid::Uuid;
 
-use super::{KonserveStore, Target, target};
+use super::{KonserveStore, STORED, Target, target};
 use crate::backend::{After, Body, Fetched, ListQuery, Meta, Pin, Span};
 use crate::model::{Expect, Key, Outcome, PutId, Version};
 use crate::store::konserve::aes::SALT_BYTES;
@@ -42,7 +42,7 @@ impl KonserveStore {
     ) -> Result<Outcome, Error> {
         let Target { object, raw } = target(key)?;
         if raw {
-            return Err(self.read_only(object, "these are the stored bytes of a value"));
+            return Err(self.read_only(object, STORED));
         }
         let (own, other) = match &envelope.origin {
             Some(origin) if origin.object == object => (Some(origin), None),
