@@ -13,7 +13,7 @@ use super::report::Failure;
 use super::source::{Connection, Source, State};
 use super::{log, probe, runtime};
 use crate::backend::{After, Backend, ListQuery};
-use crate::model::StoreId;
+use crate::model::{Pattern, ScratchNames, StoreId};
 use crate::mount::{Mounted, Options, Patience, Proc, is_mount_point};
 use crate::store::Catalog;
 use crate::vfs::{self, AfterConflict, Ending, Vfs};
@@ -81,6 +81,18 @@ struct View {
         default_value = "told"
     )]
     after_conflict: AfterConflictArg,
+    /// Names that stay in the mount and never reach the bucket: swap files, backups and temporary
+    /// files of editors and tools. `*` is any text, `?` any character, `{6}` six random characters
+    /// as mkstemp makes them. Separate patterns by commas; an empty list makes every file a key.
+    #[arg(
+        long,
+        env = "ETAGFS_SCRATCH",
+        value_name = "PATTERNS",
+        value_delimiter = ',',
+        default_values_t = ScratchNames::DEFAULT.map(str::to_owned),
+        hide_default_value = true
+    )]
+    scratch: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -200,6 +212,8 @@ pub(super) async fn serve(
     let settings = args.konserve.settings(state_dir)?;
     let catalog = Catalog::new(backend, &*source.prefix).with(settings, args.konserve.layout());
     let root = root(&args.view, catalog, source).await?;
+    let patterns = args.view.scratch.iter().filter(|text| !text.is_empty());
+    let patterns: Result<Vec<Pattern>, _> = patterns.map(|text| text.parse()).collect();
     let ttl = args.view.ttl;
     let options = vfs::Options {
         ttl,
@@ -210,6 +224,8 @@ pub(super) async fn serve(
             AfterConflictArg::Told => AfterConflict::Told,
             AfterConflictArg::Reread => AfterConflict::Reread,
         },
+        scratch: ScratchNames::new(patterns.map_err(|error| Failure::usage(error.to_string()))?),
+        mounted_at: args.dir.clone(),
     };
     let label = source.label();
     let vfs = Arc::new(Vfs::new(root, &*label, options, state_dir, Box::new(Proc)));

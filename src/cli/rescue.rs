@@ -1,12 +1,14 @@
-//! `etagfs rescue`: the kept bytes of refused and failed saves.
+//! `etagfs rescue`: the kept bytes of refused and failed saves, and the scratch files of mounts.
 
 use std::io::{self, Write};
 
 use clap::{Args as ClapArgs, Subcommand};
 
+use serde::Serialize;
+
 use super::report::Failure;
 use super::source::State;
-use crate::vfs::{Record, Rescue};
+use crate::vfs::{Label, Record, Rescue, ScratchFiles};
 
 /// The options of `rescue`.
 #[derive(Debug, ClapArgs)]
@@ -19,44 +21,82 @@ pub(super) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// List what was kept, oldest first.
+    /// List what was kept, oldest first: rescued bytes, and the scratch files of mounts.
     Ls {
         /// Print one JSON object a line.
         #[arg(long)]
         json: bool,
     },
-    /// Print the bytes of one rescue.
+    /// Print the bytes of a rescue or of a scratch file.
     Show {
         /// Its id, as `ls` shows it.
         id: String,
     },
-    /// Forget rescues.
+    /// Forget rescues. Scratch files are deleted in their mount.
     Drop {
         /// Their ids, as `ls` shows them.
         #[arg(required_unless_present = "all")]
         ids: Vec<String>,
-        /// Forget all of them.
+        /// Forget all rescues.
         #[arg(long, conflicts_with = "ids")]
         all: bool,
     },
 }
 
+/// Something that is kept on this machine.
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+enum Kept {
+    /// Bytes that could not be saved.
+    Rescue(Record),
+    /// A file that lives only in a mount, and outlived it or not.
+    Scratch(Label),
+}
+
+impl Kept {
+    fn id(&self) -> &str {
+        match self {
+            Self::Rescue(record) => &record.id,
+            Self::Scratch(label) => &label.id,
+        }
+    }
+
+    fn time(&self) -> &str {
+        match self {
+            Self::Rescue(record) => &record.time,
+            Self::Scratch(label) => &label.time,
+        }
+    }
+}
+
 /// Does what was asked.
 pub(super) fn run(args: Args) -> Result<(), Failure> {
     let dir = args.state.dir()?;
+    let unreadable = |error: io::Error| Failure::new(format!("{}: {error}", dir.display()));
     let rescue = Rescue::new(&dir, "");
-    let records = rescue
-        .list(true)
-        .map_err(|error| Failure::new(format!("{}: {error}", dir.display())))?;
+    let records = rescue.list(true).map_err(unreadable)?;
+    let scratch = ScratchFiles::of(&dir).map_err(unreadable)?;
     let mut out = io::stdout().lock();
     let printed = match args.command {
-        Command::Ls { json } => records.iter().try_for_each(|record| match json {
-            true => writeln!(out, "{}", serde_json::to_string(record)?),
-            false => writeln!(out, "{}", line(record)),
-        }),
+        Command::Ls { json } => {
+            let labels = scratch.labels().cloned().map(Kept::Scratch);
+            let mut all: Vec<_> = records
+                .into_iter()
+                .map(Kept::Rescue)
+                .chain(labels)
+                .collect();
+            all.sort_by(|one, other| one.time().cmp(other.time()));
+            all.iter().try_for_each(|kept| match json {
+                true => writeln!(out, "{}", serde_json::to_string(kept)?),
+                false => writeln!(out, "{}", line(kept, &scratch)),
+            })
+        }
         Command::Show { id } => {
-            let bytes = rescue.read(&id).map_err(|error| missing(&id, &error))?;
-            out.write_all(&bytes)
+            let bytes = match scratch.has(&id) {
+                true => scratch.read(&id),
+                false => rescue.read(&id),
+            };
+            out.write_all(&bytes.map_err(|error| missing(&id, &error))?)
         }
         Command::Drop { ids, all } => {
             let ids = match all {
@@ -64,6 +104,10 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
                 false => ids,
             };
             for id in ids {
+                if scratch.has(&id) {
+                    return Err(Failure::new(format!("{id} is a scratch file of a mount"))
+                        .hint("delete it in the mount, where it has its name"));
+                }
                 rescue.forget(&id).map_err(|error| missing(&id, &error))?;
             }
             Ok(())
@@ -76,21 +120,31 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
     }
 }
 
-fn line(record: &Record) -> String {
-    let Record {
-        id,
-        source,
-        store,
-        key,
-        size,
-        message,
-        ..
-    } = record;
-    let path = match store.as_str() {
+fn line(kept: &Kept, scratch: &ScratchFiles) -> String {
+    let id = kept.id();
+    let (size, path, why) = match kept {
+        Kept::Rescue(record) => {
+            let path = path(&record.source, &record.store, &record.key);
+            (record.size, path, record.message.clone())
+        }
+        Kept::Scratch(label) => {
+            let name = format!("{}{}", label.dir, label.name);
+            let path = path(&label.source, &label.store, &name);
+            let why = format!(
+                "scratch file of the mount at {}",
+                label.mounted_at.display()
+            );
+            (scratch.size(id), path, why)
+        }
+    };
+    format!("{id}  {size:>9}  {path}  ({why})")
+}
+
+fn path(source: &str, store: &str, key: &str) -> String {
+    match store {
         "flat" => format!("{source}/{key}"),
         store => format!("{source}/{store}/{key}"),
-    };
-    format!("{id}  {size:>9}  {path}  ({message})")
+    }
 }
 
 fn missing(id: &str, error: &io::Error) -> Failure {

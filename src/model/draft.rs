@@ -91,9 +91,10 @@ impl Draft {
     }
 
     /// A writer that opened, without emptying it, a file that somebody on this machine created and
-    /// did not save yet. Unless it writes, it has nothing to save.
-    pub fn joining() -> Self {
-        Self::new(Expect::Absent, Pending::Nothing)
+    /// did not save yet. Unless it writes, it has nothing to save. `base` is what that file
+    /// replaces.
+    pub fn joining(base: Expect) -> Self {
+        Self::new(base, Pending::Nothing)
     }
 
     fn new(base: Expect, pending: Pending) -> Self {
@@ -204,10 +205,11 @@ impl Draft {
         self.overtaken |= self.base == *gone;
     }
 
-    /// Learns that this machine renamed the value `from`, which has the version `to` in its new
-    /// place. A draft that is based on an older value keeps its base, and will be refused.
-    pub fn moved(&mut self, from: &Version, to: Version) {
-        if self.base.version() == Some(from) {
+    /// Learns that the bytes of `from` have the version `to` now: this machine renamed the file, or
+    /// saved the new file that this draft joined while it was empty. A draft that is based on anything
+    /// else keeps its base, and will be refused.
+    pub fn moved(&mut self, from: &Expect, to: Version) {
+        if self.base == *from {
             self.base = Expect::Is(to);
         }
     }
@@ -241,7 +243,7 @@ mod tests {
 
     #[test]
     fn who_joins_an_unsaved_file_saves_only_what_it_wrote() {
-        let mut draft = Draft::joining();
+        let mut draft = Draft::joining(Expect::Absent);
         assert_eq!(expects(&mut draft, Trigger::Release), None);
         draft.edit().unwrap();
         assert_eq!(expects(&mut draft, Trigger::Release), Some(Expect::Absent));
@@ -333,7 +335,7 @@ mod tests {
     fn a_rename_moves_only_the_drafts_of_the_value_that_was_renamed() {
         let (mut current, mut stale) = (Draft::editing(v(2)), Draft::editing(v(1)));
         for draft in [&mut current, &mut stale] {
-            draft.moved(&v(2), v(3));
+            draft.moved(&Expect::Is(v(2)), v(3));
         }
         assert_eq!(current.base(), &Expect::Is(v(3)));
         assert_eq!(stale.base(), &Expect::Is(v(1)));

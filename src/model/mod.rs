@@ -6,17 +6,21 @@
 //! a process was shown); `docs/semantics.md` says the same in the user's words.
 #![deny(clippy::disallowed_methods)]
 
+mod away;
 mod draft;
 mod key;
 mod name;
+mod scratch;
 mod seen;
 mod settle;
 mod tree;
 mod version;
 
+pub use away::{Away, CLEAN_UP, Due, Returned, STAY, Unlinked};
 pub use draft::{Draft, Lost, Save, SaveError, Trigger};
 pub use key::{Key, MAX_KEY_BYTES, StoreId};
 pub use name::{BadName, FileName, MAX_NAME_BYTES, Piece};
+pub use scratch::{BadPattern, Origin, Pattern, ScratchNames, backed_up};
 pub use seen::{Base, Caller, Job, Process, Seen};
 pub use settle::{Found, Reply, Settle, Step};
 pub use tree::{Ino, Tree};

@@ -155,6 +155,7 @@ impl Bridge {
     ) -> Self {
         let waiting = Arc::<Waiting>::default();
         let watched = Arc::downgrade(&waiting);
+        let (departing, carriers) = (Arc::downgrade(&vfs), tasks.clone());
         runtime.spawn(async move {
             let mut tick = tokio::time::interval(TICK);
             loop {
@@ -164,6 +165,10 @@ impl Bridge {
                 };
                 // It reads /proc, which is memory.
                 waiting.look_round(patience);
+                if let Some(vfs) = departing.upgrade().filter(|vfs| vfs.has_departures_due()) {
+                    // What fails is logged, and tried again.
+                    carriers.spawn(async move { drop(vfs.settle_departures(false).await) });
+                }
             }
         });
         Self {

@@ -4,20 +4,21 @@
 //! `answer.rs`. To follow one, read it here, then the method of the same story in `vfs`.
 
 use std::ffi::OsStr;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use fuser::{
-    BsdFileFlags, FileHandle, Filesystem, Generation, INodeNo, KernelConfig, LockOwner, OpenFlags,
-    RenameFlags, Request, TimeOrNow, WriteFlags,
+    BsdFileFlags, FileHandle, Filesystem, INodeNo, KernelConfig, LockOwner, OpenFlags, RenameFlags,
+    Request, TimeOrNow, WriteFlags,
 };
 
 use super::answer::{Bridge, Op};
+use super::directory::{names, names_and_attributes};
 use super::errno;
 use super::negotiate::negotiate;
 use super::process::{caller, process_id};
 use super::reply::{Created, Named, OpenedDir, OpenedFile, Written, Xattr};
-use super::request::{access, dots, file_type, from, op, opening, over_existing, save_op};
+use super::request::{access, creation, op, opening, save_op};
 use crate::model::{Ino, Trigger};
 use crate::vfs::{Fh, OverExisting, SetMode};
 
@@ -178,7 +179,7 @@ impl Filesystem for Fs {
         request: &Request,
         parent: INodeNo,
         name: &OsStr,
-        _mode: u32,
+        mode: u32,
         _umask: u32,
         flags: i32,
         reply: fuser::ReplyCreate,
@@ -186,8 +187,8 @@ impl Filesystem for Fs {
         let (vfs, name, by) = (self.0.vfs.clone(), name.to_owned(), opening(request));
         self.0
             .answer(op("create", parent, request), reply, async move {
-                let (access, over) = (access(flags), over_existing(flags));
-                let (attr, fh) = vfs.create(parent.into(), &name, access, over, by).await?;
+                let (access, how) = (access(flags), creation(flags, mode));
+                let (attr, fh) = vfs.create(parent.into(), &name, access, how, by).await?;
                 Ok(Created(attr, fh))
             });
     }
@@ -224,8 +225,9 @@ impl Filesystem for Fs {
         reply: fuser::ReplyWrite,
     ) {
         let (vfs, data) = (self.0.vfs.clone(), Bytes::copy_from_slice(data));
+        let thread = request.pid();
         self.0.answer(op("write", ino, request), reply, async move {
-            vfs.write(Fh(fh.0), offset, &data).await?;
+            vfs.write(Fh(fh.0), offset, &data, thread).await?;
             Ok(Written(u32::try_from(data.len()).unwrap_or(u32::MAX)))
         });
     }
@@ -298,26 +300,9 @@ impl Filesystem for Fs {
         ino: INodeNo,
         fh: FileHandle,
         offset: u64,
-        mut reply: fuser::ReplyDirectory,
+        reply: fuser::ReplyDirectory,
     ) {
-        let vfs = &self.0.vfs;
-        let filled = vfs.read_dir(Fh(fh.0), |items, _| {
-            for (at, name, kind) in dots(offset) {
-                if reply.add(ino, at, kind, name) {
-                    return;
-                }
-            }
-            for (at, item) in from(items, offset) {
-                let known = vfs.known_ino(ino.into(), &item.name);
-                if reply.add(known.into(), at, file_type(item.kind()), &item.name) {
-                    return;
-                }
-            }
-        });
-        match filled {
-            Ok(()) => reply.ok(),
-            Err(_) => reply.error(errno::UNKNOWN_HANDLE),
-        }
+        names(&self.0.vfs, ino, Fh(fh.0), offset, reply);
     }
 
     fn readdirplus(
@@ -326,40 +311,10 @@ impl Filesystem for Fs {
         ino: INodeNo,
         fh: FileHandle,
         offset: u64,
-        mut reply: fuser::ReplyDirectoryPlus,
+        reply: fuser::ReplyDirectoryPlus,
     ) {
         let Bridge { vfs, look, .. } = &self.0;
-        let filled = vfs.read_dir(Fh(fh.0), |items, read_at| {
-            let top = vfs.dir_attr(ino.into());
-            for (at, name, _) in dots(offset) {
-                // The kernel does not count these two as looked up.
-                if reply.add(
-                    ino,
-                    at,
-                    name,
-                    &Duration::ZERO,
-                    &look.at(&top),
-                    Generation(0),
-                ) {
-                    return;
-                }
-            }
-            for (at, item) in from(items, offset) {
-                let Some(attr) = vfs.tell(ino.into(), item, read_at) else {
-                    continue;
-                };
-                let ttl = attr.ttl.min(look.ttl);
-                let seen = look.at(&attr);
-                if reply.add(attr.ino.into(), at, &item.name, &ttl, &seen, Generation(0)) {
-                    vfs.forget(attr.ino, 1);
-                    return;
-                }
-            }
-        });
-        match filled {
-            Ok(()) => reply.ok(),
-            Err(_) => reply.error(errno::UNKNOWN_HANDLE),
-        }
+        names_and_attributes(vfs, look, ino, Fh(fh.0), offset, reply);
     }
 
     fn releasedir(
@@ -376,14 +331,18 @@ impl Filesystem for Fs {
 
     fn fsyncdir(
         &self,
-        _request: &Request,
-        _ino: INodeNo,
+        request: &Request,
+        ino: INodeNo,
         _fh: FileHandle,
         _datasync: bool,
         reply: fuser::ReplyEmpty,
     ) {
-        // Names are in the store as soon as their values are.
-        reply.ok();
+        // Names are in the store as soon as their values are, but for those that moved away.
+        let vfs = self.0.vfs.clone();
+        self.0
+            .answer(save_op("fsyncdir", ino, request), reply, async move {
+                vfs.settle_departures(true).await
+            });
     }
 
     fn statfs(&self, _request: &Request, _ino: INodeNo, reply: fuser::ReplyStatfs) {
@@ -462,13 +421,26 @@ impl Filesystem for Fs {
 
     fn symlink(
         &self,
-        _request: &Request,
-        _parent: INodeNo,
-        _link_name: &OsStr,
-        _target: &std::path::Path,
+        request: &Request,
+        parent: INodeNo,
+        link_name: &OsStr,
+        target: &std::path::Path,
         reply: fuser::ReplyEntry,
     ) {
-        reply.error(errno::NOT_BUILT);
+        let (vfs, by) = (self.0.vfs.clone(), opening(request));
+        let (name, target) = (link_name.to_owned(), target.as_os_str().to_owned());
+        self.0
+            .answer(op("symlink", parent, request), reply, async move {
+                let made = vfs.make_link(parent.into(), &name, &target, by).await;
+                made.map(Named)
+            });
+    }
+
+    fn readlink(&self, _request: &Request, ino: INodeNo, reply: fuser::ReplyData) {
+        match self.0.vfs.read_link(ino.into()) {
+            Ok(target) => reply.data(&target),
+            Err(error) => reply.error(errno::errno(&error)),
+        }
     }
 
     fn link(

@@ -5,6 +5,7 @@
 //! every error is in `errno.rs`.
 
 mod answer;
+mod directory;
 mod errno;
 mod fs;
 mod negotiate;
@@ -83,6 +84,7 @@ impl Look {
         let (kind, perm) = match attr.kind {
             FileKind::Dir => (FileType::Directory, self.dir_mode),
             FileKind::File => (FileType::RegularFile, self.file_mode),
+            FileKind::Symlink => (FileType::Symlink, 0o777),
             FileKind::Control => (FileType::RegularFile, self.file_mode & 0o444),
         };
         FileAttr {

@@ -28,10 +28,35 @@ pub(super) fn caller(thread: u32) -> Option<Caller> {
             start: stat.start,
         },
         job: Job {
-            group: stat.group,
+            group: asking_group(stat.group, stat.session, Status::of),
             session: stat.session,
         },
     })
+}
+
+/// How many timeout(1) within each other are looked through.
+const NESTED: usize = 4;
+
+/// The group of the job that a group belongs to: itself, but for that of coreutils' timeout(1), which
+/// moves itself and its command into a group of their own. `n=$(timeout 5 cat f)` is part of the script
+/// as `n=$(cat f)` is. It is known by the signals it ignores: those that would stop it in the background.
+/// What is started at a prompt is a job of its own, with or without timeout; but the commands of a
+/// substitution belong to the shell, and have inherited from it that SIGTSTP is ignored.
+fn asking_group(group: u32, session: u32, status: impl Fn(u32) -> Option<Status>) -> u32 {
+    let mut group = group;
+    for _ in 0..NESTED {
+        let asking = status(group)
+            .filter(|leader| leader.group == group && leader.is_in_the_background())
+            .and_then(|leader| Some((leader, status(leader.parent)?)))
+            .filter(|(leader, parent)| leader.ignores(SIGTSTP) || !parent.has_prompt())
+            .map(|(_, parent)| parent)
+            .filter(|parent| parent.session == session);
+        match asking {
+            Some(parent) => group = parent.group,
+            None => break,
+        }
+    }
+    group
 }
 
 /// The process of a thread. Safe for any request.
@@ -48,6 +73,10 @@ pub(super) fn process_id(thread: u32) -> Option<u32> {
 pub struct Proc;
 
 impl Processes for Proc {
+    fn caller(&self, thread: u32) -> Option<Caller> {
+        caller(thread)
+    }
+
     fn watch(&self, process: Process) -> Box<dyn Life> {
         let pid = i32::try_from(process.id).ok().and_then(Pid::from_raw);
         // It waits for an answer, so its id cannot mean another process yet.
@@ -95,6 +124,51 @@ impl Stat {
     }
 }
 
+/// What `/proc/PID/status` says, which never waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Status {
+    parent: u32,
+    group: u32,
+    session: u32,
+    ignored: u64,
+}
+
+impl Status {
+    fn of(process: u32) -> Option<Self> {
+        Self::parse(&fs::read_to_string(format!("/proc/{process}/status")).ok()?)
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        // The group and session are told for each pid namespace, ours first.
+        let number = |name| field(text, name)?.split('\t').next()?.parse().ok();
+        Some(Self {
+            parent: number("PPid:")?,
+            group: number("NSpgid:")?,
+            session: number("NSsid:")?,
+            ignored: u64::from_str_radix(field(text, "SigIgn:")?, 16).ok()?,
+        })
+    }
+
+    fn ignores(&self, signal: u32) -> bool {
+        self.ignored & bit(signal) != 0
+    }
+
+    fn is_in_the_background(&self) -> bool {
+        self.ignores(SIGTTIN) && self.ignores(SIGTTOU) && !self.has_prompt()
+    }
+
+    /// Whether it is a shell that talks to somebody: they ignore both (bash, dash, zsh, fish), and
+    /// their children never SIGQUIT.
+    fn has_prompt(&self) -> bool {
+        self.ignores(SIGTSTP) && self.ignores(SIGQUIT)
+    }
+}
+
+/// A signal in a mask of `/proc/PID/status`.
+fn bit(signal: u32) -> u64 {
+    1 << (signal - 1)
+}
+
 /// How much a waiting thread wants to be gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Impatience {
@@ -119,6 +193,9 @@ const SIGINT: u32 = 2;
 const SIGQUIT: u32 = 3;
 const SIGKILL: u32 = 9;
 const SIGTERM: u32 = 15;
+const SIGTSTP: u32 = 20;
+const SIGTTIN: u32 = 21;
+const SIGTTOU: u32 = 22;
 
 fn parse_impatience(status: &str) -> Impatience {
     let mask = |name| {
@@ -126,7 +203,6 @@ fn parse_impatience(status: &str) -> Impatience {
             .and_then(|hex| u64::from_str_radix(hex, 16).ok())
             .unwrap_or(0)
     };
-    let bit = |signal: u32| 1_u64 << (signal - 1);
     let pending = mask("SigPnd:") | mask("ShdPnd:");
     // A signal whose default is to end the process shows as SIGKILL, see complete_signal() in
     // the kernel's signal.c.
@@ -162,6 +238,49 @@ mod tests {
         };
         assert_eq!(Stat::parse(line), Some(stat));
         assert_eq!(Stat::parse("42 (a"), None);
+    }
+
+    #[test]
+    fn the_group_of_timeout_asks_for_the_group_that_started_it_unless_that_has_a_prompt() {
+        let none = 0;
+        let background = bit(SIGTTIN) | bit(SIGTTOU);
+        let substitution = background | bit(SIGTSTP);
+        let prompt = substitution | bit(SIGQUIT);
+        let status = |parent, group, session, ignored| Status {
+            parent,
+            group,
+            session,
+            ignored,
+        };
+        let found = |id| match id {
+            10 => Some(status(1, 10, 10, prompt)),
+            20 => Some(status(10, 20, 10, none)),
+            // In the script 20, and in each other.
+            30 => Some(status(20, 30, 10, background)),
+            31 => Some(status(30, 31, 10, background)),
+            // At the prompt, and in a substitution there.
+            40 => Some(status(10, 40, 10, background)),
+            41 => Some(status(10, 41, 10, substitution)),
+            // A shell with a prompt in another one.
+            45 => Some(status(10, 45, 10, prompt)),
+            // Of another session.
+            50 => Some(status(20, 50, 50, background)),
+            _ => None,
+        };
+        let groups = [10, 20, 30, 31, 40, 41, 45, 60];
+        let asking = groups.map(|group| asking_group(group, 10, found));
+        assert_eq!(asking, [10, 20, 20, 20, 40, 10, 45, 60]);
+        assert_eq!(asking_group(50, 50, found), 50);
+    }
+
+    #[test]
+    fn a_status_is_read_as_our_pid_namespace_sees_it() {
+        let text = "Name:\tx\nPPid:\t7\nNSpgid:\t42\t1\nNSsid:\t40\t1\nSigIgn:\t0000000000300000\n";
+        let status = Status::parse(text).expect("it is complete");
+        let numbers = (status.parent, status.group, status.session);
+        assert_eq!(numbers, (7, 42, 40));
+        assert!(status.is_in_the_background() && !status.has_prompt());
+        assert_eq!(Status::parse("PPid:\t7\n"), None);
     }
 
     #[test]

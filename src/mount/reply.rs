@@ -86,7 +86,7 @@ impl Reply<Named> for fuser::ReplyEntry {
         // own call has just asked the store (R1); a directory's name is believed for a while.
         let entry_ttl = match attr.kind {
             FileKind::Dir => look.ttl,
-            FileKind::File | FileKind::Control => Duration::ZERO,
+            FileKind::File | FileKind::Symlink | FileKind::Control => Duration::ZERO,
         };
         self.entry_with_ttls(&attr.ttl, &entry_ttl, &look.at(&attr), Generation(0));
     }

@@ -1,12 +1,13 @@
-//! What a request says, in our words: who asks, for what, and from where in a directory.
+//! What a request says, in our words: who asks, and for what.
 //!
 //! Pure decoding; it answers nothing. Its one reader is `fs.rs`.
 
-use fuser::{FileType, INodeNo, OpenAccMode, OpenFlags, Request};
+use fuser::{INodeNo, OpenAccMode, OpenFlags, Request};
 
 use super::answer::Op;
 use super::process::caller;
-use crate::vfs::{Access, FileKind, Opening, OverExisting};
+use crate::model::Origin;
+use crate::vfs::{Access, Creation, Opening, OverExisting};
 
 pub(super) fn op(name: &'static str, ino: INodeNo, request: &Request) -> Op {
     Op {
@@ -43,33 +44,18 @@ pub(super) fn access(flags: i32) -> Access {
     }
 }
 
-/// Whether a creation may meet a file that exists.
-pub(super) fn over_existing(flags: i32) -> OverExisting {
-    match flags & libc::O_EXCL {
-        0 => OverExisting::Replace,
-        _ => OverExisting::Refuse,
-    }
-}
-
-/// The entries that every directory begins with, from an offset on, each with the offset behind it.
-pub(super) fn dots(offset: u64) -> impl Iterator<Item = (u64, &'static str, FileType)> {
-    [
-        (1, ".", FileType::Directory),
-        (2, "..", FileType::Directory),
-    ]
-    .into_iter()
-    .filter(move |(at, _, _)| *at > offset)
-}
-
-/// The items of a directory from an offset on, each with the offset behind it.
-pub(super) fn from<T>(items: &[T], offset: u64) -> impl Iterator<Item = (u64, &T)> {
-    let skip = usize::try_from(offset.saturating_sub(2)).unwrap_or(usize::MAX);
-    (3_u64..).zip(items).skip(skip)
-}
-
-pub(super) fn file_type(kind: FileKind) -> FileType {
-    match kind {
-        FileKind::Dir => FileType::Directory,
-        FileKind::File | FileKind::Control => FileType::RegularFile,
+/// How a file is created: whether it may exist, and whether it looks like mkstemp(3), which asks
+/// for O_EXCL and mode 600.
+pub(super) fn creation(flags: i32, mode: u32) -> Creation {
+    let exclusive = flags & libc::O_EXCL != 0;
+    Creation {
+        over: match exclusive {
+            true => OverExisting::Refuse,
+            false => OverExisting::Replace,
+        },
+        origin: match exclusive && mode & 0o777 == 0o600 {
+            true => Origin::Temporary,
+            false => Origin::Other,
+        },
     }
 }

@@ -39,6 +39,15 @@ impl Dir {
         }
     }
 
+    /// The directory of the keys that begin with `prefix`, as [`prefix`](Self::prefix) says it.
+    pub fn of_prefix(prefix: String) -> Self {
+        let closed = prefix.rfind('/').map_or(0, |slash| slash + 1);
+        Self {
+            segment: closed,
+            prefix,
+        }
+    }
+
     /// What the keys in it begin with.
     pub fn prefix(&self) -> &str {
         &self.prefix

@@ -19,6 +19,8 @@ pub enum FileKind {
     Dir,
     /// A file that holds a value.
     File,
+    /// A symbolic link; only scratch files are.
+    Symlink,
     /// A file that only the mount writes.
     Control,
 }
@@ -62,7 +64,7 @@ impl Vfs {
             is_linked: true,
             ttl: match kind {
                 FileKind::Dir => DIR_TTL,
-                FileKind::File | FileKind::Control => Duration::ZERO,
+                FileKind::File | FileKind::Symlink | FileKind::Control => Duration::ZERO,
             },
         }
     }
@@ -142,7 +144,7 @@ impl Vfs {
                     ttl: Duration::ZERO,
                 })
             }
-            Handle::Dir(..) | Handle::Fixed(_) => None,
+            Handle::Scratch(_) | Handle::Dir(..) | Handle::Fixed(_) => None,
         }
     }
 
@@ -199,6 +201,10 @@ impl Vfs {
                     return Ok(self.fixed_attr(ino, FileKind::Dir, node.since));
                 }
                 Kind::Control(control) => return Ok(self.control_attr(ino, control, node.since)),
+                Kind::Scratch(scratch) => {
+                    let is_linked = table.tree.name(ino).is_some();
+                    return Ok(self.scratch_attr(ino, scratch, is_linked));
+                }
                 Kind::File(store, key) => {
                     if node.unsaved {
                         return Ok(self.unsaved_attr(ino, node));

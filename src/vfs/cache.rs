@@ -121,6 +121,19 @@ impl ListingCache {
         }
     }
 
+    /// Forgets the listings of a store: a name changed, in a directory that is not at hand.
+    pub(super) fn remove_store(&mut self, store: StoreName) {
+        let folders = self.listings.iter().map(|(folder, _)| folder);
+        let stale: Vec<_> = folders
+            .filter(|(name, _)| *name == store)
+            .cloned()
+            .collect();
+        for folder in stale {
+            self.remove(&folder);
+        }
+        self.outdate();
+    }
+
     /// How often this mount has changed a name: a listing that was asked for before a change may
     /// lack it, and must not be remembered after it.
     pub(super) fn changes(&self) -> u64 {

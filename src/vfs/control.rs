@@ -153,6 +153,24 @@ impl Vfs {
             let cached = table.values.bytes();
             (table.tree.len(), table.handles.len(), cached)
         };
+        let scratch: Vec<_> = self
+            .shelf()
+            .all()
+            .map(|((store, dir), name, scratch)| {
+                json!({
+                    "store": store.to_string(),
+                    "name": format!("{}{name}", dir.prefix()),
+                    "size": scratch.shape().map_or(0, |(size, _)| size),
+                })
+            })
+            .collect();
+        let away: Vec<_> = self
+            .table()
+            .away
+            .due(None)
+            .into_iter()
+            .map(|due| json!({ "store": due.key.0.to_string(), "key": due.key.1.to_string() }))
+            .collect();
         let rescues = self.rescue.list(false).map(|records| records.len());
         let under_way: Vec<_> = match &self.source {
             Source::Bucket(catalog) => catalog.progress(),
@@ -172,6 +190,9 @@ impl Vfs {
             "inodes": inodes,
             "open_handles": handles,
             "cached_bytes": cached,
+            "scratch": scratch,
+            "scratch_patterns": self.options.scratch.patterns().collect::<Vec<_>>(),
+            "moved_away": away,
             "rescues": rescues.unwrap_or(0),
             "listings": under_way,
             "conflicts": self.journal.counts().conflicts,

@@ -11,20 +11,28 @@ use super::loss::Attempt;
 use super::open::{Access, Opening};
 use super::table::Kind;
 use super::{Error, OverExisting, Vfs};
-use crate::model::{Base, Draft, Expect, FileName, Ino};
+use crate::model::{Base, Draft, Expect, FileName, Ino, Origin};
 use crate::store::{Child, Envelope};
+
+/// How a file is created.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Creation {
+    /// What to do if it exists.
+    pub over: OverExisting,
+    /// What its maker may have in mind.
+    pub origin: Origin,
+}
 
 impl Vfs {
     /// Takes back a creation that its caller never heard of.
     pub fn abandon(&self, ino: Ino, fh: Fh) {
+        let now = self.now();
         let mut table = self.table();
         table.close(ino, fh);
-        if let Some(node) = table.tree.get_mut(ino)
-            && node.open.is_empty()
-        {
-            node.unsaved = false;
+        table.end_unsaved(ino, now);
+        if table.tree.handles(ino) == 0 {
+            table.tree.unlink(ino);
         }
-        table.tree.unlink(ino);
     }
 
     /// Creates a file that a look-up just did not find, and opens it. Tells the kernel of it. No
@@ -39,7 +47,7 @@ impl Vfs {
         parent: Ino,
         name: &OsStr,
         access: Access,
-        over: OverExisting,
+        creation: Creation,
         by: Opening,
     ) -> Result<(Attr, Fh), Error> {
         self.check_writable(&name.display().to_string())?;
@@ -53,9 +61,20 @@ impl Vfs {
                 )));
             }
         };
+        let place = (store.name(), key.clone());
+        // A name that was moved away stays so until this is decided.
+        let departed = self.table().away.base(&place).is_some();
+        let _moving = match departed {
+            true => Some(self.moving.lock().await),
+            false => None,
+        };
+        let departed = self.table().away.base(&place).cloned();
         let just_asked = self.table().is_just_absent(parent, &name, by.thread);
-        if !just_asked && let Some(entry) = store.describe(&key).await? {
-            if over == OverExisting::Refuse {
+        if departed.is_none()
+            && !just_asked
+            && let Some(entry) = store.describe(&key).await?
+        {
+            if creation.over == OverExisting::Refuse {
                 return Err(Error::Exists(store.address(&key)));
             }
             let ino = {
@@ -69,12 +88,19 @@ impl Vfs {
             let fh = opened.inspect_err(|_| self.forget(ino, 1))?;
             return Ok((self.entry_attr(ino, &entry), fh));
         }
-        let place = (store.name(), key.clone());
+        if self.is_scratch_name(&name, creation.origin) {
+            return self.make_scratch(parent, &name, access, by);
+        }
         let (ino, base) = {
             let mut table = self.table();
             let kind = Kind::File(store.clone(), key.clone());
             let ino = table.insert(parent, &name, kind);
-            (ino, table.seen.base(by.who, &place, &Expect::Absent))
+            table.away.recreate(&place);
+            let base = match departed {
+                Some(base) => Base::Take(Expect::Is(base)),
+                None => table.seen.base(by.who, &place, &Expect::Absent),
+            };
+            (ino, base)
         };
         let expect = match base {
             Base::Take(expect) => expect,

@@ -10,6 +10,7 @@ use std::time::Instant;
 use super::attr::{Attr, FileKind};
 use super::control::Control;
 use super::handles::{Fh, Handle};
+use super::scratch::{Scratch, folder};
 use super::table::Kind;
 use super::{Error, Source, Vfs};
 use crate::model::{FileName, Ino, StoreId};
@@ -21,18 +22,20 @@ pub struct DirItem {
     /// The name.
     pub name: FileName,
     /// What it is.
-    pub item: Item,
+    pub(super) item: Item,
 }
 
 /// What a name in an open directory is.
 #[derive(Clone, Debug)]
-pub enum Item {
+pub(super) enum Item {
     /// A directory.
     Dir,
     /// A key, as the listing told.
     File(Entry),
     /// A file that this mount created and did not save yet.
     Unsaved,
+    /// A file that only this mount has.
+    Scratch(Arc<Scratch>),
     /// One of the mount's own files.
     Control,
 }
@@ -40,9 +43,10 @@ pub enum Item {
 impl DirItem {
     /// Its kind.
     pub fn kind(&self) -> FileKind {
-        match self.item {
+        match &self.item {
             Item::Dir => FileKind::Dir,
             Item::File(_) | Item::Unsaved => FileKind::File,
+            Item::Scratch(scratch) => scratch.kind(),
             Item::Control => FileKind::Control,
         }
     }
@@ -76,6 +80,7 @@ impl Vfs {
             }
             (Kind::Control(control), _) => control.items(self),
             (Kind::File(_, key), _) => return Err(Error::NotDir(key.to_string())),
+            (Kind::Scratch(_), _) => return Err(Error::NotDir("the scratch file".to_owned())),
         };
         Ok(self.table().open(ino, Handle::Dir(items, read_at)))
     }
@@ -90,6 +95,7 @@ impl Vfs {
     ) -> Vec<DirItem> {
         let mut items: Vec<_> = listing
             .iter()
+            .filter(|(name, _)| !self.is_away(store, dir, name))
             .map(|(name, shown)| DirItem {
                 name: name.clone(),
                 item: match shown {
@@ -98,6 +104,15 @@ impl Vfs {
                 },
             })
             .collect();
+        items.extend(
+            self.shelf()
+                .in_folder(&folder(store, dir))
+                .filter(|(name, _)| !listing.contains_key(*name))
+                .map(|(name, scratch)| DirItem {
+                    name: name.clone(),
+                    item: Item::Scratch(Arc::clone(scratch)),
+                }),
+        );
         let table = self.table();
         let unsaved = table
             .tree
@@ -159,6 +174,7 @@ impl Vfs {
                 let ino = table.tree.find(parent, &item.name)?;
                 self.unsaved_attr(ino, table.tree.get(ino)?)
             }
+            Item::Scratch(scratch) => self.found_scratch(parent, &item.name, scratch),
             Item::Control => {
                 let kind = self.table().node(parent).ok()?.kind.clone();
                 let control =
@@ -255,10 +271,20 @@ impl Vfs {
             (Kind::Control(control), _) => {
                 return Err(Error::NotPermitted(format!("{control} is the mount's own")));
             }
-            (Kind::File(..) | Kind::Stores, _) => return Err(Error::NotDir(name.to_string())),
+            (Kind::File(..) | Kind::Scratch(_) | Kind::Stores, _) => {
+                return Err(Error::NotDir(name.to_string()));
+            }
         };
         self.table().tree.remember(attr.ino);
         Ok(attr)
+    }
+
+    /// Reports that a directory holds scratch files.
+    fn check_shelf(&self, store: &Store, dir: &Dir) -> Result<(), Error> {
+        match self.shelf().is_in_use(&folder(store, dir)) {
+            true => Err(Error::NotEmpty(format!("{}{}", store.name(), dir.prefix()))),
+            false => Ok(()),
+        }
     }
 
     /// Removes an empty directory or store.
@@ -274,6 +300,8 @@ impl Vfs {
                 let id = StoreId::parse(name.as_str())
                     .ok_or_else(|| Error::NotFound(name.to_string()))?;
                 let store = catalog.store(id);
+                self.check_shelf(&store, &Dir::root())?;
+                self.check_unused(&store, &Dir::root())?;
                 match catalog.remove(id).await {
                     // Emptied by this mount, and nothing ever kept it in the bucket.
                     Err(crate::store::Error::NotFound(_))
@@ -286,6 +314,8 @@ impl Vfs {
                 let below = self
                     .below(&store, &dir, &name)
                     .ok_or_else(|| Error::NotDir(name.to_string()))?;
+                self.check_shelf(&store, &below)?;
+                self.check_unused(&store, &below)?;
                 store.remove_dir(&below).await?;
                 let mut table = self.table();
                 table.listings.remove(&(store.name(), dir.clone()));
@@ -296,7 +326,9 @@ impl Vfs {
             (Kind::Control(control), _) => {
                 return Err(Error::NotPermitted(format!("{control} is the mount's own")));
             }
-            (Kind::File(..) | Kind::Stores, _) => return Err(Error::NotDir(name.to_string())),
+            (Kind::File(..) | Kind::Scratch(_) | Kind::Stores, _) => {
+                return Err(Error::NotDir(name.to_string()));
+            }
         };
         let mut table = self.table();
         table.kept.remove(&(store.name(), below));

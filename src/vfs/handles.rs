@@ -3,6 +3,7 @@
 //! A reader holds one version to its last byte (R2); a writer holds a draft that is its own alone
 //! (W12). What they do is in `io.rs` and `save.rs`.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime};
 
@@ -10,6 +11,7 @@ use bytes::Bytes;
 
 use super::content::Content;
 use super::dir::DirItem;
+use super::scratch::OpenScratch;
 use super::{Error, Life, Who};
 use crate::model::{Draft, Expect, Ino};
 use crate::store::{Entry, Envelope, Value};
@@ -25,6 +27,8 @@ pub(super) enum Handle {
     Reader(Reader),
     /// Of a key, for writing, or for both.
     Writer(Box<Writer>),
+    /// Of a scratch file.
+    Scratch(OpenScratch),
     /// Of a directory: what it held when it was opened, and when that was.
     Dir(Vec<DirItem>, Instant),
     /// Of one of the mount's own files: what it said when it was opened.
@@ -72,6 +76,8 @@ pub(super) struct Writer {
     pub(super) opener: Option<Box<dyn Life>>,
     /// Opened with O_APPEND: writes go to the end, wherever the kernel thinks that is.
     pub(super) append: bool,
+    /// The thread that wrote last, if it is not the opener's only one.
+    hand: AtomicU32,
     pub(super) state: tokio::sync::Mutex<WriterState>,
     /// The base and bytes of the save that is under way, for a mount that ends before it does.
     under_way: Mutex<Option<(Expect, Bytes)>>,
@@ -117,10 +123,17 @@ impl Writer {
             who,
             opener,
             append,
+            hand: AtomicU32::new(0),
             state: tokio::sync::Mutex::new(state),
             under_way: Mutex::new(None),
             shape: Mutex::new(shape),
         }
+    }
+
+    /// Notes who writes; whether it is perhaps somebody else than the opener, and who wrote last.
+    pub(super) fn is_new_hand(&self, thread: u32) -> bool {
+        let is_opener = self.who.is_some_and(|who| who.process.id == thread);
+        !is_opener && self.hand.swap(thread, Ordering::Relaxed) != thread
     }
 
     /// Notes that a save of these bytes over this base is under way, or that it ended.
@@ -163,6 +176,7 @@ impl Handle {
         match self {
             Self::Reader(reader) => reader.who,
             Self::Writer(writer) => writer.who,
+            Self::Scratch(open) => open.who,
             Self::Dir(..) | Self::Fixed(_) => None,
         }
     }

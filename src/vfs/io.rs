@@ -12,6 +12,7 @@ use super::content::slice;
 use super::handles::{Block, Fh, Handle, ReadFrom, Reader, Shape, Writer, WriterState};
 use super::loss::Attempt;
 use super::open::{Access, Opening};
+use super::scratch::failed;
 use super::table::Kind;
 use super::{Attr, Error, Vfs, Who};
 use crate::model::{Base, Ino, Key, Trigger};
@@ -30,6 +31,7 @@ impl Vfs {
         match &*handle {
             Handle::Fixed(text) => Ok(slice(text, start, len)),
             Handle::Dir(..) => Err(Error::IsDir("the directory".to_owned())),
+            Handle::Scratch(open) => open.scratch.read(start, len).map_err(failed),
             Handle::Writer(writer) => Ok(writer.state.lock().await.content.read(start, len)),
             Handle::Reader(reader) => match &reader.source {
                 ReadFrom::Whole(value) => Ok(slice(&value.bytes, start, len)),
@@ -109,13 +111,23 @@ impl Vfs {
         }))
     }
 
-    /// Writes at an offset (at the end, for handles that append).
+    /// Writes at an offset (at the end, for handles that append). `thread` is who writes: most files
+    /// are written by who opened them, but dash, fish and ksh open `> f` themselves and let a command
+    /// write.
     ///
     /// # Errors
     /// [`Error::Stale`] after the handle lost a race: none of its bytes may mix with the winner's.
-    pub async fn write(&self, fh: Fh, start: u64, data: &[u8]) -> Result<(), Error> {
+    pub async fn write(&self, fh: Fh, start: u64, data: &[u8], thread: u32) -> Result<(), Error> {
         let handle = self.table().handle(fh)?;
+        if let Handle::Scratch(open) = &*handle {
+            return open.write(start, data);
+        }
         let writer = handle.as_writer()?;
+        if writer.is_new_hand(thread)
+            && let Some(hand) = self.processes.caller(thread)
+        {
+            self.table().node_mut(writer.ino)?.creator = Some(hand);
+        }
         let mut state = writer.state.lock().await;
         let start = match writer.append {
             true => state.content.len() as u64,
@@ -157,6 +169,10 @@ impl Vfs {
     /// [`Error::Stale`] after it lost one; any other.
     pub async fn truncate(&self, ino: Ino, fh: Fh, size: u64, who: Who) -> Result<Attr, Error> {
         let handle = self.table().handle(fh)?;
+        if let Handle::Scratch(open) = &*handle {
+            open.scratch.set_len(size).map_err(failed)?;
+            return self.attr(ino, who).await;
+        }
         let writer = handle.as_writer()?;
         let (store, key) = self.table().file(ino)?;
         let mut state = writer.state.lock().await;
@@ -211,6 +227,10 @@ impl Vfs {
     /// # Errors
     /// [`Error::Conflict`], or any other.
     pub async fn truncate_closed(&self, ino: Ino, size: u64, by: Opening) -> Result<Attr, Error> {
+        if let Some(scratch) = self.scratch_of(ino) {
+            scratch.set_len(size).map_err(failed)?;
+            return self.attr(ino, by.who).await;
+        }
         let access = Access {
             read: false,
             write: true,
@@ -236,6 +256,7 @@ impl Vfs {
         let kind = self.table().node(ino)?.kind.clone();
         match kind {
             Kind::File(store, key) => self.check_writable(&store.address(&key)),
+            Kind::Scratch(_) => self.check_writable("the scratch file"),
             Kind::Stores | Kind::Dir(..) => self.check_writable("the directory"),
             Kind::Control(control) => {
                 Err(Error::NotPermitted(format!("{control} is the mount's own")))

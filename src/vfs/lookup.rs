@@ -61,6 +61,7 @@ impl Vfs {
             },
             (Kind::Dir(store, dir), _) => self.find_in(parent, &store, &dir, &name, thread).await,
             (Kind::File(_, key), _) => Err(Error::NotDir(key.to_string())),
+            (Kind::Scratch(_), _) => Err(Error::NotDir(name.to_string())),
             (Kind::Stores | Kind::Control(_), _) => Err(not_found()),
         }
     }
@@ -91,6 +92,43 @@ impl Vfs {
     }
 
     async fn find_in(
+        &self,
+        parent: Ino,
+        store: &Arc<Store>,
+        dir: &Dir,
+        name: &FileName,
+        thread: u32,
+    ) -> Result<Attr, Error> {
+        let known = self.table().tree.find(parent, name);
+        if let Some(ino) = known {
+            self.closed(ino).await;
+        }
+        if self.is_away(store, dir, name) {
+            self.table().just_absent = Some((parent, name.clone(), thread));
+            return Err(Error::NotFound(name.to_string()));
+        }
+        let Some(scratch) = self.scratch_at(store, dir, name) else {
+            return self.find_in_store(parent, store, dir, name, thread).await;
+        };
+        if self.is_surely_scratch(parent, name, &scratch) {
+            return Ok(self.found_scratch(parent, name, &scratch));
+        }
+        match self.find_in_store(parent, store, dir, name, thread).await {
+            Ok(attr) => {
+                self.give_way(store, dir, name, &scratch);
+                Ok(attr)
+            }
+            Err(error) => {
+                // Also when the store does not answer: the file is here, whatever is there.
+                if let Error::NotFound(_) = error {
+                    scratch.is_no_key();
+                }
+                Ok(self.found_scratch(parent, name, &scratch))
+            }
+        }
+    }
+
+    async fn find_in_store(
         &self,
         parent: Ino,
         store: &Arc<Store>,

@@ -42,10 +42,13 @@ impl Vfs {
         bytes: Option<&Bytes>,
     ) -> NotDone {
         let (store, key) = (attempt.store, attempt.key);
+        let place = (store.name(), key.clone());
+        let by = attempt.callers.first().map(|who| who.process);
+        let now = self.now();
+        self.table().away.refused(&place, by, now);
         if let Some(found) = found
             && self.options.after_conflict == AfterConflict::Told
         {
-            let place = (store.name(), key.clone());
             let callers = attempt.callers.iter().copied();
             self.table().seen.told(callers, &place, found);
         }

@@ -11,7 +11,9 @@
 //! each writer catches up before it saves.
 
 mod attr;
+mod away;
 mod cache;
+mod closing;
 mod content;
 mod control;
 mod create;
@@ -27,27 +29,32 @@ mod remove;
 mod rename;
 mod rescue;
 mod save;
+mod scratch;
+mod shelf;
 mod shutdown;
 mod table;
 mod xattr;
 
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 pub use attr::{Attr, FileKind};
-pub use dir::{DirItem, Item};
+pub use create::Creation;
+pub use dir::DirItem;
 pub use error::Error;
 pub use handles::Fh;
 pub use journal::{Counts, Journal};
 pub use open::{Access, Opening};
 pub use rescue::{Loss, Reason, Record, Rescue};
+pub use shelf::{Label, ScratchFiles};
 pub use xattr::SetMode;
 
-use crate::model::{Caller, Ino, Process};
+use crate::model::{Caller, Ino, Process, ScratchNames};
 use crate::store::{Catalog, Store};
 pub use rename::OverExisting;
+use shelf::Shelf;
 pub use shutdown::Ending;
 use table::{Kind, Table};
 
@@ -73,6 +80,10 @@ pub struct Options {
     pub read_only: bool,
     /// Whether a process that was told of a conflict may save over what it was told of (W5).
     pub after_conflict: AfterConflict,
+    /// Which names are scratch: files that live in this mount alone (W9).
+    pub scratch: ScratchNames,
+    /// Where the filesystem is mounted; its scratch files are found again by it.
+    pub mounted_at: PathBuf,
 }
 
 /// What a process may do after it was told of a conflict.
@@ -92,6 +103,9 @@ pub trait Kernel: Send + Sync {
 
 /// What the filesystem asks of the process table.
 pub trait Processes: Send + Sync {
+    /// The process and job of a thread that waits for an answer, if they can be known.
+    fn caller(&self, thread: u32) -> Who;
+
     /// Begins to watch a process that is certainly there, since it waits for an answer.
     fn watch(&self, process: Process) -> Box<dyn Life>;
 }
@@ -109,6 +123,9 @@ pub struct Vfs {
     label: String,
     options: Options,
     table: Mutex<Table>,
+    shelf: Mutex<Shelf>,
+    /// Held while names are moved away and brought back, which is rare.
+    moving: tokio::sync::Mutex<()>,
     rescue: Rescue,
     journal: Journal,
     kernel: OnceLock<Box<dyn Kernel>>,
@@ -144,6 +161,8 @@ impl Vfs {
         };
         Self {
             table: Mutex::new(Table::new(root, SEEN, options.cache_bytes)),
+            shelf: Mutex::new(Shelf::new(state_dir, &label, &options.mounted_at)),
+            moving: tokio::sync::Mutex::default(),
             rescue: Rescue::new(state_dir, label.clone()),
             journal: Journal::default(),
             kernel: OnceLock::new(),
@@ -175,6 +194,11 @@ impl Vfs {
     fn table(&self) -> MutexGuard<'_, Table> {
         // A panic while the table was held is a bug; its data is still the best there is.
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The shelf of the mount. Held over calls of the local disk, and never while the table is.
+    fn shelf(&self) -> MutexGuard<'_, Shelf> {
+        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn check_writable(&self, what: &str) -> Result<(), Error> {

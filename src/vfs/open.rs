@@ -50,10 +50,12 @@ impl Vfs {
     /// # Errors
     /// [`Error::Conflict`] when a truncating writer has already lost its race; any other.
     pub async fn open(&self, ino: Ino, access: Access, by: Opening) -> Result<Fh, Error> {
+        self.closed(ino).await;
         let kind = self.table().node(ino)?.kind.clone();
         let (store, key) = match kind {
             Kind::File(store, key) => (store, key),
             Kind::Stores | Kind::Dir(..) => return Err(Error::IsDir("the directory".to_owned())),
+            Kind::Scratch(scratch) => return self.open_scratch(ino, scratch, access, by),
             Kind::Control(control) if access.write => {
                 return Err(Error::NotPermitted(format!("{control} is the mount's own")));
             }
@@ -103,9 +105,7 @@ impl Vfs {
         };
         let mut table = self.table();
         if let Some(caller) = &by.who {
-            table
-                .seen
-                .show(caller, &(store.name(), key), &entry.version);
+            table.show(caller, &(store.name(), key), &entry.version);
         }
         let reader = Reader {
             ino,
@@ -126,7 +126,9 @@ impl Vfs {
         by: Opening,
     ) -> Result<Fh, Error> {
         if self.table().node(ino)?.unsaved {
-            return Ok(self.add_writer(ino, access, by, Draft::joining(), Envelope::default()));
+            let base = self.unsaved_base(&(store.name(), key.clone()));
+            let draft = Draft::joining(base);
+            return Ok(self.add_writer(ino, access, by, draft, Envelope::default()));
         }
         let (entry, bytes, envelope) = match self.newest(ino, store, key, by.thread).await? {
             Version::Whole(value) => {
@@ -153,7 +155,7 @@ impl Vfs {
             && let Some(caller) = &by.who
         {
             let place = (store.name(), key.clone());
-            table.seen.show(caller, &place, &entry.version);
+            table.show(caller, &place, &entry.version);
         }
         let writer = Writer::new(ino, by.who, self.life(by.who), access.append, state);
         Ok(table.open(ino, Handle::Writer(Box::new(writer))))
@@ -169,15 +171,20 @@ impl Vfs {
         by: Opening,
     ) -> Result<Fh, Error> {
         let unsaved = self.table().node(ino)?.unsaved;
+        let place = (store.name(), key.clone());
+        let departed = self.table().away.base(&place).cloned();
         let current = match (unsaved, self.just_asked(ino, by.thread)) {
-            (true, _) => Expect::Absent,
+            (true, _) => departed.clone().into(),
             (false, Some(entry)) => Expect::Is(entry.version),
             (false, None) => self.current(ino, store, key).await?,
         };
-        let place = (store.name(), key.clone());
-        let base = self.table().seen.base(by.who, &place, &current);
+        let base = match departed {
+            Some(base) => Base::Take(Expect::Is(base)),
+            None => self.table().seen.base(by.who, &place, &current),
+        };
         match base {
             Base::Take(expect) => {
+                self.table().node_mut(ino)?.creator = by.who;
                 let draft = Draft::replacing(expect);
                 Ok(self.add_writer(ino, access, by, draft, Envelope::default()))
             }

@@ -10,7 +10,7 @@ use super::loss::Attempt;
 use super::open::Opening;
 use super::table::Kind;
 use super::{Error, Vfs};
-use crate::model::{Base, Expect, FileName, Ino, Key, Outcome, Version};
+use crate::model::{Base, Expect, FileName, Ino, Key, Outcome, Unlinked, Version};
 use crate::store::{Dir, Store};
 
 /// How often a caller that was shown nothing looks again when the key changes under its delete.
@@ -25,15 +25,31 @@ impl Vfs {
     pub async fn remove(&self, parent: Ino, name: &OsStr, by: Opening) -> Result<(), Error> {
         self.check_writable(&name.display().to_string())?;
         let attr = self.find(parent, name, by.thread).await?;
+        let name = FileName::new(name)?;
+        if let Some(scratch) = self.scratch_of(attr.ino) {
+            return self.remove_scratch(parent, &name, &scratch).await;
+        }
         let (store, key) = self.table().file(attr.ino)?;
         let (_, dir) = self.table().dir(parent)?;
-        let name = FileName::new(name)?;
         // Held to the end: a save that is under way decides whether there is anything to delete, and
         // one that waits must find the file removed.
         let turn = Arc::clone(&self.table().node(attr.ino)?.turn);
         let _turn = turn.lock().await;
-        if !self.table().node(attr.ino)?.unsaved {
-            self.delete(attr.ino, &store, &key, by).await?;
+        let place = (store.name(), key.clone());
+        match self.unlinked(&place, by.who) {
+            Unlinked::Ordinary if self.table().node(attr.ino)?.unsaved => {}
+            Unlinked::Ordinary => self.delete(attr.ino, &store, &key, by).await?,
+            Unlinked::Delete(base) => {
+                self.delete_departed(&place, &base, by.who).await?;
+            }
+            Unlinked::Draft => {
+                self.table().forget_draft(attr.ino);
+                return Ok(());
+            }
+            Unlinked::CleanUp => {
+                self.table().tree.unlink(attr.ino);
+                return Ok(());
+            }
         }
         self.removed(parent, &name, attr.ino, &store, &dir);
         Ok(())

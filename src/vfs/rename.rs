@@ -3,17 +3,25 @@
 //! A key cannot be renamed in one step in any store. The bytes are saved under the new name, under
 //! the condition that the base rule W1 gives for it, and then the old name is deleted, under the
 //! condition that it still is what was moved. Neither step can lose anything: a refusal of the
-//! first changes nothing, a refusal of the second leaves both names.
+//! first changes nothing, a refusal of the second leaves both names. A scratch file has no old name
+//! in the store, so that moving it over a key is one save; moving a key to a scratch name is a
+//! departure, see `away.rs`.
 
 use std::ffi::OsStr;
 use std::sync::Arc;
+use std::time::SystemTime;
 
+use super::cache::Folder;
 use super::loss::Attempt;
-use super::open::{Opening, Version, entry_of};
-use super::table::{Kind, Renewal};
+use super::open::{Opening, Version as Newest, entry_of};
+use super::scratch::{Body, Scratch, failed};
+use super::table::{Kind, Place, Renewal};
 use super::{Error, FileKind, Vfs};
-use crate::model::{Base, Caller, Expect, FileName, Ino, Key, Outcome, Trigger};
-use crate::store::{Child, Entry, Store, Value};
+use crate::model::{
+    Base, Caller, Expect, FileName, Ino, Key, Origin, Outcome, Returned, Trigger, Version,
+    backed_up,
+};
+use crate::store::{Child, Dir, Entry, Store, Value};
 
 /// What a rename does when the new name is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,24 +35,31 @@ pub enum OverExisting {
 /// The file that is moved.
 struct Moved {
     ino: Ino,
-    store: Arc<Store>,
-    key: Key,
     value: Arc<Value>,
     /// Whose memories count: first who renames, then who created the file.
     callers: Vec<Caller>,
+    from: From,
+}
+
+/// Where the moved file is.
+enum From {
+    /// In a store.
+    Key(Arc<Store>, Key),
+    /// In this mount alone.
+    Shelf(Folder, FileName, Arc<Scratch>),
 }
 
 /// Where it is moved to.
 struct Target<'a> {
     at: (Ino, &'a FileName),
+    /// What has the name now.
+    taken: Option<Ino>,
     store: Arc<Store>,
     key: Key,
-    /// What the save under the new name replaced.
-    replaced: Expect,
 }
 
 impl Vfs {
-    /// Renames a file. Two or three requests.
+    /// Renames a file: two or three requests. None or one, if one of the names is scratch.
     ///
     /// # Errors
     /// [`Error::Conflict`] when the caller, or the creator of the file, was shown another version
@@ -62,80 +77,206 @@ impl Vfs {
             return Err(Error::CrossDevice(from.1.display().to_string()));
         }
         let source = self.find(from.0, from.1, by.thread).await?;
-        if source.kind != FileKind::File {
+        if source.kind == FileKind::Dir {
             return Err(Error::CrossDevice(from.1.display().to_string()));
         }
         let to_name = FileName::new(to.1)?;
-        let (to_store, to_dir) = self.table().dir(to.0)?;
-        let to_key = match to_store.child(&to_dir, &to_name)? {
+        let (store, dir) = self.table().dir(to.0)?;
+        let key = match store.child(&dir, &to_name)? {
             Child::Either(key, _) | Child::Shadowed(key, _) | Child::Key(key) => key,
             Child::Dir(_) => return Err(Error::Invalid(to_name.to_string())),
         };
-        let target = match self.find(to.0, to.1, by.thread).await {
+        let taken = match self.find(to.0, to.1, by.thread).await {
             Ok(target) if target.kind == FileKind::Dir => {
                 return Err(Error::IsDir(to_name.to_string()));
             }
             Ok(_) if over == OverExisting::Refuse => {
-                return Err(Error::Exists(to_store.address(&to_key)));
+                return Err(Error::Exists(store.address(&key)));
             }
             Ok(target) => Some(target.ino),
             Err(Error::NotFound(_)) => None,
             Err(error) => return Err(error),
         };
-        if target == Some(source.ino) {
+        if taken == Some(source.ino) {
             return Ok(());
         }
-        let moved = self.take_up(source.ino, by).await?;
-        let _turn = match target {
+        let to_scratch = match taken {
+            Some(ino) => self.scratch_of(ino).is_some(),
+            None => self.is_scratch_name(&to_name, Origin::Other),
+        };
+        let target = Target {
+            at: (to.0, &to_name),
+            taken,
+            store,
+            key,
+        };
+        match self.scratch_of(source.ino) {
+            Some(scratch) => {
+                let from = (from.0, &FileName::new(from.1)?);
+                let _moving = self.moving.lock().await;
+                match to_scratch {
+                    true => {
+                        self.rename_scratch(source.ino, from, &scratch, target.at)
+                            .await
+                    }
+                    false => {
+                        self.rename_to_key(source.ino, from, scratch, target, by)
+                            .await
+                    }
+                }
+            }
+            None if to_scratch && self.can_depart(source.ino) => {
+                self.depart(source.ino, target.at, by).await
+            }
+            None => {
+                let moved = self.take_up(source.ino, by).await?;
+                self.rename_key(&moved, from.0, target, by).await
+            }
+        }
+    }
+
+    /// Gives a scratch file another scratch name. If it takes the place of one that a key was moved
+    /// to, it is what became of that key.
+    async fn rename_scratch(
+        &self,
+        ino: Ino,
+        from: (Ino, &FileName),
+        scratch: &Scratch,
+        to: (Ino, &FileName),
+    ) -> Result<(), Error> {
+        let (from_folder, to_folder) = {
+            let table = self.table();
+            let folder = |(store, dir): (Arc<Store>, Dir)| (store.name(), dir);
+            (folder(table.dir(from.0)?), folder(table.dir(to.0)?))
+        };
+        let old = self.shelf().get(&to_folder, to.1);
+        if let Some(old) = old {
+            let is_alias = self.table().away.is_alias(scratch.id);
+            if is_alias {
+                self.drop_scratch(&to_folder, to.1, &old).await?;
+            } else {
+                self.table().away.alias_replaced(old.id, scratch.id);
+            }
+        }
+        self.shelf()
+            .rename((&from_folder, from.1), (&to_folder, to.1))
+            .map_err(failed)?;
+        self.table().tree.rename(ino, to.0, to.1);
+        Ok(())
+    }
+
+    /// Moves a scratch file over a key, or makes one of it: how most tools save.
+    async fn rename_to_key(
+        &self,
+        ino: Ino,
+        from: (Ino, &FileName),
+        scratch: Arc<Scratch>,
+        target: Target<'_>,
+        by: Opening,
+    ) -> Result<(), Error> {
+        let (store, dir) = self.table().dir(from.0)?;
+        let folder = (store.name(), dir);
+        let place = (target.store.name(), target.key.clone());
+        if scratch.is_pristine() {
+            let (now, process) = (self.now(), by.who.map(|who| who.process));
+            let returned = {
+                let mut table = self.table();
+                table.away.move_back(scratch.id, &place, process, now)
+            };
+            if returned != Returned::Ordinary {
+                self.shelf().remove(&folder, from.1).map_err(failed)?;
+                let mut table = self.table();
+                table.tree.unlink(ino);
+                if let (Returned::Back, Some(draft)) = (returned, target.taken) {
+                    table.forget_draft(draft);
+                }
+                table.listings.remove_store(target.store.name());
+                return Ok(());
+            }
+        }
+        if let Body::Link(_) = scratch.body {
+            let name = target.at.1;
+            return Err(Error::NotPermitted(format!(
+                "{name}: there are no symbolic links in a store"
+            )));
+        }
+        let value = Value {
+            bytes: scratch.read_all().map_err(failed)?,
+            version: Version::new(String::new()),
+            modified: SystemTime::now(),
+            envelope: scratch.envelope(),
+        };
+        let moved = Moved {
+            ino,
+            value: Arc::new(value),
+            callers: by.who.into_iter().chain(scratch.creator).collect(),
+            from: From::Shelf(folder, from.1.clone(), scratch),
+        };
+        self.rename_key(&moved, from.0, target, by).await
+    }
+
+    /// Saves the bytes under the new name, and removes the old one.
+    async fn rename_key(
+        &self,
+        moved: &Moved,
+        from: Ino,
+        target: Target<'_>,
+        by: Opening,
+    ) -> Result<(), Error> {
+        let _turn = match target.taken {
             Some(ino) => {
                 let turn = Arc::clone(&self.table().node(ino)?.turn);
                 Some(turn.lock_owned().await)
             }
             None => None,
         };
-        let expect = self
-            .rename_base(&moved, target, &to_store, &to_key, by)
-            .await?;
-        let saved = to_store
-            .put(
-                &to_key,
-                moved.value.bytes.clone(),
-                &moved.value.envelope,
-                &expect,
-            )
+        let expect = self.rename_base(moved, &target, by).await?;
+        let (bytes, envelope) = (moved.value.bytes.clone(), &moved.value.envelope);
+        let saved = target
+            .store
+            .put(&target.key, bytes, envelope, &expect)
             .await;
         let version = match saved {
             Ok(Outcome::Saved(version)) => version,
-            Ok(Outcome::Refused) => {
-                let refused = self.rename_refused(&moved, target, &to_store, &to_key, &expect);
-                return Err(refused.await);
+            failed => {
+                self.departure_failed(moved, &target);
+                return Err(match failed {
+                    Ok(Outcome::Refused) => self.rename_refused(moved, &target, &expect).await,
+                    Ok(_) => Error::Unknown(target.store.address(&target.key)),
+                    Err(error) => error.into(),
+                });
             }
-            Ok(Outcome::Unknown) => return Err(Error::Unknown(to_store.address(&to_key))),
-            Err(error) => return Err(error.into()),
         };
-        let left = match moved.store.delete(&moved.key, &moved.value.version).await {
-            Ok(Outcome::Saved(())) => None,
-            Ok(Outcome::Refused) => Some("somebody else saved it meanwhile".to_owned()),
-            Ok(Outcome::Unknown) => Some("it is not known whether it was deleted".to_owned()),
-            Err(error) => Some(error.to_string()),
-        };
-        if let Some(why) = left {
-            // Both names exist now; saying that the rename failed would be as wrong as silence.
-            tracing::warn!(op = "rename", key = %moved.key, to = %to_key, why, "the old name stays");
+        if let From::Key(store, key) = &moved.from {
+            let left = match store.delete(key, &moved.value.version).await {
+                Ok(Outcome::Saved(())) => None,
+                Ok(Outcome::Refused) => Some("somebody else saved it meanwhile".to_owned()),
+                Ok(Outcome::Unknown) => Some("it is not known whether it was deleted".to_owned()),
+                Err(error) => Some(error.to_string()),
+            };
+            if let Some(why) = left {
+                // Both names exist now; saying that the rename failed would be as wrong as silence.
+                tracing::warn!(op = "rename", key = %key, to = %target.key, why, "the old name stays");
+            }
         }
         let value = Value {
             version,
-            modified: std::time::SystemTime::now(),
+            modified: SystemTime::now(),
             ..Value::clone(&moved.value)
         };
-        let target = Target {
-            at: (to.0, &to_name),
-            store: to_store,
-            key: to_key,
-            replaced: expect,
-        };
-        self.renamed(&moved, from.0, target, value);
+        self.renamed(moved, from, &target, &expect, value).await;
         Ok(())
+    }
+
+    /// The file that was to take the place of a key that was moved away did not.
+    fn departure_failed(&self, moved: &Moved, target: &Target<'_>) {
+        let place = (target.store.name(), target.key.clone());
+        let (now, by) = (self.now(), moved.callers.first().map(|who| who.process));
+        let mut table = self.table();
+        if table.away.base(&place).is_some() {
+            table.away.refused(&place, by, now);
+            table.listings.remove_store(target.store.name());
+        }
     }
 
     /// Saves what the moved file's own writers wrote, and reads it.
@@ -146,16 +287,15 @@ impl Vfs {
         }
         let (store, key) = self.table().file(ino)?;
         let value = match self.newest(ino, &store, &key, by.thread).await? {
-            Version::Whole(value) => value,
-            Version::Large(large) => self.read_whole(&store, &key, *large).await?,
+            Newest::Whole(value) => value,
+            Newest::Large(large) => self.read_whole(&store, &key, *large).await?,
         };
         let creator = self.table().node(ino)?.creator;
         Ok(Moved {
-            callers: by.who.into_iter().chain(creator).collect(),
             ino,
-            store,
-            key,
             value,
+            callers: by.who.into_iter().chain(creator).collect(),
+            from: From::Key(store, key),
         })
     }
 
@@ -163,12 +303,22 @@ impl Vfs {
     async fn rename_base(
         &self,
         moved: &Moved,
-        target: Option<Ino>,
-        store: &Arc<Store>,
-        key: &Key,
+        target: &Target<'_>,
         by: Opening,
     ) -> Result<Expect, Error> {
-        let current = match target {
+        let (store, key) = (&target.store, &target.key);
+        let place = (store.name(), key.clone());
+        if let Some(base) = self.table().away.base(&place) {
+            return Ok(Expect::Is(base.clone()));
+        }
+        if self.restores_backup(moved, target, &place) {
+            let current = match target.taken {
+                Some(ino) => self.current(ino, store, key).await?,
+                None => Expect::Absent,
+            };
+            return Err(self.rename_lost(moved, target, &Expect::Absent, &current));
+        }
+        let current = match target.taken {
             None => Expect::Absent,
             Some(ino) if self.table().node(ino)?.unsaved => Expect::Absent,
             Some(ino) => match self.just_asked(ino, by.thread) {
@@ -176,35 +326,36 @@ impl Vfs {
                 None => self.current(ino, store, key).await?,
             },
         };
-        let place = (store.name(), key.clone());
         let base = {
             let asked = moved.callers.iter().copied();
             self.table().seen.base(asked, &place, &current)
         };
         match base {
             Base::Take(expect) => Ok(expect),
-            Base::AlreadyLost { shown } => {
-                Err(self.rename_lost(moved, target, store, key, &shown, &current))
-            }
+            Base::AlreadyLost { shown } => Err(self.rename_lost(moved, target, &shown, &current)),
         }
     }
 
-    async fn rename_refused(
-        &self,
-        moved: &Moved,
-        target: Option<Ino>,
-        store: &Arc<Store>,
-        key: &Key,
-        expect: &Expect,
-    ) -> Error {
-        let current = match store.describe(key).await {
+    /// Whether a process that was refused a moment ago moves `NAME~` over `NAME`: it undoes its own
+    /// failed save, and must not undo the winner's.
+    fn restores_backup(&self, moved: &Moved, target: &Target<'_>, place: &Place) -> bool {
+        let (now, by) = (self.now(), moved.callers.first().map(|who| who.process));
+        let table = self.table();
+        let from = table.tree.name(moved.ino);
+        let original = from.and_then(|(dir, name)| Some((dir, backed_up(name)?)));
+        let is_backup = original.is_some_and(|(dir, name)| (dir, &name) == target.at);
+        is_backup && table.away.is_cleaning_up(place, by, now)
+    }
+
+    async fn rename_refused(&self, moved: &Moved, target: &Target<'_>, expect: &Expect) -> Error {
+        let current = match target.store.describe(&target.key).await {
             Ok(entry) => entry.map(|entry: Entry| entry.version).into(),
             Err(error) => return error.into(),
         };
-        if let Some(target) = target {
-            self.table().learn_absent(target);
+        if let Some(taken) = target.taken {
+            self.table().learn_absent(taken);
         }
-        self.rename_lost(moved, target, store, key, expect, &current)
+        self.rename_lost(moved, target, expect, &current)
     }
 
     /// The temporary file stays, but programs tend to delete it when its rename fails: its bytes
@@ -212,17 +363,15 @@ impl Vfs {
     fn rename_lost(
         &self,
         moved: &Moved,
-        target: Option<Ino>,
-        store: &Store,
-        key: &Key,
+        target: &Target<'_>,
         expected: &Expect,
         found: &Expect,
     ) -> Error {
         let attempt = Attempt {
             op: "rename",
-            ino: target.unwrap_or(moved.ino),
-            store,
-            key,
+            ino: target.taken.unwrap_or(moved.ino),
+            store: &target.store,
+            key: &target.key,
             callers: &moved.callers,
             expected,
         };
@@ -231,44 +380,72 @@ impl Vfs {
     }
 
     /// Moves the inode to its new name, with everything that is remembered of it.
-    fn renamed(&self, moved: &Moved, from: Ino, target: Target<'_>, value: Value) {
-        let version = value.version.clone();
-        let mut table = self.table();
-        table.learn_absent(moved.ino);
-        if let Ok((store, dir)) = table.dir(from) {
-            table.keep_dir(&store, &dir);
-        }
-        table
-            .values
-            .remove(&(moved.store.name(), moved.key.clone()));
-        if let Some(replaced) = table.tree.rename(moved.ino, target.at.0, target.at.1)
-            && let Some(node) = table.tree.get_mut(replaced)
-        {
-            // Its writers lost the race to this rename, and shall hear of it (W12).
-            node.saves += 1;
-            node.last_saved = Some(version.clone());
-        }
+    async fn renamed(
+        &self,
+        moved: &Moved,
+        from: Ino,
+        target: &Target<'_>,
+        replaced: &Expect,
+        value: Value,
+    ) {
+        let (ino, version) = (moved.ino, value.version.clone());
         let place = (target.store.name(), target.key.clone());
-        if let Some(node) = table.tree.get_mut(moved.ino) {
-            node.kind = Kind::File(target.store, target.key.clone());
-            node.saves += 1;
-            node.last_saved = Some(version.clone());
-        }
-        table.learn_own(moved.ino, entry_of(target.key, &value));
-        let renewal = Renewal {
-            from: moved.value.version.clone(),
-            to: version.clone(),
-            envelope: None,
-        };
-        table.renew(moved.ino, renewal);
         let callers = || moved.callers.iter().copied();
-        table
-            .seen
-            .saved(callers(), &place, &target.replaced, &version);
-        let old = (moved.store.name(), moved.key.clone());
-        let was = Expect::Is(moved.value.version.clone());
-        table.seen.removed(callers(), &old, &was);
-        drop(table);
+        {
+            let mut table = self.table();
+            table.away.saved(&place);
+            if let From::Key(store, key) = &moved.from {
+                table.learn_absent(ino);
+                if let Ok((store, dir)) = table.dir(from) {
+                    table.keep_dir(&store, &dir);
+                }
+                table.values.remove(&(store.name(), key.clone()));
+            }
+            if let Some(replaced) = table.tree.rename(ino, target.at.0, target.at.1)
+                && let Some(node) = table.tree.get_mut(replaced)
+            {
+                // Its writers lost the race to this rename, and shall hear of it (W12).
+                node.saves += 1;
+                node.last_saved = Some(version.clone());
+            }
+            table.seen.saved(callers(), &place, replaced, &version);
+        }
         self.journal.saved();
+        match &moved.from {
+            From::Key(store, key) => {
+                let mut table = self.table();
+                if let Some(node) = table.tree.get_mut(ino) {
+                    node.kind = Kind::File(Arc::clone(&target.store), target.key.clone());
+                    node.saves += 1;
+                    node.last_saved = Some(version.clone());
+                }
+                table.learn_own(ino, entry_of(target.key.clone(), &value));
+                let was = moved.value.version.clone();
+                let renewal = Renewal {
+                    from: Expect::Is(was.clone()),
+                    to: version,
+                    envelope: None,
+                };
+                table.renew(ino, renewal);
+                let old = (store.name(), key.clone());
+                table.seen.removed(callers(), &old, &Expect::Is(was));
+            }
+            From::Shelf(folder, name, scratch) => {
+                if let Err(error) = self.shelf().remove(folder, name) {
+                    tracing::warn!(%name, %error, "a scratch file could not be removed");
+                }
+                let gone = {
+                    let mut table = self.table();
+                    table.publish(scratch, &target.store, &target.key, Arc::new(value));
+                    table.away.alias_removed(scratch.id)
+                };
+                // It was the value of yet another key, which moved here in two steps.
+                if let Some((old, base)) = gone
+                    && let Err(error) = self.delete_departed(&old, &base, scratch.creator).await
+                {
+                    tracing::warn!(op = "rename", key = %old.1, "the old name stays: {error}");
+                }
+            }
+        }
     }
 }

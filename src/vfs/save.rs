@@ -13,8 +13,10 @@ use super::handles::{Fh, Handle, Writer, WriterState};
 use super::loss::Attempt;
 use super::open::entry_of;
 use super::rescue::Reason;
+use super::scratch::failed;
+use super::table::Renewal;
 use super::{Error, Vfs};
-use crate::model::{Expect, Ino, Key, Outcome, SaveError, Trigger, Version};
+use crate::model::{Expect, Key, Outcome, SaveError, Trigger, Version};
 use crate::store::{Entry, Store, Value};
 
 /// What the kernel calls what made a save happen.
@@ -53,8 +55,16 @@ impl Vfs {
     /// are then in a rescue.
     pub async fn save(&self, fh: Fh, trigger: Trigger) -> Result<(), Error> {
         let handle = self.table().handle(fh)?;
-        let Handle::Writer(writer) = &*handle else {
-            return Ok(());
+        let writer = match &*handle {
+            Handle::Writer(writer) => writer,
+            Handle::Scratch(open) if trigger == Trigger::Fsync => {
+                let scratch = Arc::clone(&open.scratch);
+                let synced = tokio::task::spawn_blocking(move || scratch.sync()).await;
+                return synced
+                    .unwrap_or_else(|error| Err(error.into()))
+                    .map_err(failed);
+            }
+            _ => return Ok(()),
         };
         let mut state = writer.state.lock().await;
         let turn = Arc::clone(&self.table().node(writer.ino)?.turn);
@@ -63,7 +73,10 @@ impl Vfs {
         let (store, key) = self.table().file(writer.ino)?;
         self.catch_up(writer, &mut state);
 
-        let winner = self.overtaken(writer, &state);
+        let place = (store.name(), key.clone());
+        let winner = self
+            .overtaken(writer, &state)
+            .or_else(|| self.restored_backup(writer, &state, &place));
         if winner.is_some() {
             let gone = state.draft.base().clone();
             state.draft.overtaken(&gone);
@@ -77,7 +90,12 @@ impl Vfs {
             base: state.draft.base().clone(),
         };
         let save = match state.draft.begin_save(trigger) {
-            Ok(None) => return Ok(()),
+            Ok(None) => {
+                if state.draft.is_dirty() {
+                    self.closes_perhaps(writer.ino, fh);
+                }
+                return Ok(());
+            }
             Ok(Some(save)) => save,
             Err(SaveError::Conflict) if !was_lost => {
                 return Err(self.refused(&begun, &mut state, winner).await);
@@ -123,7 +141,7 @@ impl Vfs {
             return;
         };
         for renewal in node.renewals.iter().skip(state.renewals_seen) {
-            if state.draft.base().version() == Some(&renewal.from) {
+            if *state.draft.base() == renewal.from {
                 state.draft.moved(&renewal.from, renewal.to.clone());
                 if let Some(envelope) = &renewal.envelope {
                     state.envelope = envelope.clone();
@@ -176,6 +194,16 @@ impl Vfs {
             },
         };
         table.learn_own(writer.ino, entry);
+        if save.base == Expect::Absent && value.as_ref().is_some_and(|value| value.bytes.is_empty())
+        {
+            // Who joined the new file was shown just this: nothing in it.
+            let renewal = Renewal {
+                from: Expect::Absent,
+                to: version.clone(),
+                envelope: None,
+            };
+            table.renew(writer.ino, renewal);
+        }
         if let Some(node) = table.tree.get_mut(writer.ino) {
             node.unsaved = false;
             node.saves += 1;
@@ -183,6 +211,7 @@ impl Vfs {
             node.last_saved = Some(version.clone());
         }
         table.seen.saved(writer.who, &place, &save.base, &version);
+        table.away.saved(&place);
         match value {
             Some(value) => table.values.put(place, Arc::new(value)),
             // Only the store can tell what a reader is shown.
@@ -213,6 +242,7 @@ impl Vfs {
                 node.unsaved = false;
             }
         }
+        self.not_recreated(save.writer, &(store.name(), key.clone()));
         let bytes = self.to_keep(state);
         let lost = self.conflict(&save.attempt(), current.as_ref(), Some(&bytes));
         state.rescued = lost.rescue;
@@ -227,6 +257,8 @@ impl Vfs {
         reason: Reason,
         error: Error,
     ) -> Error {
+        let place = (save.store.name(), save.key.clone());
+        self.not_recreated(save.writer, &place);
         let bytes = self.to_keep(state);
         let lost = self.not_done(&save.attempt(), reason, "unknown", Some(&bytes), error);
         state.rescued = lost.rescue;
@@ -240,23 +272,6 @@ impl Vfs {
             let _ = self.rescue.forget(&older);
         }
         state.content.share()
-    }
-
-    /// The last descriptor of a handle is gone: saves what no flush saved, and closes it. Nobody
-    /// hears of an error but the log.
-    pub async fn release(&self, ino: Ino, fh: Fh) {
-        // An error is logged and rescued where it happens.
-        let _ = self.save(fh, Trigger::Release).await;
-        let mut table = self.table();
-        table.close(ino, fh);
-        if let Some(node) = table.tree.get_mut(ino)
-            && node.unsaved
-            && node.open.is_empty()
-        {
-            // It was never saved, so it never was.
-            node.unsaved = false;
-            table.tree.unlink(ino);
-        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! The end of a mount: every draft is saved or rescued (A2).
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use super::handles::{Handle, Writer};
@@ -7,6 +9,9 @@ use super::loss::Attempt;
 use super::rescue::Reason;
 use super::{Error, Vfs};
 use crate::model::{Expect, Trigger};
+
+/// How long the departures may take that are carried out at the end.
+const LAST_RENAMES: Duration = Duration::from_secs(10);
 
 /// How a mount ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +48,12 @@ impl Vfs {
             } else {
                 self.rescue_draft(writer).await;
             }
+        }
+        // What does not succeed any more is lost to nobody: the keys are where they were, and the
+        // scratch files in the state directory.
+        let settled = tokio::time::timeout(LAST_RENAMES, self.settle_departures(true)).await;
+        if !matches!(settled, Ok(Ok(()))) {
+            tracing::warn!("names that were moved to scratch names are as they were in the store");
         }
     }
 

@@ -9,11 +9,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::cache::{ListingCache, ValueCache};
+use super::closing::Closing;
 use super::control::Control;
 use super::handles::{Fh, Handle};
+use super::open::entry_of;
+use super::scratch::{Scratch, ScratchId};
 use super::{Error, Who};
-use crate::model::{FileName, Ino, Key, Seen, Tree, Version};
-use crate::store::{Dir, Entry, Envelope, Store, StoreName};
+use crate::model::{Away, Caller, Expect, FileName, Ino, Key, Seen, Tree, Version};
+use crate::store::{Dir, Entry, Envelope, Store, StoreName, Value};
 
 /// A key of the mount: the name under which it is remembered who was shown what.
 pub(super) type Place = (StoreName, Key);
@@ -27,6 +30,8 @@ pub(super) enum Kind {
     Dir(Arc<Store>, Dir),
     /// A key.
     File(Arc<Store>, Key),
+    /// A file that only this mount has.
+    Scratch(Arc<Scratch>),
     /// The mount's own directory and files.
     Control(Control),
 }
@@ -59,7 +64,7 @@ impl Known {
 /// was based on the old version goes on, based on the new one.
 #[derive(Clone, Debug)]
 pub(super) struct Renewal {
-    pub(super) from: Version,
+    pub(super) from: Expect,
     pub(super) to: Version,
     /// What travels with it now, if that is what changed.
     pub(super) envelope: Option<Envelope>,
@@ -80,10 +85,13 @@ pub(super) struct Node {
     pub(super) removed: bool,
     /// What its writers have to catch up with before they save; empty when it is not open.
     pub(super) renewals: Vec<Renewal>,
-    /// Who created it through this mount.
+    /// Who made what it holds, through this mount: who created it, emptied it, or wrote to it for
+    /// somebody else.
     pub(super) creator: Who,
     /// Saves of this file queue here (W12).
     pub(super) turn: Arc<tokio::sync::Mutex<()>>,
+    /// Its handles that are being closed.
+    pub(super) closing: Closing,
     /// How many saves this mount made of it, and the version of the last one.
     pub(super) saves: u64,
     pub(super) last_saved: Option<Version>,
@@ -103,6 +111,7 @@ impl Node {
             renewals: Vec::new(),
             creator: None,
             turn: Arc::default(),
+            closing: Closing::default(),
             saves: 0,
             last_saved: None,
             since: SystemTime::now(),
@@ -164,6 +173,7 @@ pub(super) struct Table {
     pub(super) handles: HashMap<Fh, Arc<Handle>>,
     next_fh: u64,
     pub(super) seen: Seen<Place>,
+    pub(super) away: Away<Place, ScratchId>,
     pub(super) values: ValueCache,
     pub(super) listings: ListingCache,
     /// The last name that the store did not have, and the thread in whose present system call it was
@@ -181,6 +191,7 @@ impl Table {
             handles: HashMap::new(),
             next_fh: 1,
             seen: Seen::new(seen),
+            away: Away::default(),
             values: ValueCache::new(cache_bytes),
             listings: ListingCache::default(),
             just_absent: None,
@@ -196,11 +207,18 @@ impl Table {
         self.tree.get_mut(ino).ok_or(Error::BadHandle)
     }
 
+    /// A process opened a key for reading, and was given this version.
+    pub(super) fn show(&mut self, caller: &Caller, place: &Place, version: &Version) {
+        self.seen.show(caller, place, version);
+        self.away.shown(place, caller.process);
+    }
+
     /// The store and key of a file.
     pub(super) fn file(&self, ino: Ino) -> Result<(Arc<Store>, Key), Error> {
         match &self.node(ino)?.kind {
             Kind::File(store, key) => Ok((Arc::clone(store), key.clone())),
             Kind::Stores | Kind::Dir(..) => Err(Error::IsDir("the directory".to_owned())),
+            Kind::Scratch(_) => Err(Error::Unsupported("it is a scratch file".to_owned())),
             Kind::Control(control) => Err(Error::NotPermitted(format!(
                 "{control} is kept by the mount itself"
             ))),
@@ -218,6 +236,7 @@ impl Table {
                 "{control} is kept by the mount itself"
             ))),
             Kind::File(_, key) => Err(Error::NotDir(key.to_string())),
+            Kind::Scratch(_) => Err(Error::NotDir("the scratch file".to_owned())),
         }
     }
 
@@ -328,6 +347,62 @@ impl Table {
         }
     }
 
+    /// A scratch file is a key now: its inode and its open handles go on with that.
+    pub(super) fn publish(
+        &mut self,
+        scratch: &Scratch,
+        store: &Arc<Store>,
+        key: &Key,
+        value: Arc<Value>,
+    ) {
+        let ino = scratch.ino();
+        let place = (store.name(), key.clone());
+        let entry = entry_of(key.clone(), &value);
+        self.values.put(place, Arc::clone(&value));
+        let Some(node) = self.tree.get_mut(ino) else {
+            return self.listings.outdate();
+        };
+        node.kind = Kind::File(Arc::clone(store), key.clone());
+        node.saves += 1;
+        node.last_saved = Some(value.version.clone());
+        let (open, saves) = (node.open.clone(), node.saves);
+        for fh in open {
+            if let Some(handle) = self.handles.get_mut(&fh)
+                && let Handle::Scratch(open) = &**handle
+            {
+                *handle = Arc::new(open.of_key(ino, &entry, &value, saves));
+            }
+        }
+        self.learn_own(ino, entry);
+    }
+
+    /// The last handle of a file that was created and never saved may be closed: then it never was.
+    /// Whether that is so.
+    pub(super) fn end_unsaved(&mut self, ino: Ino, now: Duration) -> bool {
+        let Some(node) = self.tree.get_mut(ino) else {
+            return false;
+        };
+        if !node.unsaved || !node.open.is_empty() {
+            return false;
+        }
+        node.unsaved = false;
+        if let Kind::File(store, key) = &node.kind {
+            let place = (store.name(), key.clone());
+            self.away.closed_unsaved(&place, now);
+        }
+        self.tree.unlink(ino);
+        true
+    }
+
+    /// Takes the name from a file that was never more than a draft: who still writes it, writes in
+    /// vain.
+    pub(super) fn forget_draft(&mut self, ino: Ino) {
+        self.tree.unlink(ino);
+        if let Some(node) = self.tree.get_mut(ino) {
+            node.removed |= node.unsaved;
+        }
+    }
+
     /// A name in this directory was removed by this mount: the directory, and those it is in, stay
     /// until they are removed.
     pub(super) fn keep_dir(&mut self, store: &Store, dir: &Dir) {
@@ -357,6 +432,7 @@ impl Kind {
             (Self::Stores, Self::Stores) => true,
             (Self::Dir(_, one), Self::Dir(_, two)) => one == two,
             (Self::File(_, one), Self::File(_, two)) => one == two,
+            (Self::Scratch(one), Self::Scratch(two)) => one.id == two.id,
             (Self::Control(one), Self::Control(two)) => one == two,
             _ => false,
         }

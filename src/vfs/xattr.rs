@@ -186,7 +186,7 @@ impl Vfs {
         let replaced = Expect::Is(old.version.clone());
         table.seen.saved(who, &place, &replaced, &version);
         let renewal = Renewal {
-            from: old.version.clone(),
+            from: Expect::Is(old.version.clone()),
             to: version,
             envelope: Some(envelope),
         };

@@ -408,7 +408,7 @@ proptest! {
                     log.deeds.push(deed);
                 }
                 Deed::Moved(from, to) => {
-                    draft.moved(&version(*from), version(*to));
+                    draft.moved(&Expect::Is(version(*from)), version(*to));
                     log.deeds.push(deed);
                 }
                 Deed::Unlinked => {

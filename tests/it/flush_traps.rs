@@ -422,3 +422,26 @@ f.close()";
             .puts(&["value", "value, more"]),
     ]));
 }
+
+/// The kernel does not wait for the release that saves the emptiness; the next command must find it
+/// all the same.
+#[test]
+fn a_file_that_was_just_emptied_or_created_is_empty_for_the_next_command() {
+    let append = ": > $F; echo a >> $F";
+    let look = ": > $F; test ! -s $F && ! grep -q . $F";
+    or_skip!(spring(vec![
+        Trap::new("bash-new", Script::bash(append)).puts(&["", "a\n"]),
+        Trap::new("dash-new", Script::dash(append)).puts(&["", "a\n"]),
+        Trap::new("bash-old", Script::bash(append))
+            .over("before")
+            .puts(&["", "a\n"]),
+        Trap::new("dash-old", Script::dash(append))
+            .over("before")
+            .puts(&["", "a\n"]),
+        Trap::new("look", Script::bash(look))
+            .over("before")
+            .puts(&[""]),
+        Trap::new("touch", Script::bash("touch $F; echo a > $F")).puts(&["", "a\n"]),
+        Trap::new("python", Script::python("import os; os.close(os.open(os.environ['F'], os.O_CREAT | os.O_EXCL | os.O_WRONLY)); open(os.environ['F'], 'w').write('b')")).puts(&["", "b"]),
+    ]));
+}

@@ -3,6 +3,7 @@
 //! process does is in `actor.py` and `increments.py`, run by `actor` and `counter`.
 
 mod actor;
+mod after_close;
 mod between;
 mod counter;
 mod examples;

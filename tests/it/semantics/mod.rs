@@ -7,6 +7,7 @@ mod names_and_results;
 mod numbers;
 mod reading;
 mod saving;
+mod scratch;
 mod view;
 
 use std::fs::{self, File};

@@ -45,7 +45,7 @@ fn w1_a_blind_writer_replaces_what_was_made_since_the_last_listing() {
 
 /// An open that empties the file, a re-created name and the target of a rename are based on what the
 /// process was last shown of the key; else on what its job was shown; for a rename, else on what the
-/// creator of the moved file was shown; else on what is there at that moment.
+/// maker of the moved file (who created, emptied or wrote it last) was shown; else on what is there at that moment.
 #[test]
 fn w1_what_a_script_was_shown_counts_for_its_later_commands() {
     let world = or_skip!(world());

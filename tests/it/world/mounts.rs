@@ -71,6 +71,7 @@ pub(crate) struct Mount {
     endpoint: String,
     keys: Keys,
     state_dir: Option<PathBuf>,
+    point: Option<PathBuf>,
     arguments: Vec<OsString>,
     environment: Vec<(OsString, OsString)>,
 }
@@ -85,6 +86,7 @@ impl Mount {
             endpoint: bucket.endpoint.clone(),
             keys: bucket.keys.clone(),
             state_dir: None,
+            point: None,
             arguments: Vec::new(),
             environment: Vec::new(),
         }
@@ -141,6 +143,12 @@ impl Mount {
         self
     }
 
+    /// At this empty directory, whose path in the mount table is the same; else at one of its own.
+    pub(crate) fn at(mut self, directory: &Path) -> Self {
+        self.point = Some(directory.to_owned());
+        self
+    }
+
     /// Mounts it.
     ///
     /// # Panics
@@ -165,8 +173,9 @@ impl Mount {
             .unwrap();
         // The mount table has the real path.
         let base = own.path().canonicalize().unwrap();
-        let (point, log) = (base.join("mnt"), base.join("log.txt"));
-        fs::create_dir(&point).unwrap();
+        let log = base.join("log.txt");
+        let point = self.point.clone().unwrap_or_else(|| base.join("mnt"));
+        fs::create_dir_all(&point).unwrap();
         let state = self.state_dir.clone().unwrap_or_else(|| base.join("state"));
         fs::create_dir_all(&state).unwrap();
 

@@ -1,0 +1,419 @@
+//! Names that an editor moved away, and names whose re-creation was refused (W8).
+//!
+//! Editors save by moving a key to a backup name, creating it anew, and deleting the backup; if the
+//! save fails they delete the new file and move the backup back. Done literally, the key would be
+//! gone in between, and the clean-up would destroy what somebody else saved. So a move to a scratch
+//! name (the *alias*) changes nothing in the store: the name is *away*, and remembers what its
+//! re-creation replaces. [`Away`] decides what each step means; `vfs/away.rs` carries it out.
+//! `tests/it/away_model/` runs it through every interleaving of a small world.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::time::Duration;
+
+use super::{Process, Version};
+
+/// How long a name that was moved away may stay so: then it was meant, and happens in the store.
+/// Editors take milliseconds from the move to the new file.
+pub const STAY: Duration = Duration::from_secs(5);
+
+/// How long after a refusal an editor may clean up.
+pub const CLEAN_UP: Duration = Duration::from_secs(10);
+
+/// A name that was moved to an alias and still is in the store.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Departure<X> {
+    base: Version,
+    /// `None` once the alias was deleted; then somebody is creating the name anew.
+    alias: Option<X>,
+    recreated: bool,
+    since: Duration,
+}
+
+/// What is left of a name whose new value was refused: its writer may clean up, and means its own
+/// failed file, not the winner's. (gzip, compilers and curl delete what they could not finish.)
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Ghost<X> {
+    by: Process,
+    /// Where the value is that the editor will move back, if it moved one away.
+    alias: Option<X>,
+    /// It has deleted the file that it thinks its own.
+    unlinked: bool,
+    since: Duration,
+}
+
+/// A departure whose time is over: the value is to be put under the name of its alias, and the key
+/// deleted if it still is `base`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Due<K, X> {
+    /// The key.
+    pub key: K,
+    /// The scratch file that holds its value.
+    pub alias: X,
+    /// What the key must still be to be deleted.
+    pub base: Version,
+}
+
+/// What deleting a name means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unlinked {
+    /// A delete like any other.
+    Ordinary,
+    /// The name was never more than a draft: there is nothing to send.
+    Draft,
+    /// The name and its alias are gone now: the key is deleted if it still is this.
+    Delete(Version),
+    /// A writer cleans up after a refusal: nothing is to be done. It is as if the winner had saved
+    /// right after the delete.
+    CleanUp,
+}
+
+/// What moving a scratch file over a name means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Returned {
+    /// A rename like any other.
+    Ordinary,
+    /// The value comes back to where the store still has it: nothing is to be sent.
+    Back,
+    /// The editor restores its backup after a refusal: the scratch file goes, the winner stays.
+    CleanUp,
+}
+
+/// The away and ghost names of a mount. `K` names a key, `X` a scratch file; times count from any
+/// common beginning.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Away<K: Hash + Eq, X> {
+    departures: HashMap<K, Departure<X>>,
+    ghosts: HashMap<K, Ghost<X>>,
+}
+
+impl<K: Hash + Eq, X> Default for Away<K, X> {
+    fn default() -> Self {
+        Self {
+            departures: HashMap::new(),
+            ghosts: HashMap::new(),
+        }
+    }
+}
+
+impl<K: Hash + Eq + Clone, X: Copy + Eq> Away<K, X> {
+    /// The key is moved to `alias`; what replaces it must find `base`.
+    pub fn depart(&mut self, key: K, base: Version, alias: X, now: Duration) {
+        self.ghosts.remove(&key);
+        let departure = Departure {
+            base,
+            alias: Some(alias),
+            recreated: false,
+            since: now,
+        };
+        self.departures.insert(key, departure);
+    }
+
+    /// Whether the name shows nothing, though the store has its key.
+    pub fn is_away(&self, key: &K) -> bool {
+        let departure = self.departures.get(key);
+        departure.is_some_and(|departure| !departure.recreated)
+    }
+
+    /// What a new value of the key replaces, if the name was moved away.
+    pub fn base(&self, key: &K) -> Option<&Version> {
+        Some(&self.departures.get(key)?.base)
+    }
+
+    /// The name is created anew, and not saved yet.
+    pub fn recreate(&mut self, key: &K) {
+        if let Some(departure) = self.departures.get_mut(key) {
+            departure.recreated = true;
+        }
+    }
+
+    /// A new value of the key is in the store.
+    pub fn saved(&mut self, key: &K) {
+        self.departures.remove(key);
+        self.ghosts.remove(key);
+    }
+
+    /// A save of the key by this process did not happen: the name shows what the store has.
+    pub fn refused(&mut self, key: &K, by: Option<Process>, now: Duration) {
+        let departure = self.departures.remove(key);
+        let alias = departure.and_then(|departure| departure.alias);
+        let Some(by) = by else { return };
+        // A second failure of the same save (a close after an fsync) leaves the alias known.
+        let before = self.ghosts.get(key).filter(|ghost| ghost.by == by);
+        let alias = alias.or(before.and_then(|ghost| ghost.alias));
+        let ghost = Ghost {
+            by,
+            alias,
+            unlinked: false,
+            since: now,
+        };
+        self.ghosts.insert(key.clone(), ghost);
+    }
+
+    /// The last writer of a name that was created anew closed it without a save: it is away again;
+    /// or, if its alias is gone, what it was.
+    pub fn closed_unsaved(&mut self, key: &K, now: Duration) {
+        match self.departures.get_mut(key) {
+            Some(departure) if departure.alias.is_some() => {
+                departure.recreated = false;
+                departure.since = now;
+            }
+            Some(_) => self.dissolve(key),
+            None => {}
+        }
+    }
+
+    /// The name is deleted by this process.
+    pub fn unlink(&mut self, key: &K, by: Option<Process>, now: Duration) -> Unlinked {
+        if let Some(departure) = self.departures.get(key) {
+            if departure.alias.is_some() {
+                self.closed_unsaved(key, now);
+                return Unlinked::Draft;
+            }
+            let base = departure.base.clone();
+            self.departures.remove(key);
+            return Unlinked::Delete(base);
+        }
+        let is_ghost = self
+            .ghost_of(key, by, now)
+            .is_some_and(|ghost| !ghost.unlinked);
+        match self.ghosts.get_mut(key).filter(|_| is_ghost) {
+            Some(ghost) => {
+                ghost.unlinked = true;
+                Unlinked::CleanUp
+            }
+            None => Unlinked::Ordinary,
+        }
+    }
+
+    /// A scratch file is deleted, or overwritten by another key's departure: which key went with
+    /// it, to be deleted if it still is this.
+    pub fn alias_removed(&mut self, alias: X) -> Option<(K, Version)> {
+        for ghost in self.ghosts.values_mut() {
+            ghost.alias = ghost.alias.filter(|known| *known != alias);
+        }
+        let key = self.key_of(alias)?;
+        let departure = self.departures.get_mut(&key)?;
+        if departure.recreated {
+            departure.alias = None;
+            return None;
+        }
+        let base = departure.base.clone();
+        self.departures.remove(&key);
+        Some((key, base))
+    }
+
+    /// Whether a key was moved to this scratch file.
+    pub fn is_alias(&self, alias: X) -> bool {
+        self.key_of(alias).is_some()
+    }
+
+    /// A scratch file takes the place of another one: it was edited.
+    pub fn alias_replaced(&mut self, old: X, new: X) {
+        let departures = self.departures.values_mut();
+        let aliases = departures.map(|departure| &mut departure.alias);
+        for alias in aliases.chain(self.ghosts.values_mut().map(|ghost| &mut ghost.alias)) {
+            if *alias == Some(old) {
+                *alias = Some(new);
+            }
+        }
+    }
+
+    /// A scratch file that was not changed since is moved over the name by this process.
+    pub fn move_back(&mut self, alias: X, key: &K, by: Option<Process>, now: Duration) -> Returned {
+        if self.departures.get(key).and_then(|away| away.alias) == Some(alias) {
+            self.departures.remove(key);
+            return Returned::Back;
+        }
+        match self.ghost_of(key, by, now) {
+            Some(ghost) if ghost.alias == Some(alias) => {
+                self.ghosts.remove(key);
+                Returned::CleanUp
+            }
+            _ => Returned::Ordinary,
+        }
+    }
+
+    /// The process read the key: from now on it means what is there.
+    pub fn shown(&mut self, key: &K, by: Process) {
+        if self.ghosts.get(key).is_some_and(|ghost| ghost.by == by) {
+            self.ghosts.remove(key);
+        }
+    }
+
+    /// Whether the process was refused a moment ago, so that a backup of its own that it saves now
+    /// is a restored one and no decision of its user.
+    pub fn is_cleaning_up(&self, key: &K, by: Option<Process>, now: Duration) -> bool {
+        self.ghost_of(key, by, now).is_some()
+    }
+
+    /// The departures whose time is over; all of them if there is no `now`, at the end of a mount.
+    /// Names that are being created anew wait for that.
+    pub fn due(&self, now: Option<Duration>) -> Vec<Due<K, X>> {
+        let is_over = |departure: &Departure<X>| {
+            !departure.recreated && now.is_none_or(|now| now >= departure.since + STAY)
+        };
+        let over = self.departures.iter().filter(|(_, away)| is_over(away));
+        over.filter_map(|(key, departure)| {
+            Some(Due {
+                key: key.clone(),
+                alias: departure.alias?,
+                base: departure.base.clone(),
+            })
+        })
+        .collect()
+    }
+
+    /// A departure that was due could not be carried out yet.
+    pub fn postpone(&mut self, key: &K, now: Duration) {
+        if let Some(departure) = self.departures.get_mut(key) {
+            departure.since = now;
+        }
+    }
+
+    /// The name shows what the store has.
+    pub fn dissolve(&mut self, key: &K) {
+        self.departures.remove(key);
+    }
+
+    /// Forgets the ghosts that are too old to mean anything.
+    pub fn forget_ghosts(&mut self, now: Duration) {
+        self.ghosts.retain(|_, ghost| now < ghost.since + CLEAN_UP);
+    }
+
+    fn key_of(&self, alias: X) -> Option<K> {
+        let mut departures = self.departures.iter();
+        let found = departures.find(|(_, departure)| departure.alias == Some(alias));
+        found.map(|(key, _)| key.clone())
+    }
+
+    fn ghost_of(&self, key: &K, by: Option<Process>, now: Duration) -> Option<&Ghost<X>> {
+        let ghost = self.ghosts.get(key)?;
+        (Some(ghost.by) == by && now < ghost.since + CLEAN_UP).then_some(ghost)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Duration = Duration::from_secs(100);
+
+    fn v(n: u32) -> Version {
+        Version::new(format!("\"{n}\""))
+    }
+
+    fn process(id: u32) -> Process {
+        Process { id, start: 1 }
+    }
+
+    fn away() -> Away<&'static str, u32> {
+        let mut away = Away::default();
+        away.depart("f", v(1), 7, NOW);
+        away
+    }
+
+    #[test]
+    fn a_new_value_of_a_name_that_is_away_replaces_what_was_moved() {
+        let mut away = away();
+        assert!(away.is_away(&"f"));
+        assert_eq!(away.base(&"f"), Some(&v(1)));
+        away.recreate(&"f");
+        assert!(!away.is_away(&"f"));
+        assert_eq!(away.base(&"f"), Some(&v(1)));
+        away.saved(&"f");
+        assert_eq!(away.base(&"f"), None);
+        assert_eq!(away.alias_removed(7), None);
+    }
+
+    #[test]
+    fn what_is_not_created_anew_in_time_was_moved_indeed() {
+        let away = away();
+        assert_eq!(away.due(Some(NOW + STAY - Duration::from_millis(1))), []);
+        let due = [Due {
+            key: "f",
+            alias: 7,
+            base: v(1),
+        }];
+        assert_eq!(away.due(Some(NOW + STAY)), due);
+        assert_eq!(away.due(None), due);
+    }
+
+    #[test]
+    fn a_name_that_is_being_created_anew_is_not_due() {
+        let mut away = away();
+        away.recreate(&"f");
+        assert_eq!(away.due(None), []);
+        away.closed_unsaved(&"f", NOW + STAY);
+        assert_eq!(away.due(Some(NOW + STAY)), []);
+        assert_eq!(away.due(Some(NOW + STAY * 2)).len(), 1);
+    }
+
+    #[test]
+    fn a_deleted_alias_takes_its_key_along_unless_it_is_being_created_anew() {
+        assert_eq!(away().alias_removed(7), Some(("f", v(1))));
+        let mut away = away();
+        away.recreate(&"f");
+        assert_eq!(away.alias_removed(7), None);
+        assert_eq!(away.base(&"f"), Some(&v(1)));
+        assert_eq!(away.unlink(&"f", None, NOW), Unlinked::Delete(v(1)));
+        assert_eq!(away.base(&"f"), None);
+    }
+
+    #[test]
+    fn a_draft_of_a_name_that_is_away_can_be_deleted_and_moved_back_over() {
+        let mut away = away();
+        away.recreate(&"f");
+        assert_eq!(away.unlink(&"f", None, NOW), Unlinked::Draft);
+        assert!(away.is_away(&"f"));
+        assert_eq!(away.move_back(7, &"f", None, NOW), Returned::Back);
+        assert_eq!(away.base(&"f"), None);
+    }
+
+    #[test]
+    fn the_clean_up_after_a_refusal_touches_nothing_of_the_winner() {
+        let editor = Some(process(1));
+        let mut away = away();
+        away.recreate(&"f");
+        away.refused(&"f", editor, NOW);
+        away.refused(&"f", editor, NOW);
+        assert_eq!(away.base(&"f"), None);
+        assert_eq!(away.unlink(&"f", editor, NOW), Unlinked::CleanUp);
+        assert_eq!(away.move_back(7, &"f", editor, NOW), Returned::CleanUp);
+        assert_eq!(away.unlink(&"f", editor, NOW), Unlinked::Ordinary);
+    }
+
+    #[test]
+    fn only_who_was_refused_cleans_up_and_not_for_ever() {
+        let editor = Some(process(1));
+        let mut away = away();
+        away.refused(&"f", editor, NOW);
+        let other = Some(process(2));
+        assert_eq!(away.unlink(&"f", other, NOW), Unlinked::Ordinary);
+        assert_eq!(away.unlink(&"f", None, NOW), Unlinked::Ordinary);
+        assert_eq!(away.move_back(8, &"f", editor, NOW), Returned::Ordinary);
+        assert!(!away.is_cleaning_up(&"f", other, NOW));
+        let later = NOW + CLEAN_UP;
+        assert_eq!(away.unlink(&"f", editor, later), Unlinked::Ordinary);
+        away.shown(&"f", process(1));
+        assert_eq!(away.unlink(&"f", editor, NOW), Unlinked::Ordinary);
+    }
+
+    #[test]
+    fn who_was_refused_deletes_its_own_failed_file_once_and_then_what_is_there() {
+        let writer = Some(process(1));
+        let mut away = Away::<&str, u32>::default();
+        away.refused(&"f", writer, NOW);
+        assert!(away.is_cleaning_up(&"f", writer, NOW));
+        assert_eq!(away.unlink(&"f", writer, NOW), Unlinked::CleanUp);
+        assert_eq!(away.unlink(&"f", writer, NOW), Unlinked::Ordinary);
+    }
+
+    #[test]
+    fn an_edited_alias_is_still_where_the_value_is() {
+        let mut away = away();
+        away.alias_replaced(7, 8);
+        assert_eq!(away.alias_removed(7), None);
+        assert_eq!(away.due(None).first().map(|due| due.alias), Some(8));
+    }
+}

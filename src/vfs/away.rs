@@ -1,0 +1,371 @@
+//! Names that are moved away, created anew, or brought back (W8).
+//!
+//! What each step means is decided by `model/away.rs`; here it is carried out: on the shelf, and in
+//! the store once a departure turns out to be meant. Every order of writes leaves the old or the
+//! new value in the store if the daemon ends in between. Renames as such are in `rename.rs`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::cache::Folder;
+use super::handles::Writer;
+use super::handles::{Handle, WriterState};
+use super::open::{Opening, Version as Opened};
+use super::scratch::{Scratch, failed};
+use super::table::{Kind, Place};
+use super::{Error, Source, Vfs, Who};
+use crate::model::{Due, Expect, FileName, Ino, Key, Outcome, Unlinked, Version, backed_up};
+use crate::store::{Child, Dir, Store, StoreName, Value};
+
+/// What became of a key that was moved away.
+pub(super) enum Deleted {
+    /// It is deleted.
+    Gone,
+    /// It is not what was moved any more, and stays.
+    Changed,
+}
+
+/// How much of a large value is fetched at once to be put on the shelf.
+const BLOCK: u64 = 8 * 1024 * 1024;
+
+impl Vfs {
+    /// Since when this filesystem is there: the clock of the departures.
+    pub(super) fn now(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// Whether a name shows nothing, though the store has its key.
+    pub(super) fn is_away(&self, store: &Store, dir: &Dir, name: &FileName) -> bool {
+        let key = key_of(store, dir, name);
+        key.is_some_and(|key| self.table().away.is_away(&(store.name(), key)))
+    }
+
+    /// What the first save of a name that is not in the store, or is moved away, must find.
+    pub(super) fn unsaved_base(&self, place: &Place) -> Expect {
+        self.table().away.base(place).cloned().into()
+    }
+
+    /// A file that may be a backup was made: its maker read the original for that.
+    pub(super) fn note_backup(&self, store: &Store, dir: &Dir, name: &FileName, who: Who) {
+        let original = backed_up(name).and_then(|original| key_of(store, dir, &original));
+        if let (Some(who), Some(key)) = (who, original) {
+            let mut table = self.table();
+            table.seen.backed_up(who.process, &(store.name(), key));
+        }
+    }
+
+    /// Whether a file can be moved away without telling the store: it is a key, and nobody writes
+    /// it, since what a writer saves belongs under the new name.
+    pub(super) fn can_depart(&self, ino: Ino) -> bool {
+        let table = self.table();
+        let is_key = table
+            .tree
+            .get(ino)
+            .is_some_and(|node| matches!(node.kind, Kind::File(..)) && !node.unsaved);
+        let handles = table.handles_of(ino);
+        is_key
+            && !handles
+                .iter()
+                .any(|handle| matches!(**handle, Handle::Writer(_)))
+    }
+
+    /// Moves a key to a scratch name. At most one request, for the bytes.
+    ///
+    /// # Errors
+    /// Any [`Error`]; then nothing has changed.
+    pub(super) async fn depart(
+        &self,
+        ino: Ino,
+        to: (Ino, &FileName),
+        by: Opening,
+    ) -> Result<(), Error> {
+        let (store, key) = self.table().file(ino)?;
+        let (to_store, to_dir) = self.table().dir(to.0)?;
+        let folder = (to_store.name(), to_dir.clone());
+        let _moving = self.moving.lock().await;
+        let newest = self.newest(ino, &store, &key, by.thread).await?;
+        if let Some(old) = self.scratch_at(&to_store, &to_dir, to.1) {
+            self.drop_scratch(&folder, to.1, &old).await?;
+        }
+        let alias = self
+            .shelf()
+            .make(&folder, to.1, None, by.who)
+            .map_err(failed)?;
+        let filled = self.fill(&alias, &store, &key, newest).await;
+        let current = match filled {
+            Ok(version) => version,
+            Err(error) => {
+                // It holds a part of the value; the key is where it was.
+                let _ = self.shelf().remove(&folder, to.1);
+                return Err(error);
+            }
+        };
+        alias.is_no_key();
+        let place = (store.name(), key);
+        let now = self.now();
+        let mut table = self.table();
+        let shown = by.who.and_then(|who| table.seen.shown_to(&who, &place));
+        let base = match shown {
+            Some(Expect::Is(version)) => version,
+            Some(Expect::Absent) | None => current,
+        };
+        table.away.depart(place, base, alias.id, now);
+        table.tree.unlink(ino);
+        Ok(())
+    }
+
+    /// Fills a scratch file with a version of a key; which one that is.
+    async fn fill(
+        &self,
+        alias: &Scratch,
+        store: &Store,
+        key: &Key,
+        newest: Opened,
+    ) -> Result<Version, Error> {
+        let (version, envelope) = match newest {
+            Opened::Whole(value) => {
+                alias.write(Some(0), &value.bytes).map_err(failed)?;
+                (value.version.clone(), value.envelope.clone())
+            }
+            Opened::Large(large) => {
+                let (entry, envelope) = *large;
+                let mut at = 0;
+                loop {
+                    let piece = store.read(key, &entry.version, at, BLOCK).await?;
+                    if piece.is_empty() {
+                        break;
+                    }
+                    alias.write(Some(at), &piece).map_err(failed)?;
+                    at += piece.len() as u64;
+                }
+                (entry.version, envelope)
+            }
+        };
+        alias.holds_value(envelope);
+        Ok(version)
+    }
+
+    /// Deletes a scratch file, and the key that was moved there if that was not created anew.
+    ///
+    /// # Errors
+    /// Any [`Error`]; then nothing has changed.
+    pub(super) async fn remove_scratch(
+        &self,
+        parent: Ino,
+        name: &FileName,
+        scratch: &Scratch,
+    ) -> Result<(), Error> {
+        let (store, dir) = self.table().dir(parent)?;
+        let _moving = self.moving.lock().await;
+        self.drop_scratch(&(store.name(), dir), name, scratch)
+            .await?;
+        let mut table = self.table();
+        if let Some(ino) = table.tree.find(parent, name) {
+            table.tree.unlink(ino);
+        }
+        Ok(())
+    }
+
+    /// As [`remove_scratch`](Self::remove_scratch), for callers that hold `moving`.
+    pub(super) async fn drop_scratch(
+        &self,
+        folder: &Folder,
+        name: &FileName,
+        scratch: &Scratch,
+    ) -> Result<(), Error> {
+        let gone = self.table().away.alias_removed(scratch.id);
+        if let Some((place, base)) = gone {
+            let result = self.delete_departed(&place, &base, scratch.creator).await;
+            if let Err(error) = result {
+                let now = self.now();
+                self.table().away.depart(place, base, scratch.id, now);
+                return Err(error);
+            }
+        }
+        self.shelf().remove(folder, name).map_err(failed)?;
+        Ok(())
+    }
+
+    /// Deletes a key that was moved away, if it still is what was moved.
+    pub(super) async fn delete_departed(
+        &self,
+        place: &Place,
+        base: &Version,
+        who: Who,
+    ) -> Result<Deleted, Error> {
+        let store = self.store(place.0)?;
+        match store.delete(&place.1, base).await? {
+            Outcome::Saved(()) => {
+                let mut table = self.table();
+                table.seen.removed(who, place, &Expect::Is(base.clone()));
+                table.values.remove(place);
+                table.listings.remove_store(place.0);
+                Ok(Deleted::Gone)
+            }
+            Outcome::Refused => {
+                let key = store.address(&place.1);
+                tracing::warn!(key, "it was moved away here and saved elsewhere: it stays");
+                Ok(Deleted::Changed)
+            }
+            Outcome::Unknown => Err(Error::Unknown(store.address(&place.1))),
+        }
+    }
+
+    /// Whether departures wait whose time is over.
+    pub fn has_departures_due(&self) -> bool {
+        let now = self.now();
+        let mut table = self.table();
+        table.away.forget_ghosts(now);
+        !table.away.due(Some(now)).is_empty()
+    }
+
+    /// Carries out in the store what was meant: the departures whose time is over, or all of them.
+    ///
+    /// # Errors
+    /// Any [`Error`] of one of them: it is tried again after a while, and nothing is lost.
+    pub async fn settle_departures(&self, all: bool) -> Result<(), Error> {
+        let _moving = self.moving.lock().await;
+        let now = (!all).then(|| self.now());
+        let due = self.table().away.due(now);
+        let mut result = Ok(());
+        for due in due {
+            let now = self.now();
+            self.table().away.postpone(&due.key, now);
+            if let Err(error) = self.settle_departure(&due).await {
+                let (store, key) = &due.key;
+                tracing::warn!(op = "rename", %store, %key, "moved away here, not yet in the store: {error}");
+                result = Err(error);
+            }
+        }
+        result
+    }
+
+    /// Puts the bytes under the new name, and then deletes the key: in this order, so that one of
+    /// them is there at any time.
+    async fn settle_departure(&self, due: &Due<Place, u64>) -> Result<(), Error> {
+        let found = self.shelf().find(due.alias);
+        let Some(((store_name, dir), name, scratch)) = found else {
+            self.table().away.dissolve(&due.key);
+            return Ok(());
+        };
+        let store = self.store(store_name)?;
+        let Some(key) = key_of(&store, &dir, &name) else {
+            self.table().away.dissolve(&due.key);
+            return Ok(());
+        };
+        let bytes = scratch.read_all().map_err(failed)?;
+        let envelope = scratch.envelope();
+        let saved = store
+            .put(&key, bytes.clone(), &envelope, &Expect::Absent)
+            .await?;
+        let version = match saved {
+            Outcome::Saved(version) => version,
+            Outcome::Refused => {
+                tracing::warn!(from = %due.key.1, to = %key, "somebody else made the new name: both keys stay, and the moved bytes are scratch");
+                self.table().away.dissolve(&due.key);
+                return Ok(());
+            }
+            Outcome::Unknown => return Err(Error::Unknown(store.address(&key))),
+        };
+        let deleted = self
+            .delete_departed(&due.key, &due.base, scratch.creator)
+            .await;
+        if let Ok(Deleted::Changed) = deleted {
+            // What was moved is not what is there now. The move is taken back; if that fails, there
+            // is a copy too many.
+            let mover = scratch.creator.map(|who| who.process);
+            let now = self.now();
+            self.table().away.refused(&due.key, mover, now);
+            drop(store.delete(&key, &version).await);
+            return Ok(());
+        }
+        self.table().away.dissolve(&due.key);
+        let value = Value {
+            bytes,
+            version,
+            modified: std::time::SystemTime::now(),
+            envelope,
+        };
+        self.shelf()
+            .remove(&(store_name, dir), &name)
+            .map_err(failed)?;
+        self.table()
+            .publish(&scratch, &store, &key, Arc::new(value));
+        self.journal.saved();
+        deleted.map(drop)
+    }
+
+    /// A save of a key did not happen. If the key had been moved away, its name shows the store's
+    /// value again, and its editor may clean up.
+    pub(super) fn not_recreated(&self, writer: &Writer, place: &Place) {
+        let (now, by) = (self.now(), writer.who.map(|who| who.process));
+        let mut table = self.table();
+        if table.away.base(place).is_none() {
+            return;
+        }
+        table.away.refused(place, by, now);
+        if let Some(node) = table.tree.get_mut(writer.ino) {
+            node.unsaved = false;
+            node.known = None;
+            table.listings.remove_store(place.0);
+        }
+    }
+
+    /// The version that a draft would replace by a backup: after a refusal, an editor that copies its
+    /// backup over the file undoes its own failed save, and must not undo the winner's.
+    pub(super) fn restored_backup(
+        &self,
+        writer: &Writer,
+        state: &WriterState,
+        place: &Place,
+    ) -> Option<Version> {
+        let process = writer.who?.process;
+        let now = self.now();
+        let folder = {
+            let table = self.table();
+            if !table.away.is_cleaning_up(place, Some(process), now) {
+                return None;
+            }
+            let (parent, _) = table.tree.name(writer.ino)?;
+            let (store, dir) = table.dir(parent).ok()?;
+            (store.name(), dir)
+        };
+        let size = state.content.len();
+        let bytes = state.content.read(0, size);
+        let shelf = self.shelf();
+        let mut own = shelf.in_folder(&folder).filter(|(_, scratch)| {
+            scratch
+                .creator
+                .is_some_and(|maker| maker.process == process)
+        });
+        own.any(|(_, scratch)| {
+            scratch.shape().is_ok_and(|(len, _)| len == size as u64)
+                && scratch.read_all().is_ok_and(|backup| backup == bytes)
+        })
+        .then(|| state.draft.base().version().cloned())?
+    }
+
+    /// What deleting a file means, see [`Unlinked`].
+    pub(super) fn unlinked(&self, place: &Place, who: Who) -> Unlinked {
+        let now = self.now();
+        let process = who.map(|who| who.process);
+        self.table().away.unlink(place, process, now)
+    }
+
+    /// The store of a name.
+    fn store(&self, name: StoreName) -> Result<Arc<Store>, Error> {
+        match (&self.source, name) {
+            (Source::Store(store), _) => Ok(Arc::clone(store)),
+            (Source::Bucket(catalog), StoreName::Id(id)) => Ok(Arc::new(catalog.store(id))),
+            (Source::Bucket(_), StoreName::Flat) => Err(Error::BadHandle),
+        }
+    }
+}
+
+/// The key that a name in a directory stands for.
+pub(super) fn key_of(store: &Store, dir: &Dir, name: &FileName) -> Option<Key> {
+    match store.child(dir, name).ok()? {
+        Child::Either(key, _) | Child::Key(key) | Child::Shadowed(key, _) => Some(key),
+        Child::Dir(_) => None,
+    }
+}

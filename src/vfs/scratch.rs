@@ -1,0 +1,422 @@
+//! Scratch files: what editors and tools make besides the keys they save (W9).
+//!
+//! They are files like on any disk, kept on the [shelf](super::shelf); no version, no draft and no
+//! store is concerned. Which names are scratch says `model/scratch.rs`; what it means to move a key
+//! to such a name, or one of these files over a key, is in `away.rs` and `rename.rs`.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use bytes::Bytes;
+
+use super::attr::{Attr, FileKind};
+use super::cache::Folder;
+use super::content::Content;
+use super::handles::{Fh, Handle, ReadFrom, Reader, Writer, WriterState};
+use super::open::{Access, Opening};
+use super::rescue::{Loss, Reason};
+use super::table::Kind;
+use super::{Error, Vfs, Who};
+use crate::model::{Draft, FileName, Ino, Origin};
+use crate::store::{Dir, Entry, Envelope, Store, Value};
+
+/// Identifies a scratch file among those of its mount.
+pub(super) type ScratchId = u64;
+
+/// A file that lives only in this mount.
+#[derive(Debug)]
+pub(super) struct Scratch {
+    pub(super) id: ScratchId,
+    /// Who made it, if that is known.
+    pub(super) creator: Who,
+    pub(super) body: Body,
+    /// Whether nothing was written to it since it was filled with the value of a key.
+    pristine: AtomicBool,
+    /// What travelled with that value.
+    envelope: Mutex<Envelope>,
+    /// The inode that it was last shown as.
+    ino: AtomicU64,
+    /// When the store last said that it has no key of this name.
+    absent_at: Mutex<Option<Instant>>,
+}
+
+/// What a scratch file holds.
+#[derive(Debug)]
+pub(super) enum Body {
+    /// Bytes.
+    File(File),
+    /// The path that a symbolic link points to.
+    Link(String),
+}
+
+impl Scratch {
+    pub(super) fn new(id: ScratchId, creator: Who, body: Body) -> Arc<Self> {
+        Arc::new(Self {
+            id,
+            creator,
+            body,
+            pristine: AtomicBool::new(false),
+            envelope: Mutex::default(),
+            ino: AtomicU64::new(0),
+            absent_at: Mutex::new(None),
+        })
+    }
+
+    /// A file, or a symbolic link.
+    pub(super) fn kind(&self) -> FileKind {
+        match self.body {
+            Body::File(_) => FileKind::File,
+            Body::Link(_) => FileKind::Symlink,
+        }
+    }
+
+    /// The inode that it was last shown as, if any.
+    pub(super) fn ino(&self) -> Ino {
+        Ino(self.ino.load(Ordering::Relaxed))
+    }
+
+    /// The store said just now that it has no key of this name.
+    pub(super) fn is_no_key(&self) {
+        *self.absent_at() = Some(Instant::now());
+    }
+
+    /// Whether the store said less than `ttl` ago that it has no key of this name.
+    pub(super) fn was_no_key(&self, ttl: Duration) -> bool {
+        self.absent_at().is_some_and(|at| at.elapsed() < ttl)
+    }
+
+    fn absent_at(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.absent_at
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether nothing was written to it since it was filled with the value of a key.
+    pub(super) fn is_pristine(&self) -> bool {
+        self.pristine.load(Ordering::Relaxed)
+    }
+
+    /// It holds the value of a key now, with what travels with it.
+    pub(super) fn holds_value(&self, envelope: Envelope) {
+        self.pristine.store(true, Ordering::Relaxed);
+        *self.envelope.lock().unwrap_or_else(PoisonError::into_inner) = envelope;
+    }
+
+    /// What travels with its bytes when they are saved under a key.
+    pub(super) fn envelope(&self) -> Envelope {
+        let envelope = self.envelope.lock();
+        envelope.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn file(&self) -> io::Result<&File> {
+        match &self.body {
+            Body::File(file) => Ok(file),
+            Body::Link(_) => Err(io::ErrorKind::InvalidInput.into()),
+        }
+    }
+
+    /// Its size and the time of its last change.
+    pub(super) fn shape(&self) -> io::Result<(u64, SystemTime)> {
+        match &self.body {
+            Body::File(file) => {
+                let data = file.metadata()?;
+                Ok((data.len(), data.modified()?))
+            }
+            Body::Link(target) => Ok((target.len() as u64, SystemTime::UNIX_EPOCH)),
+        }
+    }
+
+    /// At most `len` bytes from `start`; fewer only at the end.
+    pub(super) fn read(&self, start: u64, len: usize) -> io::Result<Bytes> {
+        let file = self.file()?;
+        let left = file.metadata()?.len().saturating_sub(start);
+        let mut bytes = vec![0; len.min(usize::try_from(left).unwrap_or(usize::MAX))];
+        let mut filled = 0;
+        while filled < bytes.len() {
+            match file.read_at(&mut bytes[filled..], start + filled as u64) {
+                Ok(0) => break,
+                Ok(more) => filled += more,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        bytes.truncate(filled);
+        Ok(bytes.into())
+    }
+
+    /// All its bytes.
+    pub(super) fn read_all(&self) -> io::Result<Bytes> {
+        self.read(0, usize::MAX)
+    }
+
+    /// Writes at an offset, or at the end.
+    pub(super) fn write(&self, start: Option<u64>, data: &[u8]) -> io::Result<()> {
+        self.pristine.store(false, Ordering::Relaxed);
+        let file = self.file()?;
+        let start = match start {
+            Some(start) => start,
+            None => file.metadata()?.len(),
+        };
+        file.write_all_at(data, start)
+    }
+
+    /// Sets the size.
+    pub(super) fn set_len(&self, len: u64) -> io::Result<()> {
+        self.pristine.store(false, Ordering::Relaxed);
+        self.file()?.set_len(len)
+    }
+
+    /// Makes the bytes durable.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.file()?.sync_data()
+    }
+}
+
+/// A handle of a scratch file.
+#[derive(Debug)]
+pub(super) struct OpenScratch {
+    pub(super) scratch: Arc<Scratch>,
+    pub(super) who: Who,
+    pub(super) access: Access,
+}
+
+impl OpenScratch {
+    /// The same handle when its file has become this version of a key.
+    pub(super) fn of_key(&self, ino: Ino, entry: &Entry, value: &Arc<Value>, saves: u64) -> Handle {
+        if !self.access.write {
+            return Handle::Reader(Reader {
+                ino,
+                who: self.who,
+                entry: entry.clone(),
+                source: ReadFrom::Whole(Arc::clone(value)),
+            });
+        }
+        let state = WriterState {
+            draft: Draft::editing(value.version.clone()),
+            content: Content::Shared(value.bytes.clone()),
+            envelope: value.envelope.clone(),
+            saves_seen: saves,
+            renewals_seen: 0,
+            rescued: None,
+        };
+        let writer = Writer::new(ino, self.who, None, self.access.append, state);
+        Handle::Writer(Box::new(writer))
+    }
+
+    pub(super) fn write(&self, start: u64, data: &[u8]) -> Result<(), Error> {
+        if !self.access.write {
+            return Err(Error::BadHandle);
+        }
+        let start = (!self.access.append).then_some(start);
+        self.scratch.write(start, data).map_err(failed)
+    }
+}
+
+/// The local disk failed.
+pub(super) fn failed(error: io::Error) -> Error {
+    Error::Failed(format!("a scratch file in the state directory: {error}"))
+}
+
+pub(super) fn folder(store: &Store, dir: &Dir) -> Folder {
+    (store.name(), dir.clone())
+}
+
+impl Vfs {
+    /// The scratch file of a name.
+    pub(super) fn scratch_at(
+        &self,
+        store: &Store,
+        dir: &Dir,
+        name: &FileName,
+    ) -> Option<Arc<Scratch>> {
+        self.shelf().get(&folder(store, dir), name)
+    }
+
+    /// The scratch file that an inode stands for.
+    pub(super) fn scratch_of(&self, ino: Ino) -> Option<Arc<Scratch>> {
+        match &self.table().tree.get(ino)?.kind {
+            Kind::Scratch(scratch) => Some(Arc::clone(scratch)),
+            _ => None,
+        }
+    }
+
+    /// Whether a file that comes to this name is scratch.
+    pub(super) fn is_scratch_name(&self, name: &FileName, origin: Origin) -> bool {
+        self.options.scratch.contains(name, origin)
+    }
+
+    pub(super) fn scratch_attr(&self, ino: Ino, scratch: &Scratch, is_linked: bool) -> Attr {
+        let (size, modified) = scratch.shape().unwrap_or((0, SystemTime::UNIX_EPOCH));
+        Attr {
+            ino,
+            kind: scratch.kind(),
+            size,
+            modified,
+            is_linked,
+            ttl: Duration::ZERO,
+        }
+    }
+
+    pub(super) fn found_scratch(
+        &self,
+        parent: Ino,
+        name: &FileName,
+        scratch: &Arc<Scratch>,
+    ) -> Attr {
+        let kind = Kind::Scratch(Arc::clone(scratch));
+        let ino = self.table().insert(parent, name, kind);
+        scratch.ino.store(ino.0, Ordering::Relaxed);
+        self.scratch_attr(ino, scratch, true)
+    }
+
+    /// Whether the scratch file of a name need not be compared with the store: it is open, or the
+    /// store said a moment ago that it has no such key. Otherwise a key goes before it: a key that
+    /// is in the bucket is a key, whatever its name.
+    pub(super) fn is_surely_scratch(
+        &self,
+        parent: Ino,
+        name: &FileName,
+        scratch: &Scratch,
+    ) -> bool {
+        let table = self.table();
+        let ino = table.tree.find(parent, name);
+        scratch.was_no_key(self.options.ttl) || ino.is_some_and(|ino| table.tree.handles(ino) > 0)
+    }
+
+    /// The store has a key of this name after all: the scratch file gives way, and its bytes are
+    /// kept among the rescues.
+    pub(super) fn give_way(&self, store: &Store, dir: &Dir, name: &FileName, scratch: &Scratch) {
+        if let Body::File(_) = scratch.body {
+            let message = "a key of this name appeared; this is the scratch file that had it";
+            let loss = Loss {
+                store: store.name().to_string(),
+                key: format!("{}{name}", dir.prefix()),
+                expected: "absent".to_owned(),
+                found: "a key".to_owned(),
+                reason: Reason::Conflict,
+                message: message.to_owned(),
+                pid: 0,
+            };
+            let kept = scratch.read_all().and_then(|bytes| {
+                self.rescue
+                    .keep(loss, &bytes, time::OffsetDateTime::now_utc())
+            });
+            match kept {
+                Ok(record) => tracing::warn!(name = %name, rescue = record.id, "{message}"),
+                Err(error) => {
+                    tracing::error!(name = %name, %error, "a scratch file stays in the state directory, hidden by a key of its name");
+                    return;
+                }
+            }
+        }
+        // Whatever was moved there stays where it is in the store.
+        let _ = self.table().away.alias_removed(scratch.id);
+        if let Err(error) = self.shelf().remove(&folder(store, dir), name) {
+            tracing::warn!(name = %name, %error, "a scratch file could not be removed");
+        }
+    }
+
+    /// Makes a scratch file and opens it. Tells the kernel of it. No request.
+    pub(super) fn make_scratch(
+        &self,
+        parent: Ino,
+        name: &FileName,
+        access: Access,
+        by: Opening,
+    ) -> Result<(Attr, Fh), Error> {
+        let (store, dir) = self.table().dir(parent)?;
+        let made = self
+            .shelf()
+            .make(&folder(&store, &dir), name, None, by.who)
+            .map_err(failed)?;
+        made.is_no_key();
+        self.note_backup(&store, &dir, name, by.who);
+        let attr = self.found_scratch(parent, name, &made);
+        let mut table = self.table();
+        table.tree.remember(attr.ino);
+        let open = OpenScratch {
+            scratch: made,
+            who: by.who,
+            access,
+        };
+        Ok((attr, table.open(attr.ino, Handle::Scratch(open))))
+    }
+
+    /// Opens a scratch file.
+    pub(super) fn open_scratch(
+        &self,
+        ino: Ino,
+        scratch: Arc<Scratch>,
+        access: Access,
+        by: Opening,
+    ) -> Result<Fh, Error> {
+        if access.write && access.truncate {
+            self.check_writable("the mount")?;
+            scratch.set_len(0).map_err(failed)?;
+        }
+        let open = OpenScratch {
+            scratch,
+            who: by.who,
+            access,
+        };
+        Ok(self.table().open(ino, Handle::Scratch(open)))
+    }
+
+    /// Makes a symbolic link: only scratch names can be links, as the locks of emacs are. Tells the
+    /// kernel of it. No request but for the look-up of the name.
+    ///
+    /// # Errors
+    /// [`Error::NotPermitted`] for all other names; [`Error::Exists`]; any other.
+    pub async fn make_link(
+        &self,
+        parent: Ino,
+        name: &OsStr,
+        target: &OsStr,
+        by: Opening,
+    ) -> Result<Attr, Error> {
+        self.check_writable(&name.display().to_string())?;
+        let name = FileName::new(name)?;
+        let (store, dir) = self.table().dir(parent)?;
+        let target = target
+            .to_str()
+            .filter(|_| self.is_scratch_name(&name, Origin::Other));
+        let Some(target) = target else {
+            return Err(Error::NotPermitted(format!(
+                "{name}: there are no symbolic links in a store"
+            )));
+        };
+        match self.find(parent, name.as_str().as_ref(), by.thread).await {
+            Ok(_) => return Err(Error::Exists(name.to_string())),
+            Err(Error::NotFound(_)) => {}
+            Err(error) => return Err(error),
+        }
+        let link = Some(target.to_owned());
+        let made = self
+            .shelf()
+            .make(&folder(&store, &dir), &name, link, by.who)
+            .map_err(failed)?;
+        made.is_no_key();
+        let attr = self.found_scratch(parent, &name, &made);
+        self.table().tree.remember(attr.ino);
+        Ok(attr)
+    }
+
+    /// Where a symbolic link points to.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for all other files.
+    pub fn read_link(&self, ino: Ino) -> Result<Bytes, Error> {
+        match self.scratch_of(ino).as_deref() {
+            Some(Scratch {
+                body: Body::Link(target),
+                ..
+            }) => Ok(Bytes::copy_from_slice(target.as_bytes())),
+            _ => Err(Error::Invalid("it is no symbolic link".to_owned())),
+        }
+    }
+}
