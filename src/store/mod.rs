@@ -158,6 +158,11 @@ impl Store {
         }
     }
 
+    /// Whether a key has names besides the one that a listing shows.
+    pub fn has_aliases(&self) -> bool {
+        matches!(self.layout, Layout::Konserve(_))
+    }
+
     /// How many objects the present listing has looked at, of how many that were never seen before;
     /// nothing when there is no such listing.
     pub fn progress(&self) -> Option<(u64, u64)> {

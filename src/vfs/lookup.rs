@@ -239,6 +239,8 @@ impl Vfs {
                 }
                 None => Ok(None),
             },
+            // It may be another name of something that is listed.
+            None if store.has_aliases() => Ok(None),
             None => match self.below(store, dir, name) {
                 Some(below) if table.kept.contains(&(store.name(), below.clone())) => {
                     drop(table);
