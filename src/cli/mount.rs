@@ -35,6 +35,8 @@ pub(super) struct Args {
     #[command(flatten)]
     konserve: Konserve,
     #[command(flatten)]
+    saving: Saving,
+    #[command(flatten)]
     access: Access,
     #[command(flatten)]
     service: Service,
@@ -72,6 +74,12 @@ struct View {
     /// Memory for values that may be read again. Units: K, M, G.
     #[arg(long, env = "ETAGFS_CACHE_SIZE", value_name = "SIZE", default_value = "64M", value_parser = size)]
     cache_size: u64,
+}
+
+/// What becomes of saves.
+#[derive(Debug, ClapArgs)]
+#[command(next_help_heading = "Saving")]
+struct Saving {
     /// What a process may do after it was told of a conflict: save over exactly what it was told of,
     /// or only after reading the file again.
     #[arg(
@@ -81,6 +89,19 @@ struct View {
         default_value = "told"
     )]
     after_conflict: AfterConflictArg,
+    /// How often an append that others were faster than is put behind what they saved; 0 makes it a
+    /// conflict like any other.
+    #[arg(
+        long,
+        env = "ETAGFS_APPEND_RETRIES",
+        value_name = "TIMES",
+        default_value_t = 10
+    )]
+    append_retries: u32,
+    /// Save at every write, not only at close and fsync: for programs that ignore the error of close.
+    /// Each write is a PUT of the whole value.
+    #[arg(long, env = "ETAGFS_SYNC")]
+    sync: bool,
     /// Names that stay in the mount and never reach the bucket: swap files, backups and temporary
     /// files of editors and tools. `*` is any text, `?` any character, `{6}` six random characters
     /// as mkstemp makes them. Separate patterns by commas; an empty list makes every file a key.
@@ -212,7 +233,7 @@ pub(super) async fn serve(
     let settings = args.konserve.settings(state_dir)?;
     let catalog = Catalog::new(backend, &*source.prefix).with(settings, args.konserve.layout());
     let root = root(&args.view, catalog, source).await?;
-    let patterns = args.view.scratch.iter().filter(|text| !text.is_empty());
+    let patterns = args.saving.scratch.iter().filter(|text| !text.is_empty());
     let patterns: Result<Vec<Pattern>, _> = patterns.map(|text| text.parse()).collect();
     let ttl = args.view.ttl;
     let options = vfs::Options {
@@ -220,7 +241,9 @@ pub(super) async fn serve(
         inline_limit: args.view.inline_limit,
         cache_bytes: usize::try_from(args.view.cache_size).unwrap_or(usize::MAX),
         read_only: args.access.read_only,
-        after_conflict: match args.view.after_conflict {
+        sync: args.saving.sync,
+        append_retries: args.saving.append_retries,
+        after_conflict: match args.saving.after_conflict {
             AfterConflictArg::Told => AfterConflict::Told,
             AfterConflictArg::Reread => AfterConflict::Reread,
         },

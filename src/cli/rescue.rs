@@ -125,7 +125,11 @@ fn line(kept: &Kept, scratch: &ScratchFiles) -> String {
     let (size, path, why) = match kept {
         Kept::Rescue(record) => {
             let path = path(&record.source, &record.store, &record.key);
-            (record.size, path, record.message.clone())
+            let what = match record.appended {
+                true => "to be appended: ",
+                false => "",
+            };
+            (record.size, path, format!("{what}{}", record.message))
         }
         Kept::Scratch(label) => {
             let name = format!("{}{}", label.dir, label.name);

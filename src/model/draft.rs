@@ -2,18 +2,20 @@
 //!
 //! A [`Draft`] knows the version a writer's bytes are based on and whether they wait to be saved;
 //! the bytes themselves live beside it in `vfs`. It never sees the backend: the caller carries
-//! [`Save`] there and brings the [`Outcome`] back. `tests/it/conflict_model.rs` runs this very
+//! [`Save`] there and brings the [`Outcome`] back. `tests/it/conflict_model/` runs this very
 //! code through every interleaving of a small world.
 
 use super::{Expect, Outcome, Version};
 
 /// What made the kernel ask for a save.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Trigger {
     /// A descriptor of the handle was closed; there may be others.
     Flush,
     /// The program asked for durability.
     Fsync,
+    /// Bytes were written that must be durable at once (O_SYNC).
+    Write,
     /// The last descriptor is gone; nobody hears an error.
     Release,
 }
@@ -74,6 +76,8 @@ pub struct Draft {
     failed: bool,
     /// Somebody on this machine replaced the base.
     overtaken: bool,
+    /// Whatever it did to its base can be done to any other version as well (W7).
+    appends: bool,
     lost: Option<Lost>,
     dropped: bool,
 }
@@ -104,8 +108,19 @@ impl Draft {
             saving: false,
             failed: false,
             overtaken: false,
+            appends: false,
             lost: None,
             dropped: false,
+        }
+    }
+
+    /// The same draft of a writer that appends, until its first [`edit`](Self::edit): a lost race
+    /// need not lose its bytes, see [`rebase`](Self::rebase).
+    #[must_use]
+    pub fn appending(self) -> Self {
+        Self {
+            appends: true,
+            ..self
         }
     }
 
@@ -124,11 +139,26 @@ impl Draft {
         self.pending != Pending::Nothing && self.lost.is_none() && !self.dropped
     }
 
-    /// Notes that bytes were written or the size was set.
+    /// Whether all that was ever done to it is appending, so that a refusal of it can be answered
+    /// with [`rebase`](Self::rebase).
+    pub fn only_appends(&self) -> bool {
+        self.appends
+    }
+
+    /// Notes that bytes were written or the size was set. From now on a lost race is lost.
     ///
     /// # Errors
     /// When the draft is lost: its bytes may not mix with the winner's (ESTALE).
     pub fn edit(&mut self) -> Result<(), Lost> {
+        self.appends = false;
+        self.append()
+    }
+
+    /// Notes that bytes were written behind the last one.
+    ///
+    /// # Errors
+    /// As [`edit`](Self::edit).
+    pub fn append(&mut self) -> Result<(), Lost> {
         if let Some(lost) = self.lost {
             return Err(lost);
         }
@@ -152,16 +182,17 @@ impl Draft {
         if let Some(lost) = self.lost {
             return match trigger {
                 Trigger::Release => Ok(None),
-                Trigger::Flush | Trigger::Fsync => Err(lost.into()),
+                Trigger::Flush | Trigger::Fsync | Trigger::Write => Err(lost.into()),
             };
         }
         let due = match (self.pending, trigger) {
-            (Pending::Nothing, _) | (Pending::Emptied, Trigger::Flush) => false,
+            (Pending::Nothing, _) | (Pending::Emptied, Trigger::Flush | Trigger::Write) => false,
             // What the program was told has failed must not happen behind its back.
             (_, Trigger::Release) if self.failed => false,
             (Pending::Emptied, Trigger::Fsync | Trigger::Release) | (Pending::Edited, _) => true,
         };
-        if due && self.overtaken {
+        // Who only appends can go on from whatever is there: it asks the store.
+        if due && self.overtaken && !self.appends {
             self.lost = Some(Lost::Conflict);
             return Err(SaveError::Conflict);
         }
@@ -169,6 +200,29 @@ impl Draft {
         Ok(due.then(|| Save {
             expect: self.base.clone(),
         }))
+    }
+
+    /// In the place of [`end_save`](Self::end_save) after a refusal, or before a save that would be
+    /// refused: the bytes that were appended since the last save have been put behind those of
+    /// `newest`, and are based on that now. Nothing appended to what exists needs no save.
+    ///
+    /// Only ever after an answer that the save did not happen: a save of unknown fate may have put
+    /// the same bytes there already (W6).
+    ///
+    /// # Errors
+    /// When the draft did more than append, or is lost: it is lost then, as by a refusal.
+    pub fn rebase(&mut self, newest: Expect) -> Result<(), SaveError> {
+        self.saving = false;
+        if !self.appends || self.lost.is_some() {
+            let lost = *self.lost.get_or_insert(Lost::Conflict);
+            return Err(lost.into());
+        }
+        if self.pending == Pending::Emptied && newest != Expect::Absent {
+            self.pending = Pending::Nothing;
+        }
+        self.base = newest;
+        self.overtaken = false;
+        Ok(())
     }
 
     /// Learns what became of the save.
@@ -203,6 +257,13 @@ impl Draft {
     /// it never saves, it closes in peace.
     pub fn overtaken(&mut self, gone: &Expect) {
         self.overtaken |= self.base == *gone;
+    }
+
+    /// Learns that what is written next would be based on a version that its writer was not shown:
+    /// the next save is refused, also of one who only appended so far.
+    pub fn outdated(&mut self) {
+        self.overtaken = true;
+        self.appends = false;
     }
 
     /// Learns that the bytes of `from` have the version `to` now: this machine renamed the file, or
@@ -329,6 +390,65 @@ mod tests {
         for trigger in [Trigger::Flush, Trigger::Fsync, Trigger::Release] {
             assert_eq!(expects(&mut draft, trigger), None);
         }
+    }
+
+    #[test]
+    fn a_refused_appender_goes_on_from_what_is_there_now() {
+        let mut draft = Draft::editing(v(1)).appending();
+        draft.append().unwrap();
+        assert!(expects(&mut draft, Trigger::Flush).is_some());
+        assert_eq!(draft.rebase(Expect::Is(v(2))), Ok(()));
+        assert_eq!(expects(&mut draft, Trigger::Flush), Some(Expect::Is(v(2))));
+        assert_eq!(draft.rebase(Expect::Absent), Ok(()));
+        assert_eq!(expects(&mut draft, Trigger::Flush), Some(Expect::Absent));
+        draft.end_save(Outcome::Saved(v(3))).unwrap();
+        assert_eq!(draft.base(), &Expect::Is(v(3)));
+        assert!(draft.only_appends());
+    }
+
+    #[test]
+    fn an_appender_that_was_overtaken_on_this_machine_goes_on_too() {
+        let mut draft = Draft::editing(v(1)).appending();
+        draft.append().unwrap();
+        draft.overtaken(&Expect::Is(v(1)));
+        draft.rebase(Expect::Is(v(2))).unwrap();
+        assert_eq!(expects(&mut draft, Trigger::Flush), Some(Expect::Is(v(2))));
+    }
+
+    #[test]
+    fn who_wrote_elsewhere_once_is_no_appender_any_more() {
+        let mut draft = Draft::editing(v(1)).appending();
+        draft.append().unwrap();
+        draft.edit().unwrap();
+        draft.append().unwrap();
+        assert!(expects(&mut draft, Trigger::Flush).is_some());
+        assert_eq!(draft.rebase(Expect::Is(v(2))), Err(SaveError::Conflict));
+        assert_eq!(draft.lost(), Some(Lost::Conflict));
+    }
+
+    #[test]
+    fn an_appender_never_goes_on_from_a_save_of_unknown_fate() {
+        let mut draft = Draft::editing(v(1)).appending();
+        draft.append().unwrap();
+        assert!(expects(&mut draft, Trigger::Flush).is_some());
+        assert_eq!(draft.end_save(Outcome::Unknown), Err(SaveError::Unknown));
+        assert_eq!(draft.rebase(Expect::Is(v(2))), Err(SaveError::Unknown));
+    }
+
+    #[test]
+    fn an_appender_that_was_outdated_is_refused_like_anybody() {
+        let mut draft = Draft::editing(v(1)).appending();
+        draft.outdated();
+        draft.append().unwrap();
+        assert_eq!(draft.begin_save(Trigger::Flush), Err(SaveError::Conflict));
+    }
+
+    #[test]
+    fn nothing_appended_to_a_file_that_somebody_else_made_needs_no_save() {
+        let mut draft = Draft::replacing(Expect::Absent).appending();
+        assert_eq!(expects(&mut draft, Trigger::Release), Some(Expect::Absent));
+        draft.rebase(Expect::Is(v(1))).unwrap();
+        assert_eq!(expects(&mut draft, Trigger::Release), None);
     }
 
     #[test]

@@ -12,28 +12,18 @@ use fuser::{
     Request, TimeOrNow, WriteFlags,
 };
 
-use super::answer::{Bridge, Op};
+use super::answer::Bridge;
 use super::directory::{names, names_and_attributes};
 use super::errno;
 use super::negotiate::negotiate;
 use super::process::{caller, process_id};
 use super::reply::{Created, Named, OpenedDir, OpenedFile, Written, Xattr};
-use super::request::{access, creation, op, opening, save_op};
+use super::request::{access, at, creation, durable, op, opening, save_op};
 use crate::model::{Ino, Trigger};
-use crate::vfs::{Fh, OverExisting, SetMode};
+use crate::vfs::{Durable, Fh, OverExisting, SetMode};
 
 /// The filesystem as the kernel sees it.
 pub(super) struct Fs(pub(super) Bridge);
-
-impl Fs {
-    /// An operation that may move the whole value of a file.
-    fn heavy(&self, ino: INodeNo, op: Op) -> Op {
-        Op {
-            bytes: self.0.vfs.weight(ino.into()),
-            ..op
-        }
-    }
-}
 
 impl Filesystem for Fs {
     fn init(&mut self, _request: &Request, config: &mut KernelConfig) -> std::io::Result<()> {
@@ -56,17 +46,22 @@ impl Filesystem for Fs {
         &self,
         request: &Request,
         ino: INodeNo,
-        _fh: Option<FileHandle>,
+        fh: Option<FileHandle>,
         reply: fuser::ReplyAttr,
     ) {
         let vfs = self.0.vfs.clone();
+        // Only lseek(2) says which descriptor is meant.
+        let through = fh.and_then(|fh| vfs.attr_through(ino.into(), Fh(fh.0)));
         let who = match vfs.is_open(ino.into()) {
             true => caller(request.pid()),
             false => None,
         };
         self.0
             .answer(op("getattr", ino, request), reply, async move {
-                vfs.attr(ino.into(), who).await
+                match through {
+                    Some(attr) => Ok(attr),
+                    None => vfs.attr(ino.into(), who).await,
+                }
             });
     }
 
@@ -219,15 +214,20 @@ impl Filesystem for Fs {
         fh: FileHandle,
         offset: u64,
         data: &[u8],
-        _write_flags: WriteFlags,
-        _flags: OpenFlags,
+        write_flags: WriteFlags,
+        flags: OpenFlags,
         _lock_owner: Option<LockOwner>,
         reply: fuser::ReplyWrite,
     ) {
         let (vfs, data) = (self.0.vfs.clone(), Bytes::copy_from_slice(data));
-        let thread = request.pid();
-        self.0.answer(op("write", ino, request), reply, async move {
-            vfs.write(Fh(fh.0), offset, &data, thread).await?;
+        let (at, thread) = (at(offset, write_flags, flags), request.pid());
+        let durable = durable(vfs.options().sync, write_flags, flags);
+        let op = match durable {
+            Durable::AtOnce => self.heavy(ino, save_op("write", ino, request)),
+            Durable::AtSave => op("write", ino, request),
+        };
+        self.0.answer(op, reply, async move {
+            vfs.write(Fh(fh.0), at, &data, durable, thread).await?;
             Ok(Written(u32::try_from(data.len()).unwrap_or(u32::MAX)))
         });
     }

@@ -2,12 +2,13 @@
 //!
 //! Pure decoding; it answers nothing. Its one reader is `fs.rs`.
 
-use fuser::{INodeNo, OpenAccMode, OpenFlags, Request};
+use fuser::{INodeNo, OpenAccMode, OpenFlags, Request, WriteFlags};
 
 use super::answer::Op;
+use super::fs::Fs;
 use super::process::caller;
 use crate::model::Origin;
-use crate::vfs::{Access, Creation, Opening, OverExisting};
+use crate::vfs::{Access, At, Creation, Durable, Opening, OverExisting};
 
 pub(super) fn op(name: &'static str, ino: INodeNo, request: &Request) -> Op {
     Op {
@@ -27,6 +28,16 @@ pub(super) fn save_op(name: &'static str, ino: INodeNo, request: &Request) -> Op
     }
 }
 
+impl Fs {
+    /// An operation that may move the whole value of a file.
+    pub(super) fn heavy(&self, ino: INodeNo, op: Op) -> Op {
+        Op {
+            bytes: self.0.vfs.weight(ino.into()),
+            ..op
+        }
+    }
+}
+
 pub(super) fn opening(request: &Request) -> Opening {
     Opening {
         who: caller(request.pid()),
@@ -41,6 +52,27 @@ pub(super) fn access(flags: i32) -> Access {
         write: mode != OpenAccMode::O_RDONLY,
         truncate: flags & libc::O_TRUNC != 0,
         append: flags & libc::O_APPEND != 0,
+    }
+}
+
+/// Where the bytes of a write go. The kernel names the end of a file as it remembers it, and others
+/// append too: what was opened to append says so in its flags. Pages of a memory map are written
+/// where they were mapped from.
+pub(super) fn at(offset: u64, write: WriteFlags, flags: OpenFlags) -> At {
+    let is_mapped = write.contains(WriteFlags::FUSE_WRITE_CACHE);
+    match flags.0 & libc::O_APPEND != 0 && !is_mapped {
+        true => At::End,
+        false => At::Offset(offset),
+    }
+}
+
+/// When the bytes of a write are to be saved. The kernel passes on what the descriptor was opened
+/// with, and what pwritev2(2) asks for.
+pub(super) fn durable(always: bool, write: WriteFlags, flags: OpenFlags) -> Durable {
+    let is_mapped = write.contains(WriteFlags::FUSE_WRITE_CACHE);
+    match (always || flags.0 & libc::O_DSYNC != 0) && !is_mapped {
+        true => Durable::AtOnce,
+        false => Durable::AtSave,
     }
 }
 

@@ -45,6 +45,32 @@ impl Envelope {
     }
 }
 
+impl Envelope {
+    /// What travels with a new value of this key.
+    pub(super) fn fresh(key: &Key) -> Self {
+        Self {
+            meta: Meta {
+                content_type: Some(content_type(key).to_owned()),
+                ..Meta::default()
+            },
+            origin: None,
+        }
+    }
+
+    /// Whether nobody chose what travels with a value of this key: it is what any new file gets, so
+    /// that a file whose name it takes may keep its own.
+    pub(super) fn is_plain(&self, key: &Key) -> bool {
+        let ours = self.meta.content_type.as_deref();
+        let says_nothing =
+            ours.is_none_or(|ours| UNTYPED.contains(&ours) || ours == content_type(key));
+        let rest = Meta {
+            content_type: None,
+            ..self.meta.clone()
+        };
+        says_nothing && rest == Meta::default()
+    }
+}
+
 /// Why a layout cannot store or show a value.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{0}")]
@@ -59,6 +85,9 @@ impl Envelope {
         meta
     }
 }
+
+/// What S3 and its clients say of a value whose type nobody told them.
+const UNTYPED: [&str; 2] = ["application/octet-stream", "binary/octet-stream"];
 
 /// The media type of a new value, by the ending of its key (W14). Only the types of text that
 /// people edit and browsers show; everything else is what S3 itself would say.
@@ -85,5 +114,39 @@ fn content_type(key: &Key) -> &'static str {
         "gz" => "application/gzip",
         "zip" => "application/zip",
         _ => "application/octet-stream",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn envelope(content_type: Option<&str>, user: &[(&str, &str)]) -> Envelope {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        Envelope {
+            meta: Meta {
+                content_type: content_type.map(str::to_owned),
+                user: user.iter().map(owned).collect(),
+                ..Meta::default()
+            },
+            origin: None,
+        }
+    }
+
+    #[test]
+    fn what_nobody_chose_is_plain() {
+        let key = Key::new("page.html").expect("a key");
+        for (content_type, user, plain) in [
+            (None, &[][..], true),
+            (Some("text/html"), &[], true),
+            (Some("binary/octet-stream"), &[], true),
+            (Some("application/octet-stream"), &[], true),
+            (Some("text/plain"), &[], false),
+            (Some("text/html"), &[("colour", "red")], false),
+        ] {
+            let envelope = envelope(content_type, user);
+            assert_eq!(envelope.is_plain(&key), plain, "{envelope:?}");
+        }
+        assert!(Envelope::fresh(&key).is_plain(&key));
     }
 }

@@ -5,12 +5,14 @@
 //! files but their names. [`Catalog`] finds the stores of a bucket; the layer above is `vfs`.
 
 mod catalog;
+mod directory;
 mod error;
 pub mod konserve;
 mod konserve_store;
 mod layout;
 mod lifecycle;
 mod listing;
+mod lookup;
 pub mod plain;
 
 use std::fmt;
@@ -28,7 +30,7 @@ pub use listing::{Listing, Shown};
 pub use plain::{Child, Dir};
 
 use crate::backend::{
-    After, Backend, Body, Fetched, ListQuery, Listed, Object, ObjectInfo, ObjectKey, Pin, Span,
+    After, Backend, Body, Fetched, ListQuery, Object, ObjectInfo, ObjectKey, Pin, Span,
 };
 use crate::model::{Expect, FileName, Key, Outcome, PutId, StoreId, Version};
 use konserve_store::KonserveStore;
@@ -237,80 +239,6 @@ impl Store {
         }
     }
 
-    /// Finds out what a name in a directory is, in one request nearly always.
-    ///
-    /// # Errors
-    /// Any [`Error`]; a name that no key can have is [`Error::BadName`].
-    pub async fn lookup(&self, dir: &Dir, name: &FileName) -> Result<Found, Error> {
-        if let Layout::Konserve(store) = &self.layout {
-            return store.lookup(name).await;
-        }
-        match self.child(dir, name)? {
-            Child::Dir(below) => {
-                let query = self.query(below.prefix(), false, 1000);
-                let page = self.backend.list(&query).await?;
-                let inside = |object: &Listed| {
-                    self.relative(&object.key)
-                        .and_then(|object| dir.name_of(object))
-                        .is_some_and(|named| named.is_dir && named.name == *name)
-                };
-                Ok(match page.objects.iter().any(inside) {
-                    true => Found::Dir(below),
-                    false => Found::Absent,
-                })
-            }
-            Child::Either(key, below) => match self.look_around(&key, &below).await? {
-                (_, true) => Ok(Found::Dir(below)),
-                (Some(listed), false) => self.found(key, listed).await,
-                (None, false) => Ok(Found::Absent),
-            },
-            Child::Shadowed(key, below) => match self.look_around(&key, &below).await? {
-                (Some(listed), true) => self.found(key, listed).await,
-                _ => Ok(Found::Absent),
-            },
-            Child::Key(_) => Ok(Found::Absent),
-        }
-    }
-
-    /// Whether there is an object of this key, and whether there are objects below it.
-    async fn look_around(&self, key: &Key, below: &Dir) -> Result<(Option<Listed>, bool), Error> {
-        let at = self.object(key);
-        let mut query = self.query(key.as_str(), true, LOOKUP_PAGE);
-        let page = self.backend.list(&query).await?;
-        let folded = format!("{}{}", self.prefix, below.prefix());
-        let mut is_dir = page.prefixes.contains(&folded);
-        let saw_enough = page.next.is_none()
-            || page
-                .objects
-                .iter()
-                .any(|object| object.key.as_str() > &*folded)
-            || page.prefixes.iter().any(|prefix| *prefix >= folded);
-        let object = page.objects.into_iter().find(|object| object.key == at);
-        if !is_dir && !saw_enough {
-            query.prefix = folded;
-            query.limit = 1;
-            let page = self.backend.list(&query).await?;
-            is_dir = !(page.objects.is_empty() && page.prefixes.is_empty());
-        }
-        Ok((object, is_dir))
-    }
-
-    /// What was found under a key, with its version even where listings leave it out.
-    async fn found(&self, key: Key, listed: Listed) -> Result<Found, Error> {
-        let Some(version) = listed.version else {
-            return Ok(match self.describe(&key).await? {
-                Some(entry) => Found::File(entry),
-                None => Found::Absent,
-            });
-        };
-        Ok(Found::File(Entry {
-            size: Some(listed.size),
-            key,
-            modified: listed.modified,
-            version,
-        }))
-    }
-
     /// What is known of a key; `None` when the backend says that it does not exist.
     ///
     /// # Errors
@@ -323,6 +251,44 @@ impl Store {
             Ok(info) => Ok(Some(self.entry(key.clone(), &info))),
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The newest version of a key, and what travels with it, without its bytes; one request. `None`
+    /// when the backend says that it does not exist.
+    ///
+    /// # Errors
+    /// Any [`Error`].
+    pub async fn inspect(&self, key: &Key) -> Result<Option<(Entry, Envelope)>, Error> {
+        if let Layout::Konserve(store) = &self.layout {
+            return store.inspect(key).await;
+        }
+        let info = match self.backend.head(&self.object(key)).await {
+            Ok(info) => info,
+            Err(error) if error.is_not_found() => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let entry = self.entry(key.clone(), &info);
+        let envelope = Envelope {
+            meta: info.meta,
+            origin: None,
+        };
+        Ok(Some((entry, envelope)))
+    }
+
+    /// What travels with a new value of this key.
+    pub fn fresh_envelope(&self, key: &Key) -> Envelope {
+        match &self.layout {
+            Layout::Plain => Envelope::fresh(key),
+            Layout::Konserve(_) => Envelope::default(),
+        }
+    }
+
+    /// Whether nobody chose what travels with a value of this key.
+    pub fn is_plain(&self, key: &Key, envelope: &Envelope) -> bool {
+        match &self.layout {
+            Layout::Plain => envelope.is_plain(key),
+            Layout::Konserve(_) => envelope.origin.is_none(),
         }
     }
 
@@ -435,53 +401,6 @@ impl Store {
             return store.delete(key, version).await;
         }
         Ok(self.backend.delete(&self.object(key), version).await?)
-    }
-
-    /// Makes an empty directory, if there is none: the portable lock (W15).
-    ///
-    /// # Errors
-    /// [`Error::Exists`], or any other [`Error`].
-    pub async fn make_dir(&self, dir: &Dir) -> Result<(), Error> {
-        if let Layout::Konserve(_) = &self.layout {
-            return Err(Error::Unsupported(
-                "a konserve store has no directories".to_owned(),
-            ));
-        }
-        let marker = dir.marker().ok_or(crate::model::BadName::Illegal)?;
-        let made = self
-            .put(&marker, Bytes::new(), &Envelope::default(), &Expect::Absent)
-            .await?;
-        match made {
-            Outcome::Saved(_) => Ok(()),
-            Outcome::Refused => Err(Error::Exists(self.address(&marker))),
-            Outcome::Unknown => Err(Error::Unknown(self.address(&marker))),
-        }
-    }
-
-    /// Removes a directory that holds nothing but its marker.
-    ///
-    /// # Errors
-    /// [`Error::NotEmpty`], or any other [`Error`].
-    pub async fn remove_dir(&self, dir: &Dir) -> Result<(), Error> {
-        let query = self.query(dir.prefix(), false, 2);
-        let page = self.backend.list(&query).await?;
-        let Some(marker) = page.objects.first() else {
-            return Ok(());
-        };
-        let own = format!("{}{}", self.prefix, dir.prefix());
-        if page.objects.len() > 1 || marker.key.as_str() != own || marker.size > 0 {
-            return Err(Error::NotEmpty(own));
-        }
-        let version = match &marker.version {
-            Some(version) => version.clone(),
-            None => self.backend.head(&marker.key).await?.version,
-        };
-        match self.backend.delete(&marker.key, &version).await? {
-            Outcome::Saved(()) => Ok(()),
-            // Somebody removed it, or put something into it: either way not ours to decide.
-            Outcome::Refused => Err(Error::NotEmpty(own)),
-            Outcome::Unknown => Err(Error::Unknown(own)),
-        }
     }
 
     fn query(&self, below: &str, fold: bool, limit: u16) -> ListQuery {

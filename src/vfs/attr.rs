@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::handles::{Handle, ReadFrom};
+use super::handles::{Fh, Handle, ReadFrom};
 use super::table::{Kind, Known, Node};
 use super::{Error, Vfs, Who};
 use crate::model::{Ino, Version};
@@ -104,7 +104,7 @@ impl Vfs {
             kind: FileKind::File,
             size: 0,
             modified: node.since,
-            is_linked: true,
+            is_linked: !node.removed,
             ttl: Duration::ZERO,
         }
     }
@@ -118,10 +118,57 @@ impl Vfs {
             |handle: &&Arc<Handle>| handle.who().is_some_and(|opener| opener.process == process);
         let mut own = handles.iter().rev().filter(is_own);
         let attr = own.find_map(|handle| self.handle_attr(ino, handle))?;
-        Some(Attr {
+        Some(self.attr_of_open(attr))
+    }
+
+    /// What one handle shows: the version it reads, or the draft it writes. `None` if that cannot be
+    /// told now.
+    pub fn attr_through(&self, ino: Ino, fh: Fh) -> Option<Attr> {
+        let handle = self.table().handle(fh).ok()?;
+        let attr = self.whole_attr(ino, &handle)?;
+        Some(self.attr_of_open(attr))
+    }
+
+    fn attr_of_open(&self, attr: Attr) -> Attr {
+        let table = self.table();
+        let removed = table.tree.get(attr.ino).is_some_and(|node| node.removed);
+        Attr {
             ttl: Duration::ZERO,
+            is_linked: !removed,
             ..attr
-        })
+        }
+    }
+
+    /// As [`handle_attr`](Self::handle_attr), of writers that changed nothing too.
+    fn whole_attr(&self, ino: Ino, handle: &Handle) -> Option<Attr> {
+        match handle {
+            Handle::Writer(writer) if writer.shape().is_none() => {
+                let size = writer.state.try_lock().ok()?.content.len() as u64;
+                let table = self.table();
+                let node = table.tree.get(ino)?;
+                let known = node.known.as_ref();
+                Some(Attr {
+                    size,
+                    modified: known.map_or(node.since, |known| {
+                        modified(known.entry.modified, &known.entry.version)
+                    }),
+                    ..self.unsaved_attr(ino, node)
+                })
+            }
+            _ => self.handle_attr(ino, handle),
+        }
+    }
+
+    /// What is left of a file that was deleted here, and is still open: no key has these attributes,
+    /// and another file may have its name.
+    fn removed_attr(&self, ino: Ino) -> Option<Attr> {
+        if !self.table().tree.get(ino)?.removed {
+            return None;
+        }
+        let handles = self.table().handles_of(ino);
+        let mut newest = handles.iter().rev();
+        let attr = newest.find_map(|handle| self.whole_attr(ino, handle))?;
+        Some(self.attr_of_open(attr))
     }
 
     fn handle_attr(&self, ino: Ino, handle: &Handle) -> Option<Attr> {
@@ -163,6 +210,21 @@ impl Vfs {
         drafts.fold(stored, u64::max)
     }
 
+    /// Attributes that the kernel may show to any process. Those that write the file are shown their own
+    /// copies (W12), so that as long as there is one, the kernel has to ask again who looks.
+    pub(super) fn for_anybody(&self, attr: Attr) -> Attr {
+        let handles = self.table().handles_of(attr.ino);
+        let is_draft =
+            |handle: &Arc<Handle>| matches!(&**handle, Handle::Writer(it) if it.shape().is_some());
+        match handles.iter().any(is_draft) {
+            true => Attr {
+                ttl: Duration::ZERO,
+                ..attr
+            },
+            false => attr,
+        }
+    }
+
     /// Whether a handle is open on an inode; only then it matters who asks for its attributes.
     pub fn is_open(&self, ino: Ino) -> bool {
         self.table().tree.handles(ino) > 0
@@ -193,6 +255,13 @@ impl Vfs {
         if let Some(attr) = self.own_attr(ino, &who) {
             return Ok(attr);
         }
+        if let Some(attr) = self.removed_attr(ino) {
+            return Ok(attr);
+        }
+        Ok(self.for_anybody(self.stored_attr(ino).await?))
+    }
+
+    async fn stored_attr(&self, ino: Ino) -> Result<Attr, Error> {
         let (store, key) = {
             let table = self.table();
             let node = table.node(ino)?;
@@ -216,8 +285,8 @@ impl Vfs {
                 }
             }
         };
-        match store.describe(&key).await? {
-            Some(entry) => {
+        match self.ask(&store, &key).await? {
+            Some((entry, _)) => {
                 let attr = self.entry_attr(ino, &entry);
                 let mut table = self.table();
                 // The kernel may ask for attributes between a look-up and its open: that is still

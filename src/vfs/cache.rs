@@ -1,16 +1,18 @@
 //! What is kept for readers to come: the newest value of a key, and listings.
 //!
 //! A cached value is never trusted, only compared: an open asks the store whether it is still the
-//! newest. Both caches are bounded, the one in bytes, the other in names.
+//! newest. Both caches are bounded, the one in bytes, the other in names. What travels with a value is
+//! remembered for longer than its bytes.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lru::LruCache;
 
 use super::table::Place;
-use crate::model::FileName;
-use crate::store::{Dir, Entry, Listing, Shown, StoreName, Value};
+use crate::model::{FileName, Version};
+use crate::store::{Dir, Entry, Envelope, Listing, Shown, StoreName, Value};
 
 /// What a value costs besides its bytes.
 const OVERHEAD: usize = 512;
@@ -25,7 +27,12 @@ pub(super) struct ValueCache {
     values: LruCache<Place, Arc<Value>>,
     bytes: usize,
     limit: usize,
+    /// What travels with versions that were read or saved, whether their bytes are kept or not.
+    envelopes: LruCache<Place, (Version, Envelope)>,
 }
+
+/// How many envelopes are remembered: with the largest metadata of S3, some 8 MiB.
+const ENVELOPES: NonZeroUsize = NonZeroUsize::new(4096).expect("it is not zero");
 
 impl ValueCache {
     pub(super) fn new(limit: usize) -> Self {
@@ -33,6 +40,7 @@ impl ValueCache {
             values: LruCache::unbounded(),
             bytes: 0,
             limit,
+            envelopes: LruCache::new(ENVELOPES),
         }
     }
 
@@ -40,7 +48,19 @@ impl ValueCache {
         self.values.get(place).cloned()
     }
 
+    /// What travels with this version, if that is known.
+    pub(super) fn envelope(&mut self, place: &Place, version: &Version) -> Option<Envelope> {
+        let (known, envelope) = self.envelopes.get(place)?;
+        (known == version).then(|| envelope.clone())
+    }
+
+    pub(super) fn put_envelope(&mut self, place: Place, version: Version, envelope: Envelope) {
+        self.envelopes.put(place, (version, envelope));
+    }
+
     pub(super) fn put(&mut self, place: Place, value: Arc<Value>) {
+        let (version, envelope) = (value.version.clone(), value.envelope.clone());
+        self.put_envelope(place.clone(), version, envelope);
         self.remove(&place);
         if cost(&value) > self.limit {
             return;
@@ -163,8 +183,7 @@ impl ListingCache {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Key, Version};
-    use crate::store::Envelope;
+    use crate::model::Key;
     use bytes::Bytes;
     use std::time::SystemTime;
 
@@ -194,5 +213,16 @@ mod tests {
         cache.put(place("huge"), value(10_000));
         assert!(cache.get(&place("huge")).is_none());
         assert_eq!(cache.bytes(), 50 + 2 * OVERHEAD);
+    }
+
+    #[test]
+    fn what_travels_with_a_version_is_known_without_its_bytes_and_for_that_version_only() {
+        let mut cache = ValueCache::new(0);
+        let value = value(40);
+        cache.put(place("a"), Arc::clone(&value));
+        assert!(cache.get(&place("a")).is_none());
+        let known = cache.envelope(&place("a"), &value.version);
+        assert_eq!(known.as_ref(), Some(&value.envelope));
+        assert_eq!(cache.envelope(&place("a"), &Version::new("\"2\"")), None);
     }
 }

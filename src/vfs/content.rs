@@ -14,10 +14,6 @@ pub(super) enum Content {
 }
 
 impl Content {
-    pub(super) fn empty() -> Self {
-        Self::Shared(Bytes::new())
-    }
-
     pub(super) fn len(&self) -> usize {
         match self {
             Self::Shared(bytes) => bytes.len(),
@@ -107,7 +103,7 @@ mod tests {
         fn content_is_what_a_plain_vector_would_be(
             ops in proptest::collection::vec((0..3_u8, 0..64_usize, proptest::collection::vec(any::<u8>(), 0..16)), 0..40)
         ) {
-            let mut content = Content::empty();
+            let mut content = Content::Shared(Bytes::new());
             let mut reference: Vec<u8> = Vec::new();
             for (op, at, data) in ops {
                 match op {

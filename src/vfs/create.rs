@@ -12,7 +12,7 @@ use super::open::{Access, Opening};
 use super::table::Kind;
 use super::{Error, OverExisting, Vfs};
 use crate::model::{Base, Draft, Expect, FileName, Ino, Origin};
-use crate::store::{Child, Envelope};
+use crate::store::Child;
 
 /// How a file is created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,6 +91,18 @@ impl Vfs {
         if self.is_scratch_name(&name, creation.origin) {
             return self.make_scratch(parent, &name, access, by);
         }
+        // Who appends needs not know what it appends to. But one of several exclusive creators wins
+        // (W15), and what is put in the place of a value that was moved away replaces it.
+        let merges = creation.over == OverExisting::Replace && departed.is_none();
+        let draft_of = |expect| match merges {
+            true => self.kind_of(access, Draft::replacing(expect)),
+            false => Draft::replacing(expect),
+        };
+        let envelope = match &departed {
+            Some(base) => self.envelope_of(&store, &key, base).await?,
+            None => store.fresh_envelope(&key),
+        };
+        let only_appends = draft_of(Expect::Absent).only_appends();
         let (ino, base) = {
             let mut table = self.table();
             let kind = Kind::File(store.clone(), key.clone());
@@ -98,6 +110,7 @@ impl Vfs {
             table.away.recreate(&place);
             let base = match departed {
                 Some(base) => Base::Take(Expect::Is(base)),
+                None if only_appends => Base::Take(Expect::Absent),
                 None => table.seen.base(by.who, &place, &Expect::Absent),
             };
             (ino, base)
@@ -118,13 +131,8 @@ impl Vfs {
                 return Err(lost.error);
             }
         };
-        let fh = self.add_writer(
-            ino,
-            access,
-            by,
-            Draft::replacing(expect),
-            Envelope::default(),
-        );
+        let draft = draft_of(expect);
+        let fh = self.add_writer(ino, by, draft, envelope);
         let mut table = self.table();
         table.tree.remember(ino);
         let node = table.node_mut(ino)?;

@@ -182,7 +182,8 @@ impl Vfs {
                 self.found_control(parent, &item.name, control)
             }
         };
-        self.table().tree.remember(attr.ino).then_some(attr)
+        let is_there = self.table().tree.remember(attr.ino);
+        is_there.then(|| self.for_anybody(attr))
     }
 
     fn tell_file(

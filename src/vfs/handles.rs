@@ -11,6 +11,7 @@ use bytes::Bytes;
 
 use super::content::Content;
 use super::dir::DirItem;
+use super::loss::Kept;
 use super::scratch::OpenScratch;
 use super::{Error, Life, Who};
 use crate::model::{Draft, Expect, Ino};
@@ -74,13 +75,12 @@ pub(super) struct Writer {
     pub(super) who: Who,
     /// The life of the opener, if it is known.
     pub(super) opener: Option<Box<dyn Life>>,
-    /// Opened with O_APPEND: writes go to the end, wherever the kernel thinks that is.
-    pub(super) append: bool,
     /// The thread that wrote last, if it is not the opener's only one.
     hand: AtomicU32,
     pub(super) state: tokio::sync::Mutex<WriterState>,
-    /// The base and bytes of the save that is under way, for a mount that ends before it does.
-    under_way: Mutex<Option<(Expect, Bytes)>>,
+    /// The base of the save that is under way, and what is to be kept of it, for a mount that ends
+    /// before it does.
+    under_way: Mutex<Option<(Expect, Kept)>>,
     /// What `stat` shows to the writer's own process, readable while a save holds `state`.
     shape: Mutex<Option<Shape>>,
 }
@@ -98,6 +98,9 @@ pub(super) struct WriterState {
     pub(super) draft: Draft,
     pub(super) content: Content,
     pub(super) envelope: Envelope,
+    /// Where the bytes begin that were appended since the last save, if all that was ever done is
+    /// appending: the length of what it is based on.
+    pub(super) appended_from: usize,
     /// How many saves this mount had made of the file when the draft's base was taken.
     pub(super) saves_seen: u64,
     /// With how many renewals of the file this draft has caught up.
@@ -106,12 +109,44 @@ pub(super) struct WriterState {
     pub(super) rescued: Option<String>,
 }
 
+impl WriterState {
+    /// A draft whose bytes are those of its base.
+    pub(super) fn new(draft: Draft, bytes: Bytes, envelope: Envelope) -> Self {
+        Self {
+            draft,
+            appended_from: bytes.len(),
+            content: Content::Shared(bytes),
+            envelope,
+            saves_seen: 0,
+            renewals_seen: 0,
+            rescued: None,
+        }
+    }
+
+    /// Puts what was appended behind other bytes.
+    pub(super) fn put_behind(&mut self, bytes: Bytes, appended: &[u8]) {
+        self.appended_from = bytes.len();
+        self.content = Content::Shared(bytes);
+        if !appended.is_empty() {
+            self.content.write(self.appended_from, appended);
+        }
+    }
+
+    /// The bytes that must not be lost: of who only appended, what it appended since its last save.
+    pub(super) fn kept(&mut self) -> Kept {
+        let bytes = self.content.share();
+        match self.draft.only_appends() {
+            true => Kept::appended(bytes.slice(self.appended_from.min(bytes.len())..)),
+            false => Kept::whole(bytes),
+        }
+    }
+}
+
 impl Writer {
     pub(super) fn new(
         ino: Ino,
         who: Who,
         opener: Option<Box<dyn Life>>,
-        append: bool,
         state: WriterState,
     ) -> Self {
         let shape = state.draft.is_dirty().then(|| Shape {
@@ -122,7 +157,6 @@ impl Writer {
             ino,
             who,
             opener,
-            append,
             hand: AtomicU32::new(0),
             state: tokio::sync::Mutex::new(state),
             under_way: Mutex::new(None),
@@ -136,16 +170,16 @@ impl Writer {
         !is_opener && self.hand.swap(thread, Ordering::Relaxed) != thread
     }
 
-    /// Notes that a save of these bytes over this base is under way, or that it ended.
-    pub(super) fn set_under_way(&self, save: Option<(Expect, Bytes)>) {
+    /// Notes that a save over this base is under way, or that it ended.
+    pub(super) fn set_under_way(&self, save: Option<(Expect, Kept)>) {
         *self
             .under_way
             .lock()
             .unwrap_or_else(PoisonError::into_inner) = save;
     }
 
-    /// The base and bytes of the save that is under way.
-    pub(super) fn under_way(&self) -> Option<(Expect, Bytes)> {
+    /// The base of the save that is under way, and what is to be kept of it.
+    pub(super) fn under_way(&self) -> Option<(Expect, Kept)> {
         self.under_way
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

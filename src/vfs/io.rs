@@ -21,6 +21,24 @@ use crate::store::{Entry, Envelope, Store, Value};
 /// How much of a large value one request reads.
 const BLOCK: u64 = 8 * 1024 * 1024;
 
+/// Where written bytes go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum At {
+    /// There; a gap before it is zeros.
+    Offset(u64),
+    /// Behind the last byte (O_APPEND), wherever the kernel thinks that is.
+    End,
+}
+
+/// When written bytes are saved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durable {
+    /// By the next close or fsync.
+    AtSave,
+    /// Before the write is over (O_SYNC, O_DSYNC).
+    AtOnce,
+}
+
 impl Vfs {
     /// Reads at most `len` bytes from `start`; fewer only at the end.
     ///
@@ -111,16 +129,29 @@ impl Vfs {
         }))
     }
 
-    /// Writes at an offset (at the end, for handles that append). `thread` is who writes: most files
-    /// are written by who opened them, but dash, fish and ksh open `> f` themselves and let a command
-    /// write.
+    /// Writes to the draft of a handle, and saves it if the bytes must be durable at once (W13).
+    /// `thread` is who writes: most files are written by who opened them, but dash, fish and ksh open
+    /// `> f` themselves and let a command write.
     ///
     /// # Errors
-    /// [`Error::Stale`] after the handle lost a race: none of its bytes may mix with the winner's.
-    pub async fn write(&self, fh: Fh, start: u64, data: &[u8], thread: u32) -> Result<(), Error> {
+    /// [`Error::Stale`] when the handle lost a race, now or earlier: none of its bytes may mix with
+    /// the winner's. Never [`Error::Conflict`]: a program that hears EAGAIN from a write waits for
+    /// ever, or writes again (W4).
+    pub async fn write(
+        &self,
+        fh: Fh,
+        at: At,
+        data: &[u8],
+        durable: Durable,
+        thread: u32,
+    ) -> Result<(), Error> {
         let handle = self.table().handle(fh)?;
         if let Handle::Scratch(open) = &*handle {
-            return open.write(start, data);
+            open.write(at, data)?;
+            return match durable {
+                Durable::AtSave => Ok(()),
+                Durable::AtOnce => self.save(fh, Trigger::Fsync).await,
+            };
         }
         let writer = handle.as_writer()?;
         if writer.is_new_hand(thread)
@@ -129,19 +160,35 @@ impl Vfs {
             self.table().node_mut(writer.ino)?.creator = Some(hand);
         }
         let mut state = writer.state.lock().await;
-        let start = match writer.append {
-            true => state.content.len() as u64,
-            false => start,
+        let start = match at {
+            At::End => state.content.len() as u64,
+            At::Offset(start) => start,
         };
         let (store, key) = self.table().file(writer.ino)?;
-        let place = self.check_size(&store, &key, start.saturating_add(data.len() as u64))?;
-        self.edit(&mut state, &store, &key)?;
-        state.content.write(place - data.len(), data);
+        let end = self.check_size(&store, &key, start.saturating_add(data.len() as u64))?;
+        match at {
+            At::End => state.draft.append(),
+            At::Offset(_) => state.draft.edit(),
+        }
+        .map_err(|lost| Error::of_write(lost, &store.address(&key)))?;
+        state.content.write(end - data.len(), data);
         writer.reshape(Some(Shape {
             size: state.content.len() as u64,
             modified: SystemTime::now(),
         }));
-        Ok(())
+        if durable == Durable::AtSave {
+            return Ok(());
+        }
+        let saved = self.save_draft(writer, &mut state, Trigger::Write).await;
+        if saved.is_err() && at == At::End && state.draft.lost().is_none() {
+            // Who writes them again, since they could not be saved, appends them once.
+            let len = state.content.len() - data.len();
+            state.content.set_len(len);
+        }
+        match saved {
+            Err(Error::Conflict { key, .. }) => Err(Error::Stale(key)),
+            saved => saved,
+        }
     }
 
     /// The size as a number of bytes in memory, if the store can hold it.
@@ -153,13 +200,6 @@ impl Vfs {
                 store.address(key)
             ))),
         }
-    }
-
-    fn edit(&self, state: &mut WriterState, store: &Store, key: &Key) -> Result<(), Error> {
-        state
-            .draft
-            .edit()
-            .map_err(|lost| Error::of_write(lost, &store.address(key)))
     }
 
     /// Sets the size of a file through a handle that writes it.
@@ -180,7 +220,10 @@ impl Vfs {
         if size == 0 && !state.draft.is_dirty() && state.draft.lost().is_none() {
             self.check_shown(writer, &mut state, &store, &key, who)?;
         }
-        self.edit(&mut state, &store, &key)?;
+        state
+            .draft
+            .edit()
+            .map_err(|lost| Error::of_write(lost, &store.address(&key)))?;
         state.content.set_len(len);
         let modified = SystemTime::now();
         writer.reshape(Some(Shape { size, modified }));
@@ -208,7 +251,7 @@ impl Vfs {
             Base::Take(_) => Ok(()),
             Base::AlreadyLost { shown } => {
                 // What it writes from here on would be based on nothing: its save is refused.
-                state.draft.overtaken(&base);
+                state.draft.outdated();
                 let attempt = Attempt {
                     op: "truncate",
                     ino: writer.ino,

@@ -32,7 +32,7 @@ impl Vfs {
             let attr = self.find(parent, name, thread).await?;
             // The kernel may have forgotten the inode since it was found; then it is found anew.
             if self.table().tree.remember(attr.ino) {
-                return Ok(attr);
+                return Ok(self.for_anybody(attr));
             }
         }
     }

@@ -24,6 +24,30 @@ pub(super) struct Attempt<'a> {
     pub(super) expected: &'a Expect,
 }
 
+/// The bytes of a change that must not be lost.
+#[derive(Clone, Debug)]
+pub(super) struct Kept {
+    pub(super) bytes: Bytes,
+    /// They are not a whole value, but what was to be put behind one.
+    pub(super) appended: bool,
+}
+
+impl Kept {
+    pub(super) fn whole(bytes: Bytes) -> Self {
+        Self {
+            bytes,
+            appended: false,
+        }
+    }
+
+    pub(super) fn appended(bytes: Bytes) -> Self {
+        Self {
+            bytes,
+            appended: true,
+        }
+    }
+}
+
 /// An attempt that did not happen.
 pub(super) struct NotDone {
     /// What its program is told.
@@ -40,6 +64,16 @@ impl Vfs {
         attempt: &Attempt<'_>,
         found: Option<&Expect>,
         bytes: Option<&Bytes>,
+    ) -> NotDone {
+        self.conflict_over(attempt, found, bytes.cloned().map(Kept::whole).as_ref())
+    }
+
+    /// As [`conflict`](Self::conflict), over bytes that need not be a whole value.
+    pub(super) fn conflict_over(
+        &self,
+        attempt: &Attempt<'_>,
+        found: Option<&Expect>,
+        kept: Option<&Kept>,
     ) -> NotDone {
         let (store, key) = (attempt.store, attempt.key);
         let place = (store.name(), key.clone());
@@ -58,7 +92,7 @@ impl Vfs {
             expected: attempt.expected.to_string(),
             found: found.clone(),
         };
-        let not_done = self.not_done(attempt, Reason::Conflict, &found, bytes, error);
+        let not_done = self.not_done(attempt, Reason::Conflict, &found, kept, error);
         // Before the caller hears of it, so that it does not look at the loser's pages.
         if let Some(kernel) = self.kernel.get() {
             kernel.forget_file(attempt.ino);
@@ -72,7 +106,7 @@ impl Vfs {
         attempt: &Attempt<'_>,
         reason: Reason,
         found: &str,
-        bytes: Option<&Bytes>,
+        kept: Option<&Kept>,
         error: Error,
     ) -> NotDone {
         let &Attempt { op, store, key, .. } = attempt;
@@ -86,10 +120,10 @@ impl Vfs {
             found: found.to_owned(),
             reason,
             message: error.to_string(),
+            appended: kept.is_some_and(|kept| kept.appended),
             pid,
         };
-        let kept = bytes.map(|bytes| self.rescue.keep(loss, bytes, now));
-        let rescue = match kept {
+        let rescue = match kept.map(|kept| self.rescue.keep(loss, &kept.bytes, now)) {
             Some(Ok(record)) => Some(record.id),
             Some(Err(cause)) => {
                 tracing::error!(op, store = %store.name(), key = %key, error = %cause, "the bytes of a save that did not happen could not be kept");

@@ -10,6 +10,7 @@
 //! a handle while a turn is held: who renames, deletes or describes a file notes it in the table, and
 //! each writer catches up before it saves.
 
+mod append;
 mod attr;
 mod away;
 mod cache;
@@ -18,6 +19,7 @@ mod content;
 mod control;
 mod create;
 mod dir;
+mod envelope;
 mod error;
 mod handles;
 mod io;
@@ -45,6 +47,7 @@ pub use create::Creation;
 pub use dir::DirItem;
 pub use error::Error;
 pub use handles::Fh;
+pub use io::{At, Durable};
 pub use journal::{Counts, Journal};
 pub use open::{Access, Opening};
 pub use rescue::{Loss, Reason, Record, Rescue};
@@ -78,6 +81,11 @@ pub struct Options {
     pub cache_bytes: usize,
     /// Nothing can be written.
     pub read_only: bool,
+    /// How often the refused save of a handle that only appended is tried again, behind what others
+    /// saved (W7); 0 for never.
+    pub append_retries: u32,
+    /// Every write is saved at once, as with O_SYNC (W13).
+    pub sync: bool,
     /// Whether a process that was told of a conflict may save over what it was told of (W5).
     pub after_conflict: AfterConflict,
     /// Which names are scratch: files that live in this mount alone (W9).

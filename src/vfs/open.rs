@@ -6,7 +6,8 @@
 
 use std::sync::Arc;
 
-use super::content::Content;
+use bytes::Bytes;
+
 use super::handles::{Block, Fh, Handle, Pieces, ReadFrom, Reader, Writer, WriterState};
 use super::loss::Attempt;
 use super::table::{Kind, Place};
@@ -64,15 +65,20 @@ impl Vfs {
                 return Ok(self.table().open(ino, Handle::Fixed(text)));
             }
         };
-        if !access.write {
-            return self.open_reader(ino, &store, key, by).await;
+        if access.write {
+            self.check_writable(&store.address(&key))?;
+            self.check_value(&store, &key)?;
         }
-        self.check_writable(&store.address(&key))?;
-        self.check_value(&store, &key)?;
-        if access.truncate {
-            self.open_replacing(ino, &store, &key, access, by).await
-        } else {
-            self.open_editing(ino, &store, &key, access, by).await
+        let opened = match access {
+            Access { write: false, .. } => self.open_reader(ino, &store, key, by).await,
+            Access { truncate: true, .. } => self.open_replacing(ino, &store, &key, by).await,
+            _ => self.open_editing(ino, &store, &key, access, by).await,
+        };
+        match opened {
+            // It was there when the name was looked up. The kernel then looks it up again, and opens,
+            // creates or says that there is none, as the caller asked: only it knows of O_CREAT.
+            Err(Error::NotFound(what)) => Err(Error::Stale(what)),
+            opened => opened,
         }
     }
 
@@ -90,7 +96,7 @@ impl Vfs {
         by: Opening,
     ) -> Result<Fh, Error> {
         if self.table().node(ino)?.unsaved {
-            return Ok(self.table().open(ino, Handle::Fixed(bytes::Bytes::new())));
+            return Ok(self.table().open(ino, Handle::Fixed(Bytes::new())));
         }
         let (entry, source) = match self.newest(ino, store, &key, by.thread).await? {
             Version::Whole(value) => (entry_of(key.clone(), &value), ReadFrom::Whole(value)),
@@ -127,8 +133,13 @@ impl Vfs {
     ) -> Result<Fh, Error> {
         if self.table().node(ino)?.unsaved {
             let base = self.unsaved_base(&(store.name(), key.clone()));
+            let starts_empty = base == Expect::Absent;
             let draft = Draft::joining(base);
-            return Ok(self.add_writer(ino, access, by, draft, Envelope::default()));
+            let draft = match starts_empty {
+                true => self.kind_of(access, draft),
+                false => draft,
+            };
+            return Ok(self.add_writer(ino, by, draft, store.fresh_envelope(key)));
         }
         let (entry, bytes, envelope) = match self.newest(ino, store, key, by.thread).await? {
             Version::Whole(value) => {
@@ -142,23 +153,23 @@ impl Vfs {
             }
         };
         refuse(store, key, &envelope)?;
-        let mut table = self.table();
-        let state = WriterState {
-            draft: Draft::editing(entry.version.clone()),
-            content: Content::Shared(bytes),
-            envelope,
-            saves_seen: table.node(ino)?.saves,
-            renewals_seen: table.node(ino)?.renewals.len(),
-            rescued: None,
-        };
         if access.read
             && let Some(caller) = &by.who
         {
             let place = (store.name(), key.clone());
-            table.show(caller, &place, &entry.version);
+            self.table().show(caller, &place, &entry.version);
         }
-        let writer = Writer::new(ino, by.who, self.life(by.who), access.append, state);
-        Ok(table.open(ino, Handle::Writer(Box::new(writer))))
+        let draft = self.kind_of(access, Draft::editing(entry.version));
+        let state = WriterState::new(draft, bytes, envelope);
+        Ok(self.add_writer_of(ino, by, state))
+    }
+
+    /// The draft of a writer that opened a file in this way: one that can only append merges (W7).
+    pub(super) fn kind_of(&self, access: Access, draft: Draft) -> Draft {
+        match access.append && !access.truncate && self.options.append_retries > 0 {
+            true => draft.appending(),
+            false => draft,
+        }
     }
 
     /// A writer that starts from nothing: it saves over what it was shown.
@@ -167,16 +178,18 @@ impl Vfs {
         ino: Ino,
         store: &Arc<Store>,
         key: &Key,
-        access: Access,
         by: Opening,
     ) -> Result<Fh, Error> {
         let unsaved = self.table().node(ino)?.unsaved;
         let place = (store.name(), key.clone());
         let departed = self.table().away.base(&place).cloned();
-        let current = match (unsaved, self.just_asked(ino, by.thread)) {
-            (true, _) => departed.clone().into(),
-            (false, Some(entry)) => Expect::Is(entry.version),
-            (false, None) => self.current(ino, store, key).await?,
+        let (current, envelope) = match (unsaved, &departed) {
+            (true, Some(base)) => {
+                let envelope = self.envelope_of(store, key, base).await?;
+                (Expect::Is(base.clone()), envelope)
+            }
+            (true, None) => (Expect::Absent, store.fresh_envelope(key)),
+            (false, _) => self.inspect(ino, store, key, by).await?,
         };
         let base = match departed {
             Some(base) => Base::Take(Expect::Is(base)),
@@ -184,9 +197,10 @@ impl Vfs {
         };
         match base {
             Base::Take(expect) => {
+                refuse(store, key, &envelope)?;
                 self.table().node_mut(ino)?.creator = by.who;
                 let draft = Draft::replacing(expect);
-                Ok(self.add_writer(ino, access, by, draft, Envelope::default()))
+                Ok(self.add_writer(ino, by, draft, envelope))
             }
             Base::AlreadyLost { shown } => {
                 let attempt = Attempt {
@@ -212,24 +226,17 @@ impl Vfs {
     }
 
     /// Registers a writer that starts from nothing.
-    pub(super) fn add_writer(
-        &self,
-        ino: Ino,
-        access: Access,
-        by: Opening,
-        draft: Draft,
-        envelope: Envelope,
-    ) -> Fh {
+    pub(super) fn add_writer(&self, ino: Ino, by: Opening, draft: Draft, envelope: Envelope) -> Fh {
+        self.add_writer_of(ino, by, WriterState::new(draft, Bytes::new(), envelope))
+    }
+
+    fn add_writer_of(&self, ino: Ino, by: Opening, mut state: WriterState) -> Fh {
         let mut table = self.table();
-        let state = WriterState {
-            draft,
-            content: Content::empty(),
-            envelope,
-            saves_seen: table.tree.get(ino).map_or(0, |node| node.saves),
-            renewals_seen: table.tree.get(ino).map_or(0, |node| node.renewals.len()),
-            rescued: None,
-        };
-        let writer = Writer::new(ino, by.who, self.life(by.who), access.append, state);
+        if let Some(node) = table.tree.get(ino) {
+            state.saves_seen = node.saves;
+            state.renewals_seen = node.renewals.len();
+        }
+        let writer = Writer::new(ino, by.who, self.life(by.who), state);
         table.open(ino, Handle::Writer(Box::new(writer)))
     }
 
@@ -244,7 +251,7 @@ impl Vfs {
         store: &Store,
         key: &Key,
     ) -> Result<Expect, Error> {
-        let entry = store.describe(key).await?;
+        let entry = self.ask(store, key).await?.map(|(entry, _)| entry);
         let expect = entry.as_ref().map(|entry| entry.version.clone()).into();
         let mut table = self.table();
         match entry {
@@ -271,6 +278,18 @@ impl Vfs {
         {
             return Ok(Version::Whole(self.dated(ino, place, Arc::clone(value))));
         }
+        self.ask_newest(ino, store, key).await
+    }
+
+    /// The newest version of a key; one request.
+    pub(super) async fn ask_newest(
+        &self,
+        ino: Ino,
+        store: &Store,
+        key: &Key,
+    ) -> Result<Version, Error> {
+        let place = (store.name(), key.clone());
+        let cached = self.table().values.get(&place);
         let have = cached.as_ref().map(|value| &value.version);
         match store.open(key, have, self.options.inline_limit).await {
             Ok(Opened::Unchanged) => match cached {
@@ -294,6 +313,8 @@ impl Vfs {
             Ok(Opened::Large { entry, envelope }) => {
                 let mut table = self.table();
                 table.values.remove(&place);
+                let (version, known) = (entry.version.clone(), envelope.clone());
+                table.values.put_envelope(place, version, known);
                 table.learn(ino, entry.clone(), None);
                 Ok(Version::Large(Box::new((entry, envelope))))
             }

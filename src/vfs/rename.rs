@@ -21,7 +21,7 @@ use crate::model::{
     Base, Caller, Expect, FileName, Ino, Key, Origin, Outcome, Returned, Trigger, Version,
     backed_up,
 };
-use crate::store::{Child, Dir, Entry, Store, Value};
+use crate::store::{Child, Dir, Entry, Envelope, Store, Value};
 
 /// What a rename does when the new name is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -209,7 +209,7 @@ impl Vfs {
         let moved = Moved {
             ino,
             value: Arc::new(value),
-            callers: by.who.into_iter().chain(scratch.creator).collect(),
+            callers: by.who.into_iter().chain(scratch.maker()).collect(),
             from: From::Shelf(folder, from.1.clone(), scratch),
         };
         self.rename_key(&moved, from.0, target, by).await
@@ -230,11 +230,11 @@ impl Vfs {
             }
             None => None,
         };
-        let expect = self.rename_base(moved, &target, by).await?;
-        let (bytes, envelope) = (moved.value.bytes.clone(), &moved.value.envelope);
+        let (expect, envelope) = self.rename_base(moved, &target, by).await?;
+        let bytes = moved.value.bytes.clone();
         let saved = target
             .store
-            .put(&target.key, bytes, envelope, &expect)
+            .put(&target.key, bytes, &envelope, &expect)
             .await;
         let version = match saved {
             Ok(Outcome::Saved(version)) => version,
@@ -259,10 +259,16 @@ impl Vfs {
                 tracing::warn!(op = "rename", key = %key, to = %target.key, why, "the old name stays");
             }
         }
+        let bytes = moved.value.bytes.clone();
+        let shown = target
+            .store
+            .read_back(&target.key, &version, bytes.clone(), &envelope);
+        let (bytes, envelope) = shown.unwrap_or((bytes, envelope));
         let value = Value {
             version,
             modified: SystemTime::now(),
-            ..Value::clone(&moved.value)
+            envelope,
+            bytes,
         };
         self.renamed(moved, from, &target, &expect, value).await;
         Ok(())
@@ -279,7 +285,8 @@ impl Vfs {
         }
     }
 
-    /// Saves what the moved file's own writers wrote, and reads it.
+    /// Saves what the moved file's own writers wrote, and reads it. Moving a key away is a delete: who
+    /// was shown another version of it moves nothing (`sed -i.bak`, when somebody saved meanwhile).
     async fn take_up(&self, ino: Ino, by: Opening) -> Result<Moved, Error> {
         let dirty: Vec<_> = self.table().node(ino)?.open.clone();
         for fh in dirty {
@@ -290,6 +297,20 @@ impl Vfs {
             Newest::Whole(value) => value,
             Newest::Large(large) => self.read_whole(&store, &key, *large).await?,
         };
+        let place = (store.name(), key.clone());
+        let current = Expect::Is(value.version.clone());
+        let base = self.table().seen.base(by.who, &place, &current);
+        if let Base::AlreadyLost { shown } = base {
+            let attempt = Attempt {
+                op: "rename",
+                ino,
+                store: &store,
+                key: &key,
+                callers: by.who.as_slice(),
+                expected: &shown,
+            };
+            return Err(self.conflict(&attempt, Some(&current), None).error);
+        }
         let creator = self.table().node(ino)?.creator;
         Ok(Moved {
             ino,
@@ -299,17 +320,34 @@ impl Vfs {
         })
     }
 
-    /// What the save under the new name must find (W1).
+    /// What travels with the moved file, if somebody chose it.
+    fn own_envelope(moved: &Moved, target: &Target<'_>) -> Option<Envelope> {
+        let (store, key) = match &moved.from {
+            From::Key(store, key) => (store, key),
+            From::Shelf(..) => (&target.store, &target.key),
+        };
+        let envelope = &moved.value.envelope;
+        (!store.is_plain(key, envelope)).then(|| envelope.clone())
+    }
+
+    /// What the save under the new name must find (W1), and what travels with it: that of the moved
+    /// file if it has any of its own, else that of the file whose name it takes (W14).
     async fn rename_base(
         &self,
         moved: &Moved,
         target: &Target<'_>,
         by: Opening,
-    ) -> Result<Expect, Error> {
+    ) -> Result<(Expect, Envelope), Error> {
         let (store, key) = (&target.store, &target.key);
         let place = (store.name(), key.clone());
-        if let Some(base) = self.table().away.base(&place) {
-            return Ok(Expect::Is(base.clone()));
+        let own = Self::own_envelope(moved, target);
+        let departed = self.table().away.base(&place).cloned();
+        if let Some(base) = departed {
+            let envelope = match own {
+                Some(own) => own,
+                None => self.envelope_of(store, key, &base).await?,
+            };
+            return Ok((Expect::Is(base), envelope));
         }
         if self.restores_backup(moved, target, &place) {
             let current = match target.taken {
@@ -318,12 +356,16 @@ impl Vfs {
             };
             return Err(self.rename_lost(moved, target, &Expect::Absent, &current));
         }
-        let current = match target.taken {
-            None => Expect::Absent,
-            Some(ino) if self.table().node(ino)?.unsaved => Expect::Absent,
-            Some(ino) => match self.just_asked(ino, by.thread) {
-                Some(entry) => Expect::Is(entry.version),
-                None => self.current(ino, store, key).await?,
+        let fresh = || store.fresh_envelope(key);
+        let (current, envelope) = match (target.taken, own) {
+            (None, own) => (Expect::Absent, own.unwrap_or_else(fresh)),
+            (Some(ino), own) if self.table().node(ino)?.unsaved => {
+                (Expect::Absent, own.unwrap_or_else(fresh))
+            }
+            (Some(ino), None) => self.inspect(ino, store, key, by).await?,
+            (Some(ino), Some(own)) => match self.just_asked(ino, by.thread) {
+                Some(entry) => (Expect::Is(entry.version), own),
+                None => (self.current(ino, store, key).await?, own),
             },
         };
         let base = {
@@ -331,7 +373,7 @@ impl Vfs {
             self.table().seen.base(asked, &place, &current)
         };
         match base {
-            Base::Take(expect) => Ok(expect),
+            Base::Take(expect) => Ok((expect, envelope)),
             Base::AlreadyLost { shown } => Err(self.rename_lost(moved, target, &shown, &current)),
         }
     }
@@ -424,7 +466,7 @@ impl Vfs {
                 let renewal = Renewal {
                     from: Expect::Is(was.clone()),
                     to: version,
-                    envelope: None,
+                    envelope: Some(value.envelope.clone()),
                 };
                 table.renew(ino, renewal);
                 let old = (store.name(), key.clone());

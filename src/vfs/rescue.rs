@@ -51,7 +51,10 @@ pub struct Record {
     pub reason: Reason,
     /// What happened, in words.
     pub message: String,
-    /// Size of the value, in bytes.
+    /// The bytes are not a whole value, but what was to be put behind the end of one.
+    #[serde(default)]
+    pub appended: bool,
+    /// How many bytes were kept.
     pub size: u64,
     /// The process that wrote it; 0 if unknown.
     pub pid: u32,
@@ -72,6 +75,8 @@ pub struct Loss {
     pub reason: Reason,
     /// As in [`Record`].
     pub message: String,
+    /// As in [`Record`].
+    pub appended: bool,
     /// As in [`Record`].
     pub pid: u32,
 }
@@ -114,6 +119,7 @@ impl Rescue {
             found: loss.found,
             reason: loss.reason,
             message: loss.message,
+            appended: loss.appended,
             size: bytes.len() as u64,
             pid: loss.pid,
         };
@@ -227,6 +233,7 @@ mod tests {
             found: "\"2\"".to_owned(),
             reason: Reason::Conflict,
             message: "somebody else saved first".to_owned(),
+            appended: false,
             pid: 1,
         }
     }

@@ -7,10 +7,8 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use bytes::Bytes;
-
 use super::handles::{Fh, Handle, Writer, WriterState};
-use super::loss::Attempt;
+use super::loss::{Attempt, Kept};
 use super::open::entry_of;
 use super::rescue::Reason;
 use super::scratch::failed;
@@ -24,6 +22,7 @@ fn op(trigger: Trigger) -> &'static str {
     match trigger {
         Trigger::Flush => "flush",
         Trigger::Fsync => "fsync",
+        Trigger::Write => "write",
         Trigger::Release => "release",
     }
 }
@@ -67,53 +66,68 @@ impl Vfs {
             _ => return Ok(()),
         };
         let mut state = writer.state.lock().await;
+        self.save_draft(writer, &mut state, trigger).await?;
+        if trigger == Trigger::Flush && state.draft.is_dirty() {
+            self.closes_perhaps(writer.ino, fh);
+        }
+        Ok(())
+    }
+
+    /// Saves the draft of a writer that is locked, if it is due.
+    ///
+    /// # Errors
+    /// As [`save`](Self::save).
+    pub(super) async fn save_draft(
+        &self,
+        writer: &Writer,
+        state: &mut WriterState,
+        trigger: Trigger,
+    ) -> Result<(), Error> {
         let turn = Arc::clone(&self.table().node(writer.ino)?.turn);
         let _turn = turn.lock().await;
         // Only now: while this save waited for its turn, the file may have been renamed.
         let (store, key) = self.table().file(writer.ino)?;
-        self.catch_up(writer, &mut state);
+        self.catch_up(writer, state);
 
-        let place = (store.name(), key.clone());
-        let winner = self
-            .overtaken(writer, &state)
-            .or_else(|| self.restored_backup(writer, &state, &place));
-        if winner.is_some() {
-            let gone = state.draft.base().clone();
-            state.draft.overtaken(&gone);
-        }
-        let was_lost = state.draft.lost().is_some();
-        let begun = SaveBegun {
+        let mut begun = SaveBegun {
             writer,
             store: &store,
             key: &key,
             op: op(trigger),
             base: state.draft.base().clone(),
         };
-        let save = match state.draft.begin_save(trigger) {
-            Ok(None) => {
-                if state.draft.is_dirty() {
-                    self.closes_perhaps(writer.ino, fh);
-                }
-                return Ok(());
+        let mut winner = self.overtaken(writer, state);
+        if !state.draft.only_appends() {
+            let place = (store.name(), key.clone());
+            winner = winner.or_else(|| self.restored_backup(writer, state, &place));
+            if winner.is_some() {
+                state.draft.overtaken(&begun.base);
             }
+        } else if winner.is_some() && state.draft.is_dirty() {
+            let rebased = self.rebase(&mut begun, state, winner.as_ref()).await;
+            if let Err(error) = rebased {
+                state.draft.abandon_save();
+                return Err(self.failed(&begun, state, Reason::Failed, error));
+            }
+        }
+        let was_lost = state.draft.lost().is_some();
+        let save = match state.draft.begin_save(trigger) {
+            Ok(None) => return Ok(()),
             Ok(Some(save)) => save,
             Err(SaveError::Conflict) if !was_lost => {
-                return Err(self.refused(&begun, &mut state, winner).await);
+                return Err(self.refused(&begun, state, winner).await);
             }
             Err(error) => {
                 let expected = begun.base.to_string();
                 return Err(Error::of_save(error, &store.address(&key), &expected));
             }
         };
-        let bytes = state.content.share();
-        writer.set_under_way(Some((save.expect.clone(), bytes.clone())));
-        let outcome = store.put(&key, bytes, &state.envelope, &save.expect).await;
-        writer.set_under_way(None);
-        let outcome = match outcome {
-            Ok(outcome) => outcome,
+        let outcome = match self.send(&mut begun, state, save, trigger).await {
+            Ok(Some(outcome)) => outcome,
+            Ok(None) => return Ok(()),
             Err(error) => {
                 state.draft.abandon_save();
-                return Err(self.failed(&begun, &mut state, Reason::Failed, error.into()));
+                return Err(self.failed(&begun, state, Reason::Failed, error));
             }
         };
         let version = match &outcome {
@@ -122,13 +136,13 @@ impl Vfs {
         };
         match (state.draft.end_save(outcome), version) {
             (Ok(()), Some(version)) => {
-                self.saved(&begun, &mut state, version);
+                self.saved(&begun, state, version);
                 Ok(())
             }
-            (Err(SaveError::Conflict), _) => Err(self.refused(&begun, &mut state, None).await),
+            (Err(SaveError::Conflict), _) => Err(self.refused(&begun, state, None).await),
             (Ok(()), None) | (Err(SaveError::Unknown), _) => {
                 let error = Error::Unknown(store.address(&key));
-                Err(self.failed(&begun, &mut state, Reason::Unknown, error))
+                Err(self.failed(&begun, state, Reason::Unknown, error))
             }
         }
     }
@@ -178,6 +192,13 @@ impl Vfs {
             state.envelope = value.envelope.clone();
         }
         writer.reshape(None);
+        match &value {
+            // What is appended next comes behind what is stored now.
+            Some(value) if state.draft.only_appends() => {
+                state.put_behind(value.bytes.clone(), &[]);
+            }
+            _ => state.appended_from = state.content.len(),
+        }
         if let Some(id) = state.rescued.take() {
             // They are in the bucket now; a rescue that cannot be removed does no harm.
             let _ = self.rescue.forget(&id);
@@ -243,8 +264,8 @@ impl Vfs {
             }
         }
         self.not_recreated(save.writer, &(store.name(), key.clone()));
-        let bytes = self.to_keep(state);
-        let lost = self.conflict(&save.attempt(), current.as_ref(), Some(&bytes));
+        let kept = self.kept(state);
+        let lost = self.conflict_over(&save.attempt(), current.as_ref(), Some(&kept));
         state.rescued = lost.rescue;
         lost.error
     }
@@ -259,30 +280,30 @@ impl Vfs {
     ) -> Error {
         let place = (save.store.name(), save.key.clone());
         self.not_recreated(save.writer, &place);
-        let bytes = self.to_keep(state);
-        let lost = self.not_done(&save.attempt(), reason, "unknown", Some(&bytes), error);
+        let kept = self.kept(state);
+        let lost = self.not_done(&save.attempt(), reason, "unknown", Some(&kept), error);
         state.rescued = lost.rescue;
         lost.error
     }
 
     /// The bytes of a draft that must be rescued, in the place of those that were rescued before.
-    fn to_keep(&self, state: &mut WriterState) -> Bytes {
+    fn kept(&self, state: &mut WriterState) -> Kept {
         if let Some(older) = state.rescued.take() {
             // A rescue too many does no harm.
             let _ = self.rescue.forget(&older);
         }
-        state.content.share()
+        state.kept()
     }
 }
 
 /// A save that was sent.
-struct SaveBegun<'a> {
-    writer: &'a Writer,
-    store: &'a Store,
-    key: &'a Key,
-    op: &'static str,
+pub(super) struct SaveBegun<'a> {
+    pub(super) writer: &'a Writer,
+    pub(super) store: &'a Store,
+    pub(super) key: &'a Key,
+    pub(super) op: &'static str,
     /// What the save expected to replace.
-    base: Expect,
+    pub(super) base: Expect,
 }
 
 impl SaveBegun<'_> {

@@ -16,8 +16,8 @@ use bytes::Bytes;
 
 use super::attr::{Attr, FileKind};
 use super::cache::Folder;
-use super::content::Content;
 use super::handles::{Fh, Handle, ReadFrom, Reader, Writer, WriterState};
+use super::io::At;
 use super::open::{Access, Opening};
 use super::rescue::{Loss, Reason};
 use super::table::Kind;
@@ -34,6 +34,8 @@ pub(super) struct Scratch {
     pub(super) id: ScratchId,
     /// Who made it, if that is known.
     pub(super) creator: Who,
+    /// Who made what it holds: its creator, or who opened it for writing last.
+    maker: Mutex<Who>,
     pub(super) body: Body,
     /// Whether nothing was written to it since it was filled with the value of a key.
     pristine: AtomicBool,
@@ -59,12 +61,18 @@ impl Scratch {
         Arc::new(Self {
             id,
             creator,
+            maker: Mutex::new(creator),
             body,
             pristine: AtomicBool::new(false),
             envelope: Mutex::default(),
             ino: AtomicU64::new(0),
             absent_at: Mutex::new(None),
         })
+    }
+
+    /// Who made what it holds, if that is known.
+    pub(super) fn maker(&self) -> Who {
+        *self.maker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A file, or a symbolic link.
@@ -196,23 +204,21 @@ impl OpenScratch {
                 source: ReadFrom::Whole(Arc::clone(value)),
             });
         }
-        let state = WriterState {
-            draft: Draft::editing(value.version.clone()),
-            content: Content::Shared(value.bytes.clone()),
-            envelope: value.envelope.clone(),
-            saves_seen: saves,
-            renewals_seen: 0,
-            rescued: None,
-        };
-        let writer = Writer::new(ino, self.who, None, self.access.append, state);
+        let draft = Draft::editing(value.version.clone());
+        let mut state = WriterState::new(draft, value.bytes.clone(), value.envelope.clone());
+        state.saves_seen = saves;
+        let writer = Writer::new(ino, self.who, None, state);
         Handle::Writer(Box::new(writer))
     }
 
-    pub(super) fn write(&self, start: u64, data: &[u8]) -> Result<(), Error> {
+    pub(super) fn write(&self, at: At, data: &[u8]) -> Result<(), Error> {
         if !self.access.write {
             return Err(Error::BadHandle);
         }
-        let start = (!self.access.append).then_some(start);
+        let start = match at {
+            At::Offset(start) => Some(start),
+            At::End => None,
+        };
         self.scratch.write(start, data).map_err(failed)
     }
 }
@@ -300,6 +306,7 @@ impl Vfs {
                 found: "a key".to_owned(),
                 reason: Reason::Conflict,
                 message: message.to_owned(),
+                appended: false,
                 pid: 0,
             };
             let kept = scratch.read_all().and_then(|bytes| {
@@ -358,6 +365,9 @@ impl Vfs {
         if access.write && access.truncate {
             self.check_writable("the mount")?;
             scratch.set_len(0).map_err(failed)?;
+        }
+        if access.write {
+            *scratch.maker.lock().unwrap_or_else(PoisonError::into_inner) = by.who;
         }
         let open = OpenScratch {
             scratch,

@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use super::handles::{Handle, Writer};
-use super::loss::Attempt;
+use super::loss::{Attempt, Kept};
 use super::rescue::Reason;
 use super::{Error, Vfs};
 use crate::model::{Expect, Trigger};
@@ -39,9 +37,9 @@ impl Vfs {
             let Handle::Writer(writer) = &*handle else {
                 continue;
             };
-            if let Some((base, bytes)) = writer.under_way() {
+            if let Some((base, kept)) = writer.under_way() {
                 let why = "the mount ended while it was being saved";
-                self.rescue_at_end(writer, &base, &bytes, why);
+                self.rescue_at_end(writer, &base, &kept, why);
             } else if ending == Ending::Unmounted {
                 // Errors are logged and rescued where they happen.
                 let _ = self.save(fh, Trigger::Release).await;
@@ -61,14 +59,14 @@ impl Vfs {
         let mut state = writer.state.lock().await;
         self.catch_up(writer, &mut state);
         if state.draft.is_dirty() && state.content.len() > 0 {
-            let (base, bytes) = (state.draft.base().clone(), state.content.share());
+            let (base, kept) = (state.draft.base().clone(), state.kept());
             let why = "the mount ended before the file was closed";
-            self.rescue_at_end(writer, &base, &bytes, why);
+            self.rescue_at_end(writer, &base, &kept, why);
             state.draft.drop_unlinked();
         }
     }
 
-    fn rescue_at_end(&self, writer: &Writer, base: &Expect, bytes: &Bytes, why: &str) {
+    fn rescue_at_end(&self, writer: &Writer, base: &Expect, kept: &Kept, why: &str) {
         let Ok((store, key)) = self.table().file(writer.ino) else {
             return;
         };
@@ -81,6 +79,6 @@ impl Vfs {
             expected: base,
         };
         let error = Error::Failed(format!("{}: {why}", store.address(&key)));
-        self.not_done(&attempt, Reason::Unmounted, "unknown", Some(bytes), error);
+        self.not_done(&attempt, Reason::Unmounted, "unknown", Some(kept), error);
     }
 }

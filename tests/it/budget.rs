@@ -161,7 +161,13 @@ fn operations_on_single_files_stay_within_their_budget() {
     budget.row("a name that is missing", &[LOOKUP], "! test -e missing");
     budget.row("echo > new", &[LOOKUP, PUT], "echo hi > new");
     budget.row("touch new", &[LOOKUP, PUT], "touch touched");
-    budget.row("echo > existing", &[LOOKUP, PUT], "echo hi > old");
+    // The HEAD tells what travels with it, which the new value keeps (W14).
+    budget.row(
+        "echo > existing, cold",
+        &[LOOKUP, HEAD, PUT],
+        "echo hi > old",
+    );
+    budget.row("echo > existing, again", &[LOOKUP, PUT], "echo ho > old");
     budget.row("echo >> existing", &[LOOKUP, GET, PUT], "echo hi >> append");
     let dd = "printf XY | dd of=edit bs=1 seek=2 conv=notrunc status=none";
     budget.row("edit in place", &[LOOKUP, GET, PUT], dd);
@@ -332,7 +338,7 @@ fn finding_the_stores_costs_requests_in_proportion_to_the_stores() {
     let key = format!("{}/key-7", plain[1]);
     budget.row(
         "echo > a key of a store, cold",
-        &[(Op::List, 2), PUT],
+        &[(Op::List, 2), HEAD, PUT],
         &format!("echo > {key}"),
     );
     let key = format!("{}/new", plain[2]);

@@ -298,19 +298,25 @@ fn a_child_of_a_writer_saves_no_half_of_its_file() {
 
 #[test]
 fn a_child_that_outlives_the_opener_saves_what_it_wrote() {
+    // The script ends when its grandchild has: whatever is left of its group is killed.
     let daemon = "
 import os
-fd = os.open(os.environ['F'], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+over, running = os.pipe()
 if os.fork() == 0:
-    while os.getppid() == PARENT: pass
-    os.write(fd, b'late')
-    os.close(fd)
-    os._exit(0)"
-        .replace("PARENT", "parent")
-        .replace("import os", "import os\nparent = os.getpid()");
+    opener = os.getpid()
+    fd = os.open(os.environ['F'], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    if os.fork() == 0:
+        os.chdir('/')
+        while os.getppid() == opener: pass
+        os.write(fd, b'late')
+        os.close(fd)
+    os._exit(0)
+os.close(running)
+os.wait()
+os.read(over, 1)";
     or_skip!(spring(vec![
-        Trap::new("new", Script::python(&daemon)).puts(&["late"]),
-        Trap::new("old", Script::python(&daemon))
+        Trap::new("new", Script::python(daemon)).puts(&["late"]),
+        Trap::new("old", Script::python(daemon))
             .over("before")
             .puts(&["late"]),
     ]));
@@ -402,6 +408,31 @@ fn a_writer_that_changes_nothing_saves_nothing() {
         )
         .over("before"),
     ]));
+}
+
+/// With `--sync` a save is at the write, and not again at the close.
+#[test]
+fn a_redirection_in_a_mount_that_saves_every_write_is_one_save_too() {
+    let ground = or_skip!(Counted::mount(|mount| mount.flat().arg("--sync")));
+    for (key, script) in [
+        ("bash", Script::bash("echo hi > bash")),
+        ("dash", Script::dash("echo hi > dash")),
+        ("append", Script::bash("echo hi >> append")),
+        (
+            "cp",
+            Script::bash("S=$(mktemp); echo hi > $S; cp $S cp; rm $S"),
+        ),
+    ] {
+        ground.run(script).ok();
+        assert_eq!(ground.puts(key), ["hi\n"], "{key}");
+    }
+    ground
+        .run(Script::bash(
+            "echo a > two; echo b > two; (echo c; echo d) >> two",
+        ))
+        .ok();
+    let saved = ["a\n", "b\n", "b\nc\n", "b\nc\nd\n"];
+    assert_eq!(ground.unmount().puts("two"), saved);
 }
 
 #[test]

@@ -141,11 +141,24 @@ impl KonserveStore {
     /// # Errors
     /// Any [`Error`].
     pub(in crate::store) async fn describe(&self, key: &Key) -> Result<Option<Entry>, Error> {
+        let found = self.inspect(key).await?;
+        Ok(found.map(|(entry, _)| entry))
+    }
+
+    /// What is known of a key, and what travels with it. As many requests as
+    /// [`lookup`](Self::lookup).
+    ///
+    /// # Errors
+    /// Any [`Error`].
+    pub(in crate::store) async fn inspect(
+        &self,
+        key: &Key,
+    ) -> Result<Option<(Entry, Envelope)>, Error> {
         let Target { object, .. } = target(key)?;
         match self.look(object, &Pin::Newest, PEEK).await {
             Ok(Some(looked)) => {
                 self.names.learn(object, &looked, self.settings.spelling);
-                Ok(Some(self.entry(key, &looked)))
+                Ok(Some((self.entry(key, &looked), looked.envelope())))
             }
             Ok(None) => Err(self.not_asked(object)),
             Err(Error::NotFound(_)) => Ok(None),

@@ -23,7 +23,7 @@ use crate::store::{Envelope, Error, Rejected};
 /// Up to this size, in bytes, an object is read whole before it is replaced.
 const READ_FIRST: u64 = 8 << 20;
 /// Up to this size, in bytes, it is remembered what a reader would see of a save.
-const REMEMBERED: usize = 1 << 20;
+const REMEMBERED: usize = 8 << 20;
 /// How many names are asked for to find one neighbour.
 const NEIGHBOURS: u16 = 8;
 

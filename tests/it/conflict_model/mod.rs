@@ -5,6 +5,7 @@
 //! the same explorer, with its shortest story. Read `world.rs` for what can happen and for the
 //! promises, `process.rs` and `saving.rs` for what programs and mounts do, `rule.rs` for the mistakes.
 
+mod appends;
 mod explore;
 mod process;
 mod rule;
@@ -17,7 +18,7 @@ use explore::explore;
 use rule::Rule;
 use world::{Faults, Outcomes, Promise, Scenario};
 use worlds::{
-    a_blind_writer, a_script, a_stubborn_program, creators_and_deleters, one_mount,
+    a_blind_writer, a_script, a_stubborn_program, appenders, creators_and_deleters, one_mount,
     renames_at_a_prompt, restored_content, two_editors,
 };
 
@@ -140,6 +141,50 @@ fn two_programs_on_one_mount_conflict_like_two_machines() {
             Outcomes::SAVED,
             Outcomes::UNKNOWN,
         ],
+    );
+}
+
+#[test]
+fn appenders_lose_no_line_and_repeat_none() {
+    for machines in [[0, 1], [0, 0]] {
+        holds(
+            &appenders(machines),
+            &[
+                Outcomes::SAVED,
+                Outcomes::MERGED,
+                Outcomes::CREATED,
+                Outcomes::UNKNOWN,
+                Outcomes::CONFLICT,
+                Outcomes::GIVEN_UP,
+            ],
+        );
+    }
+}
+
+#[test]
+fn an_append_that_goes_on_in_doubt_is_found_broken() {
+    is_broken(
+        &appenders([0, 1]),
+        Rule::GoOnAppendingInDoubt,
+        Promise::NoLineIsThereTwice,
+    );
+}
+
+#[test]
+fn an_append_that_puts_its_old_bytes_over_the_winners_is_found_broken() {
+    let unwatched = Scenario {
+        excused: &[Promise::NothingUnseenIsReplaced],
+        ..appenders([0, 1])
+    };
+    is_broken(&unwatched, Rule::ResaveTheSameBytes, Promise::NoLineIsLost);
+}
+
+#[test]
+fn an_append_that_repeats_what_was_saved_before_is_found_broken() {
+    is_broken(
+        &appenders([0, 1]),
+        Rule::AppendAllAgain,
+        Promise::NoLineIsThereTwice,
     );
 }
 

@@ -6,6 +6,7 @@
 
 use etagfs::model::{Base, Draft, Expect, SaveError, Trigger};
 
+use super::appends::Lines;
 use super::saving::{Next, Saving};
 use super::style::{Op, Style};
 use super::world::{Action, Ground, Outcomes, Plan, Promise, Scenario, World, caller};
@@ -30,6 +31,8 @@ pub(super) struct Process {
     pub(super) knows: Option<usize>,
     /// What a save of it would show: it was told before.
     pub(super) told: Outcomes,
+    /// How many lines it has appended.
+    pub(super) lines_written: u8,
 }
 
 #[derive(Clone, Hash)]
@@ -43,6 +46,7 @@ pub(super) struct Handle {
     /// A save of it was refused, or its fate is unknown.
     pub(super) lost: bool,
     pub(super) saving: Option<Saving>,
+    pub(super) lines: Lines,
 }
 
 impl Process {
@@ -54,6 +58,7 @@ impl Process {
             saves: Vec::new(),
             knows: None,
             told: Outcomes::default(),
+            lines_written: 0,
         }
     }
 
@@ -102,6 +107,7 @@ impl World {
             Some(Next::Send) => self.send(s, p, all),
             Some(Next::Look) => self.look(s, p, all),
             Some(Next::Tell) => self.tell(s, p, all),
+            Some(Next::Merge) => self.merge(s, p, all),
         }
     }
 
@@ -151,7 +157,10 @@ impl World {
             floor: self.now(),
             kin: 1 << p,
         };
-        if matches!(style, Style::InPlace | Style::WriteOnly | Style::CreateNew) {
+        if matches!(
+            style,
+            Style::InPlace | Style::WriteOnly | Style::CreateNew | Style::Append
+        ) {
             return blind;
         }
         for asked in Self::asked(p, style) {
@@ -210,6 +219,8 @@ impl World {
             }
             (Style::WriteOnly, Expect::Is(version)) => Draft::editing(version),
             (Style::CreateNew, current) => Draft::replacing(current),
+            (Style::Append, Expect::Is(version)) => Draft::editing(version).appending(),
+            (Style::Append, Expect::Absent) => Draft::replacing(Expect::Absent).appending(),
             (_, current) => {
                 let callers = Self::asked(p, style)
                     .into_iter()
@@ -237,6 +248,10 @@ impl World {
             edited: false,
             lost: false,
             saving: None,
+            lines: Lines {
+                behind: self.now(),
+                ..Lines::default()
+            },
         });
         next.run(s, p);
         Some(next)
@@ -255,6 +270,14 @@ impl World {
                 Op::Edit => {
                     let refused = handle.draft.edit().is_err();
                     handle.edited |= !refused;
+                    self.must(s, refused == lost, Promise::LostHandlesAreSilent);
+                }
+                Op::Append => {
+                    let refused = handle.draft.append().is_err();
+                    handle.edited |= !refused;
+                    handle.lines.fresh += u8::from(!refused);
+                    handle.lines.written += u8::from(!refused);
+                    self.processes[p].lines_written += u8::from(!refused);
                     self.must(s, refused == lost, Promise::LostHandlesAreSilent);
                 }
                 Op::Save(trigger) => match s.rule.begin_save(&mut handle.draft.clone(), *trigger) {
@@ -288,6 +311,7 @@ impl World {
 
     /// The program comes to the save where [`run`](Self::run) stopped.
     fn save(&mut self, s: &Scenario, p: usize) {
+        self.catch_up(s, p);
         let handle = self.handle_mut(p);
         let op = handle.style.ops()[handle.done];
         handle.done += 1;
@@ -295,7 +319,11 @@ impl World {
         let Op::Save(trigger) = op else {
             return self.begin(s, p, base, None);
         };
-        let content = Some(s.processes[p].writes);
+        let content = match handle.style {
+            Style::Append => Some(self.appended(s, p, trigger)),
+            _ => Some(s.processes[p].writes),
+        };
+        let handle = self.handle_mut(p);
         match s.rule.begin_save(&mut handle.draft, trigger) {
             Ok(Some(save)) => {
                 let early = trigger == Trigger::Flush && !handle.edited;

@@ -39,6 +39,12 @@ pub(super) enum Rule {
     TellingMakesReader,
     /// A flush saves the emptied file.
     FlushSavesEmptied,
+    /// Who appends goes on after a save of unknown fate too.
+    GoOnAppendingInDoubt,
+    /// Who appends saves its old bytes again, over what is there now.
+    ResaveTheSameBytes,
+    /// Who appends puts all that it ever appended behind what is there now.
+    AppendAllAgain,
 }
 
 impl Rule {
@@ -133,6 +139,14 @@ impl Rule {
                 draft.begin_save(Trigger::Fsync)
             }
             _ => draft.begin_save(trigger),
+        }
+    }
+
+    /// How many lines of somebody who appends are saved now.
+    pub(super) fn lines_again(self, fresh: u8, written: u8, tries: u8) -> u8 {
+        match self {
+            Self::AppendAllAgain if tries > 0 => written,
+            _ => fresh,
         }
     }
 

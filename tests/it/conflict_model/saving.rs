@@ -29,6 +29,8 @@ pub(super) enum Next {
     Look,
     /// The refused process is to be told what is there.
     Tell,
+    /// What was appended is to be put behind what is there.
+    Merge,
 }
 
 type StepOf = Step<Option<Version>>;
@@ -173,12 +175,18 @@ impl World {
                 let id = self.saving_mut(p).message.id;
                 let never = self.times(id) == 0;
                 self.must(s, never, Promise::RefusedNeverHappens);
+                if self.merges(s, p, Ended::Refused) {
+                    return self.ended(p, Ended::Refused);
+                }
                 let said = self.handle_mut(p).draft.end_save(Outcome::Refused);
                 assert_eq!(said, Err(SaveError::Conflict));
                 self.refused(s, p);
             }
             Step::Done(Outcome::Unknown) => {
                 self.ended(p, Ended::Unknown);
+                if self.merges(s, p, Ended::Unknown) {
+                    return;
+                }
                 self.outcomes |= Outcomes::UNKNOWN;
                 let current = self.current(s);
                 let handle = self.handle_mut(p);
@@ -267,6 +275,12 @@ impl World {
                     .draft
                     .end_save(Outcome::Saved(version.clone()));
                 assert_eq!(said, Ok(()));
+                // An acknowledged save that is not in the history is a broken promise already.
+                let event = self
+                    .history
+                    .iter()
+                    .rposition(|event| event.by == By::Save(id));
+                self.lines_saved(p, event.unwrap_or_default(), &expect);
             }
             _ => {
                 self.outcomes |= Outcomes::DELETED;
@@ -286,6 +300,10 @@ impl World {
                 && now != expect
             {
                 handle.draft.overtaken(&expect);
+                handle.lines.overtaken_by = self
+                    .history
+                    .iter()
+                    .rposition(|event| event.by == By::Save(id));
             }
         }
         self.finished(s, p);

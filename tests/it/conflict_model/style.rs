@@ -19,6 +19,8 @@ pub(super) enum Style {
     Empty,
     /// `open(O_CREAT|O_EXCL)`, write, close.
     CreateNew,
+    /// `open(O_WRONLY|O_CREAT|O_APPEND)`, write, fsync, write, close.
+    Append,
     /// `unlink`.
     Unlink,
     /// `rename` of a temporary file that this process created.
@@ -31,6 +33,7 @@ pub(super) enum Style {
 #[derive(Clone, Copy)]
 pub(super) enum Op {
     Edit,
+    Append,
     Save(Trigger),
     Delete,
 }
@@ -44,10 +47,18 @@ impl Style {
     }
 
     pub(super) fn ops(self) -> &'static [Op] {
-        use Op::{Delete, Edit, Save};
+        use Op::{Append, Delete, Edit, Save};
         use Trigger::{Flush, Fsync, Release};
         match self {
             Self::InPlace => &[Edit, Save(Fsync), Edit, Save(Flush), Save(Release)],
+            Self::Append => &[
+                Save(Flush),
+                Append,
+                Save(Fsync),
+                Append,
+                Save(Flush),
+                Save(Release),
+            ],
             Self::WriteOnly | Self::CreateNew => &[Edit, Save(Flush), Save(Release)],
             Self::Truncate => &[Save(Flush), Edit, Save(Flush), Save(Release)],
             Self::Empty => &[Save(Flush), Save(Release)],

@@ -14,6 +14,7 @@ use std::sync::LazyLock;
 
 use etagfs::model::{Caller, Expect, Job, Process as Pid, Seen, Version};
 
+use super::appends::LINE_OF_OUTSIDERS;
 use super::process::Process;
 use super::rule::Rule;
 use super::style::Style;
@@ -55,6 +56,8 @@ pub(super) struct Scenario {
     pub(super) present: bool,
     pub(super) processes: Vec<Plan>,
     pub(super) outsiders_write: &'static [Content],
+    /// They put a line of theirs behind what is there instead.
+    pub(super) outsiders_append: bool,
     pub(super) faults: Faults,
     /// Promises that are known not to hold here.
     pub(super) excused: &'static [Promise],
@@ -94,6 +97,10 @@ pub(super) enum Promise {
     CreatesAreSentOnce,
     /// The flush of a shell before its first write saves nothing.
     NoEmptyValueBetween,
+    /// Who appends takes away nothing of what is there.
+    NoLineIsLost,
+    /// What was appended once is never there twice.
+    NoLineIsThereTwice,
 }
 
 /// Who changed the key.
@@ -141,7 +148,7 @@ pub(super) struct Message {
 pub(super) struct Outcomes(u16);
 
 impl Outcomes {
-    const NAMES: [&'static str; 10] = [
+    const NAMES: [&'static str; 12] = [
         "saved",
         "conflict",
         "unknown",
@@ -152,6 +159,8 @@ impl Outcomes {
         "landed late",
         "deleted",
         "saved after being told",
+        "merged",
+        "created by appending",
     ];
     pub(super) const SAVED: Self = Self(1);
     pub(super) const CONFLICT: Self = Self(1 << 1);
@@ -163,6 +172,8 @@ impl Outcomes {
     pub(super) const LANDED_LATE: Self = Self(1 << 7);
     pub(super) const DELETED: Self = Self(1 << 8);
     pub(super) const SAVED_AFTER_TELLING: Self = Self(1 << 9);
+    pub(super) const MERGED: Self = Self(1 << 10);
+    pub(super) const CREATED: Self = Self(1 << 11);
 
     pub(super) fn has(self, other: Self) -> bool {
         self.0 & other.0 == other.0
@@ -432,6 +443,7 @@ impl World {
         let once = self.times(id) == 1;
         let idle = idle && scenario.versions == Versions::OfContent;
         self.must(scenario, once || idle, Promise::ExactlyOnce);
+        self.judge_lines(scenario, message);
         true
     }
 
@@ -464,10 +476,14 @@ impl World {
         };
         if self.left.foreign_puts > 0 {
             for content in scenario.outsiders_write {
+                let content = match scenario.outsiders_append {
+                    true => Content(self.content_at(self.now()) + LINE_OF_OUTSIDERS),
+                    false => *content,
+                };
                 let mut next = self.clone();
                 next.left.foreign_puts -= 1;
-                next.history.push(event(Some(*content)));
-                all.push((Action::ForeignPut(*content), next));
+                next.history.push(event(Some(content)));
+                all.push((Action::ForeignPut(content), next));
             }
         }
         if self.left.foreign_deletes > 0 && self.is_present() {

@@ -39,6 +39,7 @@ fn scenario(name: &'static str, processes: Vec<Plan>, faults: Faults) -> Scenari
         present: true,
         processes,
         outsiders_write: &[OLD],
+        outsiders_append: false,
         faults,
         excused: &[],
     }
@@ -186,6 +187,29 @@ pub(super) fn one_mount() -> Scenario {
             ..QUIET
         },
     )
+}
+
+/// Programs that append, on one machine or two, and outsiders who do so too.
+pub(super) fn appenders(machines: [usize; 2]) -> Scenario {
+    let appender = |job, machine| Plan {
+        job,
+        reads: 0,
+        ..alone(machine, &[Style::Append])
+    };
+    Scenario {
+        outsiders_append: true,
+        ..scenario(
+            "appenders",
+            vec![appender(0, machines[0]), appender(1, machines[1])],
+            Faults {
+                foreign_puts: 1,
+                foreign_deletes: 1,
+                lost: 1,
+                unreadable: 1,
+                ..QUIET
+            },
+        )
+    }
 }
 
 /// A key whose version comes from its content, and outsiders who restore it.

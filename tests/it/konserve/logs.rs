@@ -111,6 +111,18 @@ fn whole_lines_that_are_appended_become_elements() {
 }
 
 #[test]
+fn a_handle_goes_on_behind_what_it_appended_however_that_was_written() {
+    let (mount, writer) = or_skip!(ground());
+    let mut file = File::options().append(true).open(mount.file(LOG)).unwrap();
+    for line in ["{:a    1}\n", "[:b,,,2] ; two\n", ":c\n"] {
+        file.write_all(line.as_bytes()).unwrap();
+        file.sync_all().unwrap();
+    }
+    drop(file);
+    assert_eq!(walk(&writer)[4..], ["{:a 1}", "[:b 2]", ":c"]);
+}
+
+#[test]
 fn any_other_write_to_a_log_is_refused() {
     let (mount, writer) = or_skip!(ground());
     let in_place = format!("f = os.open('{LOG}', os.O_RDWR)\nos.write(f, b'x')\nos.close(f)");
@@ -151,28 +163,36 @@ fn an_append_after_a_crash_takes_in_what_was_linked() {
 }
 
 #[test]
-fn lines_appended_on_two_mounts_are_all_kept_or_refused() {
+fn lines_appended_on_two_mounts_merge() {
     or_skip!(mounts::possible());
     let bucket = or_skip!(servers::shared(Server::Embedded)).bucket();
     let store = Store::load("fressian-appendlog");
     store.fill(&bucket.client());
     let writer = Writer::of(&bucket.client(), &store.id);
-    let each = 40;
+    let each = 20;
     let mut kept = Vec::new();
     thread::scope(|scope| {
         let running = ["a", "b"].map(|name| {
             let mount = Mount::of(&bucket).store(&store.id).arg("--ttl=0").start();
             let script = format!(
                 "import errno, os
-for n in range({each}):
+def append(line):
     while True:
         f = os.open('{LOG}', os.O_WRONLY | os.O_APPEND)
         try:
-            os.write(f, b'[:{name} %d]\\n' % n)
-            os.close(f)
-            break
+            os.write(f, line)
+            os.fsync(f)
+            return
         except OSError as error:
+            # It merges; so many tries in so little time may still be too few on a busy machine.
             assert error.errno in (errno.EAGAIN, errno.ESTALE), error
+        finally:
+            try:
+                os.close(f)
+            except OSError:
+                pass
+for n in range({each}):
+    append(b'[:{name}   %d]\\n' % n)
 "
             );
             scope.spawn(move || Script::python(&script).within(mount.path()).run().ok())
@@ -188,7 +208,8 @@ for n in range({each}):
             .iter()
             .filter(|line| line.starts_with(&format!("[:{name} ")))
             .collect();
-        let expected: Vec<_> = (0..each).map(|n| format!("[:{name} {n}]")).collect();
+        let line = |n| format!("[:{name} {n}]");
+        let expected: Vec<_> = (0..each).map(line).collect();
         assert_eq!(
             own,
             expected.iter().collect::<Vec<_>>(),

@@ -15,6 +15,7 @@ MODES = {
     "w": os.O_WRONLY | os.O_CREAT | os.O_TRUNC,
     "x": os.O_WRONLY | os.O_CREAT | os.O_EXCL,
     "a": os.O_WRONLY | os.O_CREAT | os.O_APPEND,
+    "xa": os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND,
 }
 
 

@@ -102,7 +102,7 @@ impl Actor {
         self.call(call).map(drop)
     }
 
-    /// open(2); modes `r`, `r+`, `w` (create or truncate), `x` (create, exclusively), `a`.
+    /// open(2); modes `r`, `r+`, `w` (create or truncate), `x` (create, exclusively), `a`, `xa`.
     #[track_caller]
     pub(super) fn try_open(&mut self, path: &str, mode: &str) -> Result<Fd, String> {
         let fd = self.call(&json!(["open", path, mode]))?;
@@ -135,7 +135,7 @@ impl Actor {
         self.done(&json!(["truncate", fd, 0]))
     }
 
-    /// pwrite(2) at the beginning.
+    /// pwrite(2) at the beginning; what was opened to append appends.
     #[track_caller]
     pub(super) fn write(&mut self, fd: Fd, text: &str) -> Done {
         self.done(&json!(["write", fd, text]))

@@ -5,6 +5,7 @@ use super::actor::{Actor, errno};
 use super::kept::{self, Lost};
 use crate::world::client::Client;
 use crate::world::mounts::{self, Mount, Mounted};
+use crate::world::procs::Script;
 use crate::world::proxy::{Op, Proxy};
 use crate::world::servers::{self, Kind};
 
@@ -276,4 +277,49 @@ fn a_first_close_and_an_unlink_at_the_same_time_leave_nothing() {
         );
         assert_eq!(m.bucket.keys(), [""; 0], "round {round}");
     }
+}
+
+/// Also by its name, and also right after somebody looked the name up.
+#[test]
+fn stat_shows_a_writer_its_own_copy_and_everybody_else_what_is_stored() {
+    or_skip!(mounts::possible());
+    let bucket = or_skip!(servers::shared(Kind::Embedded)).bucket();
+    bucket.client().put("key", "stored");
+    let mount = Mount::of(&bucket).flat().arg("--ttl=60").start();
+    let script = "
+import os, subprocess
+def theirs():
+    out = subprocess.run(['stat', '-c', '%s', 'key'], capture_output=True, check=True)
+    return int(out.stdout)
+f = os.open('key', os.O_RDWR)
+assert os.stat('key').st_size == 6
+os.ftruncate(f, 23456)
+assert theirs() == 6, theirs()
+assert os.stat('key').st_size == 23456, os.stat('key')
+os.pwrite(f, b'x', 30000)
+assert os.stat('key').st_size == 30001, os.stat('key')
+assert theirs() == 6, theirs()
+os.close(f)
+assert os.stat('key').st_size == theirs() == 30001, os.stat('key')";
+    Script::python(script).within(mount.path()).run().ok();
+}
+
+#[test]
+fn an_open_file_that_was_deleted_has_no_links() {
+    or_skip!(mounts::possible());
+    let bucket = or_skip!(servers::shared(Kind::Embedded)).bucket();
+    bucket.client().put("key", "stored");
+    let mount = Mount::of(&bucket).flat().start();
+    let script = "
+import os
+for name, flags in ('key', os.O_RDONLY), ('key', os.O_RDWR), ('new', os.O_RDWR | os.O_CREAT):
+    f = os.open(name, flags)
+    assert os.fstat(f).st_nlink == 1, name
+    if flags & os.O_RDWR:
+        os.write(f, b'written')
+        assert os.fstat(f).st_nlink == 1, name
+        os.unlink(name)
+        assert os.fstat(f).st_nlink == 0, name
+    os.close(f)";
+    Script::python(script).within(mount.path()).run().ok();
 }

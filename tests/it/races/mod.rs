@@ -1,9 +1,11 @@
 //! Races: several processes save one key through one mount or two, and no save is ever lost.
-//! `counter` counts, `between` is about two machines, `local` about two processes of one. What a
+//! `counter` counts, `between` is about two machines, `local` about two processes of one,
+//! `appends` about those who append. What a
 //! process does is in `actor.py` and `increments.py`, run by `actor` and `counter`.
 
 mod actor;
 mod after_close;
+mod appends;
 mod between;
 mod counter;
 mod examples;

@@ -1,8 +1,8 @@
-//! W8 to W16: renames and deletes, what a result means, and what survives.
+//! W7 to W16: appends, renames and deletes, what a result means, and what survives.
 
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::time::Duration;
 
 use super::{errno, open_both, world, world_with};
@@ -13,6 +13,35 @@ use crate::world::wait;
 
 /// Long enough for a request to get where it waits; if it does not, the test proves less.
 const A_MOMENT: Duration = Duration::from_millis(300);
+
+/// What it appended since its last save is put behind what is there now, and saved again, up to
+/// --append-retries times (10) within five seconds; after that it is EAGAIN, and the rescue holds what
+/// was appended and nothing else.
+#[test]
+fn w7_appends_merge() {
+    let world = or_skip!(world());
+    world.other.put("log", "1\n");
+    let mut file = File::options()
+        .append(true)
+        .open(world.file("log"))
+        .unwrap();
+    for (theirs, ours) in [("1\n2\n", "3\n"), ("4\n", "5\n")] {
+        file.write_all(ours.as_bytes()).unwrap();
+        world.other.put("log", theirs);
+        file.sync_all().unwrap();
+        assert_eq!(world.other.text("log"), format!("{theirs}{ours}"));
+    }
+    let refusing = Fault::Answer(412, "PreconditionFailed");
+    world.proxy.inject(When::op(Op::Put), refusing);
+    file.write_all(b"6\n").unwrap();
+    let mark = world.proxy.mark();
+    assert_eq!(errno(file.sync_all()), libc::EAGAIN);
+    let tries = world.proxy.since(mark).counts().of(Op::Put);
+    assert!((4..=11).contains(&tries), "{tries}");
+    let rescues = world.names(".etagfs/rescue");
+    let kept = fs::read_to_string(world.file(".etagfs/rescue").join(&rescues[0])).unwrap();
+    assert_eq!((kept.as_str(), rescues.len()), ("6\n", 1));
+}
 
 /// A rename over a key and a delete are conditional like saves.
 #[test]
@@ -154,6 +183,90 @@ fn w12_who_only_looks_at_a_new_file_takes_nothing_from_its_writer() {
     assert_eq!(world.other.text("new"), "value");
 }
 
+/// every write is saved before it returns.
+#[test]
+fn w13_every_write_is_saved_where_that_is_asked_for() {
+    let world = or_skip!(world());
+    let always = Mount::of(&world.bucket).flat().arg("--sync").start();
+    let mut options = File::options();
+    options.write(true).create(true);
+    let files = [
+        (always.file("always"), options.clone()),
+        (
+            world.file("sync"),
+            options.custom_flags(libc::O_SYNC).clone(),
+        ),
+        (
+            world.file("dsync"),
+            options.custom_flags(libc::O_DSYNC).clone(),
+        ),
+    ];
+    for (path, options) in files {
+        let key = path.file_name().unwrap().to_str().unwrap();
+        let mut file = options.open(&path).unwrap();
+        for text in ["one\n", "one\ntwo\n"] {
+            file.write_all(&text.as_bytes()[text.len() - 4..]).unwrap();
+            assert_eq!(world.other.text(key), text);
+        }
+    }
+}
+
+/// A race that is lost then is ESTALE from that write, never EAGAIN; the bytes are rescued, and the
+/// descriptor is lost (W5).
+#[test]
+fn w13_a_write_that_loses_its_race_is_stale() {
+    let world = or_skip!(world_with(&["--flat", "--sync"]));
+    let file = File::create(world.file("key")).unwrap();
+    file.write_at(b"mine", 0).unwrap();
+    world.other.put("key", "theirs");
+    for n in 1..=2 {
+        assert_eq!(errno(file.write_at(b"MINE", 0)), libc::ESTALE);
+        assert_eq!(world.rescues(), 1, "after write {n}");
+    }
+    assert_eq!(errno(file.sync_all()), libc::EAGAIN);
+    assert_eq!(world.other.text("key"), "theirs");
+    // And appends go on.
+    let mut log = File::options()
+        .append(true)
+        .open(world.file("key"))
+        .unwrap();
+    world.other.put("key", "theirs\n");
+    log.write_all(b"mine\n").unwrap();
+    assert_eq!(world.other.text("key"), "theirs\nmine\n");
+}
+
+/// One call is one save up to 128 KiB; longer ones are cut by the kernel.
+#[test]
+fn w13_a_write_of_some_size_is_one_save() {
+    let world = or_skip!(world_with(&["--flat", "--sync"]));
+    let mut file = File::create(world.file("key")).unwrap();
+    let mark = world.proxy.mark();
+    file.write_all(&[b'x'; 128 * 1024]).unwrap();
+    assert_eq!(world.proxy.since(mark).counts().of(Op::Put), 1);
+    file.write_all(&[b'y'; 2 * 1024 * 1024]).unwrap();
+    println!("2 MiB: {}", world.proxy.since(mark).counts().line());
+}
+
+/// never EAGAIN; the bytes are rescued
+#[test]
+fn w13_an_append_that_failed_and_is_written_again_is_there_once() {
+    let world = or_skip!(world_with(&["--flat", "--deadline=2"]));
+    world.other.put("log", "1\n");
+    let mut file = File::options()
+        .append(true)
+        .custom_flags(libc::O_SYNC)
+        .open(world.file("log"))
+        .unwrap();
+    world.proxy.inject(When::op(Op::Put), Fault::slow_down());
+    let failure = errno(file.write(b"2\n"));
+    assert!([libc::EIO, libc::ETIMEDOUT].contains(&failure), "{failure}");
+    assert_eq!(world.rescues(), 1);
+    world.proxy.heal();
+    file.write_all(b"2\n").unwrap();
+    assert_eq!(world.other.text("log"), "1\n2\n");
+    assert_eq!(world.rescues(), 0);
+}
+
 /// The content type and the user metadata of a value survive an edit.
 #[test]
 fn w14_an_edit_keeps_the_metadata() {
@@ -179,6 +292,98 @@ fn w14_an_edit_keeps_the_metadata() {
             .content_type
             .as_deref(),
         Some("text/html")
+    );
+}
+
+/// Also one that empties the file first, or creates it anew after moving it away: the new value has
+/// those of the version it replaces.
+#[test]
+fn w14_an_emptied_file_keeps_its_metadata() {
+    let world = or_skip!(world());
+    for (key, script) in [
+        ("emptied", "echo new > emptied"),
+        (
+            "truncated",
+            "truncate -s 0 truncated; echo new >> truncated",
+        ),
+        (
+            "recreated",
+            "mv recreated recreated~; echo new > recreated; rm recreated~",
+        ),
+    ] {
+        world
+            .other
+            .put_with(key, "old", "text/x-own", &[("colour", "red")]);
+        world.sh(script);
+        let object = world.other.get(key).unwrap();
+        assert_eq!(object.text(), "new\n", "{key}");
+        assert_eq!(object.content_type.as_deref(), Some("text/x-own"), "{key}");
+        assert_eq!(object.metadata["colour"], "red", "{key}");
+    }
+}
+
+/// To know them may cost one HEAD, at an open that empties a file which this mount has neither read nor
+/// saved before.
+#[test]
+fn w14_what_was_read_or_saved_is_known() {
+    // So small a cache holds no value.
+    let world = or_skip!(world_with(&["--flat", "--cache-size=1"]));
+    world.other.put_with("read", "old", "text/x-own", &[]);
+    world.other.put_with("cold", "old", "text/x-own", &[]);
+    world.sh("cat read; echo 0 > saved");
+    // Any open asks for the newest version, by LIST or HEAD (R1).
+    for (key, asked) in [("read", 1), ("saved", 1), ("cold", 2), ("cold", 1)] {
+        let mark = world.proxy.mark();
+        world.sh(&format!("echo 1 > {key}"));
+        let counts = world.proxy.since(mark).counts();
+        let (list, head) = (counts.of(Op::List), counts.of(Op::Head));
+        assert_eq!((list + head, counts.of(Op::Put)), (asked, 1), "{key}");
+    }
+    for key in ["read", "cold"] {
+        let object = world.other.head(key).unwrap();
+        assert_eq!(object.content_type.as_deref(), Some("text/x-own"));
+    }
+}
+
+/// A file that is renamed over a key takes them over too, if it has no user metadata and no content
+/// type of its own; else it keeps its own.
+#[test]
+fn w14_a_file_renamed_over_a_key_takes_over_its_metadata() {
+    let world = or_skip!(world());
+    let kind = |key: &str| world.other.head(key).unwrap().content_type.unwrap();
+    for temporary in ["temporary", "notes.txt~"] {
+        world
+            .other
+            .put_with("notes.txt", "old", "text/x-own", &[("colour", "red")]);
+        world.sh(&format!("echo new > {temporary}; mv {temporary} notes.txt"));
+        let object = world.other.get("notes.txt").unwrap();
+        assert_eq!(object.text(), "new\n");
+        assert_eq!(object.content_type.as_deref(), Some("text/x-own"));
+        assert_eq!(object.metadata["colour"], "red");
+    }
+    // What this mount remembers of it is what the store has.
+    let own = "import os; print(os.getxattr('notes.txt', 'user.meta.colour').decode())";
+    assert_eq!(world.python(own), "red\n");
+    world.other.put_with("own", "own", "image/x-own", &[]);
+    world
+        .other
+        .put_with("meta", "own", "text/plain", &[("size", "big")]);
+    for own in ["own", "meta"] {
+        world
+            .other
+            .put_with("target", "old", "text/x-own", &[("colour", "red")]);
+        let before = world.other.head(own).unwrap();
+        world.sh(&format!("mv {own} target"));
+        let object = world.other.head("target").unwrap();
+        assert_eq!(object.content_type, before.content_type);
+        assert!(!object.metadata.contains_key("colour"));
+    }
+    assert_eq!(world.other.head("target").unwrap().metadata["size"], "big");
+    // A new name gives its type to who has none.
+    world.sh("echo '<p>' > part; mv part page.html; echo x > b.txt; mv b.txt b.css");
+    assert_eq!(
+        (kind("page.html"), kind("b.css")),
+        ("text/html".into(), "text/css".into())
     );
 }
 

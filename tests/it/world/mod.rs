@@ -11,6 +11,7 @@ pub(crate) mod skip;
 pub(crate) mod attempts;
 pub(crate) mod client;
 pub(crate) mod counted;
+pub(crate) mod dialogue;
 pub(crate) mod mounts;
 pub(crate) mod procs;
 pub(crate) mod proxy;
