@@ -6,6 +6,7 @@
 
 mod daemon;
 mod demo;
+mod konserve;
 mod log;
 mod mount;
 mod probe;

@@ -8,13 +8,14 @@ use clap::Args as ClapArgs;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::daemon::{self, Ready};
+use super::konserve::Konserve;
 use super::report::Failure;
 use super::source::{Connection, Source, State};
 use super::{log, probe, runtime};
 use crate::backend::{After, Backend, ListQuery};
 use crate::model::{Pattern, ScratchNames, StoreId};
 use crate::mount::{Mounted, Options, Patience, Proc, is_mount_point};
-use crate::store::{Catalog, LayoutKind};
+use crate::store::Catalog;
 use crate::vfs::{self, AfterConflict, Ending, Vfs};
 
 /// How long saves may go on after the daemon was told to stop.
@@ -31,6 +32,8 @@ pub(super) struct Args {
     connection: Connection,
     #[command(flatten)]
     view: View,
+    #[command(flatten)]
+    konserve: Konserve,
     #[command(flatten)]
     saving: Saving,
     #[command(flatten)]
@@ -231,7 +234,9 @@ pub(super) async fn serve(
         let endpoint = args.connection.endpoint_url.as_deref();
         probe::require_conditions(&*backend, source, endpoint, state_dir).await?;
     }
-    let root = root(&args.view, backend, source).await?;
+    let settings = args.konserve.settings(state_dir)?;
+    let catalog = Catalog::new(backend, &*source.prefix).with(settings, args.konserve.layout());
+    let root = root(&args.view, catalog, source).await?;
     let patterns = args.saving.scratch.iter().filter(|text| !text.is_empty());
     let patterns: Result<Vec<Pattern>, _> = patterns.map(|text| text.parse()).collect();
     let ttl = args.view.ttl;
@@ -298,12 +303,7 @@ pub(super) async fn serve(
 }
 
 /// What the root shows.
-async fn root(
-    view: &View,
-    backend: Arc<dyn Backend>,
-    source: &Source,
-) -> Result<vfs::Source, Failure> {
-    let catalog = Catalog::new(backend, &*source.prefix);
+async fn root(view: &View, catalog: Catalog, source: &Source) -> Result<vfs::Source, Failure> {
     if view.flat {
         return Ok(vfs::Source::Store(Arc::new(catalog.flat())));
     }
@@ -311,10 +311,7 @@ async fn root(
         return Ok(vfs::Source::Bucket(catalog));
     };
     match catalog.find(id).await? {
-        Some(LayoutKind::Plain) => Ok(vfs::Source::Store(Arc::new(catalog.store(id)))),
-        Some(LayoutKind::Konserve) => Err(Failure::new(format!(
-            "the store {id} was written by konserve; that layout cannot be mounted yet"
-        ))),
+        Some(_) => Ok(vfs::Source::Store(Arc::new(catalog.store(id)))),
         None => Err(
             Failure::new(format!("{} has no store {id}", source.label())).hint(format!(
                 "create it: etagfs stores create {} {id}",

@@ -5,11 +5,12 @@ use std::io::Write;
 use clap::{Args as ClapArgs, Subcommand};
 use uuid::Uuid;
 
+use super::konserve::Layout;
 use super::report::Failure;
 use super::source::{Connection, Source};
 use super::{log, runtime};
 use crate::model::StoreId;
-use crate::store::{Catalog, LayoutKind};
+use crate::store::{Catalog, LayoutKind, Settings};
 
 /// The options of `stores`.
 #[derive(Debug, ClapArgs)]
@@ -26,8 +27,8 @@ enum Command {
     Create(Create),
     /// Succeed if the store exists; exit with 1 if it does not.
     Exists(One),
-    /// Remove an empty store.
-    Rm(One),
+    /// Remove a store, if it is empty.
+    Rm(Rm),
 }
 
 #[derive(Debug, ClapArgs)]
@@ -47,6 +48,9 @@ struct Create {
     source: String,
     /// Its name [default: a new one].
     uuid: Option<String>,
+    /// Its layout.
+    #[arg(long, env = "ETAGFS_LAYOUT", value_enum, default_value = "plain")]
+    layout: Layout,
     #[command(flatten)]
     connection: Connection,
 }
@@ -59,6 +63,15 @@ struct One {
     uuid: String,
     #[command(flatten)]
     connection: Connection,
+}
+
+#[derive(Debug, ClapArgs)]
+struct Rm {
+    #[command(flatten)]
+    store: One,
+    /// With all of its values, for good.
+    #[arg(long)]
+    recursive: bool,
 }
 
 /// Does what was asked.
@@ -74,6 +87,7 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
                 };
                 catalog(&args.source, &args.connection)
                     .await?
+                    .with(Settings::default(), args.layout.into())
                     .create_new(id)
                     .await?;
                 say(&format!("{id}\n"))
@@ -87,9 +101,13 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
                 }
             }
             Command::Rm(args) => {
-                let id = parse(&args.uuid)?;
-                let catalog = catalog(&args.source, &args.connection).await?;
-                Ok(catalog.remove(id).await?)
+                let id = parse(&args.store.uuid)?;
+                let catalog = catalog(&args.store.source, &args.store.connection).await?;
+                match args.recursive {
+                    true => _ = catalog.remove_all(id).await?,
+                    false => catalog.remove(id).await?,
+                }
+                Ok(())
             }
         }
     })

@@ -8,6 +8,7 @@
 
 mod away;
 mod draft;
+mod key;
 mod name;
 mod scratch;
 mod seen;
@@ -17,7 +18,8 @@ mod version;
 
 pub use away::{Away, CLEAN_UP, Due, Returned, STAY, Unlinked};
 pub use draft::{Draft, Lost, Save, SaveError, Trigger};
-pub use name::{BadName, FileName, Key, MAX_KEY_BYTES, MAX_NAME_BYTES, Piece, StoreId};
+pub use key::{Key, MAX_KEY_BYTES, StoreId};
+pub use name::{BadName, FileName, MAX_NAME_BYTES, Piece};
 pub use scratch::{BadPattern, Origin, Pattern, ScratchNames, backed_up};
 pub use seen::{Base, Caller, Job, Process, Seen};
 pub use settle::{Found, Reply, Settle, Step};

@@ -1,4 +1,4 @@
-//! Names: stores, keys, file names, and the escape between a part of a key and a file name.
+//! File names, and the escape between a part of a key and a file name.
 //!
 //! The escape is a bijection and touches as few names as it can: nearly every key segment is its
 //! own file name. It knows neither layouts nor objects; `store/plain.rs` builds paths from it.
@@ -13,14 +13,10 @@ use std::ffi::OsStr;
 use std::fmt;
 
 use thiserror::Error;
-use uuid::Uuid;
 
 /// The longest file name that the kernel passes on, in bytes (NAME_MAX). FUSE itself does not
 /// enforce it.
 pub const MAX_NAME_BYTES: usize = 255;
-
-/// The longest key, in bytes of UTF-8 (the limit of S3 for a whole object key).
-pub const MAX_KEY_BYTES: usize = 1024;
 
 /// Tails that are escapes wherever they stand: what a file name cannot hold.
 const ANYWHERE: [(&str, char); 2] = [("00", '\0'), ("2F", '/')];
@@ -46,60 +42,6 @@ pub enum BadName {
     /// Not a name that any key has (EINVAL).
     #[error("no key can have this name")]
     Illegal,
-}
-
-/// The name of a store: a UUID, written in lower case with hyphens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct StoreId(Uuid);
-
-impl StoreId {
-    /// Takes a UUID.
-    pub const fn new(id: Uuid) -> Self {
-        Self(id)
-    }
-
-    /// Reads the one spelling that is a store's name.
-    pub fn parse(text: &str) -> Option<Self> {
-        let id = Self(Uuid::try_parse(text).ok()?);
-        (id.to_string() == text).then_some(id)
-    }
-}
-
-impl fmt::Display for StoreId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.hyphenated().fmt(f)
-    }
-}
-
-/// The name of one value in a store, exactly as its owner wrote it: at most
-/// [`MAX_KEY_BYTES`] bytes of UTF-8, and not empty.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Key(String);
-
-impl Key {
-    /// Checks the length.
-    ///
-    /// # Errors
-    /// [`BadName::TooLong`] or, for the empty text, [`BadName::Illegal`].
-    pub fn new(text: impl Into<String>) -> Result<Self, BadName> {
-        let text = text.into();
-        match text.len() {
-            0 => Err(BadName::Illegal),
-            1..=MAX_KEY_BYTES => Ok(Self(text)),
-            _ => Err(BadName::TooLong),
-        }
-    }
-
-    /// The text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
 }
 
 /// A name that a directory may hold: UTF-8, 1 to [`MAX_NAME_BYTES`] bytes, no `/`, no NUL,
@@ -375,17 +317,6 @@ mod tests {
         assert_eq!(check(b"\xff"), Err(BadName::Illegal));
         assert_eq!(check(b".."), Err(BadName::Illegal));
         assert_eq!(check(&[b'n'; 256]), Err(BadName::TooLong));
-    }
-
-    #[test]
-    fn a_store_has_one_spelling() {
-        let text = "6d1a3c5e-0f5b-4d2e-9d31-0b6a3f1c2d4e";
-        assert_eq!(
-            StoreId::parse(text).map(|id| id.to_string()).as_deref(),
-            Some(text)
-        );
-        assert_eq!(StoreId::parse(&text.to_uppercase()), None);
-        assert_eq!(StoreId::parse(&text.replace('-', "")), None);
     }
 
     /// Texts made of the characters that the escape is about.

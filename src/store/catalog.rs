@@ -4,12 +4,14 @@
 //! stores are folded by the backend, and everything else is jumped over: the objects of a konserve
 //! store, and names between which no store can lie. The jump is pure; see [`next_possible_store`].
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use uuid::Uuid;
 
+use super::konserve::object::{self, Role, role};
+use super::konserve_store::{KonserveStore, Settings};
 use super::{Error, Store};
 use crate::backend::{After, Backend, Body, ListQuery, Meta, ObjectKey};
 use crate::model::{Expect, Outcome, PutId, StoreId};
@@ -18,9 +20,10 @@ use crate::model::{Expect, Outcome, PutId, StoreId};
 const ID_LEN: usize = 36;
 
 /// How a store lies in its backend.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LayoutKind {
     /// `<uuid>/<key>`.
+    #[default]
     Plain,
     /// `<uuid>_<hash>.ksv`, as the library konserve writes them.
     Konserve,
@@ -38,8 +41,12 @@ pub struct StoreEntry {
 /// The stores of a bucket, or of a prefix of it.
 #[derive(Clone, Debug)]
 pub struct Catalog {
-    backend: Arc<dyn Backend>,
-    prefix: String,
+    pub(super) backend: Arc<dyn Backend>,
+    pub(super) prefix: String,
+    settings: Settings,
+    new_stores: LayoutKind,
+    /// The konserve stores that were found; each remembers what it learned.
+    konserve: Arc<Mutex<HashMap<StoreId, Arc<KonserveStore>>>>,
 }
 
 impl Catalog {
@@ -48,7 +55,18 @@ impl Catalog {
         Self {
             backend,
             prefix: prefix.into(),
+            settings: Settings::default(),
+            new_stores: LayoutKind::Plain,
+            konserve: Arc::default(),
         }
+    }
+
+    /// With konserve stores shown and written in this way, and new stores in this layout.
+    #[must_use]
+    pub fn with(mut self, settings: Settings, new_stores: LayoutKind) -> Self {
+        self.settings = settings;
+        self.new_stores = new_stores;
+        self
     }
 
     /// What messages call it.
@@ -82,7 +100,9 @@ impl Catalog {
             }
             for object in &page.objects {
                 let name = &object.key.as_str()[self.prefix.len().min(object.key.as_str().len())..];
-                if let Some(id) = konserve_store(name) {
+                if let Some(id) = konserve_store(name)
+                    && belongs(&name[ID_LEN..])
+                {
                     stores.entry(id).or_insert(LayoutKind::Konserve);
                 }
                 last = last.max(name.to_owned());
@@ -95,6 +115,9 @@ impl Catalog {
                 Jump::None => After::Page(cursor),
                 Jump::End => break,
             };
+        }
+        for (id, layout) in &stores {
+            self.note(*id, *layout);
         }
         Ok(stores
             .into_iter()
@@ -115,20 +138,64 @@ impl Catalog {
         };
         let page = self.backend.list(&query).await?;
         let folded = format!("{}{id}/", self.prefix);
-        if page.prefixes.contains(&folded) {
-            return Ok(Some(LayoutKind::Plain));
-        }
-        let konserve = format!("{}{id}_", self.prefix);
-        let is_konserve = page
-            .objects
-            .iter()
-            .any(|object| object.key.as_str().starts_with(&konserve));
-        Ok(is_konserve.then_some(LayoutKind::Konserve))
+        let store = format!("{}{id}", self.prefix);
+        let is_konserve = || {
+            let mut objects = page.objects.iter();
+            objects.any(|object| {
+                object
+                    .key
+                    .as_str()
+                    .strip_prefix(&store)
+                    .is_some_and(belongs)
+            })
+        };
+        let layout = match page.prefixes.contains(&folded) {
+            true => Some(LayoutKind::Plain),
+            false => is_konserve().then_some(LayoutKind::Konserve),
+        };
+        self.note(id, layout.unwrap_or_default());
+        Ok(layout)
     }
 
-    /// The store of this id, as a plain one.
+    /// The store of this id, in the layout in which it was last found; as a plain one before that.
     pub fn store(&self, id: StoreId) -> Store {
-        Store::plain(id, &self.prefix, Arc::clone(&self.backend))
+        match self.konserve().get(&id) {
+            Some(store) => {
+                let (prefix, backend) = (&self.prefix, Arc::clone(&self.backend));
+                Store::konserve(Arc::clone(store), id, prefix, backend)
+            }
+            None => Store::plain(id, &self.prefix, Arc::clone(&self.backend)),
+        }
+    }
+
+    /// Which stores are being listed whose objects were never seen before: how many objects were
+    /// looked at, of how many.
+    pub fn progress(&self) -> Vec<(StoreId, u64, u64)> {
+        let konserve = self.konserve();
+        let under_way = konserve.iter().filter_map(|(id, store)| {
+            let (done, total) = store.progress()?;
+            Some((*id, done, total))
+        });
+        under_way.collect()
+    }
+
+    fn konserve(&self) -> MutexGuard<'_, HashMap<StoreId, Arc<KonserveStore>>> {
+        self.konserve.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Remembers in which layout a store lies.
+    fn note(&self, id: StoreId, layout: LayoutKind) {
+        let mut konserve = self.konserve();
+        match layout {
+            LayoutKind::Plain => _ = konserve.remove(&id),
+            LayoutKind::Konserve => {
+                konserve.entry(id).or_insert_with(|| {
+                    let backend = Arc::clone(&self.backend);
+                    let settings = self.settings.clone();
+                    Arc::new(KonserveStore::new(id, &self.prefix, backend, settings))
+                });
+            }
+        }
     }
 
     /// Everything as one store, without a store level.
@@ -141,17 +208,22 @@ impl Catalog {
     /// # Errors
     /// [`Error::Exists`], or any other [`Error`].
     pub async fn create(&self, id: StoreId) -> Result<(), Error> {
-        let at = self.marker(id);
+        let (at, bytes) = self.marker(id, self.new_stores);
         let body = Body {
-            bytes: Bytes::new(),
+            bytes: Bytes::from_static(bytes),
             meta: Meta::default(),
         };
         let put_id = PutId::new(Uuid::new_v4().as_u128());
         match self.backend.put(&at, body, &Expect::Absent, put_id).await? {
-            Outcome::Saved(_) => Ok(()),
-            Outcome::Refused => Err(Error::Exists(format!("the store {id}"))),
-            Outcome::Unknown => Err(Error::Unknown(format!("the store {id}"))),
+            Outcome::Saved(_) => {}
+            Outcome::Refused => return Err(Error::Exists(format!("the store {id}"))),
+            Outcome::Unknown => return Err(Error::Unknown(format!("the store {id}"))),
         }
+        self.note(id, self.new_stores);
+        if self.new_stores == LayoutKind::Konserve {
+            self.register(id, true).await;
+        }
+        Ok(())
     }
 
     /// Creates an empty store, if there is none of this name in any layout: also where a store has
@@ -173,13 +245,18 @@ impl Catalog {
     pub async fn remove(&self, id: StoreId) -> Result<(), Error> {
         match self.find(id).await? {
             None => Err(Error::NotFound(format!("the store {id}"))),
-            Some(LayoutKind::Konserve) => Err(Error::NotEmpty(format!("the store {id}"))),
+            Some(LayoutKind::Konserve) => self.remove_konserve(id).await,
             Some(LayoutKind::Plain) => self.store(id).remove_marker().await,
         }
     }
 
-    fn marker(&self, id: StoreId) -> ObjectKey {
-        ObjectKey::new(format!("{}{id}/", self.prefix))
+    /// The object that marks a store, and what it holds.
+    fn marker(&self, id: StoreId, layout: LayoutKind) -> (ObjectKey, &'static [u8]) {
+        let (after, bytes): (_, &[u8]) = match layout {
+            LayoutKind::Plain => ("/", b""),
+            LayoutKind::Konserve => (object::MARKER, object::MARKER_BYTES),
+        };
+        (ObjectKey::new(format!("{}{id}{after}", self.prefix)), bytes)
     }
 }
 
@@ -190,7 +267,12 @@ impl Store {
     }
 }
 
-/// The konserve store that an object of this name belongs to.
+/// Whether an object makes a store, by its name after the store's: its marker, or a value.
+fn belongs(after_store: &str) -> bool {
+    matches!(role(after_store), Some(Role::Marker | Role::Value(_)))
+}
+
+/// The store whose objects' names begin as this one does.
 fn konserve_store(name: &str) -> Option<StoreId> {
     let id = name.get(..ID_LEN)?;
     name[ID_LEN..].starts_with('_').then_some(())?;

@@ -27,6 +27,9 @@ pub enum Error {
     /// The bytes are no value of this store's layout (EINVAL).
     #[error(transparent)]
     Rejected(#[from] Rejected),
+    /// The value cannot be changed (EROFS).
+    #[error("{0} cannot be changed")]
+    ReadOnly(String),
     /// The pinned version is gone (ESTALE).
     #[error("{0}")]
     VersionGone(String),

@@ -1,23 +1,48 @@
 //! How a store lies in its backend.
 //!
-//! A [`Layout`] is pure: it says where a key lives, which file name it has, and how a file's bytes
-//! are wrapped into an object's. [`super::Store`] makes the requests. What a file holds need not
-//! be what its object holds: sizes may differ, and text that does not parse is rejected.
+//! A [`Layout`] says which one; [`super::Store`] makes the requests of the plain one, and
+//! [`KonserveStore`] those of the other, whose file is not its object's bytes. What travels with a
+//! value in either is its [`Envelope`].
 
-use std::fmt;
+use std::sync::Arc;
 
-use bytes::Bytes;
 use thiserror::Error;
 
-use super::plain::{Child, Dir, Named};
-use crate::backend::{Body, Meta};
-use crate::model::{BadName, FileName, Key};
+use super::konserve::file::Origin;
+use super::konserve_store::KonserveStore;
+use crate::backend::Meta;
+use crate::model::Key;
+
+/// How a store lies in its backend.
+#[derive(Clone, Debug)]
+pub(super) enum Layout {
+    /// The body is the file, `/` makes directories.
+    Plain,
+    /// The body is a blob of the library konserve, the file its value.
+    Konserve(Arc<KonserveStore>),
+}
 
 /// What travels with a value and survives an edit of its bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Envelope {
     /// What travels with the object.
     pub meta: Meta,
+    /// The object of a konserve store that the bytes came from: how it was written, what is known of
+    /// its key.
+    pub origin: Option<Arc<Origin>>,
+}
+
+impl Envelope {
+    /// What is known of the value besides its bytes and `meta`: names and texts.
+    pub fn attributes(&self) -> Vec<(&'static str, String)> {
+        let origin = self.origin.as_ref();
+        origin.map(|origin| origin.attributes()).unwrap_or_default()
+    }
+
+    /// Why the value cannot be changed, if it cannot.
+    pub fn read_only(&self) -> Option<&'static str> {
+        self.origin.as_ref()?.read_only()
+    }
 }
 
 impl Envelope {
@@ -28,6 +53,7 @@ impl Envelope {
                 content_type: Some(content_type(key).to_owned()),
                 ..Meta::default()
             },
+            origin: None,
         }
     }
 
@@ -50,68 +76,13 @@ impl Envelope {
 #[error("{0}")]
 pub struct Rejected(pub String);
 
-/// How a store lies in its backend.
-pub trait Layout: Send + Sync + fmt::Debug {
-    /// What a file name in a directory stands for.
-    ///
-    /// # Errors
-    /// [`BadName`] when no key has this name there.
-    fn child(&self, dir: &Dir, name: &FileName) -> Result<Child, BadName>;
-
-    /// The name in a directory under which an object is found; `None` for objects that are not
-    /// in it. `object` is the object's name after the store's prefix.
-    fn name_of(&self, dir: &Dir, object: &str) -> Option<Named>;
-
-    /// The name of a key's object, after the store's prefix.
-    fn locate(&self, key: &Key) -> String;
-
-    /// The size of a key's file, in bytes, when its object has `size`; `None` if only the object
-    /// itself can tell.
-    fn file_size(&self, size: u64) -> Option<u64>;
-
-    /// Makes an object's bytes of a file's.
-    ///
-    /// # Errors
-    /// [`Rejected`] when the bytes are no value of this layout (EINVAL).
-    fn wrap(&self, key: &Key, envelope: &Envelope, bytes: Bytes) -> Result<Body, Rejected>;
-
-    /// Makes a file's bytes of an object's.
-    ///
-    /// # Errors
-    /// [`Rejected`] when the object is no value of this layout (EIO).
-    fn unwrap(&self, key: &Key, body: Body) -> Result<(Envelope, Bytes), Rejected>;
-}
-
-/// The plain layout: the body is the file, `/` makes directories.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Plain;
-
-impl Layout for Plain {
-    fn child(&self, dir: &Dir, name: &FileName) -> Result<Child, BadName> {
-        dir.child(name)
-    }
-
-    fn name_of(&self, dir: &Dir, object: &str) -> Option<Named> {
-        dir.name_of(object)
-    }
-
-    fn locate(&self, key: &Key) -> String {
-        key.as_str().to_owned()
-    }
-
-    fn file_size(&self, size: u64) -> Option<u64> {
-        Some(size)
-    }
-
-    fn wrap(&self, key: &Key, envelope: &Envelope, bytes: Bytes) -> Result<Body, Rejected> {
-        let mut meta = envelope.meta.clone();
+impl Envelope {
+    /// With the media type of a new plain value, unless it has one.
+    pub(super) fn typed(&self, key: &Key) -> Meta {
+        let mut meta = self.meta.clone();
         meta.content_type
             .get_or_insert_with(|| content_type(key).to_owned());
-        Ok(Body { bytes, meta })
-    }
-
-    fn unwrap(&self, _key: &Key, body: Body) -> Result<(Envelope, Bytes), Rejected> {
-        Ok((Envelope { meta: body.meta }, body.bytes))
+        meta
     }
 }
 
@@ -158,6 +129,7 @@ mod tests {
                 user: user.iter().map(owned).collect(),
                 ..Meta::default()
             },
+            origin: None,
         }
     }
 

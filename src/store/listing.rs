@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use super::layout::Layout;
 use super::plain::Dir;
 use super::{Entry, Error, Store};
 use crate::backend::{After, Listed};
@@ -29,6 +30,9 @@ impl Store {
     /// # Errors
     /// Any [`Error`]; never a part of a listing.
     pub async fn list(&self, dir: &Dir) -> Result<Listing, Error> {
+        if let Layout::Konserve(store) = &self.layout {
+            return store.list().await;
+        }
         let mut listing = Listing::new();
         let mut files = Vec::new();
         let mut query = self.query(dir.prefix(), true, 1000);
@@ -37,7 +41,7 @@ impl Store {
             for prefix in &page.prefixes {
                 let name = prefix
                     .strip_prefix(&self.prefix)
-                    .and_then(|path| self.layout.name_of(dir, path));
+                    .and_then(|path| dir.name_of(path));
                 if let Some(named) = name {
                     listing.insert(named.name, Shown::Dir);
                 }
@@ -47,7 +51,7 @@ impl Store {
                     continue;
                 };
                 let is_marker = path == dir.prefix() && object.size == 0;
-                match self.layout.name_of(dir, path) {
+                match dir.name_of(path) {
                     Some(named) if named.is_dir => {
                         listing.insert(named.name, Shown::Dir);
                     }
@@ -93,7 +97,7 @@ impl Store {
         };
         let found = match object.version {
             Some(version) => Some(Entry {
-                size: self.layout.file_size(object.size),
+                size: Some(object.size),
                 key,
                 modified: object.modified,
                 version,

@@ -1,14 +1,18 @@
 //! Key-value stores: keys and values of one store, whatever holds them.
 //!
-//! A [`Store`] is a [`Layout`] over a [`Backend`]; it makes the requests and knows their budget.
-//! It knows nothing of files but their names. [`Catalog`] finds the stores of a bucket; the layer
-//! above is `vfs`.
+//! A [`Store`] makes the requests and knows their budget. Those of the plain layout are here;
+//! those of konserve's are in `konserve_store/`, over the codecs in `konserve/`. It knows nothing of
+//! files but their names. [`Catalog`] finds the stores of a bucket; the layer above is `vfs`.
 
 mod catalog;
+mod directory;
 mod error;
 pub mod konserve;
+mod konserve_store;
 mod layout;
+mod lifecycle;
 mod listing;
+mod lookup;
 pub mod plain;
 
 use std::fmt;
@@ -20,14 +24,17 @@ use uuid::Uuid;
 
 pub use catalog::{Catalog, LayoutKind, StoreEntry};
 pub use error::Error;
-pub use layout::{Envelope, Layout, Plain, Rejected};
+pub use konserve_store::Settings;
+pub use layout::{Envelope, Rejected};
 pub use listing::{Listing, Shown};
 pub use plain::{Child, Dir};
 
 use crate::backend::{
-    After, Backend, Body, Fetched, ListQuery, Listed, Object, ObjectInfo, ObjectKey, Pin, Span,
+    After, Backend, Body, Fetched, ListQuery, Object, ObjectInfo, ObjectKey, Pin, Span,
 };
 use crate::model::{Expect, FileName, Key, Outcome, PutId, StoreId, Version};
+use konserve_store::KonserveStore;
+use layout::Layout;
 
 /// How many neighbours one look-up asks for: enough to see, in nearly every directory, whether a
 /// key is also a directory, and few enough to be cheap.
@@ -68,6 +75,8 @@ pub enum Found {
     Dir(Dir),
     /// A key.
     File(Entry),
+    /// A key, and its value, which came with the answer.
+    Read(Key, Value),
 }
 
 /// The answer to opening a key.
@@ -111,7 +120,7 @@ pub struct Store {
     name: StoreName,
     /// What the names of its objects begin with.
     prefix: String,
-    layout: Arc<dyn Layout>,
+    layout: Layout,
     backend: Arc<dyn Backend>,
 }
 
@@ -121,7 +130,7 @@ impl Store {
         Self {
             name: StoreName::Id(id),
             prefix: format!("{prefix}{id}/"),
-            layout: Arc::new(Plain),
+            layout: Layout::Plain,
             backend,
         }
     }
@@ -131,8 +140,60 @@ impl Store {
         Self {
             name: StoreName::Flat,
             prefix: prefix.to_owned(),
-            layout: Arc::new(Plain),
+            layout: Layout::Plain,
             backend,
+        }
+    }
+
+    /// A live konserve store.
+    fn konserve(
+        store: Arc<KonserveStore>,
+        id: StoreId,
+        prefix: &str,
+        backend: Arc<dyn Backend>,
+    ) -> Self {
+        Self {
+            name: StoreName::Id(id),
+            prefix: format!("{prefix}{id}_"),
+            layout: Layout::Konserve(store),
+            backend,
+        }
+    }
+
+    /// Whether a key has names besides the one that a listing shows.
+    pub fn has_aliases(&self) -> bool {
+        matches!(self.layout, Layout::Konserve(_))
+    }
+
+    /// How many objects the present listing has looked at, of how many that were never seen before;
+    /// nothing when there is no such listing.
+    pub fn progress(&self) -> Option<(u64, u64)> {
+        match &self.layout {
+            Layout::Plain => None,
+            Layout::Konserve(store) => store.progress(),
+        }
+    }
+
+    /// What a reader is shown of bytes that were just saved as this version; nothing if only the
+    /// backend can tell.
+    pub fn read_back(
+        &self,
+        key: &Key,
+        version: &Version,
+        bytes: Bytes,
+        envelope: &Envelope,
+    ) -> Option<(Bytes, Envelope)> {
+        match &self.layout {
+            Layout::Plain => Some((bytes, envelope.clone())),
+            Layout::Konserve(store) => store.read_back(key, version),
+        }
+    }
+
+    /// Why a value cannot be changed, if it cannot.
+    pub fn read_only(&self, key: &Key, envelope: &Envelope) -> Option<&'static str> {
+        match &self.layout {
+            Layout::Plain => None,
+            Layout::Konserve(store) => store.read_only_key(key).or_else(|| envelope.read_only()),
         }
     }
 
@@ -156,90 +217,26 @@ impl Store {
     /// # Errors
     /// [`Error::BadName`].
     pub fn child(&self, dir: &Dir, name: &FileName) -> Result<Child, Error> {
-        Ok(self.layout.child(dir, name)?)
+        match &self.layout {
+            Layout::Plain => Ok(dir.child(name)?),
+            Layout::Konserve(store) => store.child(name),
+        }
     }
 
     fn object(&self, key: &Key) -> ObjectKey {
-        ObjectKey::new(format!("{}{}", self.prefix, self.layout.locate(key)))
+        match &self.layout {
+            Layout::Plain => ObjectKey::new(format!("{}{}", self.prefix, key.as_str())),
+            Layout::Konserve(store) => store.object_of(key),
+        }
     }
 
     fn entry(&self, key: Key, info: &ObjectInfo) -> Entry {
         Entry {
             key,
-            size: self.layout.file_size(info.size),
+            size: Some(info.size),
             modified: info.modified,
             version: info.version.clone(),
         }
-    }
-
-    /// Finds out what a name in a directory is, in one request nearly always.
-    ///
-    /// # Errors
-    /// Any [`Error`]; a name that no key can have is [`Error::BadName`].
-    pub async fn lookup(&self, dir: &Dir, name: &FileName) -> Result<Found, Error> {
-        match self.child(dir, name)? {
-            Child::Dir(below) => {
-                let query = self.query(below.prefix(), false, 1000);
-                let page = self.backend.list(&query).await?;
-                let inside = |object: &Listed| {
-                    self.relative(&object.key)
-                        .and_then(|object| self.layout.name_of(dir, object))
-                        .is_some_and(|named| named.is_dir && named.name == *name)
-                };
-                Ok(match page.objects.iter().any(inside) {
-                    true => Found::Dir(below),
-                    false => Found::Absent,
-                })
-            }
-            Child::Either(key, below) => match self.look_around(&key, &below).await? {
-                (_, true) => Ok(Found::Dir(below)),
-                (Some(listed), false) => self.found(key, listed).await,
-                (None, false) => Ok(Found::Absent),
-            },
-            Child::Shadowed(key, below) => match self.look_around(&key, &below).await? {
-                (Some(listed), true) => self.found(key, listed).await,
-                _ => Ok(Found::Absent),
-            },
-        }
-    }
-
-    /// Whether there is an object of this key, and whether there are objects below it.
-    async fn look_around(&self, key: &Key, below: &Dir) -> Result<(Option<Listed>, bool), Error> {
-        let at = self.object(key);
-        let mut query = self.query(&self.layout.locate(key), true, LOOKUP_PAGE);
-        let page = self.backend.list(&query).await?;
-        let folded = format!("{}{}", self.prefix, below.prefix());
-        let mut is_dir = page.prefixes.contains(&folded);
-        let saw_enough = page.next.is_none()
-            || page
-                .objects
-                .iter()
-                .any(|object| object.key.as_str() > &*folded)
-            || page.prefixes.iter().any(|prefix| *prefix >= folded);
-        let object = page.objects.into_iter().find(|object| object.key == at);
-        if !is_dir && !saw_enough {
-            query.prefix = folded;
-            query.limit = 1;
-            let page = self.backend.list(&query).await?;
-            is_dir = !(page.objects.is_empty() && page.prefixes.is_empty());
-        }
-        Ok((object, is_dir))
-    }
-
-    /// What was found under a key, with its version even where listings leave it out.
-    async fn found(&self, key: Key, listed: Listed) -> Result<Found, Error> {
-        let Some(version) = listed.version else {
-            return Ok(match self.describe(&key).await? {
-                Some(entry) => Found::File(entry),
-                None => Found::Absent,
-            });
-        };
-        Ok(Found::File(Entry {
-            size: self.layout.file_size(listed.size),
-            key,
-            modified: listed.modified,
-            version,
-        }))
     }
 
     /// What is known of a key; `None` when the backend says that it does not exist.
@@ -247,6 +244,9 @@ impl Store {
     /// # Errors
     /// Any [`Error`].
     pub async fn describe(&self, key: &Key) -> Result<Option<Entry>, Error> {
+        if let Layout::Konserve(store) = &self.layout {
+            return store.describe(key).await;
+        }
         match self.backend.head(&self.object(key)).await {
             Ok(info) => Ok(Some(self.entry(key.clone(), &info))),
             Err(error) if error.is_not_found() => Ok(None),
@@ -260,32 +260,36 @@ impl Store {
     /// # Errors
     /// Any [`Error`].
     pub async fn inspect(&self, key: &Key) -> Result<Option<(Entry, Envelope)>, Error> {
+        if let Layout::Konserve(store) = &self.layout {
+            return store.inspect(key).await;
+        }
         let info = match self.backend.head(&self.object(key)).await {
             Ok(info) => info,
             Err(error) if error.is_not_found() => return Ok(None),
             Err(error) => return Err(error.into()),
         };
         let entry = self.entry(key.clone(), &info);
-        let body = Body {
-            bytes: Bytes::new(),
+        let envelope = Envelope {
             meta: info.meta,
+            origin: None,
         };
-        let unwrapped = self.layout.unwrap(key, body);
-        let (envelope, _) = unwrapped.map_err(|rejected| Error::Damaged {
-            what: self.address(key),
-            why: rejected.to_string(),
-        })?;
         Ok(Some((entry, envelope)))
     }
 
     /// What travels with a new value of this key.
     pub fn fresh_envelope(&self, key: &Key) -> Envelope {
-        Envelope::fresh(key)
+        match &self.layout {
+            Layout::Plain => Envelope::fresh(key),
+            Layout::Konserve(_) => Envelope::default(),
+        }
     }
 
     /// Whether nobody chose what travels with a value of this key.
     pub fn is_plain(&self, key: &Key, envelope: &Envelope) -> bool {
-        envelope.is_plain(key)
+        match &self.layout {
+            Layout::Plain => envelope.is_plain(key),
+            Layout::Konserve(_) => envelope.origin.is_none(),
+        }
     }
 
     /// Reads the newest version of a key, whole if it has at most `limit` bytes.
@@ -298,6 +302,9 @@ impl Store {
         have: Option<&Version>,
         limit: u64,
     ) -> Result<Opened, Error> {
+        if let Layout::Konserve(store) = &self.layout {
+            return store.open(key, have, limit).await;
+        }
         let pin = have.map_or(Pin::Newest, |version| Pin::Not(version.clone()));
         let fetched = self
             .backend
@@ -309,17 +316,10 @@ impl Store {
         let Object { info, bytes } = *object;
         let entry = self.entry(key.clone(), &info);
         let large = info.size > limit;
-        let body = Body {
-            bytes,
+        let envelope = Envelope {
             meta: info.meta,
+            origin: None,
         };
-        let (envelope, bytes) =
-            self.layout
-                .unwrap(key, body)
-                .map_err(|rejected| Error::Damaged {
-                    what: self.address(key),
-                    why: rejected.to_string(),
-                })?;
         Ok(match large {
             true => Opened::Large { entry, envelope },
             false => Opened::Whole(Value {
@@ -342,6 +342,9 @@ impl Store {
         start: u64,
         len: u64,
     ) -> Result<Bytes, Error> {
+        if let Layout::Konserve(store) = &self.layout {
+            return store.read(key, version, start, len).await;
+        }
         let pin = Pin::Is(version.clone());
         let at = self.object(key);
         match self
@@ -368,7 +371,13 @@ impl Store {
         envelope: &Envelope,
         expect: &Expect,
     ) -> Result<Outcome, Error> {
-        let body = self.layout.wrap(key, envelope, bytes)?;
+        if let Layout::Konserve(store) = &self.layout {
+            return store.put(key, bytes, envelope, expect).await;
+        }
+        let body = Body {
+            bytes,
+            meta: envelope.typed(key),
+        };
         let limit = self.value_limit();
         if body.bytes.len() as u64 > limit {
             return Err(Error::TooBig {
@@ -388,49 +397,10 @@ impl Store {
     /// # Errors
     /// Any [`Error`]; the key then certainly was not deleted.
     pub async fn delete(&self, key: &Key, version: &Version) -> Result<Outcome<()>, Error> {
+        if let Layout::Konserve(store) = &self.layout {
+            return store.delete(key, version).await;
+        }
         Ok(self.backend.delete(&self.object(key), version).await?)
-    }
-
-    /// Makes an empty directory, if there is none: the portable lock (W15).
-    ///
-    /// # Errors
-    /// [`Error::Exists`], or any other [`Error`].
-    pub async fn make_dir(&self, dir: &Dir) -> Result<(), Error> {
-        let marker = dir.marker().ok_or(crate::model::BadName::Illegal)?;
-        let made = self
-            .put(&marker, Bytes::new(), &Envelope::default(), &Expect::Absent)
-            .await?;
-        match made {
-            Outcome::Saved(_) => Ok(()),
-            Outcome::Refused => Err(Error::Exists(self.address(&marker))),
-            Outcome::Unknown => Err(Error::Unknown(self.address(&marker))),
-        }
-    }
-
-    /// Removes a directory that holds nothing but its marker.
-    ///
-    /// # Errors
-    /// [`Error::NotEmpty`], or any other [`Error`].
-    pub async fn remove_dir(&self, dir: &Dir) -> Result<(), Error> {
-        let query = self.query(dir.prefix(), false, 2);
-        let page = self.backend.list(&query).await?;
-        let Some(marker) = page.objects.first() else {
-            return Ok(());
-        };
-        let own = format!("{}{}", self.prefix, dir.prefix());
-        if page.objects.len() > 1 || marker.key.as_str() != own || marker.size > 0 {
-            return Err(Error::NotEmpty(own));
-        }
-        let version = match &marker.version {
-            Some(version) => version.clone(),
-            None => self.backend.head(&marker.key).await?.version,
-        };
-        match self.backend.delete(&marker.key, &version).await? {
-            Outcome::Saved(()) => Ok(()),
-            // Somebody removed it, or put something into it: either way not ours to decide.
-            Outcome::Refused => Err(Error::NotEmpty(own)),
-            Outcome::Unknown => Err(Error::Unknown(own)),
-        }
     }
 
     fn query(&self, below: &str, fold: bool, limit: u16) -> ListQuery {

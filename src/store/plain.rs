@@ -22,6 +22,8 @@ pub enum Child {
     Dir(Dir),
     /// A key whose plain name is taken by a directory.
     Shadowed(Key, Dir),
+    /// A key, in a store without directories.
+    Key(Key),
 }
 
 impl Dir {
@@ -180,6 +182,7 @@ mod tests {
             }
             dir = match dir.child(&named.name).expect("a shown name is a name") {
                 Child::Either(_, below) | Child::Dir(below) | Child::Shadowed(_, below) => below,
+                Child::Key(key) => panic!("{key} is in a directory"),
             };
         }
     }
@@ -191,11 +194,11 @@ mod tests {
         for name in dirs {
             dir = match dir.child(name)? {
                 Child::Either(_, below) | Child::Dir(below) => below,
-                Child::Shadowed(..) => return Err(BadName::Illegal),
+                Child::Shadowed(..) | Child::Key(_) => return Err(BadName::Illegal),
             };
         }
         match dir.child(last)? {
-            Child::Either(key, _) | Child::Shadowed(key, _) => Ok(key),
+            Child::Either(key, _) | Child::Shadowed(key, _) | Child::Key(key) => Ok(key),
             Child::Dir(_) => Err(BadName::Illegal),
         }
     }

@@ -83,15 +83,17 @@ impl Vfs {
             size: entry.size.unwrap_or(0),
             modified: modified(entry.modified, &entry.version),
             is_linked: true,
-            ttl: self.options.ttl,
+            // A size that is not known must be asked for.
+            ttl: entry.size.map_or(Duration::ZERO, |_| self.options.ttl),
         }
     }
 
     /// The attributes of what is known of a file, for as long as that may be believed.
     pub(super) fn known_attr(&self, ino: Ino, known: &Known) -> Attr {
+        let attr = self.entry_attr(ino, &known.entry);
         Attr {
-            ttl: known.time_left(self.options.ttl),
-            ..self.entry_attr(ino, &known.entry)
+            ttl: known.time_left(attr.ttl),
+            ..attr
         }
     }
 

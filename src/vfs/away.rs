@@ -386,7 +386,7 @@ impl Vfs {
 /// The key that a name in a directory stands for.
 pub(super) fn key_of(store: &Store, dir: &Dir, name: &FileName) -> Option<Key> {
     match store.child(dir, name).ok()? {
-        Child::Either(key, _) | Child::Shadowed(key, _) => Some(key),
+        Child::Either(key, _) | Child::Key(key) | Child::Shadowed(key, _) => Some(key),
         Child::Dir(_) => None,
     }
 }

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::attr::{Attr, FileKind};
 use super::table::Kind;
-use super::{Error, Vfs};
+use super::{Error, Source, Vfs};
 use crate::model::{FileName, Ino};
 
 /// One of the mount's own directories or files.
@@ -172,6 +172,13 @@ impl Vfs {
             .map(|due| json!({ "store": due.key.0.to_string(), "key": due.key.1.to_string() }))
             .collect();
         let rescues = self.rescue.list(false).map(|records| records.len());
+        let under_way: Vec<_> = match &self.source {
+            Source::Bucket(catalog) => catalog.progress(),
+            Source::Store(_) => Vec::new(),
+        }
+        .into_iter()
+        .map(|(store, done, total)| json!({ "store": store.to_string(), "looked_at": done, "of": total }))
+        .collect();
         let status = json!({
             "version": env!("CARGO_PKG_VERSION"),
             "source": self.label,
@@ -187,6 +194,7 @@ impl Vfs {
             "scratch_patterns": self.options.scratch.patterns().collect::<Vec<_>>(),
             "moved_away": away,
             "rescues": rescues.unwrap_or(0),
+            "listings": under_way,
             "conflicts": self.journal.counts().conflicts,
         });
         format!("{status:#}\n")

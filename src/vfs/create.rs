@@ -54,7 +54,7 @@ impl Vfs {
         let name = FileName::new(name)?;
         let (store, dir) = self.table().dir(parent)?;
         let key = match store.child(&dir, &name)? {
-            Child::Either(key, _) => key,
+            Child::Either(key, _) | Child::Key(key) => key,
             Child::Dir(_) | Child::Shadowed(..) => {
                 return Err(Error::Invalid(format!(
                     "{name}: no new key can have this name"

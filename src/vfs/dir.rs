@@ -14,7 +14,7 @@ use super::scratch::{Scratch, folder};
 use super::table::Kind;
 use super::{Error, Source, Vfs};
 use crate::model::{FileName, Ino, StoreId};
-use crate::store::{Child, Dir, Entry, LayoutKind, Shown, Store};
+use crate::store::{Child, Dir, Entry, Shown, Store};
 
 /// A name in an open directory.
 #[derive(Clone, Debug)]
@@ -62,8 +62,7 @@ impl Vfs {
         let mut read_at = Instant::now();
         let items = match (kind, &self.source) {
             (Kind::Stores, Source::Bucket(catalog)) => {
-                let mut names: Vec<_> = catalog.list().await?;
-                names.retain(|store| store.layout == LayoutKind::Plain);
+                let names = catalog.list().await?;
                 names
                     .iter()
                     .filter_map(|store| FileName::new(OsStr::new(&store.id.to_string())).ok())
@@ -257,6 +256,10 @@ impl Vfs {
                     Child::Dir(below) if below.marker().is_some() => below,
                     Child::Dir(_) | Child::Shadowed(..) => {
                         return Err(Error::Invalid(format!("{name} cannot be made")));
+                    }
+                    Child::Key(key) => {
+                        let what = format!("{key}: a konserve store has no directories");
+                        return Err(Error::NotPermitted(what));
                     }
                 };
                 store.make_dir(&below).await?;

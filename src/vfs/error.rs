@@ -89,6 +89,7 @@ impl From<store::Error> for Error {
             store::Error::NotEmpty(what) => Self::NotEmpty(what),
             store::Error::BadName(bad) => bad.into(),
             store::Error::Rejected(_) => Self::Invalid(message),
+            store::Error::ReadOnly(what) => Self::ReadOnly(what),
             store::Error::VersionGone(what) => Self::Stale(what),
             store::Error::Denied(_) => Self::Denied(message),
             store::Error::TooBig { .. } => Self::TooBig(message),

@@ -10,10 +10,11 @@ use std::time::{Duration, Instant};
 
 use super::attr::{Attr, FileKind};
 use super::control::Control;
+use super::open::entry_of;
 use super::table::Kind;
 use super::{Error, Source, Vfs};
 use crate::model::{BadName, FileName, Ino, StoreId};
-use crate::store::{Catalog, Child, Dir, Entry, Found, LayoutKind, Listing, Shown, Store};
+use crate::store::{Catalog, Child, Dir, Entry, Found, Listing, Shown, Store};
 
 /// The longest time between a look-up and the open of the same system call.
 const SAME_CALL: Duration = Duration::from_secs(1);
@@ -81,16 +82,12 @@ impl Vfs {
                 return Ok(self.fixed_attr(ino, FileKind::Dir, node.since));
             }
         }
+        let kept = |store: &Store| self.table().kept.contains(&(store.name(), Dir::root()));
+        let found = catalog.find(id).await?;
         let store = catalog.store(id);
-        let kept = self.table().kept.contains(&(store.name(), Dir::root()));
-        match catalog.find(id).await? {
-            None if !kept => Err(Error::NotFound(format!("the store {id}"))),
-            None | Some(LayoutKind::Plain) => {
-                Ok(self.found_dir(Ino::ROOT, name, store, Dir::root()))
-            }
-            Some(LayoutKind::Konserve) => Err(Error::Unsupported(format!(
-                "the store {id} was written by konserve; that layout cannot be shown yet"
-            ))),
+        match found {
+            None if !kept(&store) => Err(Error::NotFound(format!("the store {id}"))),
+            _ => Ok(self.found_dir(Ino::ROOT, name, store, Dir::root())),
         }
     }
 
@@ -154,6 +151,15 @@ impl Vfs {
             Found::File(entry) => {
                 let kind = Kind::File(Arc::clone(store), entry.key.clone());
                 let mut table = self.table();
+                let ino = table.insert(parent, name, kind);
+                table.learn(ino, entry.clone(), Some(thread));
+                Ok(self.entry_attr(ino, &entry))
+            }
+            Found::Read(key, value) => {
+                let entry = entry_of(key.clone(), &value);
+                let kind = Kind::File(Arc::clone(store), key.clone());
+                let mut table = self.table();
+                table.values.put((store.name(), key), Arc::new(value));
                 let ino = table.insert(parent, name, kind);
                 table.learn(ino, entry.clone(), Some(thread));
                 Ok(self.entry_attr(ino, &entry))
@@ -233,6 +239,8 @@ impl Vfs {
                 }
                 None => Ok(None),
             },
+            // It may be another name of something that is listed.
+            None if store.has_aliases() => Ok(None),
             None => match self.below(store, dir, name) {
                 Some(below) if table.kept.contains(&(store.name(), below.clone())) => {
                     drop(table);
@@ -252,7 +260,7 @@ impl Vfs {
     pub(super) fn below(&self, store: &Store, dir: &Dir, name: &FileName) -> Option<Dir> {
         match store.child(dir, name).ok()? {
             Child::Either(_, below) | Child::Dir(below) => Some(below),
-            Child::Shadowed(..) => None,
+            Child::Shadowed(..) | Child::Key(_) => None,
         }
     }
 

@@ -68,6 +68,7 @@ impl Vfs {
         };
         if access.write {
             self.check_writable(&store.address(&key))?;
+            self.check_value(&store, &key)?;
         }
         let opened = match access {
             Access { write: false, .. } => self.open_reader(ino, &store, key, by).await,
@@ -154,6 +155,7 @@ impl Vfs {
                 (entry, content, envelope)
             }
         };
+        refuse(store, key, &envelope)?;
         if access.read
             && let Some(caller) = &by.who
         {
@@ -198,6 +200,7 @@ impl Vfs {
         };
         match base {
             Base::Take(expect) => {
+                refuse(store, key, &envelope)?;
                 self.table().node_mut(ino)?.creator = by.who;
                 let draft = Draft::replacing(expect);
                 Ok(self.add_writer(ino, by, draft, envelope))
@@ -213,6 +216,15 @@ impl Vfs {
                 };
                 Err(self.conflict(&attempt, Some(&current), None).error)
             }
+        }
+    }
+
+    /// Reports that a value cannot be changed, if its newest known version says so.
+    fn check_value(&self, store: &Store, key: &Key) -> Result<(), Error> {
+        let known = self.table().values.get(&(store.name(), key.clone()));
+        match known {
+            Some(value) => refuse(store, key, &value.envelope),
+            None => Ok(()),
         }
     }
 
@@ -338,6 +350,14 @@ impl Vfs {
             }
             _ => value,
         }
+    }
+}
+
+/// Reports that a value cannot be changed, if what travels with it says so.
+fn refuse(store: &Store, key: &Key, envelope: &Envelope) -> Result<(), Error> {
+    match store.read_only(key, envelope) {
+        Some(why) => Err(Error::ReadOnly(format!("{} ({why})", store.address(key)))),
+        None => Ok(()),
     }
 }
 

@@ -83,7 +83,7 @@ impl Vfs {
         let to_name = FileName::new(to.1)?;
         let (store, dir) = self.table().dir(to.0)?;
         let key = match store.child(&dir, &to_name)? {
-            Child::Either(key, _) | Child::Shadowed(key, _) => key,
+            Child::Either(key, _) | Child::Shadowed(key, _) | Child::Key(key) => key,
             Child::Dir(_) => return Err(Error::Invalid(to_name.to_string())),
         };
         let taken = match self.find(to.0, to.1, by.thread).await {
@@ -259,11 +259,16 @@ impl Vfs {
                 tracing::warn!(op = "rename", key = %key, to = %target.key, why, "the old name stays");
             }
         }
+        let bytes = moved.value.bytes.clone();
+        let shown = target
+            .store
+            .read_back(&target.key, &version, bytes.clone(), &envelope);
+        let (bytes, envelope) = shown.unwrap_or((bytes, envelope));
         let value = Value {
             version,
             modified: SystemTime::now(),
             envelope,
-            bytes: moved.value.bytes.clone(),
+            bytes,
         };
         self.renamed(moved, from, &target, &expect, value).await;
         Ok(())

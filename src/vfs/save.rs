@@ -9,6 +9,7 @@ use std::time::SystemTime;
 
 use super::handles::{Fh, Handle, Writer, WriterState};
 use super::loss::{Attempt, Kept};
+use super::open::entry_of;
 use super::rescue::Reason;
 use super::scratch::failed;
 use super::table::Renewal;
@@ -179,26 +180,43 @@ impl Vfs {
 
     fn saved(&self, save: &SaveBegun<'_>, state: &mut WriterState, version: Version) {
         let (writer, store, key) = (save.writer, save.store, save.key);
-        let (len, envelope) = (state.content.len(), state.envelope.clone());
-        let entry = Entry {
-            key: key.clone(),
-            size: Some(len as u64),
-            modified: SystemTime::now(),
-            version: version.clone(),
-        };
+        let len = state.content.len();
         // What is too large for memory is not read for readers to come.
         let bytes = match state.content.is_large() {
             true => None,
             false => state.content.share().ok(),
         };
+        let envelope = &state.envelope;
+        let shown = bytes.and_then(|bytes| store.read_back(key, &version, bytes, envelope));
+        let value = shown.map(|(bytes, envelope)| Value {
+            bytes,
+            version: version.clone(),
+            modified: SystemTime::now(),
+            envelope,
+        });
+        if let Some(value) = &value {
+            state.envelope = value.envelope.clone();
+        }
         writer.reshape(None);
-        state.appended_from = len;
+        match &value {
+            Some(value) if state.draft.only_appends() => state.is_stored_as(value.bytes.clone()),
+            _ => state.appended_from = len,
+        }
         if let Some(id) = state.rescued.take() {
             // They are in the bucket now; a rescue that cannot be removed does no harm.
             let _ = self.rescue.forget(&id);
         }
         let place = (store.name(), key.clone());
         let mut table = self.table();
+        let entry = match &value {
+            Some(value) => entry_of(key.clone(), value),
+            None => Entry {
+                key: key.clone(),
+                size: state.content.is_large().then_some(len as u64),
+                modified: SystemTime::now(),
+                version: version.clone(),
+            },
+        };
         table.learn_own(writer.ino, entry);
         if save.base == Expect::Absent && len == 0 {
             // Who joined the new file was shown just this: nothing in it.
@@ -217,17 +235,11 @@ impl Vfs {
         }
         table.seen.saved(writer.who, &place, &save.base, &version);
         table.away.saved(&place);
-        match bytes {
-            Some(bytes) => {
-                let value = Value {
-                    bytes,
-                    version: version.clone(),
-                    modified: SystemTime::now(),
-                    envelope,
-                };
-                table.values.put(place, Arc::new(value));
-            }
+        match value {
+            Some(value) => table.values.put(place, Arc::new(value)),
+            // Only the store can tell what a reader is shown.
             None => {
+                let envelope = state.envelope.clone();
                 table.values.remove(&place);
                 table.values.put_envelope(place, version.clone(), envelope);
             }

@@ -127,7 +127,7 @@ impl Node {
     pub(super) fn fresh(&self, ttl: Duration) -> Option<&Known> {
         self.known
             .as_ref()
-            .filter(|known| !known.time_left(ttl).is_zero())
+            .filter(|known| !known.time_left(ttl).is_zero() && known.entry.size.is_some())
     }
 
     /// Notes what a listing said that was asked for at `at`, unless something newer is known; what

@@ -17,6 +17,8 @@ use crate::store::{Envelope, Store, Value};
 const ETAG: &str = "user.etag";
 const CONTENT_TYPE: &str = "user.content_type";
 const META: &str = "user.meta.";
+/// Before what only konserve stores tell.
+const KONSERVE: &str = "user.konserve.";
 
 /// How an attribute is set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +41,13 @@ impl Vfs {
             return Ok(Vec::new());
         };
         let mut names = vec![ETAG.to_owned()];
-        names.extend(envelope.meta.content_type.map(|_| CONTENT_TYPE.to_owned()));
+        names.extend(
+            envelope
+                .meta
+                .content_type
+                .as_ref()
+                .map(|_| CONTENT_TYPE.to_owned()),
+        );
         names.extend(
             envelope
                 .meta
@@ -47,6 +55,8 @@ impl Vfs {
                 .keys()
                 .map(|name| format!("{META}{name}")),
         );
+        let told = envelope.attributes().into_iter();
+        names.extend(told.map(|(name, _)| format!("{KONSERVE}{name}")));
         Ok(names)
     }
 
@@ -56,13 +66,17 @@ impl Vfs {
     /// [`Error::NoAttribute`], or any other.
     pub async fn attribute(&self, ino: Ino, name: &OsStr, by: Opening) -> Result<String, Error> {
         let name = name.to_str().ok_or(Error::NoAttribute)?;
-        if !is_ours(name) {
+        if !is_ours(name) && !name.starts_with(KONSERVE) {
             return Err(Error::NoAttribute);
         }
         let (etag, envelope) = self.described(ino, by).await?.ok_or(Error::NoAttribute)?;
         let found = match name {
             ETAG => Some(etag),
             CONTENT_TYPE => envelope.meta.content_type,
+            _ if let Some(name) = name.strip_prefix(KONSERVE) => {
+                let mut told = envelope.attributes().into_iter();
+                told.find_map(|(known, value)| (known == name).then_some(value))
+            }
             _ => {
                 let name = name.strip_prefix(META).unwrap_or_default();
                 envelope.meta.user.get(name).cloned()
@@ -154,16 +168,18 @@ impl Vfs {
         envelope: Envelope,
         who: Who,
     ) {
-        let value = Arc::new(Value {
-            version: version.clone(),
-            envelope: envelope.clone(),
-            modified: std::time::SystemTime::now(),
-            bytes: old.bytes.clone(),
-        });
         let mut table = self.table();
         let Ok((_, key)) = table.file(ino) else {
             return;
         };
+        let shown = store.read_back(&key, &version, old.bytes.clone(), &envelope);
+        let (bytes, envelope) = shown.unwrap_or_else(|| (old.bytes.clone(), envelope));
+        let value = Arc::new(Value {
+            version: version.clone(),
+            envelope: envelope.clone(),
+            modified: std::time::SystemTime::now(),
+            bytes,
+        });
         let place = (store.name(), key.clone());
         table.learn_own(ino, super::open::entry_of(key, &value));
         table.values.put(place.clone(), value);

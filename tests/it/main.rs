@@ -18,6 +18,7 @@ mod editors;
 mod endings;
 mod flush_traps;
 mod harness;
+mod konserve;
 mod layers;
 mod lost_replies;
 mod posix;

@@ -9,6 +9,7 @@ mod print;
 mod read;
 mod tags;
 
+pub(super) use names::is_token;
 pub use print::{print, print_line};
 pub use read::{ReadError, read};
 pub(super) use tags::parse_inst;

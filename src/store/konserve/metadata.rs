@@ -34,15 +34,10 @@ pub enum Kind {
 impl Metadata {
     /// That of a new key, written at `now` (milliseconds since 1970).
     pub fn new(key: Value, kind: &Kind, now: i64) -> Self {
-        let kind = match kind {
-            Kind::Edn => "edn",
-            Kind::Binary => "binary",
-            Kind::AppendLog => "append-log",
-        };
         Self {
             entries: vec![
                 (Value::keyword("key"), key),
-                (Value::keyword("type"), Value::keyword(kind)),
+                (Value::keyword("type"), kind.to_value()),
                 (Value::keyword("last-write"), Value::Inst(now)),
             ],
         }
@@ -54,7 +49,7 @@ impl Metadata {
             return Err(NoMetadata);
         };
         let metadata = Self { entries };
-        match metadata.entry("key") {
+        match metadata.get("key") {
             Some(_) => Ok(metadata),
             None => Err(NoMetadata),
         }
@@ -65,7 +60,8 @@ impl Metadata {
         Value::Map(self.entries)
     }
 
-    fn entry(&self, name: &str) -> Option<&Value> {
+    /// The value of a keyword without a namespace.
+    pub fn get(&self, name: &str) -> Option<&Value> {
         let name = Value::keyword(name);
         self.entries
             .iter()
@@ -76,12 +72,12 @@ impl Metadata {
     /// The key. Of an element of a log the key of the log, so an object is that of its key only if
     /// its name is the key's hash.
     pub fn key(&self) -> &Value {
-        self.entry("key").unwrap_or(&Value::Nil)
+        self.get("key").unwrap_or(&Value::Nil)
     }
 
     /// What kind of value it says the key has; nothing if it says something unheard of.
     pub fn kind(&self) -> Option<Kind> {
-        match self.entry("type") {
+        match self.get("type") {
             Some(Value::Keyword(kind)) if kind.ns.is_none() => match &*kind.name {
                 "edn" => Some(Kind::Edn),
                 "binary" => Some(Kind::Binary),
@@ -94,7 +90,7 @@ impl Metadata {
 
     /// When the key was written, in milliseconds since 1970.
     pub fn last_write(&self) -> Option<i64> {
-        match self.entry("last-write") {
+        match self.get("last-write") {
             Some(Value::Inst(ms)) => Some(*ms),
             _ => None,
         }
@@ -102,25 +98,41 @@ impl Metadata {
 
     /// Whether the application promised that the value never changes.
     pub fn is_immutable(&self) -> bool {
-        self.entry("immutable?") == Some(&Value::Bool(true))
+        self.get("immutable?") == Some(&Value::Bool(true))
     }
 
     /// Notes a write at `now`; time does not go back. Garbage collectors go by this.
     pub fn written(&mut self, now: i64) {
         let now = self.last_write().map_or(now, |last| last.max(now));
-        let name = Value::keyword("last-write");
-        match self.entries.iter_mut().find(|(k, _)| *k == name) {
-            Some((_, at)) => *at = Value::Inst(now),
-            None => self.entries.push((name, Value::Inst(now))),
-        }
+        self.set("last-write", Value::Inst(now));
+    }
+
+    /// Says what kind of value the key has now.
+    pub fn set_kind(&mut self, kind: &Kind) {
+        self.set("type", kind.to_value());
     }
 
     /// Gives the value another key, as a rename does.
     pub fn set_key(&mut self, key: Value) {
-        let name = Value::keyword("key");
-        if let Some((_, old)) = self.entries.iter_mut().find(|(k, _)| *k == name) {
-            *old = key;
+        self.set("key", key);
+    }
+
+    fn set(&mut self, name: &str, value: Value) {
+        let name = Value::keyword(name);
+        match self.entries.iter_mut().find(|(k, _)| *k == name) {
+            Some((_, old)) => *old = value,
+            None => self.entries.push((name, value)),
         }
+    }
+}
+
+impl Kind {
+    fn to_value(&self) -> Value {
+        Value::keyword(match self {
+            Self::Edn => "edn",
+            Self::Binary => "binary",
+            Self::AppendLog => "append-log",
+        })
     }
 }
 

@@ -11,10 +11,14 @@ pub mod blob;
 pub mod cbor;
 pub mod compress;
 pub mod edn;
+pub mod file;
 pub mod fressian;
 pub mod hasch;
+pub mod log;
 pub mod metadata;
+pub mod name;
 mod number;
+pub mod object;
 mod same;
 mod value;
 

@@ -6,7 +6,7 @@
 use crate::store::konserve::value::Name;
 
 /// Whether the character may stand in a token.
-pub(super) fn is_token(c: char) -> bool {
+pub(in crate::store::konserve) fn is_token(c: char) -> bool {
     match c {
         '(' | ')' | '[' | ']' | '{' | '}' | '"' | ';' | '\\' | '^' | '`' | '~' | '@' | ',' => false,
         c => !c.is_whitespace() && !c.is_control(),

@@ -1,0 +1,170 @@
+//! How konserve stores are shown and written: options of several commands.
+//!
+//! From arguments, environment and files to [`Settings`]. The encryption key is read here and goes
+//! into no message.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use clap::Args as ClapArgs;
+
+use super::report::Failure;
+use crate::store::konserve::aes::EncryptionKey;
+use crate::store::konserve::edn;
+use crate::store::konserve::name::Spelling;
+use crate::store::{LayoutKind, Settings};
+
+/// In which layout stores are made.
+#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
+pub(super) enum Layout {
+    /// One object for each key, with the key as its name.
+    #[default]
+    Plain,
+    /// As the Clojure library konserve-s3 makes them.
+    Konserve,
+}
+
+impl From<Layout> for LayoutKind {
+    fn from(layout: Layout) -> Self {
+        match layout {
+            Layout::Plain => Self::Plain,
+            Layout::Konserve => Self::Konserve,
+        }
+    }
+}
+
+/// How konserve stores are shown and written.
+#[derive(Debug, ClapArgs)]
+#[command(next_help_heading = "Konserve stores")]
+pub(super) struct Konserve {
+    /// Layout of the stores that mkdir makes.
+    #[arg(long, env = "ETAGFS_LAYOUT", value_enum, default_value = "plain")]
+    layout: Layout,
+    /// How keys are spelled as file names.
+    #[arg(
+        long,
+        env = "ETAGFS_KONSERVE_NAMES",
+        value_enum,
+        default_value = "bare"
+    )]
+    konserve_names: Names,
+    /// Key of encrypted values, in EDN, as in the store's :encryptor. Other users can see the
+    /// arguments of a program; a file or the environment is better.
+    #[arg(
+        long,
+        env = "ETAGFS_KONSERVE_KEY",
+        value_name = "EDN",
+        hide_env_values = true,
+        value_parser = |text: &str| Ok::<_, std::convert::Infallible>(Secret(text.to_owned())),
+        conflicts_with = "konserve_key_file"
+    )]
+    konserve_key: Option<Secret>,
+    /// File that holds the key of encrypted values, in EDN.
+    #[arg(long, env = "ETAGFS_KONSERVE_KEY_FILE", value_name = "FILE")]
+    konserve_key_file: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Names {
+    /// Strings as they are, symbols behind a quote, everything else as EDN.
+    Bare,
+    /// Everything as EDN, strings in quotes.
+    Edn,
+}
+
+/// Text that no message shows.
+#[derive(Clone)]
+struct Secret(String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("..")
+    }
+}
+
+impl Konserve {
+    /// The layout of new stores.
+    pub(super) fn layout(&self) -> LayoutKind {
+        self.layout.into()
+    }
+
+    /// The settings; names of keys are kept in `state_dir`.
+    ///
+    /// # Errors
+    /// When the encryption key cannot be read.
+    pub(super) fn settings(&self, state_dir: &Path) -> Result<Settings, Failure> {
+        let text = match (&self.konserve_key, &self.konserve_key_file) {
+            (Some(secret), _) => Some(secret.0.clone()),
+            (None, Some(file)) => Some(std::fs::read_to_string(file).map_err(|error| {
+                Failure::new(format!(
+                    "the key of encrypted values could not be read from {}: {error}",
+                    file.display()
+                ))
+            })?),
+            (None, None) => None,
+        };
+        Ok(Settings {
+            spelling: match self.konserve_names {
+                Names::Bare => Spelling::Bare,
+                Names::Edn => Spelling::Edn,
+            },
+            secret: text.as_deref().map(key).transpose()?,
+            state_dir: Some(state_dir.to_owned()),
+        })
+    }
+}
+
+/// What is wrong with a key is told by its place alone: the rest would show parts of it.
+fn key(text: &str) -> Result<EncryptionKey, Failure> {
+    let value = edn::read(text).map_err(|error| {
+        Failure::usage(format!(
+            "the key of encrypted values is not EDN: line {}, column {}",
+            error.line, error.column
+        ))
+        .hint("a text is written in double quotes: '\"s3cr3t\"'")
+    })?;
+    EncryptionKey::new(value)
+        .map_err(|_| Failure::usage("the key of encrypted values is of a kind that has no hash"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Debug, Parser)]
+    struct Just {
+        #[command(flatten)]
+        konserve: Konserve,
+    }
+
+    #[test]
+    fn the_key_of_encrypted_values_is_in_no_message() {
+        let args = Just::parse_from(["x", "--konserve-key", "\"hunter2"]);
+        let failure = args.konserve.settings(Path::new("/")).unwrap_err();
+        for text in [format!("{args:?}"), format!("{failure:?}")] {
+            assert!(!text.contains("hunter2"), "{text}");
+        }
+        let args = Just::parse_from(["x", "--konserve-key", "\"hunter2\""]);
+        let settings = args.konserve.settings(Path::new("/")).unwrap();
+        assert!(!format!("{settings:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn the_key_can_come_from_a_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("key");
+        std::fs::write(&file, "{:a \"s3cr3t\"}\n").unwrap();
+        let file = file.to_str().unwrap();
+        let args = Just::parse_from(["x", "--konserve-key-file", file]);
+        assert!(
+            args.konserve
+                .settings(Path::new("/"))
+                .unwrap()
+                .secret
+                .is_some()
+        );
+        let args = Just::parse_from(["x", "--konserve-key-file", "/nowhere"]);
+        assert!(args.konserve.settings(Path::new("/")).is_err());
+    }
+}

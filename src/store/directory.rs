@@ -1,0 +1,58 @@
+//! Directories of a plain store: made and removed by their marker objects.
+//!
+//! A directory is there when a key is below it, or its marker. Listing one is in `listing.rs`.
+
+use bytes::Bytes;
+
+use super::layout::Layout;
+use super::{Dir, Envelope, Error, Store};
+use crate::model::{Expect, Outcome};
+
+impl Store {
+    /// Makes an empty directory, if there is none: the portable lock (W15).
+    ///
+    /// # Errors
+    /// [`Error::Exists`], or any other [`Error`].
+    pub async fn make_dir(&self, dir: &Dir) -> Result<(), Error> {
+        if let Layout::Konserve(_) = &self.layout {
+            return Err(Error::Unsupported(
+                "a konserve store has no directories".to_owned(),
+            ));
+        }
+        let marker = dir.marker().ok_or(crate::model::BadName::Illegal)?;
+        let made = self
+            .put(&marker, Bytes::new(), &Envelope::default(), &Expect::Absent)
+            .await?;
+        match made {
+            Outcome::Saved(_) => Ok(()),
+            Outcome::Refused => Err(Error::Exists(self.address(&marker))),
+            Outcome::Unknown => Err(Error::Unknown(self.address(&marker))),
+        }
+    }
+
+    /// Removes a directory that holds nothing but its marker.
+    ///
+    /// # Errors
+    /// [`Error::NotEmpty`], or any other [`Error`].
+    pub async fn remove_dir(&self, dir: &Dir) -> Result<(), Error> {
+        let query = self.query(dir.prefix(), false, 2);
+        let page = self.backend.list(&query).await?;
+        let Some(marker) = page.objects.first() else {
+            return Ok(());
+        };
+        let own = format!("{}{}", self.prefix, dir.prefix());
+        if page.objects.len() > 1 || marker.key.as_str() != own || marker.size > 0 {
+            return Err(Error::NotEmpty(own));
+        }
+        let version = match &marker.version {
+            Some(version) => version.clone(),
+            None => self.backend.head(&marker.key).await?.version,
+        };
+        match self.backend.delete(&marker.key, &version).await? {
+            Outcome::Saved(()) => Ok(()),
+            // Somebody removed it, or put something into it: either way not ours to decide.
+            Outcome::Refused => Err(Error::NotEmpty(own)),
+            Outcome::Unknown => Err(Error::Unknown(own)),
+        }
+    }
+}

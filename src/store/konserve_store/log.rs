@@ -1,0 +1,293 @@
+//! Append logs: walked from the first element to the last, appended to at the end.
+//!
+//! An append is several objects. The order is konserve's: the new elements, then the old last one
+//! points to them, then the head. Each write is conditional, and the second one decides: whoever
+//! links first has appended, and everybody else is refused. A crash before the head is written
+//! leaves elements that the next append from here takes in.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use uuid::Uuid;
+
+use super::KonserveStore;
+use super::write::{now, salt};
+use crate::backend::{Meta, Pin};
+use crate::model::{Expect, Outcome, Version};
+use crate::store::Error;
+use crate::store::konserve::Value;
+use crate::store::konserve::blob::{Blob, Codec, Header};
+use crate::store::konserve::file::{Content, Glance, Origin, Sealed, Unsavable};
+use crate::store::konserve::log::{Element, Head, Unappendable, appended, object_of};
+use crate::store::konserve::metadata::{Kind, Metadata};
+
+/// How many bytes of text a log may have, to be shown.
+const MOST: usize = 32 << 20;
+/// How often the head is written again when somebody else wrote it.
+const HEADS: usize = 8;
+
+/// An element as it is stored.
+struct Stored {
+    version: Version,
+    meta: Meta,
+    glance: Glance,
+    element: Element,
+}
+
+impl KonserveStore {
+    /// The text of a log. One request for each element that was not read before.
+    pub(super) async fn walk(&self, log: Uuid, head: Head) -> Result<Bytes, Error> {
+        let mut text = BytesMut::new();
+        let mut seen = HashSet::new();
+        let mut at = head.first;
+        loop {
+            if !seen.insert(at) {
+                return Err(self.broken(log, "its elements go round in a circle"));
+            }
+            let (line, next) = self.line(at).await?;
+            text.extend_from_slice(line.as_bytes());
+            if text.len() > MOST {
+                return Err(self.broken(log, "it is too long to be shown"));
+            }
+            if at == head.last {
+                return Ok(text.freeze());
+            }
+            at = next.ok_or_else(|| self.broken(log, "it breaks off before its last element"))?;
+        }
+    }
+
+    async fn line(&self, element: Uuid) -> Result<(Arc<str>, Option<Uuid>), Error> {
+        let known = self.memory().elements.get(&element).cloned();
+        if let Some((next, line)) = known {
+            return Ok((line, Some(next)));
+        }
+        let Stored { element: read, .. } = self.element(element).await?;
+        let line: Arc<str> = read.line().into();
+        if let Some(next) = read.next
+            && line.len() < 4096
+        {
+            self.memory()
+                .elements
+                .put(element, (next, Arc::clone(&line)));
+        }
+        Ok((line, read.next))
+    }
+
+    async fn element(&self, id: Uuid) -> Result<Stored, Error> {
+        let object = object_of(id);
+        let damaged = |why: &str| self.broken(object, why);
+        let looked = match self.look(object, &Pin::Newest, MOST as u64).await {
+            Ok(Some(looked)) => looked,
+            Ok(None) | Err(Error::NotFound(_)) => {
+                return Err(damaged("an element of a log is missing"));
+            }
+            Err(error) => return Err(error),
+        };
+        let origin = looked.origin.map_err(|why| damaged(&why.to_string()))?;
+        let glance = Glance {
+            header: origin.header,
+            metadata: origin.metadata.clone(),
+        };
+        let text = match &origin.content {
+            Content::Text(text) => text.clone(),
+            Content::Opaque(why) => return Err(damaged(why)),
+            _ => return Err(damaged("it is no element of a log")),
+        };
+        let value = std::str::from_utf8(&text)
+            .ok()
+            .and_then(|text| crate::store::konserve::edn::read(text).ok());
+        let element = value.as_ref().and_then(Element::of);
+        Ok(Stored {
+            version: looked.info.version,
+            meta: looked.info.meta,
+            glance,
+            element: element.ok_or_else(|| damaged("it is no element of a log"))?,
+        })
+    }
+
+    /// Appends what a file's bytes have more than the log.
+    pub(super) async fn append(
+        &self,
+        log: &Arc<Origin>,
+        head: Head,
+        before: &Bytes,
+        after: &Bytes,
+    ) -> Result<Outcome, Error> {
+        let values = appended(before, after).map_err(|why| match why {
+            Unappendable::NotAppended => {
+                self.read_only(log.object, "a log can only be appended to")
+            }
+            Unappendable::Line(why) => self.unsavable(log.object, &Unsavable::Text(why)),
+        })?;
+        if values.is_empty() {
+            return Ok(Outcome::Saved(log.version.clone()));
+        }
+        let (tail_id, tail) = self.tail(log.object, head).await?;
+        let ids: Vec<Uuid> = values.iter().map(|_| Uuid::new_v4()).collect();
+        let mut text = BytesMut::from(&before[..]);
+        let mut made = Vec::new();
+        for (at, value) in values.into_iter().enumerate() {
+            let element = Element {
+                next: ids.get(at + 1).copied(),
+                value,
+            };
+            text.extend_from_slice(element.line().as_bytes());
+            let metadata = Metadata::new(log.metadata.key().clone(), &Kind::AppendLog, now());
+            let sealed = self.seal(log.header.codec, metadata, &element.into_value())?;
+            let object = object_of(ids[at]);
+            match self
+                .send(object, &sealed, Meta::default(), &Expect::Absent)
+                .await?
+            {
+                Outcome::Saved(version) => made.push((object, version)),
+                Outcome::Refused | Outcome::Unknown => return Ok(Outcome::Unknown),
+            }
+        }
+        let (Some(first), Some(last)) = (ids.first().copied(), ids.last().copied()) else {
+            return Ok(Outcome::Saved(log.version.clone()));
+        };
+        let linked = Element {
+            next: Some(first),
+            ..tail.element
+        };
+        let sealed = self.seal(
+            tail.glance.header.codec,
+            tail.glance.metadata,
+            &linked.into_value(),
+        )?;
+        let expect = Expect::Is(tail.version);
+        match self
+            .send(object_of(tail_id), &sealed, tail.meta, &expect)
+            .await?
+        {
+            Outcome::Saved(_) => {}
+            Outcome::Unknown => return Ok(Outcome::Unknown),
+            Outcome::Refused => {
+                self.take_back(made).await;
+                return Ok(Outcome::Refused);
+            }
+        }
+        let head = Head { last, ..head };
+        self.write_head(log, head, text.freeze()).await
+    }
+
+    /// The element that has none behind it. After a crash it lies behind the one that the head names.
+    async fn tail(&self, log: Uuid, head: Head) -> Result<(Uuid, Stored), Error> {
+        let mut id = head.last;
+        let mut seen = HashSet::new();
+        loop {
+            if !seen.insert(id) {
+                return Err(self.broken(log, "its elements go round in a circle"));
+            }
+            let stored = self.element(id).await?;
+            match stored.element.next {
+                None => return Ok((id, stored)),
+                Some(next) => id = next,
+            }
+        }
+    }
+
+    /// Writes the head over the one that was read. If somebody else wrote it since, the elements are
+    /// linked all the same: then they are in the log, and the head must only not point before them.
+    async fn write_head(
+        &self,
+        log: &Arc<Origin>,
+        head: Head,
+        text: Bytes,
+    ) -> Result<Outcome, Error> {
+        let sealed = self.seal(log.header.codec, log.metadata.clone(), &head.into_value())?;
+        let expect = Expect::Is(log.version.clone());
+        let mut outcome = self
+            .send(log.object, &sealed, log.meta.clone(), &expect)
+            .await?;
+        if let Outcome::Saved(version) = &outcome {
+            let origin = Arc::new(Origin {
+                version: version.clone(),
+                header: sealed.header,
+                metadata: sealed.metadata,
+                meta: log.meta.clone(),
+                content: Content::Log(head, Some(text.clone())),
+                object: log.object,
+            });
+            self.remember(origin, &text);
+            return Ok(outcome);
+        }
+        for _ in 0..HEADS {
+            let Outcome::Refused = outcome else { break };
+            let looked = match self.look(log.object, &Pin::Newest, MOST as u64).await? {
+                Some(looked) => looked,
+                None => return Ok(Outcome::Unknown),
+            };
+            let Ok(origin) = &looked.origin else {
+                return Ok(Outcome::Unknown);
+            };
+            let Content::Log(found, _) = origin.content else {
+                return Ok(Outcome::Unknown);
+            };
+            let (tail, _) = self.tail(log.object, found).await?;
+            if tail == found.last {
+                return Ok(Outcome::Saved(looked.info.version));
+            }
+            let head = Head {
+                last: tail,
+                ..found
+            };
+            let sealed = self.seal(
+                origin.header.codec,
+                origin.metadata.clone(),
+                &head.into_value(),
+            )?;
+            let expect = Expect::Is(looked.info.version);
+            outcome = self
+                .send(log.object, &sealed, looked.info.meta, &expect)
+                .await?;
+        }
+        match outcome {
+            Outcome::Saved(version) => Ok(Outcome::Saved(version)),
+            Outcome::Refused | Outcome::Unknown => Ok(Outcome::Unknown),
+        }
+    }
+
+    /// Deletes elements that were never linked. One that stays is in nobody's way.
+    async fn take_back(&self, made: Vec<(Uuid, Version)>) {
+        for (object, version) in made {
+            let _ = self.backend.delete(&self.object(object), &version).await;
+        }
+    }
+
+    fn seal(&self, codec: Codec, mut metadata: Metadata, value: &Value) -> Result<Sealed, Error> {
+        metadata.written(now());
+        let secret = self.settings.secret.as_ref();
+        let map = metadata.clone().into_value();
+        let encode = |value: &Value| codec.encode(value, secret.map(|key| (key, salt())));
+        let sealed = encode(&map).and_then(|stored| {
+            let value = encode(value)?;
+            let blob = Blob {
+                codec,
+                metadata: &stored,
+                value: &value,
+            };
+            let bytes = blob.write()?;
+            let header = Header {
+                codec,
+                metadata_bytes: u32::try_from(stored.len()).unwrap_or(u32::MAX),
+            };
+            Ok((Bytes::from(bytes), header))
+        });
+        let (bytes, header) = sealed.map_err(|why| self.unsavable(Uuid::nil(), &why.into()))?;
+        Ok(Sealed {
+            bytes,
+            header,
+            metadata,
+            content: Content::Unread,
+        })
+    }
+
+    fn broken(&self, object: Uuid, why: &str) -> Error {
+        Error::Damaged {
+            what: self.address(object),
+            why: why.to_owned(),
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! One live konserve store: the requests, over the codecs of `konserve`.
+//!
+//! Every key is one object, and its file one level below the store; `read.rs`, `write.rs` and
+//! `list.rs` say what each costs. It knows nothing of files but their names. What an object means is
+//! decided in `konserve/file.rs`; what is remembered of objects is in `names.rs`.
+
+mod list;
+mod log;
+mod names;
+mod read;
+mod write;
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use lru::LruCache;
+use uuid::Uuid;
+
+use list::Progress;
+use names::Names;
+
+use super::konserve::aes::EncryptionKey;
+use super::konserve::blob::Codec;
+use super::konserve::name::Spelling;
+use super::konserve::object;
+use super::{Child, Envelope, Error};
+use crate::backend::{Backend, ObjectKey};
+use crate::model::{BadName, FileName, Key, StoreId, Version};
+
+/// At the end of what identifies the stored bytes of a key's value.
+const RAW: &str = ".raw";
+
+/// Why a file that ends with that cannot be changed.
+const STORED: &str = "these are the stored bytes of a value";
+/// How many saves, offsets and elements of logs are remembered, each.
+const REMEMBERED: NonZeroUsize = NonZeroUsize::new(4096).expect("it is not zero");
+
+/// How konserve stores are shown and written.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// How keys are spelled as file names.
+    pub spelling: Spelling,
+    /// The key of encrypted values.
+    pub secret: Option<EncryptionKey>,
+    /// Where the names of keys are kept between mounts, if anywhere.
+    pub state_dir: Option<PathBuf>,
+}
+
+/// One konserve store.
+#[derive(Debug)]
+pub(super) struct KonserveStore {
+    id: StoreId,
+    /// The prefix of the bucket.
+    prefix: String,
+    backend: Arc<dyn Backend>,
+    settings: Settings,
+    names: Names,
+    progress: Progress,
+    /// Held while names are learned, so that two listings do not ask for the same.
+    learning: tokio::sync::Mutex<()>,
+    memory: Mutex<Memory>,
+}
+
+/// What need not be asked for again.
+#[derive(Debug)]
+struct Memory {
+    /// What the latest saves would show to a reader.
+    saves: LruCache<(Uuid, Version), (Bytes, Envelope)>,
+    /// Where the value begins in an object.
+    offsets: LruCache<(Uuid, Version), u64>,
+    /// Elements of logs that have a next one: they do not change any more.
+    elements: LruCache<Uuid, (Uuid, Arc<str>)>,
+    /// How the store's objects are written.
+    codec: Option<Codec>,
+}
+
+/// The object that a key means, and how its file is to show it.
+#[derive(Clone, Copy, Debug)]
+struct Target {
+    object: Uuid,
+    raw: bool,
+}
+
+impl KonserveStore {
+    /// The store of this id below a bucket's prefix.
+    pub(super) fn new(
+        id: StoreId,
+        prefix: &str,
+        backend: Arc<dyn Backend>,
+        settings: Settings,
+    ) -> Self {
+        Self {
+            prefix: prefix.to_owned(),
+            names: Names::new(id, settings.state_dir.clone()),
+            progress: Progress::default(),
+            learning: tokio::sync::Mutex::default(),
+            memory: Mutex::new(Memory {
+                saves: LruCache::new(NonZeroUsize::MIN.saturating_add(15)),
+                offsets: LruCache::new(REMEMBERED),
+                elements: LruCache::new(REMEMBERED),
+                codec: None,
+            }),
+            id,
+            backend,
+            settings,
+        }
+    }
+
+    /// What a file name stands for; one that can only be an object has no text.
+    ///
+    /// # Errors
+    /// [`Error::BadName`].
+    pub(super) fn child(&self, name: &FileName) -> Result<Child, Error> {
+        let asked = self.settings.spelling.read(name)?;
+        let text = asked.key.as_ref().map(super::konserve::edn::print_line);
+        Ok(Child::Key(key(
+            asked.object,
+            asked.raw,
+            text.map(Into::into),
+        )))
+    }
+
+    /// Why nothing under this key can be changed, if it cannot.
+    pub(super) fn read_only_key(&self, key: &Key) -> Option<&'static str> {
+        let raw = target(key).is_ok_and(|target| target.raw);
+        raw.then_some(STORED)
+    }
+
+    /// The address of a key's object.
+    pub(super) fn object_of(&self, key: &Key) -> ObjectKey {
+        let object = target(key).map_or(Uuid::nil(), |target| target.object);
+        self.object(object)
+    }
+
+    fn object(&self, object: Uuid) -> ObjectKey {
+        ObjectKey::new(format!(
+            "{}{}",
+            self.prefix,
+            object::of_value(self.id, object)
+        ))
+    }
+
+    /// What a reader would now be shown of what was just saved as this version; nothing if that is
+    /// not known.
+    pub(super) fn read_back(&self, key: &Key, version: &Version) -> Option<(Bytes, Envelope)> {
+        let target = target(key).ok()?;
+        let mut memory = self.memory();
+        memory.saves.pop(&(target.object, version.clone()))
+    }
+
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn address(&self, object: Uuid) -> String {
+        format!("{}/{}", self.backend.name(), self.object(object))
+    }
+}
+
+/// The key of an object.
+fn key(object: Uuid, raw: bool, text: Option<Arc<str>>) -> Key {
+    match raw {
+        true => Key::identified(format!("{object}{RAW}"), text),
+        false => Key::identified(object.to_string(), text),
+    }
+}
+
+fn target(key: &Key) -> Result<Target, Error> {
+    let id = key.as_str();
+    let (id, raw) = match id.strip_suffix(RAW) {
+        Some(id) => (id, true),
+        None => (id, false),
+    };
+    let object = Uuid::try_parse(id).map_err(|_| BadName::Illegal)?;
+    Ok(Target { object, raw })
+}

@@ -1,0 +1,219 @@
+//! Append logs: shown a form a line, appended to in the way of the library, and in no other.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::thread;
+
+use etagfs::store::konserve::log::{Element, Head, object_of};
+use etagfs::store::konserve::metadata::{Kind, Metadata};
+use etagfs::store::konserve::{Value, edn};
+use uuid::Uuid;
+
+use super::fixtures::Store;
+use super::writer::{Writer, value};
+use crate::world::attempts::attempt;
+use crate::world::client::Client;
+use crate::world::mounts::{self, Mount, Mounted};
+use crate::world::procs::Script;
+use crate::world::rescues;
+use crate::world::servers::{self, Kind as Server};
+
+/// The fixture's store, and its log `:alog/log` with four elements.
+fn ground() -> Result<(Mounted, Writer), String> {
+    mounts::possible()?;
+    let bucket = servers::shared(Server::Embedded)?.bucket();
+    let store = Store::load("fressian-appendlog");
+    store.fill(&bucket.client());
+    let mount = Mount::of(&bucket).store(&store.id).arg("--ttl=0").start();
+    Ok((mount, Writer::of(&bucket.client(), &store.id)))
+}
+
+const LOG: &str = ":alog%2Flog";
+const SHOWN: &str = "{:type :start}\n\"second\"\n3\n[4 5]\n";
+
+/// `(k/log store :alog/log)`: from the first element by `:next`, to the end.
+fn walk(writer: &Writer) -> Vec<String> {
+    let head = Head::of(&writer.get(":alog/log")).unwrap();
+    let mut at = Some(head.first);
+    let mut values = Vec::new();
+    let mut last = head.first;
+    while let Some(id) = at {
+        let read = writer.read_object(&format!("{}_{}.ksv", writer.store, object_of(id)));
+        assert_eq!(read.metadata.key(), &value(":alog/log"));
+        assert_eq!(read.metadata.kind(), Some(Kind::AppendLog));
+        let element = Element::of(&writer.decode(&read)).unwrap();
+        values.push(edn::print_line(&element.value));
+        last = id;
+        at = element.next;
+    }
+    assert_eq!(last, head.last, "the head names the last element");
+    values
+}
+
+/// `(k/append store :alog/log value)` of a program without locking.
+fn append(writer: &Writer, bucket: &Client, text: &str) {
+    let head = Head::of(&writer.get(":alog/log")).unwrap();
+    let id = Uuid::new_v4();
+    let object = |id| format!("{}_{}.ksv", writer.store, object_of(id));
+    let put = |name: &str, value: &Value| {
+        let metadata = Metadata::new(super::writer::value(":alog/log"), &Kind::AppendLog, 1);
+        let stored = writer.codec.encode(value, None).unwrap();
+        bucket.put(name, writer.blob(writer.codec, &metadata, &stored));
+    };
+    let element = Element {
+        next: None,
+        value: value(text),
+    };
+    put(&object(id), &element.into_value());
+    let last = Element::of(&writer.decode(&writer.read_object(&object(head.last)))).unwrap();
+    put(
+        &object(head.last),
+        &Element {
+            next: Some(id),
+            ..last
+        }
+        .into_value(),
+    );
+    let head = Head { last: id, ..head };
+    put(&writer.object(&value(":alog/log")), &head.into_value());
+}
+
+#[test]
+fn a_log_is_a_form_a_line() {
+    let (mount, writer) = or_skip!(ground());
+    assert_eq!(fs::read_to_string(mount.file(LOG)).unwrap(), SHOWN);
+    append(&writer, &writer.bucket, "{:from :a-program}");
+    assert_eq!(
+        fs::read_to_string(mount.file(LOG)).unwrap(),
+        format!("{SHOWN}{{:from :a-program}}\n")
+    );
+}
+
+#[test]
+fn whole_lines_that_are_appended_become_elements() {
+    let (mount, writer) = or_skip!(ground());
+    let mut file = File::options().append(true).open(mount.file(LOG)).unwrap();
+    file.write_all(b"{:a   1}\n[2\t3] ; four\n").unwrap();
+    drop(file);
+    let expected = [
+        "{:type :start}",
+        "\"second\"",
+        "3",
+        "[4 5]",
+        "{:a 1}",
+        "[2 3]",
+    ];
+    assert_eq!(walk(&writer), expected);
+    let shown = fs::read_to_string(mount.file(LOG)).unwrap();
+    assert_eq!(shown.lines().collect::<Vec<_>>(), expected);
+    append(&writer, &writer.bucket, ":behind");
+    assert_eq!(walk(&writer).last().unwrap(), ":behind");
+}
+
+#[test]
+fn a_handle_goes_on_behind_what_it_appended_however_that_was_written() {
+    let (mount, writer) = or_skip!(ground());
+    let mut file = File::options().append(true).open(mount.file(LOG)).unwrap();
+    for line in ["{:a    1}\n", "[:b,,,2] ; two\n", ":c\n"] {
+        file.write_all(line.as_bytes()).unwrap();
+        file.sync_all().unwrap();
+    }
+    drop(file);
+    assert_eq!(walk(&writer)[4..], ["{:a 1}", "[:b 2]", ":c"]);
+}
+
+#[test]
+fn any_other_write_to_a_log_is_refused() {
+    let (mount, writer) = or_skip!(ground());
+    let in_place = format!("f = os.open('{LOG}', os.O_RDWR)\nos.write(f, b'x')\nos.close(f)");
+    assert_eq!(attempt(mount.path(), &in_place), "EROFS");
+    let replaced = format!(
+        "f = os.open('{LOG}', os.O_WRONLY | os.O_TRUNC)\nos.write(f, b':x\\n')\nos.close(f)"
+    );
+    assert_eq!(attempt(mount.path(), &replaced), "EROFS");
+    let torn =
+        format!("f = os.open('{LOG}', os.O_WRONLY | os.O_APPEND)\nos.write(f, b':x')\nos.close(f)");
+    assert_eq!(attempt(mount.path(), &torn), "EINVAL");
+    let wrong = format!(
+        "f = os.open('{LOG}', os.O_WRONLY | os.O_APPEND)\nos.write(f, b':x\\n{{:a}}\\n')\nos.close(f)"
+    );
+    assert_eq!(attempt(mount.path(), &wrong), "EINVAL");
+    assert!(mount.log().contains("line 6"), "{}", mount.log());
+    assert_eq!(walk(&writer).len(), 4);
+    assert_eq!(rescues::of_key(mount.state_dir(), ":alog/log").len(), 4);
+}
+
+#[test]
+fn an_append_after_a_crash_takes_in_what_was_linked() {
+    let (mount, writer) = or_skip!(ground());
+    let head = writer
+        .bucket
+        .get(&writer.object(&value(":alog/log")))
+        .unwrap();
+    append(&writer, &writer.bucket, ":linked");
+    // As if the program had died before it wrote the head.
+    writer
+        .bucket
+        .put(&writer.object(&value(":alog/log")), head.bytes);
+    let mut file = File::options().append(true).open(mount.file(LOG)).unwrap();
+    file.write_all(b":after\n").unwrap();
+    drop(file);
+    let shown = walk(&writer);
+    assert_eq!(shown[4..], [":linked", ":after"]);
+}
+
+#[test]
+fn lines_appended_on_two_mounts_merge() {
+    or_skip!(mounts::possible());
+    let bucket = or_skip!(servers::shared(Server::Embedded)).bucket();
+    let store = Store::load("fressian-appendlog");
+    store.fill(&bucket.client());
+    let writer = Writer::of(&bucket.client(), &store.id);
+    let each = 20;
+    let mut kept = Vec::new();
+    thread::scope(|scope| {
+        let running = ["a", "b"].map(|name| {
+            let mount = Mount::of(&bucket).store(&store.id).arg("--ttl=0").start();
+            let script = format!(
+                "import errno, os
+def append(line):
+    while True:
+        f = os.open('{LOG}', os.O_WRONLY | os.O_APPEND)
+        try:
+            os.write(f, line)
+            os.fsync(f)
+            return
+        except OSError as error:
+            # It merges; so many tries in so little time may still be too few on a busy machine.
+            assert error.errno in (errno.EAGAIN, errno.ESTALE), error
+        finally:
+            try:
+                os.close(f)
+            except OSError:
+                pass
+for n in range({each}):
+    append(b'[:{name}   %d]\\n' % n)
+"
+            );
+            scope.spawn(move || Script::python(&script).within(mount.path()).run().ok())
+        });
+        for run in running {
+            run.join().unwrap();
+        }
+    });
+    kept.extend(walk(&writer).into_iter().skip(4));
+    assert_eq!(kept.len(), 2 * each, "{kept:?}");
+    for name in ["a", "b"] {
+        let own: Vec<_> = kept
+            .iter()
+            .filter(|line| line.starts_with(&format!("[:{name} ")))
+            .collect();
+        let line = |n| format!("[:{name} {n}]");
+        let expected: Vec<_> = (0..each).map(line).collect();
+        assert_eq!(
+            own,
+            expected.iter().collect::<Vec<_>>(),
+            "in order, each once"
+        );
+    }
+}
