@@ -9,6 +9,7 @@ mod demo;
 mod konserve;
 mod log;
 mod mount;
+mod options;
 mod probe;
 mod report;
 mod rescue;
@@ -39,6 +40,8 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Mount a bucket as a directory.
+    #[command(after_help = "\
+Options can also be given as mount(8) and fstab(5) write them: -o sync,ro,allow_other,ttl=0.")]
     Mount(Box<mount::Args>),
     /// Unmount a directory.
     Umount(umount::Args),
@@ -56,7 +59,7 @@ enum Command {
 
 /// Parses the arguments, runs the subcommand, and says how it went.
 pub fn main() -> ExitCode {
-    let result = match Cli::parse().command {
+    let result = match Cli::parse_from(options::expand(std::env::args_os())).command {
         Command::Mount(args) => mount::run(*args),
         Command::Umount(args) => umount::run(&args),
         Command::Demo(args) => demo::run(args),

@@ -224,11 +224,8 @@ impl<'a> Desk<'a> {
             });
             match came {
                 // Some say that they saved, and a moment later that they could not.
-                Some(Look::Came(Came::Silent)) => {
-                    if !wait::eventually(SECOND_THOUGHTS, || self.reaction().is_some()) {
-                        return Came::Silent;
-                    }
-                }
+                Some(Look::Came(Came::Silent))
+                    if wait::eventually(SECOND_THOUGHTS, || self.reaction().is_some()) => {}
                 Some(Look::Came(came)) => return came,
                 Some(Look::Routine(reaction)) => self.reply(reaction),
                 None => {}
