@@ -114,7 +114,7 @@ fn a_counter_of_a_builtin_is_exact_where_every_write_is_saved() {
         skip_optional!("this etagfs has no option --sync");
     }
     for shell in [Script::bash as fn(&str) -> Script, Script::dash] {
-        let sync = |mount: Mount| mount.arg("--sync");
+        let sync = |mount: Mount| mount.arg("-o").arg("sync");
         let counted = or_skip!(count(shell, "echo $((n+1)) > c", 50, sync));
         assert_eq!((counted.acknowledged, counted.value), (100, 100));
     }
