@@ -102,7 +102,10 @@ impl<'a> Desk<'a> {
     pub(super) fn notice(&self) -> Came {
         let mut question = None;
         self.until("the editor notices by itself", || {
-            question = self.reaction();
+            let screen = self.screen();
+            let mut questions = self.editor.reactions.iter();
+            question =
+                questions.find(|one| one.meaning == Meaning::Asks && screen.contains(one.text));
             question.is_some()
         });
         Came::Asked(question.unwrap())
@@ -114,6 +117,10 @@ impl<'a> Desk<'a> {
         self.work(self.editor.calm);
         self.until("the last message goes away", || self.reaction().is_none());
         let conflicts = self.conflicts();
+        if self.editor.trusts_its_clock {
+            // Saved in a later second than it was written, the text would seem to be another's.
+            self.until("a second begins", || now().subsec_millis() < 200);
+        }
         self.work(self.editor.save);
         self.outcome(conflicts)
     }
@@ -180,8 +187,7 @@ impl<'a> Desk<'a> {
     pub(super) fn somebody_else_saves(&mut self, text: &str) {
         let last = self.ground.other.head(self.file).unwrap().modified;
         wait::until("a later second", wait::SOON, || {
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-            i64::try_from(now.as_secs()).unwrap() > last
+            i64::try_from(now().as_secs()).unwrap() > last
         });
         self.ground.other.put(self.file, text.to_owned());
         self.theirs = self.ground.proxy.mark();
@@ -306,6 +312,11 @@ impl<'a> Desk<'a> {
         let what = format!("{} with {}: {what}", self.editor.name, self.file);
         wait::until(&what, wait::SOON, condition);
     }
+}
+
+/// The time since 1970.
+fn now() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap()
 }
 
 /// Whether a process works in this directory, or has a file in it open.

@@ -70,6 +70,11 @@ pub(super) struct Editor {
     pub(super) calm: &'static [Key],
     /// It looks at the file all the time, and asks before anybody saves.
     pub(super) is_watchful: bool,
+    /// It reads the file again before it saves over it, and shows nobody what it has read: for the mount
+    /// that is somebody who knows what he replaces.
+    pub(super) reads_again: bool,
+    /// It takes the time of what it wrote for that of what is stored, second by second.
+    pub(super) trusts_its_clock: bool,
     /// It takes the text for saved although it said that it could not save it.
     pub(super) forgets: bool,
     /// Each save is the end of it; it is run again to try again.

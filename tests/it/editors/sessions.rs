@@ -134,6 +134,10 @@ fn overrule(mut desk: Desk<'_>, sight: Sight, mut again: bool) -> String {
         story.push(format!("{act}: {what}"));
         let story = story.join("; ");
         match came {
+            Came::Saved if desk.editor.reads_again && !told => {
+                desk.quit();
+                return format!("{story} over what it read and **nobody saw**");
+            }
             Came::Saved => {
                 assert!(told, "replaced what nobody was told of: {story}");
                 desk.quit();
@@ -156,6 +160,9 @@ fn overrule(mut desk: Desk<'_>, sight: Sight, mut again: bool) -> String {
             (again, told) = (false, false);
             winner = "theirs again\n";
             desk.somebody_else_saves(winner);
+            if sight == Sight::Fresh {
+                desk.wait_for_stat(winner);
+            }
         }
         (act, came) = match came {
             Came::Asked(question) => ("yes", desk.answer(question)),
@@ -165,6 +172,7 @@ fn overrule(mut desk: Desk<'_>, sight: Sight, mut again: bool) -> String {
                 desk.change();
                 ("run again", desk.save())
             }
+            Came::Failed(_) if desk.editor.is_watchful => ("by itself", desk.notice()),
             Came::Failed(_) if !desk.editor.forgets => ("save", desk.save()),
             _ => {
                 desk.change_again();
