@@ -13,7 +13,7 @@ use super::handles::{Block, Fh, Handle, Pieces, ReadFrom, Reader, Writer, Writer
 use super::loss::Attempt;
 use super::table::{Kind, Place};
 use super::{Error, Life, Vfs, Who};
-use crate::model::{Base, Draft, Expect, Ino, Key};
+use crate::model::{self, Base, Draft, Expect, Ino, Key};
 use crate::store::{Entry, Envelope, Opened, Store, Value};
 
 /// What an open wants.
@@ -99,6 +99,7 @@ impl Vfs {
         if self.table().node(ino)?.unsaved {
             return Ok(self.table().open(ino, Handle::Fixed(Bytes::new())));
         }
+        let before = self.told(ino);
         let (entry, source) = match self.newest(ino, store, &key, by.thread).await? {
             Version::Whole(value) => (entry_of(key.clone(), &value), ReadFrom::Whole(value)),
             Version::Large(large) => {
@@ -117,11 +118,25 @@ impl Vfs {
             source,
             entry,
         };
+        if before.is_some_and(|before| before != reader.entry.version) {
+            // The kernel may still believe in the size of what was there before: `fstat` would tell
+            // of another version than this handle reads (R2).
+            if let Some(kernel) = self.kernel.get() {
+                kernel.forget_file(ino);
+            }
+        }
         if reader.entry.size == Some(0) {
             // Its opener may see that there is nothing to be read.
             self.note_reading(&reader);
         }
         Ok(self.table().open(ino, Handle::Reader(reader)))
+    }
+
+    /// The version that the kernel was last told of.
+    fn told(&self, ino: Ino) -> Option<model::Version> {
+        let table = self.table();
+        let known = table.tree.get(ino)?.known.as_ref()?;
+        Some(known.entry.version.clone())
     }
 
     /// A writer that keeps what is there: it saves over the version it opened.

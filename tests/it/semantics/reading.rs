@@ -64,6 +64,17 @@ fn r2_a_reader_keeps_its_version() {
     assert_eq!((&start, rest.as_str()), (b"old", " value"));
 }
 
+/// A descriptor that reads shows one version to its last byte, whatever is saved meanwhile by anybody.
+#[test]
+fn r2_a_descriptor_has_the_size_of_what_it_reads() {
+    let world = or_skip!(world_with(&["--flat", "--ttl=60"]));
+    world.other.put("key", "old");
+    assert_eq!(fs::metadata(world.file("key")).unwrap().len(), 3);
+    world.other.put("key", "a longer one");
+    let reader = File::open(world.file("key")).unwrap();
+    assert_eq!(reader.metadata().unwrap().len(), 12);
+}
+
 /// If it is gone, read is ESTALE (in a versioned bucket the reader goes on with it).
 #[test]
 fn r2_a_large_value_is_never_mixed() {
