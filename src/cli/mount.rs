@@ -98,6 +98,10 @@ struct Saving {
         default_value_t = 10
     )]
     append_retries: u32,
+    /// Memory for what is written to one open file and not saved yet; more of it lies in a file without
+    /// a name in the state directory. Units: K, M, G.
+    #[arg(long, env = "ETAGFS_DRAFT_MEMORY", value_name = "SIZE", default_value = "64M", value_parser = size)]
+    draft_memory: u64,
     /// Save at every write, not only at close and fsync: for programs that ignore the error of close.
     /// Each write is a PUT of the whole value.
     #[arg(long, env = "ETAGFS_SYNC")]
@@ -240,6 +244,7 @@ pub(super) async fn serve(
         ttl,
         inline_limit: args.view.inline_limit,
         cache_bytes: usize::try_from(args.view.cache_size).unwrap_or(usize::MAX),
+        draft_memory: usize::try_from(args.saving.draft_memory).unwrap_or(usize::MAX),
         read_only: args.access.read_only,
         sync: args.saving.sync,
         append_retries: args.saving.append_retries,

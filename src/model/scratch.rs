@@ -50,7 +50,7 @@ impl ScratchNames {
     /// auto-save files, backups; `tmp` and six characters with `file-precious-flag`), nano and joe
     /// (locks, backups), vis and rsync (`.NAME.` and six characters), GIO, LibreOffice, sed and
     /// perl with `-i`, each as seen by strace(1).
-    pub const DEFAULT: [&str; 13] = [
+    pub const DEFAULT: [&str; 12] = [
         "*~",
         ".*.sw?",
         ".*.sw?x",
@@ -62,7 +62,6 @@ impl ScratchNames {
         "sed{6}",
         "XX{6}",
         ".*.{6}",
-        "*.o{6}",
         "tmp{6}",
     ];
 

@@ -77,24 +77,7 @@ pub enum Base {
 /// blind, or one lost race would turn every later `echo > f` of its process into a refusal.
 #[derive(Clone, Debug)]
 pub struct Seen<K: Hash + Eq> {
-    shown: LruCache<(Who, K), Memory>,
-}
-
-/// What somebody was shown of a key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Memory {
-    shown: Expect,
-    /// What it was shown before, if the last thing that happened was a reading.
-    before: Option<Expect>,
-}
-
-impl From<Expect> for Memory {
-    fn from(shown: Expect) -> Self {
-        Self {
-            shown,
-            before: None,
-        }
-    }
+    shown: LruCache<(Who, K), Expect>,
 }
 
 impl<K: Hash + Eq + Clone> Seen<K> {
@@ -106,25 +89,24 @@ impl<K: Hash + Eq + Clone> Seen<K> {
         }
     }
 
-    /// The caller opened the key for reading and was given this version.
+    /// The caller read the key, and this version of it.
     pub fn show(&mut self, caller: &Caller, key: &K, version: &Version) {
         for who in caller.memories() {
-            let at = (who, key.clone());
-            let before = self.shown.get(&at).map(|memory| memory.shown.clone());
             let shown = Expect::Is(version.clone());
-            self.shown.put(at, Memory { shown, before });
+            self.shown.put((who, key.clone()), shown);
         }
     }
 
-    /// The process copied the key into a backup beside it: its last reading was for that, and not
-    /// for what it is about to save. Editors that do so (nano -B, joe, vim and emacs when told to
-    /// copy) hold a text that is older than the copy. What a process was shown first it was shown,
-    /// for whatever reason.
-    pub fn backed_up(&mut self, process: Process, key: &K) {
-        if let Some(memory) = self.shown.get_mut(&(Who::Process(process), key.clone()))
-            && let Some(before) = memory.before.take()
-        {
-            memory.shown = before;
+    /// The caller read the key to copy it into a backup beside it, and not for the text that it is
+    /// about to save: editors that do so (nano -B, joe, vim and emacs when told to copy) hold a text
+    /// that is older than the copy. It tells the job, but not a process that was shown the key
+    /// before: what a process was shown first it was shown, for whatever reason.
+    pub fn show_for_backup(&mut self, caller: &Caller, key: &K, version: &Version) {
+        for who in caller.memories() {
+            let at = (who, key.clone());
+            if matches!(who, Who::Job(_)) || !self.shown.contains(&at) {
+                self.shown.put(at, Expect::Is(version.clone()));
+            }
         }
     }
 
@@ -160,9 +142,9 @@ impl<K: Hash + Eq + Clone> Seen<K> {
     ) {
         for who in callers.into_iter().flat_map(Caller::memories) {
             if let Some(memory) = self.shown.get_mut(&(who, key.clone()))
-                && memory.shown == *replaced
+                && *memory == *replaced
             {
-                *memory = now.clone().into();
+                *memory = now.clone();
             }
         }
     }
@@ -178,7 +160,7 @@ impl<K: Hash + Eq + Clone> Seen<K> {
             .map(|who| (who, key.clone()))
             .find(|at| self.shown.contains(at));
         if let Some(at) = remembered {
-            self.shown.put(at, current.clone().into());
+            self.shown.put(at, current.clone());
         }
     }
 
@@ -187,7 +169,7 @@ impl<K: Hash + Eq + Clone> Seen<K> {
         caller
             .memories()
             .into_iter()
-            .find_map(|who| Some(self.shown.get(&(who, key.clone()))?.shown.clone()))
+            .find_map(|who| self.shown.get(&(who, key.clone())).cloned())
     }
 
     /// The base rule W1 for a save that starts from nothing, when the key is now `current`.
@@ -271,26 +253,28 @@ mod tests {
     fn a_reading_for_a_backup_teaches_nothing() {
         let (mut seen, editor) = (seen(), caller(1, 1));
         seen.show(&editor, &"k", &v(1));
-        seen.show(&editor, &"k", &v(2));
-        seen.backed_up(editor.process, &"k");
-        let lost = Base::AlreadyLost {
-            shown: Expect::Is(v(1)),
-        };
-        assert_eq!(seen.base([editor], &"k", &Expect::Is(v(2))), lost);
+        seen.show_for_backup(&editor, &"k", &v(2));
+        let lost = Base::AlreadyLost { shown: is(1) };
+        assert_eq!(seen.base([editor], &"k", &is(2)), lost);
         // It reads again, and now it knows; a second copy changes nothing.
         seen.show(&editor, &"k", &v(2));
-        seen.show(&editor, &"k", &v(2));
-        seen.backed_up(editor.process, &"k");
-        let base = seen.base([editor], &"k", &Expect::Is(v(2)));
-        assert_eq!(base, Base::Take(Expect::Is(v(2))));
+        seen.show_for_backup(&editor, &"k", &v(2));
+        assert_eq!(seen.base([editor], &"k", &is(2)), Base::Take(is(2)));
     }
 
     #[test]
     fn who_reads_once_for_a_backup_and_for_its_text_was_shown_it() {
         let (mut seen, program) = (seen(), caller(1, 1));
-        seen.show(&program, &"k", &v(1));
-        seen.backed_up(program.process, &"k");
-        assert_eq!(seen.shown_to(&program, &"k"), Some(Expect::Is(v(1))));
+        seen.show_for_backup(&program, &"k", &v(1));
+        assert_eq!(seen.shown_to(&program, &"k"), Some(is(1)));
+    }
+
+    #[test]
+    fn a_reading_for_a_backup_is_one_for_the_other_commands_of_a_script() {
+        let (mut seen, copier) = (seen(), caller(1, 1));
+        seen.show(&copier, &"k", &v(1));
+        seen.show_for_backup(&copier, &"k", &v(2));
+        assert_eq!(seen.shown_to(&caller(2, 1), &"k"), Some(is(2)));
     }
 
     #[test]

@@ -53,7 +53,10 @@ pub(super) const NOT_BUILT: Errno = Errno::EPERM;
 pub(super) const UNKNOWN_FLAGS: Errno = Errno::EINVAL;
 /// A number that stands for no open file.
 pub(super) const UNKNOWN_HANDLE: Errno = Errno::EBADF;
-/// An attribute of a kind that values do not have (`security.*`, `system.*`).
+/// Access control lists (`system.posix_acl_*`). "None" would mean that there could be some: vis then
+/// tries to copy them to its temporary file, cannot, and gives up its safe way to save.
+pub(super) const NO_ACCESS_LISTS: Errno = Errno::ENOTSUP;
+/// An attribute of another kind that values do not have (`security.*`).
 pub(super) const NO_ATTRIBUTE: Errno = Errno::ENODATA;
 /// The caller's buffer is too small for an attribute.
 pub(super) const NO_ROOM: Errno = Errno::ERANGE;

@@ -359,7 +359,11 @@ impl Filesystem for Fs {
         size: u32,
         reply: fuser::ReplyXattr,
     ) {
-        if !name.as_encoded_bytes().starts_with(b"user.") {
+        let kind = name.as_encoded_bytes();
+        if kind.starts_with(b"system.") {
+            return reply.error(errno::NO_ACCESS_LISTS);
+        }
+        if !kind.starts_with(b"user.") {
             return reply.error(errno::NO_ATTRIBUTE);
         }
         let (vfs, name, by) = (self.0.vfs.clone(), name.to_owned(), opening(request));

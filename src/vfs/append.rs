@@ -10,7 +10,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::{Instant, sleep};
 
+use super::content::failed;
 use super::handles::{Shape, WriterState};
+use super::loss::Kept;
 use super::open::Version;
 use super::save::SaveBegun;
 use super::{Error, Vfs};
@@ -69,12 +71,20 @@ impl Vfs {
     ) -> Result<Option<Outcome>, Error> {
         let (store, key) = (begun.store, begun.key);
         let mut tries = Tries::new(self.options.append_retries);
+        // The bytes of one large draft are in memory at a time.
+        let _alone = match state.content.is_large() {
+            true => Some(self.large_save.lock().await),
+            false => None,
+        };
         loop {
-            let kept = state.kept();
+            let bytes = state.content.share().map_err(failed)?;
+            let kept = match state.draft.only_appends() {
+                true => Kept::appended(bytes.slice(state.appended_from.min(bytes.len())..)),
+                false => Kept::whole(bytes.clone()),
+            };
             begun
                 .writer
                 .set_under_way(Some((save.expect.clone(), kept)));
-            let bytes = state.content.share();
             let outcome = store.put(key, bytes, &state.envelope, &save.expect).await;
             begun.writer.set_under_way(None);
             let outcome = outcome?;
@@ -104,16 +114,15 @@ impl Vfs {
         own: Option<&model::Version>,
     ) -> Result<(), Error> {
         let (expect, bytes, envelope) = self.to_append_to(begun, own).await?;
-        let appended = {
-            let all = state.content.share();
-            all.slice(state.appended_from.min(all.len())..)
-        };
+        let appended = state.appended().map_err(failed)?;
+        state
+            .put_behind(bytes, &appended, &self.room)
+            .map_err(failed)?;
         state
             .draft
             .rebase(expect)
             .map_err(|error| Error::of_save(error, &begun.store.address(begun.key), ""))?;
         begun.base = state.draft.base().clone();
-        state.put_behind(bytes, &appended);
         state.envelope = envelope;
         let shape = state.draft.is_dirty().then(|| Shape {
             size: state.content.len() as u64,

@@ -14,7 +14,7 @@ use super::open::{Opening, Version as Opened};
 use super::scratch::{Scratch, failed};
 use super::table::{Kind, Place};
 use super::{Error, Source, Vfs, Who};
-use crate::model::{Due, Expect, FileName, Ino, Key, Outcome, Unlinked, Version, backed_up};
+use crate::model::{Due, Expect, FileName, Ino, Key, Outcome, Process, Unlinked, Version};
 use crate::store::{Child, Dir, Store, StoreName, Value};
 
 /// What became of a key that was moved away.
@@ -45,13 +45,30 @@ impl Vfs {
         self.table().away.base(place).cloned().into()
     }
 
-    /// A file that may be a backup was made: its maker read the original for that.
-    pub(super) fn note_backup(&self, store: &Store, dir: &Dir, name: &FileName, who: Who) {
-        let original = backed_up(name).and_then(|original| key_of(store, dir, &original));
-        if let (Some(who), Some(key)) = (who, original) {
-            let mut table = self.table();
-            table.seen.backed_up(who.process, &(store.name(), key));
-        }
+    /// Whether a process is copying this file into a backup: it writes a `*~` beside it. Vim calls
+    /// the backup of `notes` `notes~`, or `notez~` and so on if that is taken.
+    pub(super) fn is_backing_up(&self, ino: Ino, process: Process) -> bool {
+        let table = self.table();
+        let beside = table.tree.name(ino).and_then(|(parent, _)| {
+            let (store, dir) = table.dir(parent).ok()?;
+            Some((store.name(), dir))
+        });
+        drop(table);
+        let Some(beside) = beside else {
+            return false;
+        };
+        let backups: Vec<_> = {
+            let shelf = self.shelf();
+            let files = shelf.in_folder(&beside);
+            let backups = files.filter(|(name, _)| name.as_str().ends_with('~'));
+            backups.map(|(_, backup)| backup.ino()).collect()
+        };
+        let table = self.table();
+        let mut handles = backups.into_iter().flat_map(|ino| table.handles_of(ino));
+        handles.any(|handle| {
+            matches!(&*handle, Handle::Scratch(open)
+                if open.access.write && open.who.is_some_and(|who| who.process == process))
+        })
     }
 
     /// Whether a file can be moved away without telling the store: it is a key, and nobody writes
@@ -331,7 +348,11 @@ impl Vfs {
             (store.name(), dir)
         };
         let size = state.content.len();
-        let bytes = state.content.read(0, size);
+        if state.content.is_large() {
+            // No editor's backup is: it would be read whole to be compared.
+            return None;
+        }
+        let bytes = state.content.read(0, size).ok()?;
         let shelf = self.shelf();
         let mut own = shelf.in_folder(&folder).filter(|(_, scratch)| {
             scratch

@@ -1,8 +1,46 @@
-//! The bytes of a draft: shared with the value it was opened from until the first change.
+//! The bytes of a draft: shared with the value it was opened from until the first change, in memory
+//! while they are few, else in a file without a name (A4).
 //!
 //! Knows neither versions nor saves; [`crate::model::Draft`] decides about those.
 
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
 use bytes::Bytes;
+
+use super::Error;
+
+/// Where the bytes of drafts may be.
+#[derive(Debug)]
+pub(super) struct Room {
+    /// The directory of those that are too large for memory.
+    dir: PathBuf,
+    /// How many bytes of one draft are kept in memory.
+    memory: usize,
+}
+
+impl Room {
+    pub(super) fn new(dir: &Path, memory: usize) -> Self {
+        Self {
+            dir: dir.to_owned(),
+            memory,
+        }
+    }
+
+    /// Whether a draft of this size is kept in memory.
+    pub(super) fn holds(&self, len: u64) -> bool {
+        len <= self.memory as u64
+    }
+
+    /// A draft in a file, that has no bytes yet.
+    pub(super) fn file(&self) -> io::Result<Content> {
+        std::fs::create_dir_all(&self.dir)?;
+        let file = tempfile::tempfile_in(&self.dir)?;
+        Ok(Content::File(file, 0))
+    }
+}
 
 /// The bytes a writer has so far.
 #[derive(Debug)]
@@ -11,6 +49,8 @@ pub(super) enum Content {
     Shared(Bytes),
     /// Changed since.
     Own(Vec<u8>),
+    /// In a file, and how many.
+    File(File, usize),
 }
 
 impl Content {
@@ -18,45 +58,91 @@ impl Content {
         match self {
             Self::Shared(bytes) => bytes.len(),
             Self::Own(bytes) => bytes.len(),
+            Self::File(_, len) => *len,
         }
     }
 
+    /// Whether they are too many for memory.
+    pub(super) fn is_large(&self) -> bool {
+        matches!(self, Self::File(..))
+    }
+
     /// At most `len` bytes from `start`; fewer at the end, none behind it.
-    pub(super) fn read(&self, start: u64, len: usize) -> Bytes {
-        match self {
+    ///
+    /// # Errors
+    /// Any error of the local disk, here and below.
+    pub(super) fn read(&self, start: u64, len: usize) -> io::Result<Bytes> {
+        Ok(match self {
             Self::Shared(bytes) => slice(bytes, start, len),
             Self::Own(bytes) => {
                 let (start, end) = range(bytes.len(), start, len);
                 Bytes::copy_from_slice(&bytes[start..end])
             }
-        }
+            Self::File(file, size) => {
+                let (start, end) = range(*size, start, len);
+                let mut bytes = vec![0; end - start];
+                file.read_exact_at(&mut bytes, start as u64)?;
+                bytes.into()
+            }
+        })
     }
 
     /// Writes at an offset; a gap before it is zeros.
-    pub(super) fn write(&mut self, start: usize, data: &[u8]) {
-        let bytes = self.own();
+    pub(super) fn write(&mut self, start: usize, data: &[u8], room: &Room) -> io::Result<()> {
         let end = start + data.len();
+        self.make_room(end, room)?;
+        if let Self::File(file, len) = self {
+            if end > *len {
+                file.set_len(end as u64)?;
+                *len = end;
+            }
+            return file.write_all_at(data, start as u64);
+        }
+        let bytes = self.own();
         if bytes.len() < end {
             bytes.resize(end, 0);
         }
         bytes[start..end].copy_from_slice(data);
+        Ok(())
     }
 
-    pub(super) fn set_len(&mut self, len: usize) {
+    pub(super) fn set_len(&mut self, len: usize, room: &Room) -> io::Result<()> {
+        self.make_room(len, room)?;
         match self {
             Self::Shared(bytes) if len <= bytes.len() => bytes.truncate(len),
+            Self::File(file, size) => {
+                file.set_len(len as u64)?;
+                *size = len;
+            }
             _ => self.own().resize(len, 0),
         }
+        Ok(())
     }
 
-    /// All bytes, to send. They stay; the next change copies them.
-    pub(super) fn share(&mut self) -> Bytes {
+    /// All bytes, to send. They stay; the next change copies them. Those of a file are read.
+    pub(super) fn share(&mut self) -> io::Result<Bytes> {
         let bytes = match self {
-            Self::Shared(bytes) => return bytes.clone(),
+            Self::Shared(bytes) => return Ok(bytes.clone()),
+            Self::File(_, len) => {
+                let len = *len;
+                return self.read(0, len);
+            }
             Self::Own(bytes) => Bytes::from(std::mem::take(bytes)),
         };
         *self = Self::Shared(bytes.clone());
-        bytes
+        Ok(bytes)
+    }
+
+    /// Moves the bytes to a file if there will be too many for memory.
+    fn make_room(&mut self, len: usize, room: &Room) -> io::Result<()> {
+        if self.is_large() || room.holds(len as u64) {
+            return Ok(());
+        }
+        let mut large = room.file()?;
+        let bytes = self.share()?;
+        large.write(0, &bytes, room)?;
+        *self = large;
+        Ok(())
     }
 
     fn own(&mut self) -> &mut Vec<u8> {
@@ -67,9 +153,14 @@ impl Content {
         }
         match self {
             Self::Own(bytes) => bytes,
-            Self::Shared(_) => unreachable!("it was made our own above"),
+            Self::Shared(_) | Self::File(..) => unreachable!("it is in memory, and our own"),
         }
     }
+}
+
+/// The local disk failed.
+pub(super) fn failed(error: io::Error) -> Error {
+    Error::Failed(format!("a large draft in the state directory: {error}"))
 }
 
 fn range(size: usize, start: u64, len: usize) -> (usize, usize) {
@@ -90,38 +181,58 @@ mod tests {
 
     #[test]
     fn what_was_shared_for_a_save_is_not_changed_by_later_writes() {
+        let room = Room::new(Path::new("/nowhere"), 100);
         let mut content = Content::Shared(Bytes::from_static(b"abc"));
-        content.write(1, b"X");
-        let sent = content.share();
-        content.write(0, b"YY");
+        content.write(1, b"X", &room).unwrap();
+        let sent = content.share().unwrap();
+        content.write(0, b"YY", &room).unwrap();
         assert_eq!(&sent[..], b"aXc");
-        assert_eq!(&content.read(0, 9)[..], b"YYc");
+        assert_eq!(&content.read(0, 9).unwrap()[..], b"YYc");
+    }
+
+    #[test]
+    fn a_large_gap_takes_no_memory_and_no_disk() {
+        use std::os::unix::fs::MetadataExt;
+        let dir = tempfile::tempdir().unwrap();
+        let room = Room::new(dir.path(), 100);
+        let mut content = Content::Shared(Bytes::from_static(b"abc"));
+        content.set_len(4 << 30, &room).unwrap();
+        let Content::File(file, len) = &content else {
+            panic!("it is in memory")
+        };
+        assert_eq!(*len, 4 << 30);
+        assert!(file.metadata().unwrap().blocks() < 100);
+        assert_eq!(&content.read(1, 4).unwrap()[..], b"bc\0\0");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 
     proptest! {
         #[test]
         fn content_is_what_a_plain_vector_would_be(
+            memory in prop_oneof![Just(0_usize), Just(20), Just(1000)],
             ops in proptest::collection::vec((0..3_u8, 0..64_usize, proptest::collection::vec(any::<u8>(), 0..16)), 0..40)
         ) {
+            let dir = tempfile::tempdir().unwrap();
+            let room = Room::new(dir.path(), memory);
             let mut content = Content::Shared(Bytes::new());
             let mut reference: Vec<u8> = Vec::new();
             for (op, at, data) in ops {
                 match op {
                     0 => {
-                        content.write(at, &data);
+                        content.write(at, &data, &room).unwrap();
                         if reference.len() < at + data.len() {
                             reference.resize(at + data.len(), 0);
                         }
                         reference[at..at + data.len()].copy_from_slice(&data);
                     }
                     1 => {
-                        content.set_len(at);
+                        content.set_len(at, &room).unwrap();
                         reference.resize(at, 0);
                     }
-                    _ => prop_assert_eq!(&content.share()[..], &reference[..]),
+                    _ => prop_assert_eq!(&content.share().unwrap()[..], &reference[..]),
                 }
                 prop_assert_eq!(content.len(), reference.len());
-                prop_assert_eq!(&content.read(3, 20)[..], reference.get(3..).map_or(&[][..], |rest| &rest[..rest.len().min(20)]));
+                prop_assert_eq!(&content.read(3, 20).unwrap()[..], reference.get(3..).map_or(&[][..], |rest| &rest[..rest.len().min(20)]));
             }
         }
     }

@@ -3,16 +3,18 @@
 //! A reader holds one version to its last byte (R2); a writer holds a draft that is its own alone
 //! (W12). What they do is in `io.rs` and `save.rs`.
 
+use std::io;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
 
-use super::content::Content;
+use super::content::{Content, Room};
 use super::dir::DirItem;
 use super::loss::Kept;
 use super::scratch::OpenScratch;
+use super::table::Place;
 use super::{Error, Life, Who};
 use crate::model::{Draft, Expect, Ino};
 use crate::store::{Entry, Envelope, Value};
@@ -43,6 +45,8 @@ pub(super) struct Reader {
     pub(super) who: Who,
     pub(super) entry: Entry,
     pub(super) source: ReadFrom,
+    /// The key, until its opener is shown it by the first reading.
+    pub(super) unshown: Mutex<Option<Place>>,
 }
 
 /// Where a reader's bytes come from.
@@ -112,10 +116,15 @@ pub(super) struct WriterState {
 impl WriterState {
     /// A draft whose bytes are those of its base.
     pub(super) fn new(draft: Draft, bytes: Bytes, envelope: Envelope) -> Self {
+        Self::of(draft, Content::Shared(bytes), envelope)
+    }
+
+    /// As [`new`](Self::new), of bytes that may be too many for memory.
+    pub(super) fn of(draft: Draft, content: Content, envelope: Envelope) -> Self {
         Self {
             draft,
-            appended_from: bytes.len(),
-            content: Content::Shared(bytes),
+            appended_from: content.len(),
+            content,
             envelope,
             saves_seen: 0,
             renewals_seen: 0,
@@ -124,21 +133,42 @@ impl WriterState {
     }
 
     /// Puts what was appended behind other bytes.
-    pub(super) fn put_behind(&mut self, bytes: Bytes, appended: &[u8]) {
-        self.appended_from = bytes.len();
-        self.content = Content::Shared(bytes);
+    ///
+    /// # Errors
+    /// Any error of the local disk; then nothing has changed.
+    pub(super) fn put_behind(
+        &mut self,
+        bytes: Bytes,
+        appended: &[u8],
+        room: &Room,
+    ) -> io::Result<()> {
+        let end = bytes.len();
+        let mut content = Content::Shared(bytes);
         if !appended.is_empty() {
-            self.content.write(self.appended_from, appended);
+            content.write(end, appended, room)?;
         }
+        self.appended_from = end;
+        self.content = content;
+        Ok(())
+    }
+
+    /// What was appended since the last save.
+    ///
+    /// # Errors
+    /// Any error of the local disk.
+    pub(super) fn appended(&self) -> io::Result<Bytes> {
+        self.content.read(self.appended_from as u64, usize::MAX)
     }
 
     /// The bytes that must not be lost: of who only appended, what it appended since its last save.
-    pub(super) fn kept(&mut self) -> Kept {
-        let bytes = self.content.share();
-        match self.draft.only_appends() {
-            true => Kept::appended(bytes.slice(self.appended_from.min(bytes.len())..)),
-            false => Kept::whole(bytes),
-        }
+    ///
+    /// # Errors
+    /// Any error of the local disk.
+    pub(super) fn kept(&mut self) -> io::Result<Kept> {
+        Ok(match self.draft.only_appends() {
+            true => Kept::appended(self.appended()?),
+            false => Kept::whole(self.content.share()?),
+        })
     }
 }
 

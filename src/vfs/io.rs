@@ -3,12 +3,12 @@
 //! A reader's bytes are one version's to the last (R2); a writer reads back its own draft. Writes
 //! touch memory only: the store hears of them in `save.rs`.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::SystemTime;
 
 use bytes::{Bytes, BytesMut};
 
-use super::content::slice;
+use super::content::{Content, failed as large_failed, slice};
 use super::handles::{Block, Fh, Handle, ReadFrom, Reader, Shape, Writer, WriterState};
 use super::loss::Attempt;
 use super::open::{Access, Opening};
@@ -50,14 +50,39 @@ impl Vfs {
             Handle::Fixed(text) => Ok(slice(text, start, len)),
             Handle::Dir(..) => Err(Error::IsDir("the directory".to_owned())),
             Handle::Scratch(open) => open.scratch.read(start, len).map_err(failed),
-            Handle::Writer(writer) => Ok(writer.state.lock().await.content.read(start, len)),
-            Handle::Reader(reader) => match &reader.source {
-                ReadFrom::Whole(value) => Ok(slice(&value.bytes, start, len)),
-                ReadFrom::Pieces(pieces) => {
-                    let mut block = pieces.block.lock().await;
-                    self.read_pieces(reader, &mut block, start, len).await
+            Handle::Writer(writer) => {
+                let state = writer.state.lock().await;
+                state.content.read(start, len).map_err(large_failed)
+            }
+            Handle::Reader(reader) => {
+                self.note_reading(reader);
+                match &reader.source {
+                    ReadFrom::Whole(value) => Ok(slice(&value.bytes, start, len)),
+                    ReadFrom::Pieces(pieces) => {
+                        let mut block = pieces.block.lock().await;
+                        self.read_pieces(reader, &mut block, start, len).await
+                    }
                 }
-            },
+            }
+        }
+    }
+
+    /// Whoever opened this handle is now shown what it reads (W1). An open alone shows nothing: vis
+    /// opens a file to look at its attributes just before it replaces it, `flock` to lock it.
+    pub(super) fn note_reading(&self, reader: &Reader) {
+        let unshown = reader
+            .unshown
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let (Some(place), Some(caller)) = (unshown, &reader.who) {
+            let for_backup = self.is_backing_up(reader.ino, caller.process);
+            let version = &reader.entry.version;
+            let mut table = self.table();
+            match for_backup {
+                true => table.seen.show_for_backup(caller, &place, version),
+                false => table.show(caller, &place, version),
+            }
         }
     }
 
@@ -112,6 +137,31 @@ impl Vfs {
             bytes.extend_from_slice(&piece);
         }
         Ok(bytes.freeze())
+    }
+
+    /// Reads one version of a large value, to edit it: into a file if it is too large for memory.
+    pub(super) async fn read_to_edit(
+        &self,
+        store: &Store,
+        key: &Key,
+        entry: &Entry,
+    ) -> Result<Content, Error> {
+        if entry.size.is_some_and(|size| self.room.holds(size)) {
+            return Ok(Content::Shared(self.read_all(store, key, entry).await?));
+        }
+        let mut content = self.room.file().map_err(large_failed)?;
+        loop {
+            let at = content.len();
+            let piece = store.read(key, &entry.version, at as u64, BLOCK).await?;
+            if piece.is_empty() {
+                return Ok(content);
+            }
+            let written = content.write(at, &piece, &self.room);
+            written.map_err(large_failed)?;
+            if entry.size == Some(content.len() as u64) {
+                return Ok(content);
+            }
+        }
     }
 
     /// As [`read_all`](Self::read_all), with what travels with the value.
@@ -171,7 +221,8 @@ impl Vfs {
             At::Offset(_) => state.draft.edit(),
         }
         .map_err(|lost| Error::of_write(lost, &store.address(&key)))?;
-        state.content.write(end - data.len(), data);
+        let written = state.content.write(end - data.len(), data, &self.room);
+        written.map_err(large_failed)?;
         writer.reshape(Some(Shape {
             size: state.content.len() as u64,
             modified: SystemTime::now(),
@@ -183,7 +234,10 @@ impl Vfs {
         if saved.is_err() && at == At::End && state.draft.lost().is_none() {
             // Who writes them again, since they could not be saved, appends them once.
             let len = state.content.len() - data.len();
-            state.content.set_len(len);
+            state
+                .content
+                .set_len(len, &self.room)
+                .map_err(large_failed)?;
         }
         match saved {
             Err(Error::Conflict { key, .. }) => Err(Error::Stale(key)),
@@ -224,7 +278,8 @@ impl Vfs {
             .draft
             .edit()
             .map_err(|lost| Error::of_write(lost, &store.address(&key)))?;
-        state.content.set_len(len);
+        let resized = state.content.set_len(len, &self.room);
+        resized.map_err(large_failed)?;
         let modified = SystemTime::now();
         writer.reshape(Some(Shape { size, modified }));
         Ok(Attr {

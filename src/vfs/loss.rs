@@ -11,6 +11,9 @@ use super::{AfterConflict, Error, Vfs};
 use crate::model::{Caller, Expect, Ino, Key};
 use crate::store::Store;
 
+/// What the kernel calls a delete.
+pub(super) const UNLINK: &str = "unlink";
+
 /// A change of a key that was attempted.
 pub(super) struct Attempt<'a> {
     /// What the kernel calls it.
@@ -78,8 +81,12 @@ impl Vfs {
         let (store, key) = (attempt.store, attempt.key);
         let place = (store.name(), key.clone());
         let by = attempt.callers.first().map(|who| who.process);
-        let now = self.now();
-        self.table().away.refused(&place, by, now);
+        if attempt.op != UNLINK {
+            // Whose save was refused may clean up after itself; whose delete was refused does not
+            // clean up when it deletes again.
+            let now = self.now();
+            self.table().away.refused(&place, by, now);
+        }
         if let Some(found) = found
             && self.options.after_conflict == AfterConflict::Told
         {

@@ -56,6 +56,7 @@ pub use xattr::SetMode;
 
 use crate::model::{Caller, Ino, Process, ScratchNames};
 use crate::store::{Catalog, Store};
+use content::Room;
 pub use rename::OverExisting;
 use shelf::Shelf;
 pub use shutdown::Ending;
@@ -79,6 +80,8 @@ pub struct Options {
     pub inline_limit: u64,
     /// How many bytes of values are kept for readers to come.
     pub cache_bytes: usize,
+    /// How many bytes of one draft are kept in memory; larger ones are in the state directory.
+    pub draft_memory: usize,
     /// Nothing can be written.
     pub read_only: bool,
     /// How often the refused save of a handle that only appended is tried again, behind what others
@@ -135,6 +138,10 @@ pub struct Vfs {
     /// Held while names are moved away and brought back, which is rare.
     moving: tokio::sync::Mutex<()>,
     rescue: Rescue,
+    /// Where drafts are.
+    room: Room,
+    /// Held while a draft is saved that is too large to be kept in memory.
+    large_save: tokio::sync::Mutex<()>,
     journal: Journal,
     kernel: OnceLock<Box<dyn Kernel>>,
     processes: Box<dyn Processes>,
@@ -172,6 +179,8 @@ impl Vfs {
             shelf: Mutex::new(Shelf::new(state_dir, &label, &options.mounted_at)),
             moving: tokio::sync::Mutex::default(),
             rescue: Rescue::new(state_dir, label.clone()),
+            room: Room::new(&state_dir.join("drafts"), options.draft_memory),
+            large_save: tokio::sync::Mutex::new(()),
             journal: Journal::default(),
             kernel: OnceLock::new(),
             processes,

@@ -4,10 +4,11 @@
 //! replaces is decided here by the base rule W1; if that race is already lost, it is said here,
 //! before anything is truncated (W4).
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 
+use super::content::Content;
 use super::handles::{Block, Fh, Handle, Pieces, ReadFrom, Reader, Writer, WriterState};
 use super::loss::Attempt;
 use super::table::{Kind, Place};
@@ -109,17 +110,18 @@ impl Vfs {
                 )
             }
         };
-        let mut table = self.table();
-        if let Some(caller) = &by.who {
-            table.show(caller, &(store.name(), key), &entry.version);
-        }
         let reader = Reader {
             ino,
             who: by.who,
-            entry,
+            unshown: Mutex::new(Some((store.name(), key))),
             source,
+            entry,
         };
-        Ok(table.open(ino, Handle::Reader(reader)))
+        if reader.entry.size == Some(0) {
+            // Its opener may see that there is nothing to be read.
+            self.note_reading(&reader);
+        }
+        Ok(self.table().open(ino, Handle::Reader(reader)))
     }
 
     /// A writer that keeps what is there: it saves over the version it opened.
@@ -141,15 +143,16 @@ impl Vfs {
             };
             return Ok(self.add_writer(ino, by, draft, store.fresh_envelope(key)));
         }
-        let (entry, bytes, envelope) = match self.newest(ino, store, key, by.thread).await? {
+        let (entry, content, envelope) = match self.newest(ino, store, key, by.thread).await? {
             Version::Whole(value) => {
                 let entry = entry_of(key.clone(), &value);
-                (entry, value.bytes.clone(), value.envelope.clone())
+                let content = Content::Shared(value.bytes.clone());
+                (entry, content, value.envelope.clone())
             }
             Version::Large(large) => {
                 let (entry, envelope) = *large;
-                let bytes = self.read_all(store, key, &entry).await?;
-                (entry, bytes, envelope)
+                let content = self.read_to_edit(store, key, &entry).await?;
+                (entry, content, envelope)
             }
         };
         refuse(store, key, &envelope)?;
@@ -160,7 +163,7 @@ impl Vfs {
             self.table().show(caller, &place, &entry.version);
         }
         let draft = self.kind_of(access, Draft::editing(entry.version));
-        let state = WriterState::new(draft, bytes, envelope);
+        let state = WriterState::of(draft, content, envelope);
         Ok(self.add_writer_of(ino, by, state))
     }
 

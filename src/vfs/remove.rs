@@ -6,7 +6,7 @@
 use std::ffi::OsStr;
 use std::sync::Arc;
 
-use super::loss::Attempt;
+use super::loss::{Attempt, UNLINK};
 use super::open::Opening;
 use super::table::Kind;
 use super::{Error, Vfs};
@@ -74,7 +74,7 @@ impl Vfs {
                 Base::Take(Expect::Absent) => return Err(Error::NotFound(store.address(key))),
                 Base::AlreadyLost { shown } => {
                     let attempt = Attempt {
-                        op: "unlink",
+                        op: UNLINK,
                         ino,
                         store,
                         key,

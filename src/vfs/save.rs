@@ -7,15 +7,15 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use super::content::Content;
 use super::handles::{Fh, Handle, Writer, WriterState};
 use super::loss::{Attempt, Kept};
-use super::open::entry_of;
 use super::rescue::Reason;
 use super::scratch::failed;
 use super::table::Renewal;
 use super::{Error, Vfs};
 use crate::model::{Expect, Key, Outcome, SaveError, Trigger, Version};
-use crate::store::{Entry, Store, Value};
+use crate::store::{Entry, Envelope, ReadBack, Store, Value};
 
 /// What the kernel calls what made a save happen.
 fn op(trigger: Trigger) -> &'static str {
@@ -180,43 +180,46 @@ impl Vfs {
 
     fn saved(&self, save: &SaveBegun<'_>, state: &mut WriterState, version: Version) {
         let (writer, store, key) = (save.writer, save.store, save.key);
-        let bytes = state.content.share();
-        let shown = store.read_back(key, &version, bytes, &state.envelope);
-        let value = shown.map(|(bytes, envelope)| Value {
-            bytes,
-            version: version.clone(),
-            modified: SystemTime::now(),
-            envelope,
-        });
-        if let Some(value) = &value {
-            state.envelope = value.envelope.clone();
-        }
-        writer.reshape(None);
-        match &value {
-            // What is appended next comes behind what is stored now.
-            Some(value) if state.draft.only_appends() => {
-                state.put_behind(value.bytes.clone(), &[]);
+        let len = state.content.len();
+        // What is too large for memory is not read for readers to come.
+        let own = match state.content.is_large() {
+            true => None,
+            false => state.content.share().ok(),
+        };
+        state.appended_from = len;
+        let (bytes, size) = match store.read_back(key, &version) {
+            ReadBack::Same => (own, Some(len as u64)),
+            ReadBack::Other(bytes, envelope) => {
+                state.envelope = envelope;
+                if state.draft.only_appends() {
+                    // What is appended next comes behind what is stored now.
+                    state.appended_from = bytes.len();
+                    state.content = Content::Shared(bytes.clone());
+                }
+                let size = bytes.len() as u64;
+                (Some(bytes), Some(size))
             }
-            _ => state.appended_from = state.content.len(),
-        }
+            ReadBack::Unknown => {
+                state.envelope = Envelope::default();
+                (None, None)
+            }
+        };
+        let envelope = state.envelope.clone();
+        let entry = Entry {
+            key: key.clone(),
+            size,
+            modified: SystemTime::now(),
+            version: version.clone(),
+        };
+        writer.reshape(None);
         if let Some(id) = state.rescued.take() {
             // They are in the bucket now; a rescue that cannot be removed does no harm.
             let _ = self.rescue.forget(&id);
         }
         let place = (store.name(), key.clone());
         let mut table = self.table();
-        let entry = match &value {
-            Some(value) => entry_of(key.clone(), value),
-            None => Entry {
-                key: key.clone(),
-                size: None,
-                modified: SystemTime::now(),
-                version: version.clone(),
-            },
-        };
         table.learn_own(writer.ino, entry);
-        if save.base == Expect::Absent && value.as_ref().is_some_and(|value| value.bytes.is_empty())
-        {
+        if save.base == Expect::Absent && len == 0 {
             // Who joined the new file was shown just this: nothing in it.
             let renewal = Renewal {
                 from: Expect::Absent,
@@ -233,10 +236,20 @@ impl Vfs {
         }
         table.seen.saved(writer.who, &place, &save.base, &version);
         table.away.saved(&place);
-        match value {
-            Some(value) => table.values.put(place, Arc::new(value)),
-            // Only the store can tell what a reader is shown.
-            None => table.values.remove(&place),
+        match bytes {
+            Some(bytes) => {
+                let value = Value {
+                    bytes,
+                    version: version.clone(),
+                    modified: SystemTime::now(),
+                    envelope,
+                };
+                table.values.put(place, Arc::new(value));
+            }
+            None => {
+                table.values.remove(&place);
+                table.values.put_envelope(place, version.clone(), envelope);
+            }
         }
         drop(table);
         self.journal.saved();
@@ -265,7 +278,7 @@ impl Vfs {
         }
         self.not_recreated(save.writer, &(store.name(), key.clone()));
         let kept = self.kept(state);
-        let lost = self.conflict_over(&save.attempt(), current.as_ref(), Some(&kept));
+        let lost = self.conflict_over(&save.attempt(), current.as_ref(), kept.as_ref());
         state.rescued = lost.rescue;
         lost.error
     }
@@ -281,18 +294,22 @@ impl Vfs {
         let place = (save.store.name(), save.key.clone());
         self.not_recreated(save.writer, &place);
         let kept = self.kept(state);
-        let lost = self.not_done(&save.attempt(), reason, "unknown", Some(&kept), error);
+        let lost = self.not_done(&save.attempt(), reason, "unknown", kept.as_ref(), error);
         state.rescued = lost.rescue;
         lost.error
     }
 
     /// The bytes of a draft that must be rescued, in the place of those that were rescued before.
-    fn kept(&self, state: &mut WriterState) -> Kept {
+    fn kept(&self, state: &mut WriterState) -> Option<Kept> {
         if let Some(older) = state.rescued.take() {
             // A rescue too many does no harm.
             let _ = self.rescue.forget(&older);
         }
-        state.kept()
+        let kept = state.kept();
+        if let Err(error) = &kept {
+            tracing::error!(%error, "the bytes of a save that did not happen could not be read");
+        }
+        kept.ok()
     }
 }
 

@@ -202,6 +202,7 @@ impl OpenScratch {
                 who: self.who,
                 entry: entry.clone(),
                 source: ReadFrom::Whole(Arc::clone(value)),
+                unshown: Mutex::new(None),
             });
         }
         let draft = Draft::editing(value.version.clone());
@@ -342,7 +343,6 @@ impl Vfs {
             .make(&folder(&store, &dir), name, None, by.who)
             .map_err(failed)?;
         made.is_no_key();
-        self.note_backup(&store, &dir, name, by.who);
         let attr = self.found_scratch(parent, name, &made);
         let mut table = self.table();
         table.tree.remember(attr.ino);

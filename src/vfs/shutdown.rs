@@ -59,9 +59,12 @@ impl Vfs {
         let mut state = writer.state.lock().await;
         self.catch_up(writer, &mut state);
         if state.draft.is_dirty() && state.content.len() > 0 {
-            let (base, kept) = (state.draft.base().clone(), state.kept());
+            let base = state.draft.base().clone();
             let why = "the mount ended before the file was closed";
-            self.rescue_at_end(writer, &base, &kept, why);
+            match state.kept() {
+                Ok(kept) => self.rescue_at_end(writer, &base, &kept, why),
+                Err(error) => tracing::error!(%error, "a draft could not be rescued"),
+            }
             state.draft.drop_unlinked();
         }
     }

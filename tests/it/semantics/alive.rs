@@ -2,9 +2,10 @@
 
 use std::fs::{self, File};
 use std::io::Write as _;
+use std::os::unix::fs::FileExt as _;
 use std::time::Duration;
 
-use super::{errno, world, world_with};
+use super::{errno, open_both, world, world_with};
 use crate::world::mounts::Mount;
 use crate::world::procs::Script;
 use crate::world::proxy::{Fault, Gate, Op, When};
@@ -85,6 +86,76 @@ fn a4_the_cache_stays_within_its_size() {
         .unwrap();
     let cached: u64 = cached.trim_end_matches(',').parse().unwrap();
     assert!((10_000..=65_536).contains(&cached), "{status}");
+}
+
+/// A file that is open for writing takes up to --draft-memory (64 MiB); a larger one lies in a file
+/// without a name in the state directory, where holes take no room.
+#[test]
+fn a4_a_large_draft_is_not_in_memory() {
+    let world = or_skip!(world());
+    let file = File::create_new(world.file("key")).unwrap();
+    file.set_len(4 << 30).unwrap();
+    file.write_at(b"end", (4 << 30) - 3).unwrap();
+    let mut end = [1; 6];
+    file.read_exact_at(&mut end, (4 << 30) - 6).unwrap();
+    assert_eq!(&end, b"\0\0\0end");
+    assert_eq!(file.metadata().unwrap().len(), 4 << 30);
+    let status = fs::read_to_string(format!("/proc/{}/status", world.mount.pid())).unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let peak: u64 = peak
+        .unwrap()
+        .trim()
+        .trim_end_matches(" kB")
+        .parse()
+        .unwrap();
+    assert!(peak < 256 << 10, "{peak} KiB");
+    // Four GiB are not sent.
+    fs::remove_file(world.file("key")).unwrap();
+}
+
+/// A file that is open for writing takes up to --draft-memory (64 MiB); a larger one lies in a file
+/// without a name in the state directory
+#[test]
+fn a4_a_large_draft_is_saved_like_any_other() {
+    let world = or_skip!(world_with(&[
+        "--flat",
+        "--draft-memory=10K",
+        "--inline-limit=20K"
+    ]));
+    let text: Vec<u8> = (0..100_000_u32)
+        .map(|n| u8::try_from(n % 251).unwrap())
+        .collect();
+    fs::write(world.file("key"), &text).unwrap();
+    assert_eq!(world.other.get("key").unwrap().bytes, text);
+    assert_eq!(fs::read(world.file("key")).unwrap(), text);
+    // Edited, appended to behind what somebody else saved, refused, cut.
+    let mut file = File::options()
+        .append(true)
+        .open(world.file("key"))
+        .unwrap();
+    file.write_all(&text).unwrap();
+    world.other.put("key", [b"theirs", &text[..]].concat());
+    file.sync_all().unwrap();
+    let merged = [b"theirs", &text[..], &text[..]].concat();
+    assert_eq!(world.other.get("key").unwrap().bytes, merged);
+    let file = open_both(&world.file("key")).unwrap();
+    file.write_at(b"THEIRS", 0).unwrap();
+    world.other.put("key", "winner");
+    assert_eq!(errno(file.sync_all()), libc::EAGAIN);
+    let rescues = world.names(".etagfs/rescue");
+    let kept = fs::read(world.file(".etagfs/rescue").join(&rescues[0])).unwrap();
+    assert_eq!(kept, [b"THEIRS", &text[..], &text[..]].concat());
+    fs::write(world.file("cut"), &text).unwrap();
+    let file = open_both(&world.file("cut")).unwrap();
+    file.set_len(7).unwrap();
+    file.sync_all().unwrap();
+    assert_eq!(world.other.get("cut").unwrap().bytes, text[..7]);
+    assert_eq!(
+        fs::read_dir(world.mount.state_dir().join("drafts"))
+            .unwrap()
+            .count(),
+        0
+    );
 }
 
 /// Odd keys and damaged answers are an error of one key, and never the end of the mount.

@@ -268,11 +268,11 @@ fn who_never_read_a_key_replaces_it_and_hears_nothing() {
 
 /// What the table of "Jobs" in `docs/semantics.md` says of who locks the key that it saves.
 #[test]
-fn to_lock_a_key_is_to_be_shown_it() {
+fn to_lock_a_key_is_not_to_read_it() {
     run(
         "a lock on the key itself",
         &[
-            refused(
+            replaces(
                 "flock f true; echo > f",
                 "flock $F true; $THEIRS $F; echo 1 > $F",
             ),

@@ -96,7 +96,7 @@ git checkout -q -b side; echo more >> top; git commit -qam second
 git rm -q dir/deep/3; git commit -qm third; test ! -e dir/deep/3
 git checkout -q main; test \"$(cat top)\" = top; cat dir/deep/3
 git merge -q side; git branch -d side -q; git log --oneline | wc -l
-git gc -q; git fsck --full --strict; git status --short
+git fsck --full --strict; git status --short
 git clone -q . $D/clone; diff -r --exclude=.git . $D/clone
 ";
     let done = bench.run("git", script);
@@ -113,7 +113,7 @@ git clone -q . $D/clone; diff -r --exclude=.git . $D/clone
     report::append_line(
         "trees",
         &format!(
-            "git, 3 commits, merge, gc: {}",
+            "git, 3 commits, merge, fsck, clone: {}",
             bench.ground.counts().line()
         ),
     );

@@ -27,11 +27,16 @@ pub(crate) struct Rescued {
 pub(crate) fn of(state_dir: &Path) -> Vec<Rescued> {
     let list = etagfs(state_dir, &["ls", "--json"]);
     list.lines()
-        .map(|line| {
-            let record: serde_json::Value = serde_json::from_str(line).unwrap();
+        .map(|line| serde_json::from_str(line).unwrap())
+        .filter(|record: &serde_json::Value| record["kind"] != "scratch")
+        .map(|record| {
             let text = |name: &str| record[name].as_str().unwrap().to_owned();
             let bytes = etagfs(state_dir, &["show", &text("id")]);
-            assert_eq!(record["size"].as_u64(), Some(bytes.len() as u64), "{line}");
+            assert_eq!(
+                record["size"].as_u64(),
+                Some(bytes.len() as u64),
+                "{record}"
+            );
             Rescued {
                 id: text("id"),
                 key: text("key"),
