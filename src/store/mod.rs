@@ -95,6 +95,17 @@ pub enum Opened {
     },
 }
 
+/// What a reader is shown of bytes that were just saved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReadBack {
+    /// Those bytes, with what was to travel with them.
+    Same,
+    /// These: they mean the same, or what they were put behind is before them.
+    Other(Bytes, Envelope),
+    /// Only the backend can tell.
+    Unknown,
+}
+
 /// What a store is called in messages and in the mount: a UUID, or nothing when the objects of the
 /// bucket are shown themselves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -174,18 +185,14 @@ impl Store {
         }
     }
 
-    /// What a reader is shown of bytes that were just saved as this version; nothing if only the
-    /// backend can tell.
-    pub fn read_back(
-        &self,
-        key: &Key,
-        version: &Version,
-        bytes: Bytes,
-        envelope: &Envelope,
-    ) -> Option<(Bytes, Envelope)> {
+    /// What a reader is shown of bytes that were just saved as this version.
+    pub fn read_back(&self, key: &Key, version: &Version) -> ReadBack {
         match &self.layout {
-            Layout::Plain => Some((bytes, envelope.clone())),
-            Layout::Konserve(store) => store.read_back(key, version),
+            Layout::Plain => ReadBack::Same,
+            Layout::Konserve(store) => match store.read_back(key, version) {
+                Some((bytes, envelope)) => ReadBack::Other(bytes, envelope),
+                None => ReadBack::Unknown,
+            },
         }
     }
 

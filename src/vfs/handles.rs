@@ -152,12 +152,6 @@ impl WriterState {
         Ok(())
     }
 
-    /// What was appended is stored as the end of these bytes: the next appends come behind them.
-    pub(super) fn is_stored_as(&mut self, bytes: Bytes) {
-        self.appended_from = bytes.len();
-        self.content = Content::Shared(bytes);
-    }
-
     /// What was appended since the last save.
     ///
     /// # Errors

@@ -21,7 +21,7 @@ use crate::model::{
     Base, Caller, Expect, FileName, Ino, Key, Origin, Outcome, Returned, Trigger, Version,
     backed_up,
 };
-use crate::store::{Child, Dir, Entry, Envelope, Store, Value};
+use crate::store::{Child, Dir, Entry, Envelope, ReadBack, Store, Value};
 
 /// What a rename does when the new name is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -260,10 +260,11 @@ impl Vfs {
             }
         }
         let bytes = moved.value.bytes.clone();
-        let shown = target
-            .store
-            .read_back(&target.key, &version, bytes.clone(), &envelope);
-        let (bytes, envelope) = shown.unwrap_or((bytes, envelope));
+        let (bytes, envelope) = match target.store.read_back(&target.key, &version) {
+            ReadBack::Same => (bytes, envelope),
+            ReadBack::Other(bytes, envelope) => (bytes, envelope),
+            ReadBack::Unknown => (bytes, Envelope::default()),
+        };
         let value = Value {
             version,
             modified: SystemTime::now(),

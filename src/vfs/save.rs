@@ -7,15 +7,15 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use super::content::Content;
 use super::handles::{Fh, Handle, Writer, WriterState};
 use super::loss::{Attempt, Kept};
-use super::open::entry_of;
 use super::rescue::Reason;
 use super::scratch::failed;
 use super::table::Renewal;
 use super::{Error, Vfs};
 use crate::model::{Expect, Key, Outcome, SaveError, Trigger, Version};
-use crate::store::{Entry, Store, Value};
+use crate::store::{Entry, Envelope, ReadBack, Store, Value};
 
 /// What the kernel calls what made a save happen.
 fn op(trigger: Trigger) -> &'static str {
@@ -182,41 +182,42 @@ impl Vfs {
         let (writer, store, key) = (save.writer, save.store, save.key);
         let len = state.content.len();
         // What is too large for memory is not read for readers to come.
-        let bytes = match state.content.is_large() {
+        let own = match state.content.is_large() {
             true => None,
             false => state.content.share().ok(),
         };
-        let envelope = &state.envelope;
-        let shown = bytes.and_then(|bytes| store.read_back(key, &version, bytes, envelope));
-        let value = shown.map(|(bytes, envelope)| Value {
-            bytes,
-            version: version.clone(),
+        state.appended_from = len;
+        let (bytes, size) = match store.read_back(key, &version) {
+            ReadBack::Same => (own, Some(len as u64)),
+            ReadBack::Other(bytes, envelope) => {
+                state.envelope = envelope;
+                if state.draft.only_appends() {
+                    // What is appended next comes behind what is stored now.
+                    state.appended_from = bytes.len();
+                    state.content = Content::Shared(bytes.clone());
+                }
+                let size = bytes.len() as u64;
+                (Some(bytes), Some(size))
+            }
+            ReadBack::Unknown => {
+                state.envelope = Envelope::default();
+                (None, None)
+            }
+        };
+        let envelope = state.envelope.clone();
+        let entry = Entry {
+            key: key.clone(),
+            size,
             modified: SystemTime::now(),
-            envelope,
-        });
-        if let Some(value) = &value {
-            state.envelope = value.envelope.clone();
-        }
+            version: version.clone(),
+        };
         writer.reshape(None);
-        match &value {
-            Some(value) if state.draft.only_appends() => state.is_stored_as(value.bytes.clone()),
-            _ => state.appended_from = len,
-        }
         if let Some(id) = state.rescued.take() {
             // They are in the bucket now; a rescue that cannot be removed does no harm.
             let _ = self.rescue.forget(&id);
         }
         let place = (store.name(), key.clone());
         let mut table = self.table();
-        let entry = match &value {
-            Some(value) => entry_of(key.clone(), value),
-            None => Entry {
-                key: key.clone(),
-                size: state.content.is_large().then_some(len as u64),
-                modified: SystemTime::now(),
-                version: version.clone(),
-            },
-        };
         table.learn_own(writer.ino, entry);
         if save.base == Expect::Absent && len == 0 {
             // Who joined the new file was shown just this: nothing in it.
@@ -235,13 +236,21 @@ impl Vfs {
         }
         table.seen.saved(writer.who, &place, &save.base, &version);
         table.away.saved(&place);
-        match value {
-            Some(value) => table.values.put(place, Arc::new(value)),
-            // Only the store can tell what a reader is shown.
+        match bytes {
+            Some(bytes) => {
+                let value = Value {
+                    bytes,
+                    version: version.clone(),
+                    modified: SystemTime::now(),
+                    envelope,
+                };
+                table.values.put(place, Arc::new(value));
+            }
             None => {
-                let envelope = state.envelope.clone();
                 table.values.remove(&place);
-                table.values.put_envelope(place, version.clone(), envelope);
+                if size.is_some() {
+                    table.values.put_envelope(place, version.clone(), envelope);
+                }
             }
         }
         drop(table);

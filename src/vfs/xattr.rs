@@ -12,7 +12,7 @@ use super::open::{Opening, Version};
 use super::table::{Kind, Renewal};
 use super::{Error, Vfs, Who};
 use crate::model::{self, Expect, Ino, Outcome};
-use crate::store::{Envelope, Store, Value};
+use crate::store::{Envelope, ReadBack, Store, Value};
 
 const ETAG: &str = "user.etag";
 const CONTENT_TYPE: &str = "user.content_type";
@@ -172,8 +172,10 @@ impl Vfs {
         let Ok((_, key)) = table.file(ino) else {
             return;
         };
-        let shown = store.read_back(&key, &version, old.bytes.clone(), &envelope);
-        let (bytes, envelope) = shown.unwrap_or_else(|| (old.bytes.clone(), envelope));
+        let (bytes, envelope) = match store.read_back(&key, &version) {
+            ReadBack::Same | ReadBack::Unknown => (old.bytes.clone(), envelope),
+            ReadBack::Other(bytes, envelope) => (bytes, envelope),
+        };
         let value = Arc::new(Value {
             version: version.clone(),
             envelope: envelope.clone(),
