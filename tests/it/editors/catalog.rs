@@ -91,6 +91,7 @@ pub(super) const VIM: Editor = Editor {
     is_watchful: false,
     reads_again: false,
     trusts_its_clock: false,
+    may_ask_again: false,
     forgets: false,
     is_script: false,
     quit: &[Type(":q"), Press("Enter")],
@@ -99,12 +100,14 @@ pub(super) const VIM: Editor = Editor {
 pub(super) const VIM_NOWRITEBACKUP: Editor = Editor {
     name: "vim, `nowritebackup`",
     command: "vim -c 'set backupskip= nowritebackup'",
+    may_ask_again: true,
     ..VIM
 };
 
 pub(super) const VIM_BACKUPCOPY: Editor = Editor {
     name: "vim, `backupcopy=yes`",
     command: "vim -c 'set backupskip= backupcopy=yes'",
+    may_ask_again: true,
     ..VIM
 };
 
@@ -141,6 +144,7 @@ pub(super) const NANO: Editor = Editor {
     is_watchful: false,
     reads_again: false,
     trusts_its_clock: false,
+    may_ask_again: false,
     forgets: false,
     is_script: false,
     quit: &[Press("C-x")],
@@ -171,6 +175,7 @@ pub(super) const EMACS: Editor = Editor {
     is_watchful: false,
     reads_again: false,
     trusts_its_clock: false,
+    may_ask_again: false,
     forgets: false,
     is_script: false,
     quit: &[Press("C-x"), Press("C-c")],
@@ -216,6 +221,7 @@ pub(super) const MICRO: Editor = Editor {
     is_watchful: false,
     reads_again: false,
     trusts_its_clock: false,
+    may_ask_again: false,
     forgets: false,
     is_script: false,
     quit: &[Press("C-q")],
@@ -240,6 +246,7 @@ pub(super) const MCEDIT: Editor = Editor {
     is_watchful: false,
     reads_again: false,
     trusts_its_clock: false,
+    may_ask_again: false,
     forgets: false,
     is_script: false,
     quit: &[Press("F10")],
@@ -284,6 +291,7 @@ pub(super) const KAKOUNE: Editor = Editor {
     is_watchful: true,
     reads_again: true,
     trusts_its_clock: false,
+    may_ask_again: false,
     forgets: false,
     is_script: false,
     quit: &[Type(":q"), Press("Enter")],
@@ -312,6 +320,7 @@ pub(super) const JOE: Editor = Editor {
     is_watchful: false,
     reads_again: false,
     trusts_its_clock: false,
+    may_ask_again: false,
     forgets: false,
     is_script: false,
     quit: &[Press("C-k"), Type("x")],
@@ -336,6 +345,7 @@ pub(super) const NE: Editor = Editor {
     is_watchful: false,
     reads_again: false,
     trusts_its_clock: false,
+    may_ask_again: false,
     forgets: false,
     is_script: false,
     quit: &[Press("C-q")],
@@ -375,6 +385,7 @@ pub(super) const VIS: Editor = Editor {
     is_watchful: false,
     reads_again: false,
     trusts_its_clock: true,
+    may_ask_again: false,
     forgets: false,
     is_script: false,
     quit: &[Type(":q"), Press("Enter")],
@@ -398,6 +409,7 @@ pub(super) const NVI: Editor = Editor {
     is_watchful: false,
     reads_again: false,
     trusts_its_clock: false,
+    may_ask_again: false,
     forgets: false,
     is_script: false,
     quit: &[Type(":q"), Press("Enter")],
@@ -418,6 +430,7 @@ pub(super) const ED: Editor = Editor {
     is_watchful: false,
     reads_again: false,
     trusts_its_clock: false,
+    may_ask_again: false,
     forgets: false,
     is_script: false,
     quit: &[Type("q"), Press("Enter")],

@@ -75,6 +75,8 @@ pub(super) struct Editor {
     pub(super) reads_again: bool,
     /// It takes the time of what it wrote for that of what is stored, second by second.
     pub(super) trusts_its_clock: bool,
+    /// After a save that failed it may ask or not, depending on when it looked; both count as saving again.
+    pub(super) may_ask_again: bool,
     /// It takes the text for saved although it said that it could not save it.
     pub(super) forgets: bool,
     /// Each save is the end of it; it is run again to try again.
