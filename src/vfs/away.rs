@@ -127,6 +127,7 @@ impl Vfs {
             Some(Expect::Absent) | None => current,
         };
         table.away.depart(place, base, alias.id, now);
+        table.changed_by(ino, by.who);
         table.tree.unlink(ino);
         Ok(())
     }

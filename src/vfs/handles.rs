@@ -49,6 +49,14 @@ pub(super) struct Reader {
     pub(super) unshown: Mutex<Option<Place>>,
 }
 
+impl Reader {
+    /// The key, if its opener was not shown it yet. From now on it counts as shown.
+    pub(super) fn take_unshown(&self) -> Option<Place> {
+        let unshown = self.unshown.lock();
+        unshown.unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
 /// Where a reader's bytes come from.
 #[derive(Debug)]
 pub(super) enum ReadFrom {

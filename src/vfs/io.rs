@@ -3,7 +3,7 @@
 //! A reader's bytes are one version's to the last (R2); a writer reads back its own draft. Writes
 //! touch memory only: the store hears of them in `save.rs`.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::{Bytes, BytesMut};
@@ -70,12 +70,7 @@ impl Vfs {
     /// Whoever opened this handle is now shown what it reads (W1). An open alone shows nothing: vis
     /// opens a file to look at its attributes just before it replaces it, `flock` to lock it.
     pub(super) fn note_reading(&self, reader: &Reader) {
-        let unshown = reader
-            .unshown
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        if let (Some(place), Some(caller)) = (unshown, &reader.who) {
+        if let (Some(place), Some(caller)) = (reader.take_unshown(), &reader.who) {
             let for_backup = self.is_backing_up(reader.ino, caller.process);
             let version = &reader.entry.version;
             let mut table = self.table();

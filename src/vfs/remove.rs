@@ -51,6 +51,7 @@ impl Vfs {
                 return Ok(());
             }
         }
+        self.table().changed_by(attr.ino, by.who);
         self.removed(parent, &name, attr.ino, &store, &dir);
         Ok(())
     }

@@ -452,6 +452,10 @@ impl Vfs {
                 node.last_saved = Some(version.clone());
             }
             table.seen.saved(callers(), &place, replaced, &version);
+            let mover = moved.callers.first().copied();
+            for changed in target.taken.into_iter().chain([ino]) {
+                table.changed_by(changed, mover);
+            }
         }
         self.journal.saved();
         match &moved.from {

@@ -235,6 +235,7 @@ impl Vfs {
             node.last_saved = Some(version.clone());
         }
         table.seen.saved(writer.who, &place, &save.base, &version);
+        table.changed_by(writer.ino, writer.who);
         table.away.saved(&place);
         match bytes {
             Some(bytes) => {

@@ -213,6 +213,19 @@ impl Table {
         self.away.shown(place, caller.process);
     }
 
+    /// A process changed a file itself: it knows what there is, whatever its older handles read from
+    /// now on.
+    pub(super) fn changed_by(&self, ino: Ino, who: Who) {
+        let Some(who) = who else { return };
+        for handle in self.handles_of(ino) {
+            if let Handle::Reader(reader) = &*handle
+                && reader.who.is_some_and(|it| it.process == who.process)
+            {
+                reader.take_unshown();
+            }
+        }
+    }
+
     /// The store and key of a file.
     pub(super) fn file(&self, ino: Ino) -> Result<(Arc<Store>, Key), Error> {
         match &self.node(ino)?.kind {

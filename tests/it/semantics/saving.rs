@@ -21,6 +21,31 @@ fn w1_an_edit_replaces_what_it_opened() {
     assert_eq!(world.other.text("key"), "theirs");
 }
 
+/// A process that saved or deleted the key knows what it did, whatever it reads afterwards through a
+/// descriptor that is older.
+#[test]
+fn w1_an_older_descriptor_teaches_nothing_to_who_changed_the_key() {
+    let world = or_skip!(world());
+    world.other.put("key", "old");
+    let said = world.python(
+        "
+import os
+def save(text):
+    with open('key', 'w') as file: file.write(text)
+old = os.open('key', os.O_RDONLY)
+save('one')
+print(os.read(old, 9))
+save('two')
+old = os.open('key', os.O_RDONLY)
+os.unlink('key')
+print(os.read(old, 9))
+save('three')
+",
+    );
+    assert_eq!(said, "b'old'\nb'two'\n");
+    assert_eq!(world.other.text("key"), "three");
+}
+
 /// A writer that never read the key is
 /// *blind*: it replaces what is there when it opens, and stays blind after its saves and after an `EAGAIN`.
 #[test]
