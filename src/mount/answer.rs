@@ -24,7 +24,7 @@ use super::errno::{INTERRUPTED, TIMED_OUT, errno, is_ordinary};
 use super::process::{Impatience, impatience};
 use super::reply::{Reply, Undo};
 use super::{Look, Patience};
-use crate::vfs::{Error, Vfs};
+use crate::vfs::{Departures, Error, Vfs};
 
 /// How often the watchdog looks.
 const TICK: Duration = Duration::from_millis(200);
@@ -167,7 +167,8 @@ impl Bridge {
                 waiting.look_round(patience);
                 if let Some(vfs) = departing.upgrade().filter(|vfs| vfs.has_departures_due()) {
                     // What fails is logged, and tried again.
-                    carriers.spawn(async move { drop(vfs.settle_departures(false).await) });
+                    carriers
+                        .spawn(async move { drop(vfs.settle_departures(Departures::Due).await) });
                 }
             }
         });

@@ -20,7 +20,7 @@ use super::process::{caller, process_id};
 use super::reply::{Created, Named, OpenedDir, OpenedFile, Written, Xattr};
 use super::request::{access, at, creation, durable, op, opening, save_op};
 use crate::model::{Ino, Trigger};
-use crate::vfs::{Durable, Fh, OverExisting, SetMode};
+use crate::vfs::{Departures, Durable, Fh, OverExisting, SetMode};
 
 /// The filesystem as the kernel sees it.
 pub(super) struct Fs(pub(super) Bridge);
@@ -341,7 +341,8 @@ impl Filesystem for Fs {
         let vfs = self.0.vfs.clone();
         self.0
             .answer(save_op("fsyncdir", ino, request), reply, async move {
-                vfs.settle_departures(true).await
+                let which = Departures::From(ino.into());
+                vfs.settle_departures(which).await
             });
     }
 

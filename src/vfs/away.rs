@@ -17,6 +17,17 @@ use super::{Error, Source, Vfs, Who};
 use crate::model::{Due, Expect, FileName, Ino, Key, Outcome, Process, Unlinked, Version};
 use crate::store::{Child, Dir, Store, StoreName, Value};
 
+/// Which names that are moved away are to be settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Departures {
+    /// Those whose time is over.
+    Due,
+    /// Those from this directory, and from below it.
+    From(Ino),
+    /// All of them.
+    All,
+}
+
 /// What became of a key that was moved away.
 pub(super) enum Deleted {
     /// It is deleted.
@@ -237,14 +248,30 @@ impl Vfs {
         !table.away.due(Some(now)).is_empty()
     }
 
-    /// Carries out in the store what was meant: the departures whose time is over, or all of them.
+    /// Carries out in the store what was meant.
     ///
     /// # Errors
     /// Any [`Error`] of one of them: it is tried again after a while, and nothing is lost.
-    pub async fn settle_departures(&self, all: bool) -> Result<(), Error> {
+    pub async fn settle_departures(&self, which: Departures) -> Result<(), Error> {
         let _moving = self.moving.lock().await;
-        let now = (!all).then(|| self.now());
-        let due = self.table().away.due(now);
+        let due = {
+            let table = self.table();
+            match which {
+                Departures::Due => table.away.due(Some(self.now())),
+                Departures::All => table.away.due(None),
+                Departures::From(ino) => {
+                    let mut due = table.away.due(None);
+                    // Above the stores, everything is below.
+                    if let Ok((store, dir)) = table.dir(ino) {
+                        due.retain(|due| {
+                            let (of, key) = &due.key;
+                            *of == store.name() && key.as_str().starts_with(dir.prefix())
+                        });
+                    }
+                    due
+                }
+            }
+        };
         let mut result = Ok(());
         for due in due {
             let now = self.now();

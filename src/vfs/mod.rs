@@ -43,6 +43,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 pub use attr::{Attr, FileKind};
+pub use away::Departures;
 pub use create::Creation;
 pub use dir::DirItem;
 pub use error::Error;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::away::Departures;
 use super::handles::{Handle, Writer};
 use super::loss::{Attempt, Kept};
 use super::rescue::Reason;
@@ -49,7 +50,8 @@ impl Vfs {
         }
         // What does not succeed any more is lost to nobody: the keys are where they were, and the
         // scratch files in the state directory.
-        let settled = tokio::time::timeout(LAST_RENAMES, self.settle_departures(true)).await;
+        let settled =
+            tokio::time::timeout(LAST_RENAMES, self.settle_departures(Departures::All)).await;
         if !matches!(settled, Ok(Ok(()))) {
             tracing::warn!("names that were moved to scratch names are as they were in the store");
         }

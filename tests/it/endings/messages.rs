@@ -179,7 +179,10 @@ fn as_nobody(world: &World, path: &str) -> Output {
     for name in ["", "mnt"] {
         fs::set_permissions(world.at(name), fs::Permissions::from_mode(0o777)).unwrap();
     }
-    fs::copy(ETAGFS, world.at("etagfs")).unwrap();
+    // By another process: a program that is open for writing cannot be executed, and any process that
+    // another test starts meanwhile would inherit our descriptor of it.
+    let copy = format!("cp '{ETAGFS}' '{}'", world.at("etagfs").display());
+    Script::bash(&copy).run().ok();
     let command = format!(
         "unset AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY
 export AWS_ACCESS_KEY_ID='{}' AWS_SECRET_ACCESS_KEY='{}' AWS_REGION=us-east-1 HOME=/nonexistent

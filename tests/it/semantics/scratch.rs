@@ -98,6 +98,20 @@ fn w8_a_rename_to_a_scratch_name_that_was_meant_happens() {
     assert_eq!(other.text("c~"), "3");
 }
 
+/// After 5 seconds, at an `fsync` of the directory and at the end of the mount the rename is done in
+/// the bucket
+#[test]
+fn w8_an_fsync_of_another_directory_settles_nothing() {
+    let (world, start) = or_skip!(begin());
+    world.other.put("here/notes", "old");
+    world.other.put("there/notes", "old");
+    fs::rename(world.file("here/notes"), world.file("here/notes~")).unwrap();
+    File::open(world.file("there")).unwrap().sync_all().unwrap();
+    assert_eq!(changes(&world, start), (0, 0));
+    File::open(world.file("here")).unwrap().sync_all().unwrap();
+    assert_eq!(world.other.keys(), ["here/notes~", "there/notes"]);
+}
+
 /// If somebody saved the key meanwhile, the move is taken back.
 #[test]
 fn w8_a_key_that_was_saved_elsewhere_is_not_moved() {
