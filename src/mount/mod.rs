@@ -17,6 +17,7 @@ mod unmount;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::mpsc::{self, Sender, SyncSender};
 use std::time::{Duration, SystemTime};
 
 use fuser::{BackgroundSession, FileAttr, FileType, INodeNo, MountOption, Notifier, SessionACL};
@@ -109,12 +110,34 @@ impl Look {
 }
 
 /// The kernel's caches, as [`Kernel`].
-struct Caches(Notifier);
+struct Caches(Sender<(Ino, SyncSender<()>)>);
+
+/// How long a caller waits for the kernel to forget: a thousand times longer than it takes. While a
+/// program faults in a page of a map, the kernel holds that page, and waits for a read that may wait for
+/// the caller's locks; then the caller goes on, and the kernel forgets a little later.
+const FORGETTING: Duration = Duration::from_millis(50);
+
+impl Caches {
+    fn new(notifier: Notifier) -> Self {
+        let (sender, files) = mpsc::channel::<(Ino, SyncSender<()>)>();
+        std::thread::spawn(move || {
+            for (ino, done) in files {
+                // Fails only for inodes that the kernel does not know: then there is nothing to forget.
+                let _ = notifier.inval_inode(INodeNo(ino.0), 0, 0);
+                // Whoever waited may have gone on.
+                let _ = done.send(());
+            }
+        });
+        Self(sender)
+    }
+}
 
 impl Kernel for Caches {
     fn forget_file(&self, ino: Ino) {
-        // Fails only for inodes that the kernel does not know: then there is nothing to forget.
-        let _ = self.0.inval_inode(INodeNo(ino.0), 0, 0);
+        let (done, forgotten) = mpsc::sync_channel(1);
+        if self.0.send((ino, done)).is_ok() {
+            let _ = forgotten.recv_timeout(FORGETTING);
+        }
     }
 }
 
@@ -181,7 +204,7 @@ impl Mounted {
                 .min(4),
         );
         let session = fuser::Session::new(fs::Fs(bridge), at, &config)?.spawn()?;
-        vfs.attach(Box::new(Caches(session.notifier())));
+        vfs.attach(Box::new(Caches::new(session.notifier())));
         Ok(Self {
             session,
             at: at.to_owned(),
