@@ -247,7 +247,11 @@ impl Mounted {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         if self.is_over() {
-            self.session.join()?;
+            match self.session.join() {
+                // How the end of the connection looks to a thread that was just reading from it.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                result => result?,
+            }
         } else {
             tracing::warn!("files are still open; they end with the daemon");
             // Dropping the session would unmount by path, and something else may be there by now.
