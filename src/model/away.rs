@@ -18,7 +18,7 @@ use super::{Process, Version};
 pub const STAY: Duration = Duration::from_secs(5);
 
 /// How long after a refusal an editor may clean up.
-pub const CLEAN_UP: Duration = Duration::from_secs(10);
+const CLEAN_UP: Duration = Duration::from_secs(10);
 
 /// A name that was moved to an alias and still is in the store.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -259,9 +259,10 @@ impl Draft {
         self.overtaken |= self.base == *gone;
     }
 
-    /// Learns that what is written next would be based on a version that its writer was not shown:
-    /// the next save is refused, also of one who only appended so far.
-    pub fn outdated(&mut self) {
+    /// Learns that what is written next is based on `shown`, which is not what was opened: the next save
+    /// is refused, also of one who only appended so far.
+    pub fn outdated(&mut self, shown: Expect) {
+        self.base = shown;
         self.overtaken = true;
         self.appends = false;
     }
@@ -437,10 +438,11 @@ mod tests {
 
     #[test]
     fn an_appender_that_was_outdated_is_refused_like_anybody() {
-        let mut draft = Draft::editing(v(1)).appending();
-        draft.outdated();
+        let mut draft = Draft::editing(v(2)).appending();
+        draft.outdated(Expect::Is(v(1)));
         draft.append().unwrap();
         assert_eq!(draft.begin_save(Trigger::Flush), Err(SaveError::Conflict));
+        assert_eq!(draft.base(), &Expect::Is(v(1)));
     }
 
     #[test]

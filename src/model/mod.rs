@@ -16,7 +16,7 @@ mod settle;
 mod tree;
 mod version;
 
-pub use away::{Away, CLEAN_UP, Due, Returned, STAY, Unlinked};
+pub use away::{Away, Due, Returned, STAY, Unlinked};
 pub use draft::{Draft, Lost, Save, SaveError, Trigger};
 pub use key::{Key, MAX_KEY_BYTES, StoreId};
 pub use name::{BadName, FileName, MAX_NAME_BYTES, Piece};

@@ -18,6 +18,7 @@ pub(super) fn errno(error: &Error) -> Errno {
         Error::Deadline(_) => Errno::ETIMEDOUT,
         Error::Denied(_) => Errno::EACCES,
         Error::ReadOnly(_) => Errno::EROFS,
+        Error::NoSpace(_) => Errno::ENOSPC,
         Error::TooBig(_) => Errno::EFBIG,
         Error::Invalid(_) => Errno::EINVAL,
         Error::NameTooLong => Errno::ENAMETOOLONG,
@@ -38,6 +39,7 @@ pub(super) fn is_ordinary(error: &Error) -> bool {
     matches!(
         error,
         Error::NotFound(_)
+            | Error::NameTooLong
             | Error::NoAttribute
             | Error::Conflict { .. }
             | Error::Exists(_)

@@ -10,7 +10,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::{Instant, sleep};
 
-use super::content::failed;
 use super::handles::{Shape, WriterState};
 use super::loss::Kept;
 use super::open::Version;
@@ -77,7 +76,7 @@ impl Vfs {
             false => None,
         };
         loop {
-            let bytes = state.content.share().map_err(failed)?;
+            let bytes = state.content.share().map_err(Error::of_disk)?;
             let kept = match state.draft.only_appends() {
                 true => Kept::appended(bytes.slice(state.appended_from.min(bytes.len())..)),
                 false => Kept::whole(bytes.clone()),
@@ -114,10 +113,10 @@ impl Vfs {
         own: Option<&model::Version>,
     ) -> Result<(), Error> {
         let (expect, bytes, envelope) = self.to_append_to(begun, own).await?;
-        let appended = state.appended().map_err(failed)?;
+        let appended = state.appended().map_err(Error::of_disk)?;
         state
             .put_behind(bytes, &appended, &self.room)
-            .map_err(failed)?;
+            .map_err(Error::of_disk)?;
         state
             .draft
             .rebase(expect)

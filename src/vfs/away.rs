@@ -8,10 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::cache::Folder;
-use super::handles::Writer;
-use super::handles::{Handle, WriterState};
+use super::handles::{Handle, Writer, WriterState};
 use super::open::{Opening, Version as Opened};
-use super::scratch::{Scratch, failed};
+use super::scratch::{Scratch, ScratchId};
 use super::table::{Kind, Place};
 use super::{Error, Source, Vfs, Who};
 use crate::model::{Due, Expect, FileName, Ino, Key, Outcome, Process, Unlinked, Version};
@@ -35,9 +34,6 @@ pub(super) enum Deleted {
     /// It is not what was moved any more, and stays.
     Changed,
 }
-
-/// How much of a large value is fetched at once to be put on the shelf.
-const BLOCK: u64 = 8 * 1024 * 1024;
 
 impl Vfs {
     /// Since when this filesystem is there: the clock of the departures.
@@ -118,7 +114,7 @@ impl Vfs {
         let alias = self
             .shelf()
             .make(&folder, to.1, None, by.who)
-            .map_err(failed)?;
+            .map_err(Error::of_disk)?;
         let filled = self.fill(&alias, &store, &key, newest).await;
         let current = match filled {
             Ok(version) => version,
@@ -153,20 +149,15 @@ impl Vfs {
     ) -> Result<Version, Error> {
         let (version, envelope) = match newest {
             Opened::Whole(value) => {
-                alias.write(Some(0), &value.bytes).map_err(failed)?;
+                alias.write(Some(0), &value.bytes).map_err(Error::of_disk)?;
                 (value.version.clone(), value.envelope.clone())
             }
             Opened::Large(large) => {
                 let (entry, envelope) = *large;
-                let mut at = 0;
-                loop {
-                    let piece = store.read(key, &entry.version, at, BLOCK).await?;
-                    if piece.is_empty() {
-                        break;
-                    }
-                    alias.write(Some(at), &piece).map_err(failed)?;
-                    at += piece.len() as u64;
-                }
+                self.each_block(store, key, &entry, |at, block| {
+                    alias.write(Some(at), block).map_err(Error::of_disk)
+                })
+                .await?;
                 (entry.version, envelope)
             }
         };
@@ -211,7 +202,7 @@ impl Vfs {
                 return Err(error);
             }
         }
-        self.shelf().remove(folder, name).map_err(failed)?;
+        self.shelf().remove(folder, name).map_err(Error::of_disk)?;
         Ok(())
     }
 
@@ -287,7 +278,7 @@ impl Vfs {
 
     /// Puts the bytes under the new name, and then deletes the key: in this order, so that one of
     /// them is there at any time.
-    async fn settle_departure(&self, due: &Due<Place, u64>) -> Result<(), Error> {
+    async fn settle_departure(&self, due: &Due<Place, ScratchId>) -> Result<(), Error> {
         let found = self.shelf().find(due.alias);
         let Some(((store_name, dir), name, scratch)) = found else {
             self.table().away.dissolve(&due.key);
@@ -298,7 +289,7 @@ impl Vfs {
             self.table().away.dissolve(&due.key);
             return Ok(());
         };
-        let bytes = scratch.read_all().map_err(failed)?;
+        let bytes = scratch.read_all().map_err(Error::of_disk)?;
         let envelope = scratch.envelope();
         let saved = store
             .put(&key, bytes.clone(), &envelope, &Expect::Absent)
@@ -333,7 +324,7 @@ impl Vfs {
         };
         self.shelf()
             .remove(&(store_name, dir), &name)
-            .map_err(failed)?;
+            .map_err(Error::of_disk)?;
         self.table()
             .publish(&scratch, &store, &key, Arc::new(value));
         self.journal.saved();

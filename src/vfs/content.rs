@@ -10,8 +10,6 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
-use super::Error;
-
 /// Where the bytes of drafts may be.
 #[derive(Debug)]
 pub(super) struct Room {
@@ -156,11 +154,6 @@ impl Content {
             Self::Shared(_) | Self::File(..) => unreachable!("it is in memory, and our own"),
         }
     }
-}
-
-/// The local disk failed.
-pub(super) fn failed(error: io::Error) -> Error {
-    Error::Failed(format!("a large draft in the state directory: {error}"))
 }
 
 fn range(size: usize, start: u64, len: usize) -> (usize, usize) {

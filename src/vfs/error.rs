@@ -3,6 +3,8 @@
 //! Errnos are chosen in `mount/errno.rs`, in one exhaustive match. Each error says what happened
 //! and to which key; that text goes to the log, since the kernel passes on only a number.
 
+use std::io;
+
 use thiserror::Error;
 
 use crate::model::{BadName, Lost, SaveError};
@@ -45,6 +47,9 @@ pub enum Error {
     /// The mount is read-only, or the file is (EROFS).
     #[error("{0} is read-only")]
     ReadOnly(String),
+    /// The state directory has no room for a scratch file or a large draft (ENOSPC).
+    #[error("{0}")]
+    NoSpace(String),
     /// The value is larger than the store holds (EFBIG).
     #[error("{0}")]
     TooBig(String),
@@ -111,6 +116,15 @@ impl From<BadName> for Error {
 }
 
 impl Error {
+    /// The local disk failed, on which scratch files and large drafts lie.
+    pub(super) fn of_disk(error: io::Error) -> Self {
+        let message = format!("the state directory: {error}");
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::NoSpace(message),
+            _ => Self::Failed(message),
+        }
+    }
+
     /// What a writer hears whose handle is lost, when it wants to save again.
     pub(super) fn of_save(error: SaveError, key: &str, expected: &str) -> Self {
         match error {

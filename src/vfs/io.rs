@@ -8,11 +8,10 @@ use std::time::SystemTime;
 
 use bytes::{Bytes, BytesMut};
 
-use super::content::{Content, failed as large_failed, slice};
+use super::content::{Content, slice};
 use super::handles::{Block, Fh, Handle, ReadFrom, Reader, Shape, Writer, WriterState};
 use super::loss::Attempt;
 use super::open::{Access, Opening};
-use super::scratch::failed;
 use super::table::Kind;
 use super::{Attr, Error, Vfs, Who};
 use crate::model::{Base, Ino, Key, Trigger};
@@ -49,10 +48,10 @@ impl Vfs {
         match &*handle {
             Handle::Fixed(text) => Ok(slice(text, start, len)),
             Handle::Dir(..) => Err(Error::IsDir("the directory".to_owned())),
-            Handle::Scratch(open) => open.scratch.read(start, len).map_err(failed),
+            Handle::Scratch(open) => open.scratch.read(start, len).map_err(Error::of_disk),
             Handle::Writer(writer) => {
                 let state = writer.state.lock().await;
-                state.content.read(start, len).map_err(large_failed)
+                state.content.read(start, len).map_err(Error::of_disk)
             }
             Handle::Reader(reader) => {
                 self.note_reading(reader);
@@ -114,6 +113,27 @@ impl Vfs {
         Ok(found.freeze())
     }
 
+    /// Reads one version of a large value, block by block; `take` is given each with its offset.
+    pub(super) async fn each_block(
+        &self,
+        store: &Store,
+        key: &Key,
+        entry: &Entry,
+        mut take: impl FnMut(u64, &[u8]) -> Result<(), Error> + Send,
+    ) -> Result<(), Error> {
+        let size = entry.size.unwrap_or(u64::MAX);
+        let mut at = 0;
+        while at < size {
+            let block = store.read(key, &entry.version, at, BLOCK).await?;
+            if block.is_empty() {
+                break;
+            }
+            take(at, &block)?;
+            at += block.len() as u64;
+        }
+        Ok(())
+    }
+
     /// Reads one version of a large value whole, to edit it.
     pub(super) async fn read_all(
         &self,
@@ -121,16 +141,12 @@ impl Vfs {
         key: &Key,
         entry: &Entry,
     ) -> Result<Bytes, Error> {
-        let size = entry.size.unwrap_or(u64::MAX);
         let mut bytes = BytesMut::new();
-        while (bytes.len() as u64) < size {
-            let at = bytes.len() as u64;
-            let piece = store.read(key, &entry.version, at, BLOCK).await?;
-            if piece.is_empty() {
-                break;
-            }
-            bytes.extend_from_slice(&piece);
-        }
+        self.each_block(store, key, entry, |_, block| {
+            bytes.extend_from_slice(block);
+            Ok(())
+        })
+        .await?;
         Ok(bytes.freeze())
     }
 
@@ -144,19 +160,15 @@ impl Vfs {
         if entry.size.is_some_and(|size| self.room.holds(size)) {
             return Ok(Content::Shared(self.read_all(store, key, entry).await?));
         }
-        let mut content = self.room.file().map_err(large_failed)?;
-        loop {
-            let at = content.len();
-            let piece = store.read(key, &entry.version, at as u64, BLOCK).await?;
-            if piece.is_empty() {
-                return Ok(content);
-            }
-            let written = content.write(at, &piece, &self.room);
-            written.map_err(large_failed)?;
-            if entry.size == Some(content.len() as u64) {
-                return Ok(content);
-            }
-        }
+        let mut content = self.room.file().map_err(Error::of_disk)?;
+        self.each_block(store, key, entry, |_, block| {
+            let end = content.len();
+            content
+                .write(end, block, &self.room)
+                .map_err(Error::of_disk)
+        })
+        .await?;
+        Ok(content)
     }
 
     /// As [`read_all`](Self::read_all), with what travels with the value.
@@ -217,7 +229,7 @@ impl Vfs {
         }
         .map_err(|lost| Error::of_write(lost, &store.address(&key)))?;
         let written = state.content.write(end - data.len(), data, &self.room);
-        written.map_err(large_failed)?;
+        written.map_err(Error::of_disk)?;
         writer.reshape(Some(Shape {
             size: state.content.len() as u64,
             modified: SystemTime::now(),
@@ -232,7 +244,7 @@ impl Vfs {
             state
                 .content
                 .set_len(len, &self.room)
-                .map_err(large_failed)?;
+                .map_err(Error::of_disk)?;
         }
         match saved {
             Err(Error::Conflict { key, .. }) => Err(Error::Stale(key)),
@@ -259,7 +271,7 @@ impl Vfs {
     pub async fn truncate(&self, ino: Ino, fh: Fh, size: u64, who: Who) -> Result<Attr, Error> {
         let handle = self.table().handle(fh)?;
         if let Handle::Scratch(open) = &*handle {
-            open.scratch.set_len(size).map_err(failed)?;
+            open.scratch.set_len(size).map_err(Error::of_disk)?;
             return self.attr(ino, who).await;
         }
         let writer = handle.as_writer()?;
@@ -274,7 +286,7 @@ impl Vfs {
             .edit()
             .map_err(|lost| Error::of_write(lost, &store.address(&key)))?;
         let resized = state.content.set_len(len, &self.room);
-        resized.map_err(large_failed)?;
+        resized.map_err(Error::of_disk)?;
         let modified = SystemTime::now();
         writer.reshape(Some(Shape { size, modified }));
         Ok(Attr {
@@ -300,8 +312,8 @@ impl Vfs {
         match found {
             Base::Take(_) => Ok(()),
             Base::AlreadyLost { shown } => {
-                // What it writes from here on would be based on nothing: its save is refused.
-                state.draft.outdated();
+                // What it writes from here on is based on that: its save is refused.
+                state.draft.outdated(shown.clone());
                 let attempt = Attempt {
                     op: "truncate",
                     ino: writer.ino,
@@ -321,7 +333,7 @@ impl Vfs {
     /// [`Error::Conflict`], or any other.
     pub async fn truncate_closed(&self, ino: Ino, size: u64, by: Opening) -> Result<Attr, Error> {
         if let Some(scratch) = self.scratch_of(ino) {
-            scratch.set_len(size).map_err(failed)?;
+            scratch.set_len(size).map_err(Error::of_disk)?;
             return self.attr(ino, by.who).await;
         }
         let access = Access {

@@ -14,7 +14,7 @@ use std::time::SystemTime;
 use super::cache::Folder;
 use super::loss::Attempt;
 use super::open::{Opening, Version as Newest, entry_of};
-use super::scratch::{Body, Scratch, failed};
+use super::scratch::{Body, Scratch};
 use super::table::{Kind, Place, Renewal};
 use super::{Error, FileKind, Vfs};
 use crate::model::{
@@ -160,7 +160,7 @@ impl Vfs {
         }
         self.shelf()
             .rename((&from_folder, from.1), (&to_folder, to.1))
-            .map_err(failed)?;
+            .map_err(Error::of_disk)?;
         self.table().tree.rename(ino, to.0, to.1);
         Ok(())
     }
@@ -184,7 +184,9 @@ impl Vfs {
                 table.away.move_back(scratch.id, &place, process, now)
             };
             if returned != Returned::Ordinary {
-                self.shelf().remove(&folder, from.1).map_err(failed)?;
+                self.shelf()
+                    .remove(&folder, from.1)
+                    .map_err(Error::of_disk)?;
                 let mut table = self.table();
                 table.tree.unlink(ino);
                 if let (Returned::Back, Some(draft)) = (returned, target.taken) {
@@ -201,7 +203,7 @@ impl Vfs {
             )));
         }
         let value = Value {
-            bytes: scratch.read_all().map_err(failed)?,
+            bytes: scratch.read_all().map_err(Error::of_disk)?,
             version: Version::new(String::new()),
             modified: SystemTime::now(),
             envelope: scratch.envelope(),

@@ -11,7 +11,6 @@ use super::content::Content;
 use super::handles::{Fh, Handle, Writer, WriterState};
 use super::loss::{Attempt, Kept};
 use super::rescue::Reason;
-use super::scratch::failed;
 use super::table::Renewal;
 use super::{Error, Vfs};
 use crate::model::{Expect, Key, Outcome, SaveError, Trigger, Version};
@@ -61,7 +60,7 @@ impl Vfs {
                 let synced = tokio::task::spawn_blocking(move || scratch.sync()).await;
                 return synced
                     .unwrap_or_else(|error| Err(error.into()))
-                    .map_err(failed);
+                    .map_err(Error::of_disk);
             }
             _ => return Ok(()),
         };

@@ -220,13 +220,8 @@ impl OpenScratch {
             At::Offset(start) => Some(start),
             At::End => None,
         };
-        self.scratch.write(start, data).map_err(failed)
+        self.scratch.write(start, data).map_err(Error::of_disk)
     }
-}
-
-/// The local disk failed.
-pub(super) fn failed(error: io::Error) -> Error {
-    Error::Failed(format!("a scratch file in the state directory: {error}"))
 }
 
 pub(super) fn folder(store: &Store, dir: &Dir) -> Folder {
@@ -341,7 +336,7 @@ impl Vfs {
         let made = self
             .shelf()
             .make(&folder(&store, &dir), name, None, by.who)
-            .map_err(failed)?;
+            .map_err(Error::of_disk)?;
         made.is_no_key();
         let attr = self.found_scratch(parent, name, &made);
         let mut table = self.table();
@@ -364,7 +359,7 @@ impl Vfs {
     ) -> Result<Fh, Error> {
         if access.write && access.truncate {
             self.check_writable("the mount")?;
-            scratch.set_len(0).map_err(failed)?;
+            scratch.set_len(0).map_err(Error::of_disk)?;
         }
         if access.write {
             *scratch.maker.lock().unwrap_or_else(PoisonError::into_inner) = by.who;
@@ -409,7 +404,7 @@ impl Vfs {
         let made = self
             .shelf()
             .make(&folder(&store, &dir), &name, link, by.who)
-            .map_err(failed)?;
+            .map_err(Error::of_disk)?;
         made.is_no_key();
         let attr = self.found_scratch(parent, &name, &made);
         self.table().tree.remember(attr.ino);

@@ -164,21 +164,32 @@ impl Shelf {
             .recursive(true)
             .mode(0o700)
             .create(&self.dir)?;
-        let id = self.next;
-        self.next += 1;
+        let (id, file) = self.new_file()?;
         let body = match &link {
             Some(target) => Body::Link(target.clone()),
-            None => Body::File(
-                File::options()
-                    .read(true)
-                    .write(true)
-                    .create_new(true)
-                    .mode(0o600)
-                    .open(self.value_path(id))?,
-            ),
+            None => Body::File(file),
         };
         self.label(id, folder, name, link)?;
         Ok(self.shelve(folder, name, Scratch::new(id, creator, body)))
+    }
+
+    /// An empty file with an id of its own: another daemon may still be serving a mount that was detached
+    /// from the same place. A link has one too, so that its id is taken.
+    fn new_file(&mut self) -> io::Result<(ScratchId, File)> {
+        loop {
+            let id = self.next;
+            self.next += 1;
+            let made = File::options()
+                .read(true)
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(self.value_path(id));
+            match made {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                file => return Ok((id, file?)),
+            }
+        }
     }
 
     /// Gives a scratch file another name. What had it before is taken off the shelf and returned.
@@ -407,6 +418,18 @@ mod tests {
         assert_eq!(shelf.get(&folder(), &to).map(|file| file.id), Some(new.id));
         assert_eq!(ScratchFiles::of(dir.path()).unwrap().labels().count(), 1);
         old.write(Some(0), b"still open").unwrap();
+    }
+
+    #[test]
+    fn two_daemons_of_one_place_do_not_take_each_others_files() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut detached, mut mounted) = (shelf(dir.path()), shelf(dir.path()));
+        let theirs = detached.make(&folder(), &name("f~"), None, None).unwrap();
+        let link = Some("target".to_owned());
+        let link = detached.make(&folder(), &name(".#f"), link, None).unwrap();
+        let ours = mounted.make(&folder(), &name("g~"), None, None).unwrap();
+        assert!(![theirs.id, link.id].contains(&ours.id));
+        assert_eq!(ScratchFiles::of(dir.path()).unwrap().labels().count(), 3);
     }
 
     #[test]

@@ -389,22 +389,18 @@ impl Table {
         self.learn_own(ino, entry);
     }
 
-    /// The last handle of a file that was created and never saved may be closed: then it never was.
-    /// Whether that is so.
-    pub(super) fn end_unsaved(&mut self, ino: Ino, now: Duration) -> bool {
-        let Some(node) = self.tree.get_mut(ino) else {
-            return false;
+    /// If the last handle of a file that was created and never saved is closed, it never was.
+    pub(super) fn end_unsaved(&mut self, ino: Ino, now: Duration) {
+        let over = |node: &&mut Node| node.unsaved && node.open.is_empty();
+        let Some(node) = self.tree.get_mut(ino).filter(over) else {
+            return;
         };
-        if !node.unsaved || !node.open.is_empty() {
-            return false;
-        }
         node.unsaved = false;
         if let Kind::File(store, key) = &node.kind {
             let place = (store.name(), key.clone());
             self.away.closed_unsaved(&place, now);
         }
         self.tree.unlink(ino);
-        true
     }
 
     /// Takes the name from a file that was never more than a draft: who still writes it, writes in

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::{World, errno, world, world_with};
 use crate::world::mounts::Mount;
+use crate::world::procs::Script;
 use crate::world::proxy::{Mark, Op};
 use crate::world::wait;
 
@@ -45,6 +46,23 @@ fn w8_a_key_that_is_moved_away_and_created_anew_costs_one_put() {
     assert_eq!(world.names(""), ["notes"]);
     assert_eq!(world.other.keys(), ["notes"]);
     assert_eq!(changes(&world, start), (1, 0));
+}
+
+/// the rename is done in the bucket: the bytes are put under the new name
+#[test]
+fn w8_a_large_value_is_moved_away_whole() {
+    let world = or_skip!(world_with(&["--flat", "--inline-limit=1K"]));
+    // Exactly as many blocks as are read at once, and a little more.
+    for size in [8 << 20, (8 << 20) + 5] {
+        let value = "0123456789abcdef".repeat(size / 16 + 1)[..size].to_owned();
+        world.other.put("large", value.clone());
+        fs::rename(world.file("large"), world.file("large~")).unwrap();
+        assert!(fs::read(world.file("large~")).unwrap() == value.as_bytes());
+        File::open(world.mount.path()).unwrap().sync_all().unwrap();
+        assert_eq!(world.other.keys(), ["large~"]);
+        assert!(world.other.get("large~").unwrap().bytes == value.as_bytes());
+        world.other.delete("large~");
+    }
 }
 
 /// Moved back, nothing is sent. If the scratch file is deleted instead, so is the key.
@@ -278,6 +296,49 @@ fn rescue(arguments: &[&str], state: &Path) -> String {
         .output()
         .unwrap();
     String::from_utf8(output.stdout).unwrap()
+}
+
+/// They lie in the state directory
+#[test]
+fn w9_a_full_state_directory_says_so_and_harms_no_key() {
+    let world = or_skip!(world());
+    let state = tempfile::tempdir().unwrap();
+    if !rustix::process::geteuid().is_root() {
+        skip_optional!("only root can mount a small disk");
+    }
+    let _disk = SmallDisk::at(state.path());
+    let mount = Mount::of(&world.bucket)
+        .flat()
+        .state_dir(state.path())
+        .start();
+    world.other.put("key", "v".repeat(200_000));
+    let moved = fs::rename(mount.file("key"), mount.file("key~"));
+    let written = fs::write(mount.file("notes~"), "v".repeat(200_000));
+    let (moved, written) = (errno(moved), errno(written));
+    let shown = fs::read(mount.file("key")).map(|value| value.len());
+    mount.unmount();
+    assert_eq!((moved, written), (libc::ENOSPC, libc::ENOSPC));
+    assert_eq!(shown.unwrap(), 200_000);
+    assert_eq!(world.other.keys(), ["key"]);
+}
+
+/// A disk of 64 KiB, until it is dropped.
+struct SmallDisk(String);
+
+impl SmallDisk {
+    fn at(directory: &Path) -> Self {
+        let at = directory.display().to_string();
+        Script::dash(&format!("mount -t tmpfs -o size=64k tmpfs '{at}'"))
+            .run()
+            .ok();
+        Self(at)
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").args(["--lazy", &self.0]).status();
+    }
 }
 
 /// Moving a scratch file over a key is one conditional PUT.
