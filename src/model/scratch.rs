@@ -14,7 +14,7 @@ use super::FileName;
 /// How a file comes to its name, as far as that tells what it is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// Created as mkstemp(3) does: exclusively, and for its owner alone.
+    /// Created as mkstemp(3) does: exclusively, to read and write, and for its owner alone.
     Temporary,
     /// Created in any other way, or renamed.
     Other,

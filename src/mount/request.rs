@@ -76,8 +76,9 @@ pub(super) fn durable(always: bool, write: WriteFlags, flags: OpenFlags) -> Dura
     }
 }
 
-/// How a file is created: whether it may exist, and whether it looks like mkstemp(3), which asks
-/// for O_EXCL and mode 600.
+/// How a file is created: whether it may exist, and whether it looks like mkstemp(3), which asks for
+/// O_RDWR, O_EXCL and mode 600. A copy of a secret (`cp`, `tar`, `install`) is for its owner alone and
+/// exclusive too, but written only.
 pub(super) fn creation(flags: i32, mode: u32) -> Creation {
     let exclusive = flags & libc::O_EXCL != 0;
     Creation {
@@ -85,7 +86,7 @@ pub(super) fn creation(flags: i32, mode: u32) -> Creation {
             true => OverExisting::Refuse,
             false => OverExisting::Replace,
         },
-        origin: match exclusive && mode & 0o777 == 0o600 {
+        origin: match exclusive && access(flags).read && mode & 0o777 == 0o600 {
             true => Origin::Temporary,
             false => Origin::Other,
         },

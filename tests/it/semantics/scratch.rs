@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -352,9 +353,25 @@ fn w9_a_temporary_file_is_moved_over_a_key_with_one_put() {
         (world.other.keys(), changes(&world, start)),
         (vec!["notes".into()], (2, 0))
     );
-    // The same name made in another way is a key.
+    // The same name made in another way is a key, also a copy that is for its owner alone.
     fs::write(world.file("sedAAAAAA"), "a key").unwrap();
     assert_eq!(world.other.text("sedAAAAAA"), "a key");
+    let secret = tempfile::tempdir().unwrap();
+    let from = secret.path().join(".env.stage2");
+    fs::write(&from, "secret").unwrap();
+    fs::set_permissions(&from, fs::Permissions::from_mode(0o600)).unwrap();
+    let from = from.display();
+    world.sh(&format!(
+        "umask 077; cp -p '{from}' .; cp '{from}' .env.Stage3; install -m 600 '{from}' .env.Stage4"
+    ));
+    world.sh(&format!(
+        "cd '{}'; tar cf - .env.stage2 | (cd '{}' && rm .env.stage2 && tar xpf -)",
+        secret.path().display(),
+        world.mount.path().display()
+    ));
+    for name in [".env.stage2", ".env.Stage3", ".env.Stage4"] {
+        assert_eq!(world.other.text(name), "secret", "{name}");
+    }
 }
 
 /// Any other temporary is a file like all others: saved when it is closed, and its rename over a key
