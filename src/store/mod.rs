@@ -278,7 +278,7 @@ impl Store {
         let entry = self.entry(key.clone(), &info);
         let envelope = Envelope {
             meta: info.meta,
-            origin: None,
+            ..Envelope::default()
         };
         Ok(Some((entry, envelope)))
     }
@@ -325,7 +325,7 @@ impl Store {
         let large = info.size > limit;
         let envelope = Envelope {
             meta: info.meta,
-            origin: None,
+            ..Envelope::default()
         };
         Ok(match large {
             true => Opened::Large { entry, envelope },

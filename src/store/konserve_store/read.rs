@@ -72,6 +72,7 @@ impl Looked {
         Envelope {
             meta: self.info.meta.clone(),
             origin: self.origin.as_ref().ok().cloned(),
+            binary: false,
         }
     }
 
