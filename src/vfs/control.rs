@@ -174,7 +174,11 @@ impl Vfs {
         let rescues = self.rescue.list(false).map(|records| records.len());
         let under_way: Vec<_> = match &self.source {
             Source::Bucket(catalog) => catalog.progress(),
-            Source::Store(_) => Vec::new(),
+            Source::Store(store) => store
+                .progress()
+                .map(|(done, total)| (store.name(), done, total))
+                .into_iter()
+                .collect(),
         }
         .into_iter()
         .map(|(store, done, total)| json!({ "store": store.to_string(), "looked_at": done, "of": total }))

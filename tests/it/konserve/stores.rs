@@ -315,13 +315,18 @@ fn a_listing_that_fails_half_way_shows_nothing_and_the_next_one_goes_on() {
 fn the_progress_of_a_listing_is_told() {
     let bucket = or_skip!(bucket());
     many(&bucket.client(), 40);
-    let ground = Counted::of(&bucket, |mount| mount);
+    told_of_listing(&Counted::of(&bucket, |mount| mount), STORE);
+    told_of_listing(&Counted::of(&bucket, |mount| mount.store(STORE)), "");
+}
+
+/// Lists a directory that has 40 keys never seen before.
+fn told_of_listing(ground: &Counted, directory: &str) {
     let gate = Gate::new();
     ground
         .proxy
         .inject(When::op(Op::Get), Fault::HoldRequest(gate.clone()));
     std::thread::scope(|scope| {
-        let directory = ground.mount.file(STORE);
+        let directory = ground.mount.file(directory);
         let listing = scope.spawn(move || fs::read_dir(directory).unwrap().count());
         let status = || fs::read_to_string(ground.mount.file(".etagfs/status")).unwrap();
         wait::until("the listing is told of", wait::SOON, || {
