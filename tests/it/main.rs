@@ -23,6 +23,7 @@ mod layers;
 mod lost_replies;
 mod posix;
 mod races;
+mod retry;
 mod runtimes;
 mod s3;
 mod semantics;
