@@ -7,15 +7,13 @@
 mod daemon;
 mod demo;
 mod konserve;
-#[allow(dead_code, reason = "more commands follow")]
 mod kv;
 mod log;
 mod mount;
 mod options;
-#[allow(dead_code, reason = "more commands follow")]
+#[allow(dead_code, reason = "mget follows")]
 mod output;
 mod probe;
-#[allow(dead_code, reason = "more commands follow")]
 mod report;
 mod rescue;
 mod serve;

@@ -221,6 +221,15 @@ impl Place {
         }
     }
 
+    /// That others were faster again and again.
+    pub(in crate::cli) fn contended(&self, tries: u32) -> Failure {
+        Failure::conflict(format!(
+            "{} was saved by others again and again; gave up after {tries} tries",
+            self.label()
+        ))
+        .hint("nothing was changed; give it more time: --timeout SECONDS")
+    }
+
     /// That nothing proves whether a write happened.
     pub(in crate::cli) fn unknown(&self) -> Failure {
         Failure::new(format!(

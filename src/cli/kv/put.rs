@@ -8,7 +8,7 @@ use clap::Args as ClapArgs;
 
 use super::backoff::Patience;
 use super::place::Place;
-use super::said::{self, Said};
+use super::said::{self, Said, Travels};
 use super::session::{self, Reach, Session};
 use super::target::Target;
 use crate::cli::output::{say, say_json};
@@ -85,9 +85,10 @@ impl What {
     ) -> session::Outcome {
         let place = session.place(&self.target).await?;
         let bytes = input(&self.file)?;
+        let travels = self.said.travels();
         let version = match expect {
-            Some(expect) => put_if(&place, bytes.clone(), &self.said, &expect).await?,
-            None => put_over(&place, bytes.clone(), &self.said, patience).await?,
+            Some(expect) => put_if(&place, bytes.clone(), &travels, &expect).await?,
+            None => put_over(&place, bytes.clone(), &travels, patience).await?,
         };
         let version = place.version_of(version, &bytes);
         let etag = version.as_ref().map(Version::etag);
@@ -126,18 +127,18 @@ pub(super) fn input(file: &std::path::Path) -> Result<Bytes, Failure> {
 pub(super) async fn put_if(
     place: &Place,
     bytes: Bytes,
-    said: &Said,
+    travels: &Travels,
     expect: &Expect,
 ) -> Result<Option<Version>, Failure> {
     let kept = match (expect, place) {
-        (Expect::Is(version), Place::Remote(_)) if said.is_nothing() => {
+        (Expect::Is(version), Place::Remote(_)) if *travels == Travels::Kept => {
             let found = place.look().await?;
             let found = found.filter(|about| about.version.as_ref() == Some(version));
             found.ok_or_else(|| place.conflict(expect))?.envelope
         }
         _ => Envelope::default(),
     };
-    let outcome = place.save(bytes, &said.over(kept), expect).await?;
+    let outcome = place.save(bytes, &travels.over(kept), expect).await?;
     settled(place, outcome, expect)
 }
 
@@ -149,14 +150,14 @@ pub(super) async fn put_if(
 pub(super) async fn put_over(
     place: &Place,
     bytes: Bytes,
-    said: &Said,
+    travels: &Travels,
     patience: Patience,
 ) -> Result<Option<Version>, Failure> {
     let mut tries = patience.begin();
     loop {
         let outcome = match place {
             Place::Path(path) => {
-                match path.overwrite(&bytes, &said.over(Envelope::default()).meta)? {
+                match path.overwrite(&bytes, &travels.over(Envelope::default()).meta)? {
                     Outcome::Saved(()) => Outcome::Saved(None),
                     Outcome::Refused => Outcome::Refused,
                     Outcome::Unknown => Outcome::Unknown,
@@ -170,21 +171,16 @@ pub(super) async fn put_over(
                     Some(about) => (Expect::from(about.version), about.envelope),
                     None => (Expect::Absent, Envelope::default()),
                 };
-                place.save(bytes.clone(), &said.over(kept), &expect).await?
+                place
+                    .save(bytes.clone(), &travels.over(kept), &expect)
+                    .await?
             }
         };
         match outcome {
             Outcome::Saved(version) => return Ok(version),
             Outcome::Unknown => return Err(place.unknown()),
             Outcome::Refused if tries.another().await => {}
-            Outcome::Refused => {
-                return Err(Failure::conflict(format!(
-                    "{} was saved by others again and again; gave up after {} tries",
-                    place.label(),
-                    tries.made()
-                ))
-                .hint("give it more time: --timeout SECONDS"));
-            }
+            Outcome::Refused => return Err(place.contended(tries.made())),
         }
     }
 }

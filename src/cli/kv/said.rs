@@ -69,23 +69,40 @@ impl Said {
         })
     }
 
-    /// Whether nothing is said.
-    pub(super) fn is_nothing(&self) -> bool {
-        self.content_type.is_none() && self.meta.is_empty()
+    /// What is to travel with the value.
+    pub(super) fn travels(&self) -> Travels {
+        if self.content_type.is_none() && self.meta.is_empty() {
+            return Travels::Kept;
+        }
+        Travels::Said(Meta {
+            content_type: self.content_type.clone(),
+            user: self.meta.iter().cloned().collect(),
+            ..Meta::default()
+        })
     }
+}
 
+/// What is to travel with a value that is saved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Travels {
+    /// What travels with the version that is replaced.
+    Kept,
+    /// This.
+    Said(Meta),
+    /// What travels with the value that it is a copy of.
+    Copied(Envelope),
+}
+
+impl Travels {
     /// What travels with a value that replaces one with which `kept` travels.
     pub(super) fn over(&self, kept: Envelope) -> Envelope {
-        if self.is_nothing() {
-            return kept;
-        }
-        Envelope {
-            meta: Meta {
-                content_type: self.content_type.clone(),
-                user: self.meta.iter().cloned().collect(),
-                ..Meta::default()
+        match self {
+            Self::Kept => kept,
+            Self::Said(meta) => Envelope {
+                meta: meta.clone(),
+                origin: kept.origin,
             },
-            origin: kept.origin,
+            Self::Copied(envelope) => envelope.clone(),
         }
     }
 }
@@ -181,9 +198,9 @@ mod tests {
             },
             origin: None,
         };
-        assert_eq!(Said::default().over(kept.clone()), kept);
+        assert_eq!(Said::default().travels().over(kept.clone()), kept);
         let said = Said::of(None, &BTreeMap::from([("a".to_owned(), "b".to_owned())]));
-        let meta = said.expect("it is legal").over(kept).meta;
+        let meta = said.expect("it is legal").travels().over(kept).meta;
         assert_eq!((meta.content_type, meta.cache_control), (None, None));
         assert_eq!(meta.user["a"], "b");
     }

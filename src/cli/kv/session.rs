@@ -90,12 +90,12 @@ impl<'a> Session<'a> {
             Target::Path(path) => Ok(Place::Path(PathKey::new(path.clone()))),
             Target::Url(url) => {
                 let spot = self.spot(url)?;
+                let home = self.home(&spot).await?;
                 if spot.key.is_empty() {
                     return Err(
                         Failure::usage(format!("{url} names no key")).hint(HOW_KEYS_ARE_NAMED)
                     );
                 }
-                let home = self.home(&spot).await?;
                 Ok(Place::Remote(Remote::new(home, spot.key, url.to_string())))
             }
         }

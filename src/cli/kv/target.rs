@@ -128,9 +128,14 @@ impl Url {
         }
     }
 
-    /// The bucket.
-    pub(in crate::cli) fn bucket(&self) -> &str {
-        &self.bucket
+    /// The URL of what a key is in, ending with `/`: its spelling goes behind that.
+    pub(in crate::cli) fn root_of(&self, spot: &Spot) -> String {
+        let text = self.to_string();
+        let root = text.strip_suffix(&spot.key).unwrap_or(&text);
+        match root.ends_with('/') {
+            true => root.to_owned(),
+            false => format!("{root}/"),
+        }
     }
 
     /// What it means, with `prefix` from `--prefix`. A store is the first part of the path that is a

@@ -2,6 +2,10 @@
 //! `requests.rs`: what each command costs), on paths (`files.rs`), on konserve stores. The scripts are
 //! what a user would write: `$S` is the URL of a store, `$B` that of its bucket.
 
+mod conditions;
+mod copies;
+mod requests;
+mod updates;
 mod values;
 
 use tempfile::TempDir;
@@ -64,15 +68,6 @@ impl Desk {
         let out = self.run(text).ok();
         assert_eq!(out.stderr, "", "{out:#?}");
         out.stdout
-    }
-
-    /// The requests that a script needs, whatever it comes to.
-    #[track_caller]
-    fn costs(&self, text: &str) -> String {
-        let mark = self.proxy.mark();
-        self.run(text);
-        self.proxy.settle();
-        self.proxy.since(mark).counts().line()
     }
 
     /// The name of a key's object.
