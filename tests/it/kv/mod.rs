@@ -4,6 +4,7 @@
 
 mod conditions;
 mod copies;
+mod files;
 mod requests;
 mod updates;
 mod values;
