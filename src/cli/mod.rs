@@ -7,9 +7,12 @@
 mod daemon;
 mod demo;
 mod konserve;
+mod kv;
 mod log;
 mod mount;
 mod options;
+#[allow(dead_code, reason = "mget follows")]
+mod output;
 mod probe;
 mod report;
 mod rescue;
@@ -29,8 +32,8 @@ use clap::{Parser, Subcommand};
     version,
     about,
     after_help = "\
-SOURCE is s3://BUCKET[/PREFIX]. Exit codes: 0 done, 1 failed, 2 wrong usage, 75 somebody else saved
-first (try again). Every option can also be set by its ETAGFS_* variable."
+SOURCE is s3://BUCKET[/PREFIX]. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 nothing newer
+(get --if-none-match), 66 no such key, 75 somebody else was first (try again). Every option can also be set by its ETAGFS_* variable."
 )]
 struct Cli {
     #[command(subcommand)]
@@ -55,6 +58,8 @@ Options can also be given as mount(8) and fstab(5) write them: -o sync,ro,allow_
     Stores(stores::Args),
     /// Look at the kept bytes of refused and failed saves.
     Rescue(rescue::Args),
+    #[command(flatten)]
+    Keys(kv::Command),
 }
 
 /// Parses the arguments, runs the subcommand, and says how it went.
@@ -67,6 +72,7 @@ pub fn main() -> ExitCode {
         Command::Probe(args) => probe::run(args),
         Command::Stores(args) => stores::run(args),
         Command::Rescue(args) => rescue::run(args),
+        Command::Keys(command) => kv::run(command),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -47,7 +47,7 @@ pub(super) struct Connection {
 }
 
 /// A bucket, or the part of it below a prefix.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Source {
     /// The bucket.
     pub(super) bucket: String,
@@ -95,6 +95,15 @@ impl Source {
 }
 
 impl Connection {
+    /// What `--prefix` says, ending with `/` if it says anything.
+    pub(super) fn prefix(&self) -> String {
+        let mut prefix = self.prefix.clone().unwrap_or_default();
+        if !prefix.is_empty() && !prefix.ends_with('/') {
+            prefix.push('/');
+        }
+        prefix
+    }
+
     /// How long operations in the store may take.
     pub(super) fn deadlines(&self) -> Result<Deadlines, Failure> {
         let default = Deadlines::default();

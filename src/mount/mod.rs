@@ -25,7 +25,7 @@ use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 
 pub use process::Proc;
-pub use unmount::{Busy, is_mount_point, unmount};
+pub use unmount::{Busy, is_in_mount, is_mount_point, unmount};
 
 use crate::model::Ino;
 use crate::vfs::{Attr, Ending, FileKind, Kernel, Vfs};

@@ -4,9 +4,11 @@
 //! `fusermount3` does it for the owner of a mount.
 
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use rustix::fs::{major, minor};
 use rustix::io::Errno;
 use rustix::mount::UnmountFlags;
 
@@ -60,6 +62,21 @@ pub fn is_mount_point(at: &Path) -> io::Result<bool> {
     let at = at.canonicalize().or_else(|_| std::path::absolute(at))?;
     let table = std::fs::read_to_string("/proc/self/mountinfo")?;
     Ok(table.lines().filter_map(our_mount).any(|point| point == at))
+}
+
+/// Whether a file that exists lies in a mount of this program.
+///
+/// # Errors
+/// When the file cannot be looked at, or the table of mounts not be read.
+pub fn is_in_mount(file: &Path) -> io::Result<bool> {
+    let device = std::fs::metadata(file)?.dev();
+    let device = format!("{}:{}", major(device), minor(device));
+    let table = std::fs::read_to_string("/proc/self/mountinfo")?;
+    let is_on = |line: &&str| line.split(' ').nth(2) == Some(&device);
+    Ok(table
+        .lines()
+        .filter(is_on)
+        .any(|line| our_mount(line).is_some()))
 }
 
 /// The mount point in a line of proc(5) mountinfo, if the mount is one of ours.

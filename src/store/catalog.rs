@@ -168,6 +168,12 @@ impl Catalog {
         }
     }
 
+    /// The store of this id, for who knows in which layout it lies.
+    pub fn store_as(&self, id: StoreId, layout: LayoutKind) -> Store {
+        self.note(id, layout);
+        self.store(id)
+    }
+
     /// Which stores are being listed whose objects were never seen before: how many objects were
     /// looked at, of how many.
     pub fn progress(&self) -> Vec<(StoreName, u64, u64)> {

@@ -19,6 +19,7 @@ mod endings;
 mod flush_traps;
 mod harness;
 mod konserve;
+mod kv;
 mod layers;
 mod lost_replies;
 mod posix;

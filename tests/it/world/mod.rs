@@ -9,6 +9,7 @@
 pub(crate) mod skip;
 
 pub(crate) mod attempts;
+pub(crate) mod cli;
 pub(crate) mod client;
 pub(crate) mod counted;
 pub(crate) mod dialogue;
