@@ -12,6 +12,7 @@ pub(crate) mod attempts;
 pub(crate) mod client;
 pub(crate) mod counted;
 pub(crate) mod dialogue;
+pub(crate) mod issuer;
 pub(crate) mod mounts;
 pub(crate) mod procs;
 pub(crate) mod proxy;
