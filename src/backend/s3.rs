@@ -16,6 +16,7 @@ mod integrity;
 mod keys;
 mod list;
 mod read;
+mod retry;
 mod sources;
 mod span;
 mod terms;

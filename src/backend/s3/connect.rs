@@ -24,6 +24,7 @@ use super::S3;
 use super::credentials::Credentials;
 use super::http::{Clients, Network};
 use super::keys::Keys;
+use super::retry::NotWithoutTrust;
 use super::sources::{Chain, Place, profile_files};
 use super::terms::Terms;
 use crate::backend::{Deadlines, Error};
@@ -143,7 +144,13 @@ impl S3 {
             .with_initial_backoff(PAUSE.0)
             .with_max_backoff(PAUSE.1);
         Ok(Self {
-            reads: Client::from_conf(builder.clone().retry_config(retries).build()),
+            reads: Client::from_conf(
+                builder
+                    .clone()
+                    .retry_config(retries)
+                    .retry_classifier(NotWithoutTrust)
+                    .build(),
+            ),
             // Our own time limit, which grows with the body, takes the place of the SDK's.
             writes: Client::from_conf(
                 builder

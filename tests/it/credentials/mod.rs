@@ -2,9 +2,11 @@
 //! gets into a log. Real programs, real HTTP on loopback; [`crate::world::issuer`] stands for STS, SSO,
 //! ECS and IMDS.
 
+mod network;
 mod rotation;
 mod secrets;
 mod sources;
+mod terms;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -8,17 +8,16 @@
 //! ```
 
 use std::convert::Infallible;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
 
+use super::tunnel::{Thread, listen};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{HeaderMap, Request, Response};
 use hyper_util::rt::TokioIo;
-use tokio::sync::oneshot;
 
 /// One question.
 #[derive(Clone, Debug)]
@@ -41,40 +40,23 @@ struct Shared {
 pub(crate) struct Issuer {
     address: SocketAddr,
     shared: Arc<Shared>,
-    end: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    _thread: Thread,
 }
 
 impl Issuer {
     /// Starts it; `answer` makes status and body of each question.
     pub(crate) fn start(answer: impl Fn(&Asked) -> (u16, String) + Send + Sync + 'static) -> Self {
-        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        listener.set_nonblocking(true).unwrap();
-        let address = listener.local_addr().unwrap();
+        let (listener, address) = listen();
         let shared = Arc::new(Shared {
             answer: Box::new(answer),
             asked: Mutex::default(),
         });
-        let (end, ended) = oneshot::channel();
         let serving = Arc::clone(&shared);
-        let thread = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .unwrap();
-            runtime.block_on(async {
-                let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-                tokio::select! {
-                    () = accept(listener, serving) => {}
-                    _ = ended => {}
-                }
-            });
-        });
+        let thread = Thread::run(move || accept(listener, serving));
         Self {
             address,
             shared,
-            end: Some(end),
-            thread: Some(thread),
+            _thread: thread,
         }
     }
 
@@ -89,7 +71,8 @@ impl Issuer {
     }
 }
 
-async fn accept(listener: tokio::net::TcpListener, shared: Arc<Shared>) {
+async fn accept(listener: std::net::TcpListener, shared: Arc<Shared>) {
+    let listener = tokio::net::TcpListener::from_std(listener).unwrap();
     loop {
         let Ok((stream, _)) = listener.accept().await else {
             continue;
@@ -123,13 +106,4 @@ async fn answer(
         // IMDSv2 demands it of the answer that brings its token; nobody else minds.
         .header("x-aws-ec2-metadata-token-ttl-seconds", "600");
     Ok(response.body(Full::new(Bytes::from(text))).unwrap())
-}
-
-impl Drop for Issuer {
-    fn drop(&mut self) {
-        drop(self.end.take());
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
 }

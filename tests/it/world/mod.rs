@@ -20,4 +20,6 @@ pub(crate) mod report;
 pub(crate) mod rescues;
 pub(crate) mod servers;
 pub(crate) mod tied;
+pub(crate) mod tls;
+pub(crate) mod tunnel;
 pub(crate) mod wait;

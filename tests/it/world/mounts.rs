@@ -113,6 +113,12 @@ impl Mount {
         self
     }
 
+    /// At this URL of the server.
+    pub(crate) fn to_url(mut self, url: &str) -> Self {
+        url.clone_into(&mut self.endpoint);
+        self
+    }
+
     /// Without keys in the environment: it has to find some elsewhere.
     pub(crate) fn without_keys(mut self) -> Self {
         self.keys = None;
