@@ -5,6 +5,10 @@ use std::io;
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+use super::quiet::no_secrets;
 
 /// Where log lines go.
 pub(super) enum Target {
@@ -37,7 +41,9 @@ pub(super) fn start(level: &str, target: Target) -> Result<(), String> {
         .with_env_filter(filter)
         .with_ansi(colours)
         .with_target(false)
-        .with_writer(writer);
+        .with_writer(writer)
+        .finish()
+        .with(no_secrets());
     // A second subscriber in one process is a test's doing, and harmless.
     let _ = subscriber.try_init();
     Ok(())

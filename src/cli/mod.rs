@@ -1,9 +1,10 @@
 //! The command line: the only reader of arguments and environment, and the only writer of output.
 //!
 //! It builds what a subcommand needs and runs it; it decides nothing about stores or saves. Read
-//! the file of the subcommand you care about; `source.rs` tells how a SOURCE becomes a backend, and
+//! the file of the subcommand you care about; `connection.rs` tells how a SOURCE becomes a backend, and
 //! `report.rs` how a failure becomes a message and an exit code.
 
+mod connection;
 mod daemon;
 mod demo;
 mod konserve;
@@ -14,6 +15,7 @@ mod options;
 #[allow(dead_code, reason = "mget follows")]
 mod output;
 mod probe;
+mod quiet;
 mod report;
 mod rescue;
 mod serve;

@@ -85,7 +85,7 @@ impl Store {
             entry: self.entry(key.clone(), &info),
             envelope: Envelope {
                 meta: info.meta,
-                origin: None,
+                ..Envelope::default()
             },
             bytes,
         }))

@@ -14,6 +14,7 @@ mod budget;
 mod conflict_model;
 mod conflict_properties;
 mod contract;
+mod credentials;
 mod editors;
 mod endings;
 mod flush_traps;

@@ -371,7 +371,10 @@ fn about(file: &File) -> io::Result<About> {
         version,
         size: Some(found.len()),
         modified: found.modified()?,
-        envelope: Envelope { meta, origin: None },
+        envelope: Envelope {
+            meta,
+            ..Envelope::default()
+        },
     })
 }
 

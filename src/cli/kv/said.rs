@@ -100,7 +100,7 @@ impl Travels {
             Self::Kept => kept,
             Self::Said(meta) => Envelope {
                 meta: meta.clone(),
-                origin: kept.origin,
+                ..kept
             },
             Self::Copied(envelope) => envelope.clone(),
         }
@@ -196,7 +196,7 @@ mod tests {
                 cache_control: Some("no-store".to_owned()),
                 ..Meta::default()
             },
-            origin: None,
+            ..Envelope::default()
         };
         assert_eq!(Said::default().travels().over(kept.clone()), kept);
         let said = Said::of(None, &BTreeMap::from([("a".to_owned(), "b".to_owned())]));
