@@ -4,6 +4,7 @@
 //! the file of the subcommand you care about; `connection.rs` tells how a SOURCE becomes a backend, and
 //! `report.rs` how a failure becomes a message and an exit code.
 
+mod alive;
 mod connection;
 mod daemon;
 mod demo;
@@ -11,6 +12,7 @@ mod konserve;
 mod kv;
 mod log;
 mod mount;
+mod notify;
 mod options;
 #[allow(dead_code, reason = "mget follows")]
 mod output;
@@ -50,6 +52,11 @@ Options can also be given as mount(8) and fstab(5) write them: -o sync,ro,allow_
     Mount(Box<mount::Args>),
     /// Unmount a directory.
     Umount(umount::Args),
+    /// Find out whether a mount answers.
+    #[command(after_help = "\
+Exits with 0 if it does and with 1 if not, never later than --timeout: for health checks. It asks the
+daemon, not the store.")]
+    Alive(alive::Args),
     /// Try it: a server, a bucket and a mount, all on this machine.
     Demo(demo::Args),
     /// Run an S3-compatible server over a local directory.
@@ -69,6 +76,7 @@ pub fn main() -> ExitCode {
     let result = match Cli::parse_from(options::expand(std::env::args_os())).command {
         Command::Mount(args) => mount::run(*args),
         Command::Umount(args) => umount::run(&args),
+        Command::Alive(args) => alive::run(&args),
         Command::Demo(args) => demo::run(args),
         Command::Serve(args) => serve::run(args),
         Command::Probe(args) => probe::run(args),

@@ -9,6 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::daemon::{self, Ready};
 use super::konserve::Konserve;
+use super::notify::Manager;
 use super::report::Failure;
 use super::source::{Connection, Source, State};
 use super::{log, probe, runtime};
@@ -181,7 +182,7 @@ fn size(text: &str) -> Result<u64, String> {
         .ok_or_else(|| "too large".to_owned())
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
+pub(super) fn seconds(text: &str) -> Result<Duration, String> {
     text.parse()
         .ok()
         .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
@@ -257,6 +258,7 @@ pub(super) async fn serve(
     };
     let label = source.label();
     let vfs = Arc::new(Vfs::new(root, &*label, options, state_dir, Box::new(Proc)));
+    let told = Arc::clone(&vfs);
     let deadlines = args.connection.deadlines()?;
     let options = Options {
         uid: args
@@ -282,6 +284,16 @@ pub(super) async fn serve(
     let mounted = Mounted::new(vfs, &args.dir, options, tokio::runtime::Handle::current())
         .map_err(|error| mount_failure(&args.dir, &error))?;
     tracing::info!(source = %label, at = %args.dir.display(), "mounted");
+    let telling = match Manager::of(&label, &args.dir) {
+        Some(manager) => {
+            if let Err(failure) = manager.ready().await {
+                let _ = mounted.end(Ending::Stopped, GRACE).await;
+                return Err(failure);
+            }
+            Some(manager.keep_telling(move || told.journal().counts()))
+        }
+        None => None,
+    };
     ready.tell(&label, &args.dir)?;
 
     let mut over = tokio::time::interval(Duration::from_millis(50));
@@ -292,6 +304,9 @@ pub(super) async fn serve(
             _ = over.tick() => if mounted.is_over() { break Ending::Unmounted },
         }
     };
+    if let Some(telling) = telling {
+        telling.stopping();
+    }
     let end = mounted.end(ending, GRACE).await;
     tracing::info!(source = %label, at = %args.dir.display(), "unmounted");
     end.map_err(|error| {

@@ -12,6 +12,7 @@ mod negotiate;
 mod process;
 mod reply;
 mod request;
+mod table;
 mod unmount;
 
 use std::io;
@@ -25,7 +26,8 @@ use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 
 pub use process::Proc;
-pub use unmount::{Busy, is_in_mount, is_mount_point, unmount};
+pub use table::{is_in_mount, is_mount_point, is_private};
+pub use unmount::{Busy, unmount};
 
 use crate::model::Ino;
 use crate::vfs::{Attr, Ending, FileKind, Kernel, Vfs};

@@ -30,6 +30,7 @@ mod runtimes;
 mod s3;
 mod semantics;
 mod server;
+mod service;
 mod sick_store;
 mod suites;
 mod tools;
