@@ -14,6 +14,7 @@ mod integrity;
 mod list;
 mod read;
 mod span;
+mod wire;
 mod write;
 
 use async_trait::async_trait;

@@ -16,6 +16,7 @@ use crate::backend::{After, Backend, ListQuery};
 use crate::model::{Pattern, ScratchNames, StoreId};
 use crate::mount::{Mounted, Options, Patience, Proc, is_mount_point};
 use crate::store::Catalog;
+use crate::telemetry::Telemetry;
 use crate::vfs::{self, AfterConflict, Ending, Vfs};
 
 /// How long saves may go on after the daemon was told to stop.
@@ -228,7 +229,11 @@ pub(super) async fn serve(
     // Before anything is mounted, so that a signal never finds a mount without its end.
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    let backend = args.connection.connect(source).await?;
+    let telemetry = Arc::<Telemetry>::default();
+    let backend = args
+        .connection
+        .connect_counted(source, Arc::clone(&telemetry))
+        .await?;
     check_bucket(&*backend, source).await?;
     if !args.access.read_only {
         let endpoint = args.connection.endpoint_url.as_deref();
@@ -256,7 +261,14 @@ pub(super) async fn serve(
         mounted_at: args.dir.clone(),
     };
     let label = source.label();
-    let vfs = Arc::new(Vfs::new(root, &*label, options, state_dir, Box::new(Proc)));
+    let vfs = Arc::new(Vfs::new(
+        root,
+        &*label,
+        options,
+        state_dir,
+        Box::new(Proc),
+        telemetry,
+    ));
     let deadlines = args.connection.deadlines()?;
     let options = Options {
         uid: args

@@ -21,6 +21,7 @@ mod harness;
 mod konserve;
 mod layers;
 mod lost_replies;
+mod observability;
 mod posix;
 mod races;
 mod runtimes;
