@@ -9,6 +9,7 @@ mod demo;
 mod konserve;
 mod log;
 mod mount;
+mod observing;
 mod options;
 mod probe;
 mod report;

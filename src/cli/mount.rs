@@ -9,6 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::daemon::{self, Ready};
 use super::konserve::Konserve;
+use super::observing::Observing;
 use super::report::Failure;
 use super::source::{Connection, Source, State};
 use super::{log, probe, runtime};
@@ -41,6 +42,8 @@ pub(super) struct Args {
     access: Access,
     #[command(flatten)]
     service: Service,
+    #[command(flatten)]
+    observing: Observing,
 }
 
 /// What is shown, and how fresh.
@@ -162,9 +165,6 @@ struct Service {
     daemon: bool,
     #[command(flatten)]
     state: State,
-    /// What to log: error, warn, info, debug, trace, or filter directives.
-    #[arg(long, env = "ETAGFS_LOG", value_name = "LEVEL", default_value = "info")]
-    log: String,
 }
 
 fn size(text: &str) -> Result<u64, String> {
@@ -215,7 +215,7 @@ pub(super) fn run(mut args: Args) -> Result<(), Failure> {
         true => log::Target::File(daemon::log_file(&state_dir, &args.dir)?),
         false => log::Target::Stderr,
     };
-    log::start(&args.service.log, target).map_err(Failure::usage)?;
+    log::start(&args.observing.log, args.observing.log_format, target).map_err(Failure::usage)?;
     runtime()?.block_on(serve(args, &source, &state_dir, ready))
 }
 

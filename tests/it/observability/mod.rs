@@ -2,9 +2,12 @@
 //! something happen in a real mount, and reads what is told of it where users read it.
 
 mod access;
+mod fields;
+mod logs;
 mod stats;
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{ErrorKind, Write};
 
 use crate::world::counted::Counted;
 use crate::world::mounts::Mounted;
@@ -26,4 +29,18 @@ fn sample(mount: &Mounted, series: &str) -> f64 {
         .lines()
         .find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
     value.map_or(0.0, |value| value.parse().unwrap())
+}
+
+/// Saves over a key that somebody else has saved meanwhile.
+fn lose_a_race(ground: &Counted, key: &str) {
+    ground.other.put(key, "old");
+    let mut file = File::options()
+        .read(true)
+        .write(true)
+        .open(ground.mount.file(key))
+        .unwrap();
+    file.write_all(b"mine").unwrap();
+    ground.other.put(key, "theirs");
+    let lost = file.sync_all().unwrap_err();
+    assert_eq!(lost.kind(), ErrorKind::WouldBlock, "{lost}");
 }

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::{ErrorKind, Write};
+use std::io::Write;
 use std::sync::Arc;
 
-use super::{ground, own, sample};
+use super::{ground, lose_a_race, own, sample};
 use crate::world::counted::Counted;
 use crate::world::procs::Script;
 use crate::world::proxy::{Fault, Op, When};
@@ -78,20 +78,6 @@ fn every_message_that_the_store_saw_is_counted_also_those_sent_again() {
     assert_eq!(answered("503"), 1.0);
     assert_eq!(requests(&ground, "put", "unknown"), 1);
     assert_eq!(requests(&ground, "put", "unreachable"), 1);
-}
-
-/// Saves over a key that somebody else has saved meanwhile.
-fn lose_a_race(ground: &Counted, key: &str) {
-    ground.other.put(key, "old");
-    let mut file = File::options()
-        .read(true)
-        .write(true)
-        .open(ground.mount.file(key))
-        .unwrap();
-    file.write_all(b"mine").unwrap();
-    ground.other.put(key, "theirs");
-    let lost = file.sync_all().unwrap_err();
-    assert_eq!(lost.kind(), ErrorKind::WouldBlock, "{lost}");
 }
 
 fn operations(ground: &Counted, op: &str, errno: &str) -> usize {

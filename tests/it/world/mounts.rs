@@ -213,13 +213,7 @@ impl Mount {
             .arg("mount")
             .arg(source)
             .arg(point)
-            .args([
-                "--endpoint-url",
-                &self.endpoint,
-                "--path-style",
-                "--log",
-                "debug",
-            ])
+            .args(["--endpoint-url", &self.endpoint, "--path-style"])
             .arg("--state-dir")
             .arg(state)
             .args(&self.arguments)
@@ -233,6 +227,7 @@ impl Mount {
             .env_remove("AWS_SESSION_TOKEN")
             .env_remove("AWS_ENDPOINT_URL")
             .env_remove("RUST_LOG")
+            .env("ETAGFS_LOG", "debug")
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
