@@ -8,6 +8,7 @@ mod daemon;
 mod demo;
 mod konserve;
 mod log;
+mod metrics;
 mod mount;
 mod observing;
 mod options;

@@ -229,6 +229,7 @@ pub(super) async fn serve(
     // Before anything is mounted, so that a signal never finds a mount without its end.
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
+    let metrics = args.observing.listen().await?;
     let telemetry = Arc::<Telemetry>::default();
     let backend = args
         .connection
@@ -269,6 +270,9 @@ pub(super) async fn serve(
         Box::new(Proc),
         telemetry,
     ));
+    let _metrics = metrics
+        .map(|metrics| metrics.serve(Arc::clone(&vfs)))
+        .transpose()?;
     let deadlines = args.connection.deadlines()?;
     let options = Options {
         uid: args

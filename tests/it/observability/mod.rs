@@ -4,6 +4,7 @@
 mod access;
 mod fields;
 mod logs;
+mod prometheus;
 mod stats;
 
 use std::fs::{self, File};
