@@ -18,4 +18,5 @@ pub mod model;
 pub mod mount;
 pub mod server;
 pub mod store;
+pub mod telemetry;
 pub mod vfs;

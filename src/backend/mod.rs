@@ -2,13 +2,14 @@
 //!
 //! [`Backend`] is small enough for S3 and for DynamoDB (no ranges there, small values, conditions
 //! on attributes), and has no unconditional write. It knows neither stores nor files. `memory`
-//! is the reference; `s3` the real thing; `settle`, `limit` and `fault` wrap any backend, `probe`
+//! is the reference; `s3` the real thing; `settle`, `limit`, `metered` and `fault` wrap any backend, `probe`
 //! examines one. Every backend passes the one suite in `tests/it/contract.rs`.
 
 mod deadlines;
 pub mod fault;
 pub mod limit;
 pub mod memory;
+pub mod metered;
 pub mod probe;
 pub mod s3;
 pub mod settle;
@@ -16,6 +17,7 @@ pub mod settle;
 pub use deadlines::Deadlines;
 pub use limit::Limited;
 pub use memory::Memory;
+pub use metered::Metered;
 pub use s3::S3;
 pub use settle::Settled;
 

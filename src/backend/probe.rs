@@ -61,7 +61,7 @@ pub async fn probe(backend: &dyn Backend, prefix: &str) -> Result<Probe, Error> 
     let verdict = scratch.examine().await;
     let left_behind = scratch.remove().await;
     if let Some(key) = &left_behind {
-        tracing::warn!(%key, "the scratch object of the probe could not be removed");
+        tracing::warn!(object = %key, "the scratch object of the probe could not be removed");
     }
     let conditional = match verdict {
         Ok(conditional) => conditional,

@@ -20,6 +20,7 @@ mod retry;
 mod sources;
 mod span;
 mod terms;
+mod wire;
 mod write;
 
 use async_trait::async_trait;

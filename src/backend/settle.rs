@@ -81,7 +81,7 @@ impl<'a> Write<'a> {
         S: Future<Output = Result<Outcome<T>, Error>> + Send,
         L: Future<Output = Found<T>> + Send,
     {
-        let (op, key) = (self.op, self.at);
+        let (request, object) = (self.op, self.at);
         let mut step = Step::Send;
         let mut failure = None;
         loop {
@@ -92,7 +92,7 @@ impl<'a> Write<'a> {
                     return Ok(outcome);
                 }
                 Step::GiveUp => {
-                    tracing::warn!(op, %key, attempts = self.attempts, "giving up: not done");
+                    tracing::warn!(request, %object, attempts = self.attempts, "giving up: not done");
                     return Err(failure.unwrap_or_else(|| self.too_late()));
                 }
                 Step::Send => {
@@ -111,10 +111,10 @@ impl<'a> Write<'a> {
                     match step {
                         Step::Send => {
                             let error = failure.as_ref().map(ToString::to_string);
-                            tracing::debug!(op, %key, error, "not done; sending again");
+                            tracing::debug!(request, %object, error, "not done; sending again");
                             sleep(nap).await;
                         }
-                        Step::Look => tracing::info!(op, %key, "in doubt; looking"),
+                        Step::Look => tracing::info!(request, %object, "in doubt; looking"),
                         Step::Done(_) | Step::GiveUp => {}
                     }
                 }
@@ -124,11 +124,11 @@ impl<'a> Write<'a> {
                     step = self.rule.looked(found, self.has_time(nap));
                     match step {
                         Step::Send => {
-                            tracing::info!(op, %key, "it has not happened; sending again");
+                            tracing::info!(request, %object, "it has not happened; sending again");
                             sleep(nap).await;
                         }
                         Step::Look => {
-                            tracing::info!(op, %key, "nothing to be seen; looking again");
+                            tracing::info!(request, %object, "nothing to be seen; looking again");
                             sleep(nap).await;
                         }
                         Step::Done(_) | Step::GiveUp => {}
@@ -150,12 +150,12 @@ impl<'a> Write<'a> {
     }
 
     fn tell<T>(&self, outcome: &Outcome<T>) {
-        let (op, key, attempts) = (self.op, self.at, self.attempts);
+        let (request, object, attempts) = (self.op, self.at, self.attempts);
         match outcome {
-            Outcome::Saved(_) => tracing::debug!(op, %key, attempts, "saved"),
-            Outcome::Refused => tracing::debug!(op, %key, attempts, "refused"),
+            Outcome::Saved(_) => tracing::debug!(request, %object, attempts, "done"),
+            Outcome::Refused => tracing::debug!(request, %object, attempts, "refused"),
             Outcome::Unknown => {
-                tracing::warn!(op, %key, attempts, "unknown: nothing proves whether it happened");
+                tracing::warn!(request, %object, attempts, "unknown: nothing proves whether it happened");
             }
         }
     }

@@ -13,7 +13,8 @@ use clap::{Args as ClapArgs, ValueEnum};
 use super::report::Failure;
 use super::source::Source;
 use crate::backend::s3::{Credentials, Encryption, Endpoint, Instance, Network, S3Config, Terms};
-use crate::backend::{Backend, Deadlines, Limited, S3, Settled};
+use crate::backend::{Backend, Deadlines, Limited, Metered, S3, Settled};
+use crate::telemetry::Telemetry;
 
 /// How many requests run at once.
 const REQUESTS_AT_ONCE: usize = 64;
@@ -291,6 +292,18 @@ impl Connection {
     /// # Errors
     /// When the configuration makes no sense.
     pub(super) async fn connect(&self, source: &Source) -> Result<Arc<dyn Backend>, Failure> {
+        self.connect_counted(source, Arc::default()).await
+    }
+
+    /// As [`connect`](Self::connect); `telemetry` is told of every request.
+    ///
+    /// # Errors
+    /// When the configuration makes no sense.
+    pub(super) async fn connect_counted(
+        &self,
+        source: &Source,
+        telemetry: Arc<Telemetry>,
+    ) -> Result<Arc<dyn Backend>, Failure> {
         let deadlines = self.deadlines()?;
         let mut config = S3Config::new(&source.bucket);
         config.region.clone_from(&self.region);
@@ -309,7 +322,8 @@ impl Connection {
         };
         config.terms = self.objects.terms()?;
         let s3 = Arc::new(S3::connect(config).await?);
-        let settled = Arc::new(Settled::new(s3, deadlines));
+        let metered = Arc::new(Metered::new(s3, telemetry));
+        let settled = Arc::new(Settled::new(metered, deadlines));
         Ok(Arc::new(Limited::new(
             settled,
             REQUESTS_AT_ONCE,

@@ -1,14 +1,20 @@
-//! The log: to standard error, or to the file of a daemon.
+//! The log: where its lines go, in which form, and which of them.
+//!
+//! Lines are made where things happen, all with the same field names (`docs/operations.md` lists
+//! them). Below systemd they go to the journal with their fields; else to standard error, or to the
+//! file of a daemon.
 
 use std::fs::File;
 use std::io;
+use std::os::fd::AsFd;
 
-use tracing_subscriber::EnvFilter;
+use tracing::{Level, Metadata};
+use tracing_journald::{Priority, PriorityMappings};
+use tracing_subscriber::filter::{FilterExt, filter_fn};
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
-use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
-
-use super::quiet::no_secrets;
+use tracing_subscriber::{EnvFilter, Registry, fmt};
 
 /// Where log lines go.
 pub(super) enum Target {
@@ -18,18 +24,64 @@ pub(super) enum Target {
     File(File),
 }
 
+/// The form of log lines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Format {
+    /// The journal when systemd has connected standard error to it, else text.
+    #[default]
+    Auto,
+    /// For the eye.
+    Text,
+    /// One JSON object a line.
+    Json,
+    /// systemd's journal, each field a field of its own: ETAGFS_OP, ETAGFS_KEY, ...
+    Journald,
+}
+
 /// Starts logging: `level` is a level, or filter directives of the `tracing` crates.
 ///
 /// # Errors
-/// A message when `level` is neither.
-pub(super) fn start(level: &str, target: Target) -> Result<(), String> {
-    // The libraries below speak up only when they are asked to by name: s3s calls refusals, which
-    // are answers, errors; the SDK logs every retry.
-    let filter = match level.parse::<tracing::Level>() {
-        Ok(level) => EnvFilter::new(format!("off,etagfs={level}")),
-        Err(_) => EnvFilter::try_new(level)
-            .map_err(|error| format!("{level:?} is no log level: {error}"))?,
-    };
+/// A message when `level` is neither, or there is no journal.
+pub(super) fn start(level: &str, format: Format, target: Target) -> Result<(), String> {
+    let log = lines(format, target)?.with_filter(wanted(level)?.and(filter_fn(is_safe)));
+    // A second subscriber in one process is a test's doing, and harmless.
+    let _ = tracing_subscriber::registry().with(log).try_init();
+    Ok(())
+}
+
+/// Which lines are wanted. The libraries below speak up only when they are asked to by name: s3s
+/// calls refusals, which are answers, errors; the SDK logs every retry.
+fn wanted(level: &str) -> Result<EnvFilter, String> {
+    match level.parse::<Level>() {
+        Ok(level) => EnvFilter::try_new(format!("off,etagfs={level}")),
+        Err(_) => EnvFilter::try_new(level),
+    }
+    .map_err(|error| format!("{level:?} is no log level: {error}"))
+}
+
+/// The SDK's crates show whole requests at their lowest level, and session tokens travel in headers.
+/// Whatever they redact today, that level is not to be had, not even by name.
+fn is_safe(metadata: &Metadata<'_>) -> bool {
+    !(metadata.target().starts_with("aws_") && *metadata.level() == Level::TRACE)
+}
+
+type Lines = Box<dyn Layer<Registry> + Send + Sync>;
+
+/// What makes lines of events.
+fn lines(format: Format, target: Target) -> Result<Lines, String> {
+    match (format, &target) {
+        (Format::Journald, _) => {
+            let journal = journal().map_err(|error| format!("there is no journal: {error}"))?;
+            return Ok(journal);
+        }
+        (Format::Auto, Target::Stderr) if is_journal(&io::stderr()) => {
+            // A journal that cannot be spoken to still takes text from standard error.
+            if let Ok(journal) = journal() {
+                return Ok(journal);
+            }
+        }
+        _ => {}
+    }
     let (writer, colours) = match target {
         Target::Stderr => {
             let colours = io::IsTerminal::is_terminal(&io::stderr());
@@ -37,14 +89,34 @@ pub(super) fn start(level: &str, target: Target) -> Result<(), String> {
         }
         Target::File(file) => (BoxMakeWriter::new(std::sync::Mutex::new(file)), false),
     };
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(colours)
-        .with_target(false)
-        .with_writer(writer)
-        .finish()
-        .with(no_secrets());
-    // A second subscriber in one process is a test's doing, and harmless.
-    let _ = subscriber.try_init();
-    Ok(())
+    let lines = fmt::layer().with_target(false).with_writer(writer);
+    Ok(match format {
+        Format::Json => lines
+            .json()
+            .flatten_event(true)
+            .with_span_list(false)
+            .boxed(),
+        _ => lines.with_ansi(colours).boxed(),
+    })
+}
+
+fn journal() -> io::Result<Lines> {
+    let journal = tracing_journald::layer()?
+        .with_syslog_identifier("etagfs".to_owned())
+        .with_field_prefix(Some("ETAGFS".to_owned()))
+        .with_priority_mappings(PriorityMappings {
+            info: Priority::Informational,
+            debug: Priority::Debug,
+            trace: Priority::Debug,
+            ..PriorityMappings::new()
+        });
+    Ok(journal.boxed())
+}
+
+/// Whether systemd has connected this to its journal, and nobody has redirected it since
+/// (systemd.exec(5): JOURNAL_STREAM holds device and inode).
+fn is_journal(stream: &impl AsFd) -> bool {
+    let announced = std::env::var("JOURNAL_STREAM").unwrap_or_default();
+    let is = |stat: rustix::fs::Stat| announced == format!("{}:{}", stat.st_dev, stat.st_ino);
+    rustix::fs::fstat(stream).is_ok_and(is)
 }

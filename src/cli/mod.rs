@@ -11,13 +11,14 @@ mod demo;
 mod konserve;
 mod kv;
 mod log;
+mod metrics;
 mod mount;
 mod notify;
+mod observing;
 mod options;
 #[allow(dead_code, reason = "mget follows")]
 mod output;
 mod probe;
-mod quiet;
 mod report;
 mod rescue;
 mod serve;

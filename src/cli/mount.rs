@@ -10,6 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::daemon::{self, Ready};
 use super::konserve::Konserve;
 use super::notify::Manager;
+use super::observing::Observing;
 use super::report::Failure;
 use super::source::{Connection, Source, State};
 use super::{log, probe, runtime};
@@ -17,6 +18,7 @@ use crate::backend::{After, Backend, ListQuery};
 use crate::model::{Pattern, ScratchNames, StoreId};
 use crate::mount::{Mounted, Options, Patience, Proc, is_mount_point};
 use crate::store::Catalog;
+use crate::telemetry::Telemetry;
 use crate::vfs::{self, AfterConflict, Ending, Vfs};
 
 /// How long saves may go on after the daemon was told to stop.
@@ -41,6 +43,8 @@ pub(super) struct Args {
     access: Access,
     #[command(flatten)]
     service: Service,
+    #[command(flatten)]
+    observing: Observing,
 }
 
 /// What is shown, and how fresh.
@@ -162,9 +166,6 @@ struct Service {
     daemon: bool,
     #[command(flatten)]
     state: State,
-    /// What to log: error, warn, info, debug, trace, or filter directives.
-    #[arg(long, env = "ETAGFS_LOG", value_name = "LEVEL", default_value = "info")]
-    log: String,
 }
 
 fn size(text: &str) -> Result<u64, String> {
@@ -215,7 +216,7 @@ pub(super) fn run(mut args: Args) -> Result<(), Failure> {
         true => log::Target::File(daemon::log_file(&state_dir, &args.dir)?),
         false => log::Target::Stderr,
     };
-    log::start(&args.service.log, target).map_err(Failure::usage)?;
+    log::start(&args.observing.log, args.observing.log_format, target).map_err(Failure::usage)?;
     runtime()?.block_on(serve(args, &source, &state_dir, ready))
 }
 
@@ -229,7 +230,12 @@ pub(super) async fn serve(
     // Before anything is mounted, so that a signal never finds a mount without its end.
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    let backend = args.connection.connect(source).await?;
+    let metrics = args.observing.listen().await?;
+    let telemetry = Arc::<Telemetry>::default();
+    let backend = args
+        .connection
+        .connect_counted(source, Arc::clone(&telemetry))
+        .await?;
     check_bucket(&*backend, source).await?;
     if !args.access.read_only {
         let endpoint = args.connection.endpoint_url.as_deref();
@@ -257,8 +263,17 @@ pub(super) async fn serve(
         mounted_at: args.dir.clone(),
     };
     let label = source.label();
-    let vfs = Arc::new(Vfs::new(root, &*label, options, state_dir, Box::new(Proc)));
-    let told = Arc::clone(&vfs);
+    let vfs = Arc::new(Vfs::new(
+        root,
+        &*label,
+        options,
+        state_dir,
+        Box::new(Proc),
+        Arc::clone(&telemetry),
+    ));
+    let _metrics = metrics
+        .map(|metrics| metrics.serve(Arc::clone(&vfs)))
+        .transpose()?;
     let deadlines = args.connection.deadlines()?;
     let options = Options {
         uid: args
@@ -290,7 +305,7 @@ pub(super) async fn serve(
                 let _ = mounted.end(Ending::Stopped, GRACE).await;
                 return Err(failure);
             }
-            Some(manager.keep_telling(move || told.journal().counts()))
+            Some(manager.keep_telling(Arc::clone(&telemetry)))
         }
         None => None,
     };

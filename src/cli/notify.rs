@@ -5,6 +5,7 @@
 //! is told and nothing asked. It decides nothing about the mount; `alive.rs` asks it.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use sd_notify::NotifyState;
@@ -13,7 +14,7 @@ use tokio::task::JoinHandle;
 use super::alive::{Answer, ask};
 use super::report::Failure;
 use crate::mount::is_private;
-use crate::vfs::Counts;
+use crate::telemetry::{Saves, Telemetry};
 
 /// How often the status line is brought up to date where there is no watchdog.
 const STATUS: Duration = Duration::from_secs(30);
@@ -57,13 +58,13 @@ impl Manager {
         }
         tell(&[
             NotifyState::Ready,
-            NotifyState::Status(&self.status(Counts::default())),
+            NotifyState::Status(&self.status(Saves::default())),
         ]);
         Ok(())
     }
 
     /// From now on tells how it goes, until what is returned is dropped.
-    pub(super) fn keep_telling(self, counts: impl Fn() -> Counts + Send + 'static) -> Telling {
+    pub(super) fn keep_telling(self, telemetry: Arc<Telemetry>) -> Telling {
         Telling(tokio::spawn(async move {
             let pause = self.watchdog.map_or(STATUS, |watchdog| watchdog / 2);
             let patience = pause / 2;
@@ -86,28 +87,27 @@ impl Manager {
                         self.label,
                         self.at.display()
                     ),
-                    _ => self.status(counts()),
+                    _ => self.status(telemetry.metrics.saves()),
                 };
                 tell(&[NotifyState::Watchdog, NotifyState::Status(&status)]);
             }
         }))
     }
 
-    fn status(&self, counts: Counts) -> String {
-        status(&self.label, &self.at, counts)
+    fn status(&self, saves: Saves) -> String {
+        status(&self.label, &self.at, saves)
     }
 }
 
 /// One line of `systemctl status`.
-fn status(label: &str, at: &Path, counts: Counts) -> String {
+fn status(label: &str, at: &Path, saves: Saves) -> String {
     let at = at.display();
-    let Counts {
-        saves,
+    let Saves {
+        landed,
         conflicts,
         rescues,
-        ..
-    } = counts;
-    format!("{label} at {at}: saves {saves}, conflicts {conflicts}, rescues {rescues}")
+    } = saves;
+    format!("{label} at {at}: saves {landed}, conflicts {conflicts}, rescues {rescues}")
 }
 
 /// Tells until it is dropped.
@@ -142,14 +142,13 @@ mod tests {
 
     #[test]
     fn the_status_line_tells_what_is_where_and_how_saves_went() {
-        let counts = Counts {
-            saves: 12,
+        let saves = Saves {
+            landed: 12,
             conflicts: 1,
             rescues: 2,
-            ..Counts::default()
         };
         assert_eq!(
-            status("s3://b", Path::new("/mnt"), counts),
+            status("s3://b", Path::new("/mnt"), saves),
             "s3://b at /mnt: saves 12, conflicts 1, rescues 2"
         );
     }

@@ -13,37 +13,25 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use fuser::Errno;
 use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
-use super::errno::{INTERRUPTED, TIMED_OUT, errno, is_ordinary};
+use super::errno::{BUG, INTERRUPTED, TIMED_OUT, errno, is_ordinary};
+use super::op::{Op, Tone};
 use super::process::{Impatience, impatience};
 use super::reply::{Reply, Undo};
 use super::{Look, Patience};
+use crate::telemetry::Telemetry;
 use crate::vfs::{Departures, Error, Vfs};
 
 /// How often the watchdog looks.
 const TICK: Duration = Duration::from_millis(200);
 /// How long a request may stay quiet before the watchdog looks at its caller.
 const QUIET: Duration = Duration::from_millis(300);
-
-/// What a request is, for the log and the watchdog.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Op {
-    pub(super) name: &'static str,
-    pub(super) ino: u64,
-    /// The thread that waits; 0 if nobody does.
-    pub(super) thread: u32,
-    /// How many bytes may have to travel: they have their time.
-    pub(super) bytes: u64,
-    /// Whether a signal that the caller handles may cut it short. A save is cut short only for a
-    /// caller that is killed: nobody else may take "interrupted" for "saved".
-    pub(super) can_be_interrupted: bool,
-}
 
 /// Answers requests.
 #[derive(Clone)]
@@ -63,8 +51,7 @@ struct Waiting {
 }
 
 struct Request {
-    op: Op,
-    since: Instant,
+    op: Arc<Op>,
     answer: Weak<dyn Answer>,
 }
 
@@ -101,27 +88,22 @@ impl Waiting {
         self.requests.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn add(&self, op: Op, answer: Weak<dyn Answer>) -> u64 {
+    fn add(&self, op: Arc<Op>, answer: Weak<dyn Answer>) -> u64 {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
-        let request = Request {
-            op,
-            since: Instant::now(),
-            answer,
-        };
-        self.requests().insert(id, request);
+        self.requests().insert(id, Request { op, answer });
         id
     }
 
     /// Answers for requests that took too long, or whose callers are being killed.
-    fn look_round(&self, patience: Patience) {
+    fn look_round(&self, patience: Patience, telemetry: &Telemetry) {
         let overdue: Vec<_> = self
             .requests()
             .values()
-            .filter(|request| request.since.elapsed() > QUIET)
-            .filter_map(|request| Some((request.op, request.since, request.answer.upgrade()?)))
+            .filter(|request| request.op.since.elapsed() > QUIET)
+            .filter_map(|request| Some((Arc::clone(&request.op), request.answer.upgrade()?)))
             .collect();
-        for (op, since, answer) in overdue {
-            let verdict = if since.elapsed() >= patience.for_bytes(op.bytes) {
+        for (op, answer) in overdue {
+            let verdict = if op.since.elapsed() >= patience.for_bytes(op.weight) {
                 Some((TIMED_OUT, "no answer in time"))
             } else if op.thread == 0 {
                 None
@@ -137,7 +119,7 @@ impl Waiting {
             if let Some((errno, why)) = verdict
                 && answer.fail(errno)
             {
-                tracing::warn!(op = op.name, ino = op.ino, thread = op.thread, "{why}");
+                op.answered(telemetry, Err(errno), 0, None, Tone::Warn(why));
             }
         }
     }
@@ -163,9 +145,12 @@ impl Bridge {
                 let Some(waiting) = watched.upgrade() else {
                     return;
                 };
+                let Some(vfs) = departing.upgrade() else {
+                    return;
+                };
                 // It reads /proc, which is memory.
-                waiting.look_round(patience);
-                if let Some(vfs) = departing.upgrade().filter(|vfs| vfs.has_departures_due()) {
+                waiting.look_round(patience, vfs.telemetry());
+                if vfs.has_departures_due() {
                     // What fails is logged, and tried again.
                     carriers
                         .spawn(async move { drop(vfs.settle_departures(Departures::Due).await) });
@@ -188,7 +173,7 @@ impl Bridge {
         R: Reply<T>,
         F: Future<Output = Result<T, Error>> + Send + 'static,
     {
-        let span = tracing::debug_span!("fuse", op = op.name, ino = op.ino, thread = op.thread);
+        let span = op.span();
         let mut work: Pin<Box<dyn Future<Output = Result<T, Error>> + Send>> =
             Box::pin(work.instrument(span));
         let guard = self.runtime.enter();
@@ -197,8 +182,8 @@ impl Bridge {
         drop(guard);
         match tried {
             // The reply is dropped, which answers EIO; the mount lives on (A5).
-            Err(_) => tracing::error!(op = op.name, "a bug: the request panicked"),
-            Ok(Poll::Ready(result)) => self.finish(op, reply, result),
+            Err(_) => self.panicked(&op),
+            Ok(Poll::Ready(result)) => self.finish(&op, reply, result),
             Ok(Poll::Pending) => self.wait(op, reply, work),
         }
     }
@@ -217,62 +202,111 @@ impl Bridge {
             std::marker::PhantomData::<fn(T)>,
         )))));
         let weak = Arc::downgrade(&slot);
-        let id = self.waiting.add(op, weak);
+        let op = Arc::new(op);
+        let id = self.waiting.add(Arc::clone(&op), weak);
         let bridge = self.clone();
         self.tasks.spawn_on(
             async move {
                 // Removed on the way out, also by a panic; the slot then answers EIO.
-                let _waiting = Remove(&bridge.waiting, id);
+                let waiting = Remove::new(&bridge, id, &op);
                 let result = work.await;
+                waiting.ended();
                 match slot.take() {
-                    Some(Typed(reply, _)) => bridge.finish(op, reply, result),
-                    None => bridge.too_late(op, result),
+                    Some(Typed(reply, _)) => bridge.finish(&op, reply, result),
+                    None => bridge.too_late(&op, result),
                 }
             },
             &self.runtime,
         );
     }
 
-    fn finish<T, R: Reply<T>>(&self, op: Op, reply: R, result: Result<T, Error>) {
+    fn finish<T: Undo, R: Reply<T>>(&self, op: &Op, reply: R, result: Result<T, Error>) {
+        let telemetry = self.vfs.telemetry();
         match result {
-            Ok(value) => reply.send(value, &self.look),
+            Ok(value) => {
+                op.answered(
+                    telemetry,
+                    Ok(()),
+                    value.bytes(),
+                    value.opened(),
+                    Tone::Debug,
+                );
+                reply.send(value, &self.look);
+            }
             Err(error) => {
-                if is_ordinary(&error) {
-                    tracing::debug!(op = op.name, ino = op.ino, "{error}");
-                } else {
-                    tracing::warn!(op = op.name, ino = op.ino, "{error}");
-                }
-                reply.fail(errno(&error));
+                let answer = errno(&error);
+                let words = error.to_string();
+                let tone = match is_ordinary(&error) {
+                    true => Tone::DebugOf(&words),
+                    false => Tone::Warn(&words),
+                };
+                op.answered(telemetry, Err(answer), 0, None, tone);
+                reply.fail(answer);
             }
         }
     }
 
-    fn too_late<T: Undo>(&self, op: Op, result: Result<T, Error>) {
+    /// Answers a request that needs no waiting and has no other answer than what `work` makes.
+    pub(super) fn at_once(&self, op: Op, work: impl FnOnce() -> Result<(), Errno>) {
+        let result = work();
+        op.answered(self.vfs.telemetry(), result, 0, None, Tone::Debug);
+    }
+
+    /// Answers a request that is not even looked at.
+    pub(super) fn refuse<T, R: Reply<T>>(&self, op: Op, reply: R, errno: Errno) {
+        op.answered(self.vfs.telemetry(), Err(errno), 0, None, Tone::Debug);
+        reply.fail(errno);
+    }
+
+    /// The reply is dropped, which answers for it; the mount lives on (A5).
+    fn panicked(&self, op: &Op) {
+        let why = "a bug: the request panicked";
+        op.answered(self.vfs.telemetry(), Err(BUG), 0, None, Tone::Error(why));
+    }
+
+    fn too_late<T: Undo>(&self, op: &Op, result: Result<T, Error>) {
+        self.vfs.telemetry().metrics.late_answer();
         match result {
             Ok(value) => {
-                tracing::info!(
-                    op = op.name,
-                    ino = op.ino,
-                    "succeeded after its caller was gone"
-                );
+                op.late("succeeded after its caller was gone");
                 value.undo(&self.vfs);
             }
-            Err(error) => {
-                tracing::info!(
-                    op = op.name,
-                    ino = op.ino,
-                    "failed after its caller was gone: {error}"
-                );
-            }
+            Err(error) => op.late(&format!("failed after its caller was gone: {error}")),
         }
     }
 }
 
 /// Takes a request off the list of those that wait.
-struct Remove<'a>(&'a Waiting, u64);
+struct Remove<'a> {
+    bridge: &'a Bridge,
+    id: u64,
+    op: &'a Op,
+    /// Whether its work came to an end.
+    ended: bool,
+}
+
+impl<'a> Remove<'a> {
+    fn new(bridge: &'a Bridge, id: u64, op: &'a Op) -> Self {
+        bridge.vfs.telemetry().metrics.waiting(true);
+        Self {
+            bridge,
+            id,
+            op,
+            ended: false,
+        }
+    }
+
+    fn ended(mut self) {
+        self.ended = true;
+    }
+}
 
 impl Drop for Remove<'_> {
     fn drop(&mut self) {
-        self.0.requests().remove(&self.1);
+        self.bridge.vfs.telemetry().metrics.waiting(false);
+        self.bridge.waiting.requests().remove(&self.id);
+        if !self.ended && std::thread::panicking() {
+            self.bridge.panicked(self.op);
+        }
     }
 }

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use fuser::{FileType, Generation, INodeNo};
+use fuser::{Errno, FileType, Generation, INodeNo};
 
 use super::{Look, errno};
 use crate::vfs::{Fh, FileKind, Vfs};
@@ -34,14 +34,14 @@ fn file_type(kind: FileKind) -> FileType {
     }
 }
 
-/// Answers with names and kinds.
+/// Answers with names and kinds; what it answered.
 pub(super) fn names(
     vfs: &Vfs,
     ino: INodeNo,
     fh: Fh,
     offset: u64,
     mut reply: fuser::ReplyDirectory,
-) {
+) -> Result<(), Errno> {
     let filled = vfs.read_dir(fh, |items, _| {
         for (at, name, kind) in dots(offset) {
             if reply.add(ino, at, kind, name) {
@@ -56,12 +56,18 @@ pub(super) fn names(
         }
     });
     match filled {
-        Ok(()) => reply.ok(),
-        Err(_) => reply.error(errno::UNKNOWN_HANDLE),
+        Ok(()) => {
+            reply.ok();
+            Ok(())
+        }
+        Err(_) => {
+            reply.error(errno::UNKNOWN_HANDLE);
+            Err(errno::UNKNOWN_HANDLE)
+        }
     }
 }
 
-/// Answers with names and attributes; the kernel is told of each.
+/// Answers with names and attributes; the kernel is told of each. What it answered.
 pub(super) fn names_and_attributes(
     vfs: &Vfs,
     look: &Look,
@@ -69,7 +75,7 @@ pub(super) fn names_and_attributes(
     fh: Fh,
     offset: u64,
     mut reply: fuser::ReplyDirectoryPlus,
-) {
+) -> Result<(), Errno> {
     let filled = vfs.read_dir(fh, |items, read_at| {
         let top = look.at(&vfs.dir_attr(ino.into()));
         for (at, name, _) in dots(offset) {
@@ -91,7 +97,13 @@ pub(super) fn names_and_attributes(
         }
     });
     match filled {
-        Ok(()) => reply.ok(),
-        Err(_) => reply.error(errno::UNKNOWN_HANDLE),
+        Ok(()) => {
+            reply.ok();
+            Ok(())
+        }
+        Err(_) => {
+            reply.error(errno::UNKNOWN_HANDLE);
+            Err(errno::UNKNOWN_HANDLE)
+        }
     }
 }

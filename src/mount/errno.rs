@@ -33,6 +33,36 @@ pub(super) fn errno(error: &Error) -> Errno {
     }
 }
 
+/// The name of an errno that is answered here, for logs and counters.
+pub(super) fn name(errno: Errno) -> &'static str {
+    const NAMES: [(Errno, &str); 22] = [
+        (Errno::ENOENT, "ENOENT"),
+        (Errno::EEXIST, "EEXIST"),
+        (Errno::EAGAIN, "EAGAIN"),
+        (Errno::ESTALE, "ESTALE"),
+        (Errno::EIO, "EIO"),
+        (Errno::ETIMEDOUT, "ETIMEDOUT"),
+        (Errno::EACCES, "EACCES"),
+        (Errno::EROFS, "EROFS"),
+        (Errno::ENOSPC, "ENOSPC"),
+        (Errno::EFBIG, "EFBIG"),
+        (Errno::EINVAL, "EINVAL"),
+        (Errno::ENAMETOOLONG, "ENAMETOOLONG"),
+        (Errno::EISDIR, "EISDIR"),
+        (Errno::ENOTDIR, "ENOTDIR"),
+        (Errno::ENOTEMPTY, "ENOTEMPTY"),
+        (Errno::EXDEV, "EXDEV"),
+        (Errno::EPERM, "EPERM"),
+        (Errno::ENOTSUP, "ENOTSUP"),
+        (Errno::ENODATA, "ENODATA"),
+        (Errno::EBADF, "EBADF"),
+        (Errno::ERANGE, "ERANGE"),
+        (Errno::EINTR, "EINTR"),
+    ];
+    let named = NAMES.iter().find(|(known, _)| *known == errno);
+    named.map_or("other", |(_, name)| name)
+}
+
 /// Whether an error is part of everyday life: names that are not there, attributes nobody set, and
 /// conflicts, which are logged where they happen.
 pub(super) fn is_ordinary(error: &Error) -> bool {
@@ -66,3 +96,5 @@ pub(super) const NO_ROOM: Errno = Errno::ERANGE;
 pub(super) const TIMED_OUT: Errno = Errno::ETIMEDOUT;
 /// The watchdog: the caller was signalled.
 pub(super) const INTERRUPTED: Errno = Errno::EINTR;
+/// A request whose task panicked: a dropped reply says the same (A5).
+pub(super) const BUG: Errno = Errno::EIO;

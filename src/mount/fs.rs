@@ -18,7 +18,7 @@ use super::errno;
 use super::negotiate::negotiate;
 use super::process::{caller, process_id};
 use super::reply::{Created, Named, OpenedDir, OpenedFile, Written, Xattr};
-use super::request::{access, at, creation, durable, op, opening, save_op};
+use super::request::{access, at, creation, durable, opening};
 use crate::model::{Ino, Trigger};
 use crate::vfs::{Departures, Durable, Fh, OverExisting, SetMode};
 
@@ -32,10 +32,10 @@ impl Filesystem for Fs {
 
     fn lookup(&self, request: &Request, parent: INodeNo, name: &OsStr, reply: fuser::ReplyEntry) {
         let (vfs, name, thread) = (self.0.vfs.clone(), name.to_owned(), request.pid());
-        self.0
-            .answer(op("lookup", parent, request), reply, async move {
-                vfs.lookup(parent.into(), &name, thread).await.map(Named)
-            });
+        let op = self.op_on("lookup", parent, &name, request);
+        self.0.answer(op, reply, async move {
+            vfs.lookup(parent.into(), &name, thread).await.map(Named)
+        });
     }
 
     fn forget(&self, _request: &Request, ino: INodeNo, nlookup: u64) {
@@ -57,7 +57,7 @@ impl Filesystem for Fs {
             false => None,
         };
         self.0
-            .answer(op("getattr", ino, request), reply, async move {
+            .answer(self.op("getattr", ino, request), reply, async move {
                 match through {
                     Some(attr) => Ok(attr),
                     None => vfs.attr(ino.into(), who).await,
@@ -84,20 +84,17 @@ impl Filesystem for Fs {
         reply: fuser::ReplyAttr,
     ) {
         let (vfs, by) = (self.0.vfs.clone(), opening(request));
-        self.0.answer(
-            self.heavy(ino, save_op("setattr", ino, request)),
-            reply,
-            async move {
-                let ino = Ino::from(ino);
-                vfs.check_changeable(ino)?;
-                match (size, fh) {
-                    // Mode, owner and times are accepted and not stored (V5).
-                    (None, _) => vfs.last_attr(ino, by.who).await,
-                    (Some(size), Some(fh)) => vfs.truncate(ino, Fh(fh.0), size, by.who).await,
-                    (Some(size), None) => vfs.truncate_closed(ino, size, by).await,
-                }
-            },
-        );
+        let op = self.heavy(self.op("setattr", ino, request).saving());
+        self.0.answer(op, reply, async move {
+            let ino = Ino::from(ino);
+            vfs.check_changeable(ino)?;
+            match (size, fh) {
+                // Mode, owner and times are accepted and not stored (V5).
+                (None, _) => vfs.last_attr(ino, by.who).await,
+                (Some(size), Some(fh)) => vfs.truncate(ino, Fh(fh.0), size, by.who).await,
+                (Some(size), None) => vfs.truncate_closed(ino, size, by).await,
+            }
+        });
     }
 
     fn mkdir(
@@ -110,26 +107,26 @@ impl Filesystem for Fs {
         reply: fuser::ReplyEntry,
     ) {
         let (vfs, name) = (self.0.vfs.clone(), name.to_owned());
-        self.0
-            .answer(save_op("mkdir", parent, request), reply, async move {
-                vfs.make_dir(parent.into(), &name).await.map(Named)
-            });
+        let op = self.op_on("mkdir", parent, &name, request).saving();
+        self.0.answer(op, reply, async move {
+            vfs.make_dir(parent.into(), &name).await.map(Named)
+        });
     }
 
     fn rmdir(&self, request: &Request, parent: INodeNo, name: &OsStr, reply: fuser::ReplyEmpty) {
         let (vfs, name) = (self.0.vfs.clone(), name.to_owned());
-        self.0
-            .answer(save_op("rmdir", parent, request), reply, async move {
-                vfs.remove_dir(parent.into(), &name).await
-            });
+        let op = self.op_on("rmdir", parent, &name, request).saving();
+        self.0.answer(op, reply, async move {
+            vfs.remove_dir(parent.into(), &name).await
+        });
     }
 
     fn unlink(&self, request: &Request, parent: INodeNo, name: &OsStr, reply: fuser::ReplyEmpty) {
         let (vfs, name, by) = (self.0.vfs.clone(), name.to_owned(), opening(request));
-        self.0
-            .answer(save_op("unlink", parent, request), reply, async move {
-                vfs.remove(parent.into(), &name, by).await
-            });
+        let op = self.op_on("unlink", parent, &name, request).saving();
+        self.0.answer(op, reply, async move {
+            vfs.remove(parent.into(), &name, by).await
+        });
     }
 
     fn rename(
@@ -145,28 +142,31 @@ impl Filesystem for Fs {
         let over = match flags {
             flags if flags.is_empty() => OverExisting::Replace,
             RenameFlags::RENAME_NOREPLACE => OverExisting::Refuse,
-            _ => return reply.error(errno::UNKNOWN_FLAGS),
+            _ => {
+                let op = self.op_on("rename", parent, name, request);
+                return self.0.refuse(op, reply, errno::UNKNOWN_FLAGS);
+            }
         };
         let (vfs, by) = (self.0.vfs.clone(), opening(request));
         let (name, newname) = (name.to_owned(), newname.to_owned());
-        self.0
-            .answer(save_op("rename", parent, request), reply, async move {
-                let (from, to) = ((parent.into(), &*name), (newparent.into(), &*newname));
-                vfs.rename(from, to, over, by).await
-            });
+        let op = self
+            .op_on("rename", parent, &name, request)
+            .saving()
+            .to(self.0.vfs.subject(newparent.into(), Some(&newname)));
+        self.0.answer(op, reply, async move {
+            let (from, to) = ((parent.into(), &*name), (newparent.into(), &*newname));
+            vfs.rename(from, to, over, by).await
+        });
     }
 
     fn open(&self, request: &Request, ino: INodeNo, flags: OpenFlags, reply: fuser::ReplyOpen) {
         let (vfs, by) = (self.0.vfs.clone(), opening(request));
-        self.0.answer(
-            self.heavy(ino, op("open", ino, request)),
-            reply,
-            async move {
-                let ino = Ino::from(ino);
-                let fh = vfs.open(ino, access(flags.0), by).await?;
-                Ok(OpenedFile(ino, fh))
-            },
-        );
+        let op = self.heavy(self.op("open", ino, request));
+        self.0.answer(op, reply, async move {
+            let ino = Ino::from(ino);
+            let fh = vfs.open(ino, access(flags.0), by).await?;
+            Ok(OpenedFile(ino, fh))
+        });
     }
 
     fn create(
@@ -180,12 +180,12 @@ impl Filesystem for Fs {
         reply: fuser::ReplyCreate,
     ) {
         let (vfs, name, by) = (self.0.vfs.clone(), name.to_owned(), opening(request));
-        self.0
-            .answer(op("create", parent, request), reply, async move {
-                let (access, how) = (access(flags), creation(flags, mode));
-                let (attr, fh) = vfs.create(parent.into(), &name, access, how, by).await?;
-                Ok(Created(attr, fh))
-            });
+        let op = self.op_on("create", parent, &name, request);
+        self.0.answer(op, reply, async move {
+            let (access, how) = (access(flags), creation(flags, mode));
+            let (attr, fh) = vfs.create(parent.into(), &name, access, how, by).await?;
+            Ok(Created(attr, fh))
+        });
     }
 
     fn read(
@@ -200,11 +200,10 @@ impl Filesystem for Fs {
         reply: fuser::ReplyData,
     ) {
         let vfs = self.0.vfs.clone();
-        self.0.answer(
-            self.heavy(ino, op("read", ino, request)),
-            reply,
-            async move { vfs.read(Fh(fh.0), offset, size as usize).await },
-        );
+        let op = self.heavy(self.op("read", ino, request).through(fh));
+        self.0.answer(op, reply, async move {
+            vfs.read(Fh(fh.0), offset, size as usize).await
+        });
     }
 
     fn write(
@@ -222,9 +221,10 @@ impl Filesystem for Fs {
         let (vfs, data) = (self.0.vfs.clone(), Bytes::copy_from_slice(data));
         let (at, thread) = (at(offset, write_flags, flags), request.pid());
         let durable = durable(vfs.options().sync, write_flags, flags);
+        let op = self.op("write", ino, request).through(fh);
         let op = match durable {
-            Durable::AtOnce => self.heavy(ino, save_op("write", ino, request)),
-            Durable::AtSave => op("write", ino, request),
+            Durable::AtOnce => self.heavy(op.saving()),
+            Durable::AtSave => op,
         };
         self.0.answer(op, reply, async move {
             vfs.write(Fh(fh.0), at, &data, durable, thread).await?;
@@ -241,11 +241,9 @@ impl Filesystem for Fs {
         reply: fuser::ReplyEmpty,
     ) {
         let (vfs, closer) = (self.0.vfs.clone(), process_id(request.pid()));
-        self.0.answer(
-            self.heavy(ino, save_op("flush", ino, request)),
-            reply,
-            async move { vfs.flush(Fh(fh.0), closer).await },
-        );
+        let op = self.heavy(self.op("flush", ino, request).saving().through(fh));
+        self.0
+            .answer(op, reply, async move { vfs.flush(Fh(fh.0), closer).await });
     }
 
     fn fsync(
@@ -257,11 +255,10 @@ impl Filesystem for Fs {
         reply: fuser::ReplyEmpty,
     ) {
         let vfs = self.0.vfs.clone();
-        self.0.answer(
-            self.heavy(ino, save_op("fsync", ino, request)),
-            reply,
-            async move { vfs.save(Fh(fh.0), Trigger::Fsync).await },
-        );
+        let op = self.heavy(self.op("fsync", ino, request).saving().through(fh));
+        self.0.answer(op, reply, async move {
+            vfs.save(Fh(fh.0), Trigger::Fsync).await
+        });
     }
 
     fn release(
@@ -275,20 +272,17 @@ impl Filesystem for Fs {
         reply: fuser::ReplyEmpty,
     ) {
         let vfs = self.0.vfs.clone();
-        self.0.answer(
-            self.heavy(ino, save_op("release", ino, request)),
-            reply,
-            async move {
-                vfs.release(ino.into(), Fh(fh.0)).await;
-                Ok(())
-            },
-        );
+        let op = self.heavy(self.op("release", ino, request).saving().through(fh));
+        self.0.answer(op, reply, async move {
+            vfs.release(ino.into(), Fh(fh.0)).await;
+            Ok(())
+        });
     }
 
     fn opendir(&self, request: &Request, ino: INodeNo, _flags: OpenFlags, reply: fuser::ReplyOpen) {
         let vfs = self.0.vfs.clone();
         self.0
-            .answer(op("opendir", ino, request), reply, async move {
+            .answer(self.op("opendir", ino, request), reply, async move {
                 let ino = Ino::from(ino);
                 Ok(OpenedDir(ino, vfs.open_dir(ino).await?))
             });
@@ -296,37 +290,47 @@ impl Filesystem for Fs {
 
     fn readdir(
         &self,
-        _request: &Request,
+        request: &Request,
         ino: INodeNo,
         fh: FileHandle,
         offset: u64,
         reply: fuser::ReplyDirectory,
     ) {
-        names(&self.0.vfs, ino, Fh(fh.0), offset, reply);
+        let op = self.op("readdir", ino, request).through(fh);
+        let vfs = &self.0.vfs;
+        self.0
+            .at_once(op, || names(vfs, ino, Fh(fh.0), offset, reply));
     }
 
     fn readdirplus(
         &self,
-        _request: &Request,
+        request: &Request,
         ino: INodeNo,
         fh: FileHandle,
         offset: u64,
         reply: fuser::ReplyDirectoryPlus,
     ) {
         let Bridge { vfs, look, .. } = &self.0;
-        names_and_attributes(vfs, look, ino, Fh(fh.0), offset, reply);
+        let op = self.op("readdirplus", ino, request).through(fh);
+        self.0.at_once(op, || {
+            names_and_attributes(vfs, look, ino, Fh(fh.0), offset, reply)
+        });
     }
 
     fn releasedir(
         &self,
-        _request: &Request,
+        request: &Request,
         ino: INodeNo,
         fh: FileHandle,
         _flags: OpenFlags,
         reply: fuser::ReplyEmpty,
     ) {
-        self.0.vfs.close_dir(ino.into(), Fh(fh.0));
-        reply.ok();
+        let op = self.op("releasedir", ino, request).through(fh);
+        self.0.at_once(op, || {
+            self.0.vfs.close_dir(ino.into(), Fh(fh.0));
+            reply.ok();
+            Ok(())
+        });
     }
 
     fn fsyncdir(
@@ -339,17 +343,20 @@ impl Filesystem for Fs {
     ) {
         // Names are in the store as soon as their values are, but for those that moved away.
         let vfs = self.0.vfs.clone();
-        self.0
-            .answer(save_op("fsyncdir", ino, request), reply, async move {
-                let which = Departures::From(ino.into());
-                vfs.settle_departures(which).await
-            });
+        let op = self.op("fsyncdir", ino, request).saving();
+        self.0.answer(op, reply, async move {
+            let which = Departures::From(ino.into());
+            vfs.settle_departures(which).await
+        });
     }
 
-    fn statfs(&self, _request: &Request, _ino: INodeNo, reply: fuser::ReplyStatfs) {
+    fn statfs(&self, request: &Request, ino: INodeNo, reply: fuser::ReplyStatfs) {
         // A bucket has no size. Programs that ask want to know whether there is room: there is.
         const BLOCKS: u64 = 1 << 40;
-        reply.statfs(BLOCKS, BLOCKS, BLOCKS, BLOCKS, BLOCKS, 4096, 255, 4096);
+        self.0.at_once(self.op("statfs", ino, request), || {
+            reply.statfs(BLOCKS, BLOCKS, BLOCKS, BLOCKS, BLOCKS, 4096, 255, 4096);
+            Ok(())
+        });
     }
 
     fn getxattr(
@@ -362,14 +369,16 @@ impl Filesystem for Fs {
     ) {
         let kind = name.as_encoded_bytes();
         if kind.starts_with(b"system.") {
-            return reply.error(errno::NO_ACCESS_LISTS);
+            let op = self.op("getxattr", ino, request);
+            return self.0.refuse::<Xattr, _>(op, reply, errno::NO_ACCESS_LISTS);
         }
         if !kind.starts_with(b"user.") {
-            return reply.error(errno::NO_ATTRIBUTE);
+            let op = self.op("getxattr", ino, request);
+            return self.0.refuse::<Xattr, _>(op, reply, errno::NO_ATTRIBUTE);
         }
         let (vfs, name, by) = (self.0.vfs.clone(), name.to_owned(), opening(request));
         self.0
-            .answer(op("getxattr", ino, request), reply, async move {
+            .answer(self.op("getxattr", ino, request), reply, async move {
                 let value = vfs.attribute(ino.into(), &name, by).await?;
                 Ok(Xattr(value.into(), size))
             });
@@ -378,7 +387,7 @@ impl Filesystem for Fs {
     fn listxattr(&self, request: &Request, ino: INodeNo, size: u32, reply: fuser::ReplyXattr) {
         let (vfs, by) = (self.0.vfs.clone(), opening(request));
         self.0
-            .answer(op("listxattr", ino, request), reply, async move {
+            .answer(self.op("listxattr", ino, request), reply, async move {
                 let names = vfs.attributes(ino.into(), by).await?;
                 let list: String = names.iter().map(|name| format!("{name}\0")).collect();
                 Ok(Xattr(list.into(), size))
@@ -402,26 +411,20 @@ impl Filesystem for Fs {
         };
         let (vfs, name, by) = (self.0.vfs.clone(), name.to_owned(), opening(request));
         let value = value.to_vec();
-        self.0.answer(
-            self.heavy(ino, save_op("setxattr", ino, request)),
-            reply,
-            async move {
-                vfs.set_attribute(ino.into(), &name, Some(&value), mode, by)
-                    .await
-            },
-        );
+        let op = self.heavy(self.op("setxattr", ino, request).saving());
+        self.0.answer(op, reply, async move {
+            vfs.set_attribute(ino.into(), &name, Some(&value), mode, by)
+                .await
+        });
     }
 
     fn removexattr(&self, request: &Request, ino: INodeNo, name: &OsStr, reply: fuser::ReplyEmpty) {
         let (vfs, name, by) = (self.0.vfs.clone(), name.to_owned(), opening(request));
-        self.0.answer(
-            self.heavy(ino, save_op("removexattr", ino, request)),
-            reply,
-            async move {
-                vfs.set_attribute(ino.into(), &name, None, SetMode::Any, by)
-                    .await
-            },
-        );
+        let op = self.heavy(self.op("removexattr", ino, request).saving());
+        self.0.answer(op, reply, async move {
+            vfs.set_attribute(ino.into(), &name, None, SetMode::Any, by)
+                .await
+        });
     }
 
     fn symlink(
@@ -434,42 +437,45 @@ impl Filesystem for Fs {
     ) {
         let (vfs, by) = (self.0.vfs.clone(), opening(request));
         let (name, target) = (link_name.to_owned(), target.as_os_str().to_owned());
-        self.0
-            .answer(op("symlink", parent, request), reply, async move {
-                let made = vfs.make_link(parent.into(), &name, &target, by).await;
-                made.map(Named)
-            });
+        let op = self.op_on("symlink", parent, &name, request);
+        self.0.answer(op, reply, async move {
+            let made = vfs.make_link(parent.into(), &name, &target, by).await;
+            made.map(Named)
+        });
     }
 
-    fn readlink(&self, _request: &Request, ino: INodeNo, reply: fuser::ReplyData) {
-        match self.0.vfs.read_link(ino.into()) {
-            Ok(target) => reply.data(&target),
-            Err(error) => reply.error(errno::errno(&error)),
-        }
+    fn readlink(&self, request: &Request, ino: INodeNo, reply: fuser::ReplyData) {
+        let vfs = self.0.vfs.clone();
+        self.0
+            .answer(self.op("readlink", ino, request), reply, async move {
+                vfs.read_link(ino.into())
+            });
     }
 
     fn link(
         &self,
-        _request: &Request,
+        request: &Request,
         _ino: INodeNo,
-        _newparent: INodeNo,
-        _newname: &OsStr,
+        newparent: INodeNo,
+        newname: &OsStr,
         reply: fuser::ReplyEntry,
     ) {
-        reply.error(errno::NOT_BUILT);
+        let op = self.op_on("link", newparent, newname, request);
+        self.0.refuse(op, reply, errno::NOT_BUILT);
     }
 
     fn mknod(
         &self,
-        _request: &Request,
-        _parent: INodeNo,
-        _name: &OsStr,
+        request: &Request,
+        parent: INodeNo,
+        name: &OsStr,
         _mode: u32,
         _umask: u32,
         _rdev: u32,
         reply: fuser::ReplyEntry,
     ) {
         // Regular files are made by `create`.
-        reply.error(errno::NOT_BUILT);
+        let op = self.op_on("mknod", parent, name, request);
+        self.0.refuse(op, reply, errno::NOT_BUILT);
     }
 }

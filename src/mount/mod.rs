@@ -9,6 +9,7 @@ mod directory;
 mod errno;
 mod fs;
 mod negotiate;
+mod op;
 mod process;
 mod reply;
 mod request;

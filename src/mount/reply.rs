@@ -26,10 +26,21 @@ pub(super) trait Reply<T>: Send + 'static {
     fn fail(self, errno: Errno);
 }
 
-/// Takes back what was done for an answer that nobody waits for any more.
+/// What was done for an answer: what is told of it, and how it is taken back when nobody waits for it
+/// any more.
 pub(super) trait Undo: Send + 'static {
     /// Undoes it, without a request.
     fn undo(self, vfs: &Arc<Vfs>);
+
+    /// How many bytes it moves.
+    fn bytes(&self) -> u64 {
+        0
+    }
+
+    /// The handle that it opened.
+    fn opened(&self) -> Option<Fh> {
+        None
+    }
 }
 
 /// A name that the kernel is told of.
@@ -55,11 +66,19 @@ impl Undo for OpenedFile {
     fn undo(self, vfs: &Arc<Vfs>) {
         vfs.close_unheard(self.0, self.1);
     }
+
+    fn opened(&self) -> Option<Fh> {
+        Some(self.1)
+    }
 }
 
 impl Undo for OpenedDir {
     fn undo(self, vfs: &Arc<Vfs>) {
         vfs.close_unheard(self.0, self.1);
+    }
+
+    fn opened(&self) -> Option<Fh> {
+        Some(self.1)
     }
 }
 
@@ -67,6 +86,10 @@ impl Undo for Created {
     fn undo(self, vfs: &Arc<Vfs>) {
         vfs.abandon(self.0.ino, self.1);
         vfs.forget(self.0.ino, 1);
+    }
+
+    fn opened(&self) -> Option<Fh> {
+        Some(self.1)
     }
 }
 
@@ -78,7 +101,26 @@ macro_rules! nothing_to_undo {
         })*
     };
 }
-nothing_to_undo!((), Attr, Bytes, Written, Xattr);
+nothing_to_undo!((), Attr);
+
+/// Nothing to take back of bytes that were moved.
+macro_rules! bytes_moved {
+    ($($name:ty, |$it:ident| $bytes:expr;)*) => {
+        $(impl Undo for $name {
+            fn undo(self, _vfs: &Arc<Vfs>) {}
+
+            fn bytes(&self) -> u64 {
+                let $it = self;
+                $bytes
+            }
+        })*
+    };
+}
+bytes_moved! {
+    Bytes, |it| it.len() as u64;
+    Written, |it| it.0.into();
+    Xattr, |it| it.0.len() as u64;
+}
 
 impl Reply<Named> for fuser::ReplyEntry {
     fn send(self, Named(attr): Named, look: &Look) {

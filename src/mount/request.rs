@@ -2,39 +2,39 @@
 //!
 //! Pure decoding; it answers nothing. Its one reader is `fs.rs`.
 
+use std::ffi::OsStr;
+
 use fuser::{INodeNo, OpenAccMode, OpenFlags, Request, WriteFlags};
 
-use super::answer::Op;
 use super::fs::Fs;
+use super::op::Op;
 use super::process::caller;
-use crate::model::Origin;
+use crate::model::{Ino, Origin};
 use crate::vfs::{Access, At, Creation, Durable, Opening, OverExisting};
 
-pub(super) fn op(name: &'static str, ino: INodeNo, request: &Request) -> Op {
-    Op {
-        name,
-        ino: ino.0,
-        thread: request.pid(),
-        bytes: 0,
-        can_be_interrupted: true,
-    }
-}
-
-/// An operation that changes the store: see [`Op::can_be_interrupted`].
-pub(super) fn save_op(name: &'static str, ino: INodeNo, request: &Request) -> Op {
-    Op {
-        can_be_interrupted: false,
-        ..op(name, ino, request)
-    }
-}
-
 impl Fs {
+    /// An operation on an inode.
+    pub(super) fn op(&self, name: &'static str, ino: INodeNo, request: &Request) -> Op {
+        let subject = self.0.vfs.subject(ino.into(), None);
+        Op::new(name, ino.0, request.pid(), subject)
+    }
+
+    /// An operation on a name in a directory.
+    pub(super) fn op_on(
+        &self,
+        name: &'static str,
+        parent: INodeNo,
+        child: &OsStr,
+        request: &Request,
+    ) -> Op {
+        let subject = self.0.vfs.subject(parent.into(), Some(child));
+        Op::new(name, parent.0, request.pid(), subject)
+    }
+
     /// An operation that may move the whole value of a file.
-    pub(super) fn heavy(&self, ino: INodeNo, op: Op) -> Op {
-        Op {
-            bytes: self.0.vfs.weight(ino.into()),
-            ..op
-        }
+    pub(super) fn heavy(&self, op: Op) -> Op {
+        let weight = self.0.vfs.weight(Ino(op.ino));
+        op.weighing(weight)
     }
 }
 

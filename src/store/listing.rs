@@ -85,9 +85,9 @@ impl Store {
             Some(Shown::Dir) => match dir.shadowed_name_of(path) {
                 Some(other) => other,
                 None => {
-                    let key = self.address(&key);
                     tracing::warn!(
-                        key,
+                        store = %self.name(),
+                        %key,
                         "not shown: a directory has its name, and the name that says so is too long"
                     );
                     return Ok(());

@@ -136,6 +136,7 @@ impl Vfs {
         if let Some(kernel) = self.kernel.get() {
             kernel.forget_file(begun.writer.ino);
         }
+        self.telemetry.metrics.merged_append();
         tracing::debug!(op = begun.op, store = %begun.store.name(), key = %begun.key, base = %begun.base, "appending to what others saved");
         Ok(())
     }

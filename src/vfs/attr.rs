@@ -11,6 +11,7 @@ use super::table::{Kind, Known, Node};
 use super::{Error, Vfs, Who};
 use crate::model::{Ino, Version};
 use crate::store::Entry;
+use crate::telemetry::Cache;
 
 /// What kind of thing an inode is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -191,7 +192,7 @@ impl Vfs {
                     ttl: Duration::ZERO,
                 })
             }
-            Handle::Scratch(_) | Handle::Dir(..) | Handle::Fixed(_) => None,
+            Handle::Scratch(_) | Handle::Dir(..) | Handle::Fixed(_) | Handle::Access(_) => None,
         }
     }
 
@@ -278,7 +279,9 @@ impl Vfs {
                     if node.unsaved {
                         return Ok(self.unsaved_attr(ino, node));
                     }
-                    if let Some(known) = node.fresh(self.options.ttl) {
+                    let known = node.fresh(self.options.ttl);
+                    self.looked_up(Cache::Attributes, known.is_some());
+                    if let Some(known) = known {
                         return Ok(self.known_attr(ino, known));
                     }
                     (store.clone(), key.clone())

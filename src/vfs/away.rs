@@ -223,8 +223,8 @@ impl Vfs {
                 Ok(Deleted::Gone)
             }
             Outcome::Refused => {
-                let key = store.address(&place.1);
-                tracing::warn!(key, "it was moved away here and saved elsewhere: it stays");
+                let (store, key) = place;
+                tracing::warn!(%store, %key, "it was moved away here and saved elsewhere: it stays");
                 Ok(Deleted::Changed)
             }
             Outcome::Unknown => Err(Error::Unknown(store.address(&place.1))),
@@ -269,7 +269,7 @@ impl Vfs {
             self.table().away.postpone(&due.key, now);
             if let Err(error) = self.settle_departure(&due).await {
                 let (store, key) = &due.key;
-                tracing::warn!(op = "rename", %store, %key, "moved away here, not yet in the store: {error}");
+                tracing::warn!(op = "rename", %store, %key, %error, "moved away here, not yet in the store");
                 result = Err(error);
             }
         }
@@ -297,7 +297,7 @@ impl Vfs {
         let version = match saved {
             Outcome::Saved(version) => version,
             Outcome::Refused => {
-                tracing::warn!(from = %due.key.1, to = %key, "somebody else made the new name: both keys stay, and the moved bytes are scratch");
+                tracing::warn!(op = "rename", store = %due.key.0, key = %due.key.1, to = %key, "somebody else made the new name: both keys stay, and the moved bytes are scratch");
                 self.table().away.dissolve(&due.key);
                 return Ok(());
             }

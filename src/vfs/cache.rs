@@ -81,6 +81,11 @@ impl ValueCache {
         }
     }
 
+    /// How many values are kept.
+    pub(super) fn len(&self) -> usize {
+        self.values.len()
+    }
+
     /// How many bytes are kept.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
@@ -139,6 +144,11 @@ impl ListingCache {
         if let Some((listing, _)) = self.listings.pop(folder) {
             self.names -= listing.len();
         }
+    }
+
+    /// How many names are kept.
+    pub(super) fn names(&self) -> usize {
+        self.names
     }
 
     /// Forgets the listings of a store: a name changed, in a directory that is not at hand.

@@ -1,15 +1,17 @@
 //! The mount's own files, below `/.etagfs` (V4): always reachable, never listed.
 //!
-//! Each is made up when it is opened and says what was true then. They make no request, so that
-//! they answer even when the store does not.
+//! Each is made up when it is opened and says what was true then, but for the access log, which grows
+//! under its readers. They make no request, so that they answer even when the store does not.
 
 use std::fmt;
+use std::sync::Mutex;
 use std::time::SystemTime;
 
 use bytes::Bytes;
 use serde_json::json;
 
 use super::attr::{Attr, FileKind};
+use super::handles::Handle;
 use super::table::Kind;
 use super::{Error, Source, Vfs};
 use crate::model::{FileName, Ino};
@@ -21,10 +23,14 @@ pub(super) enum Control {
     Top,
     /// `/.etagfs/status`: one JSON object.
     Status,
-    /// `/.etagfs/stats`: counters, in the Prometheus text format.
+    /// `/.etagfs/stats`: the metrics, in the Prometheus text format.
     Stats,
     /// `/.etagfs/conflicts`: one JSON object a line.
     Conflicts,
+    /// `/.etagfs/failures`: the latest failed requests, one JSON object a line.
+    Failures,
+    /// `/.etagfs/access`: the latest operations, one a line; it grows.
+    Access,
     /// `/.etagfs/rescue`: the rescued bytes of this source.
     Rescue,
     /// A file of `/.etagfs/rescue`, by its id.
@@ -32,7 +38,7 @@ pub(super) enum Control {
 }
 
 /// The name of the top directory.
-const TOP: &str = ".etagfs";
+pub(super) const TOP: &str = ".etagfs";
 
 impl fmt::Display for Control {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -41,6 +47,8 @@ impl fmt::Display for Control {
             Self::Status => f.write_str("/.etagfs/status"),
             Self::Stats => f.write_str("/.etagfs/stats"),
             Self::Conflicts => f.write_str("/.etagfs/conflicts"),
+            Self::Failures => f.write_str("/.etagfs/failures"),
+            Self::Access => f.write_str("/.etagfs/access"),
             Self::Rescue => f.write_str("/.etagfs/rescue"),
             Self::Rescued(id) => write!(f, "/.etagfs/rescue/{id}"),
         }
@@ -75,6 +83,8 @@ impl Control {
             (Self::Top, "status") => Some(Self::Status),
             (Self::Top, "stats") => Some(Self::Stats),
             (Self::Top, "conflicts") => Some(Self::Conflicts),
+            (Self::Top, "failures") => Some(Self::Failures),
+            (Self::Top, "access") => Some(Self::Access),
             (Self::Top, "rescue") => Some(Self::Rescue),
             (Self::Rescue, id) => {
                 let records = vfs.rescue.list(false).ok()?;
@@ -97,6 +107,8 @@ impl Control {
                 ("status", false),
                 ("stats", false),
                 ("conflicts", false),
+                ("failures", false),
+                ("access", false),
                 ("rescue", true),
             ]
             .into_iter()
@@ -120,6 +132,7 @@ impl Vfs {
         };
         let size = match control {
             Control::Rescued(_) => self.control_text(control).map_or(0, |text| text.len()),
+            Control::Access => return self.access_attr(ino, since),
             // Made up when it is opened; readers go on to the end, whatever the size says.
             _ => 0,
         };
@@ -130,13 +143,33 @@ impl Vfs {
         }
     }
 
+    /// The access log is a file that grows: `tail -f` reads on when its size has changed.
+    fn access_attr(&self, ino: Ino, since: SystemTime) -> Attr {
+        let (size, changed) = self.telemetry.access.extent();
+        Attr {
+            size,
+            modified: changed.unwrap_or(since),
+            ..self.fixed_attr(ino, FileKind::Control, since)
+        }
+    }
+
+    /// Opens one of the mount's own files.
+    pub(super) fn control_handle(&self, control: &Control) -> Result<Handle, Error> {
+        match control {
+            Control::Access => Ok(Handle::Access(Mutex::default())),
+            _ => self.control_text(control).map(Handle::Fixed),
+        }
+    }
+
     /// What one of the mount's own files says now.
     pub(super) fn control_text(&self, control: &Control) -> Result<Bytes, Error> {
         match control {
             Control::Top | Control::Rescue => Err(Error::IsDir(control.to_string())),
             Control::Status => Ok(self.status().to_string().into()),
-            Control::Stats => Ok(self.stats().into()),
+            Control::Stats => Ok(self.metrics().into()),
             Control::Conflicts => Ok(self.journal.conflicts().into()),
+            Control::Failures => Ok(self.telemetry.failures.lines().into()),
+            Control::Access => Ok(Bytes::new()),
             Control::Rescued(id) => match self.rescue.read(id) {
                 Ok(bytes) => Ok(bytes.into()),
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -199,41 +232,8 @@ impl Vfs {
             "moved_away": away,
             "rescues": rescues.unwrap_or(0),
             "listings": under_way,
-            "conflicts": self.journal.counts().conflicts,
+            "conflicts": self.telemetry.metrics.saves().conflicts,
         });
         format!("{status:#}\n")
-    }
-
-    fn stats(&self) -> String {
-        let counts = self.journal.counts();
-        let mut text = String::new();
-        for (name, help, value) in [
-            ("saves", "Saves that landed in the store", counts.saves),
-            (
-                "conflicts",
-                "Saves refused because somebody else saved first",
-                counts.conflicts,
-            ),
-            (
-                "unknown_saves",
-                "Saves whose fate could not be proved",
-                counts.unknown,
-            ),
-            (
-                "failed_saves",
-                "Saves that failed and certainly did not happen",
-                counts.failed,
-            ),
-            (
-                "rescues",
-                "Values kept in the state directory",
-                counts.rescues,
-            ),
-        ] {
-            text.push_str(&format!(
-                "# HELP etagfs_{name}_total {help}.\n# TYPE etagfs_{name}_total counter\netagfs_{name}_total {value}\n"
-            ));
-        }
-        text
     }
 }

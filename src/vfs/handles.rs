@@ -18,6 +18,7 @@ use super::table::Place;
 use super::{Error, Life, Who};
 use crate::model::{Draft, Expect, Ino};
 use crate::store::{Entry, Envelope, Value};
+use crate::telemetry::Reading;
 
 /// The number of a handle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -36,6 +37,8 @@ pub(super) enum Handle {
     Dir(Vec<DirItem>, Instant),
     /// Of one of the mount's own files: what it said when it was opened.
     Fixed(Bytes),
+    /// Of the access log: how far its reader is.
+    Access(Mutex<Reading>),
 }
 
 /// A handle for reading.
@@ -254,7 +257,7 @@ impl Handle {
             Self::Reader(reader) => reader.who,
             Self::Writer(writer) => writer.who,
             Self::Scratch(open) => open.who,
-            Self::Dir(..) | Self::Fixed(_) => None,
+            Self::Dir(..) | Self::Fixed(_) | Self::Access(_) => None,
         }
     }
 }

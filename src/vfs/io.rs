@@ -3,7 +3,7 @@
 //! A reader's bytes are one version's to the last (R2); a writer reads back its own draft. Writes
 //! touch memory only: the store hears of them in `save.rs`.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::SystemTime;
 
 use bytes::{Bytes, BytesMut};
@@ -47,6 +47,11 @@ impl Vfs {
         let handle = self.table().handle(fh)?;
         match &*handle {
             Handle::Fixed(text) => Ok(slice(text, start, len)),
+            Handle::Access(reading) => {
+                let mut reading = reading.lock().unwrap_or_else(PoisonError::into_inner);
+                let log = &self.telemetry.access;
+                Ok(log.read(&mut reading, start, len).into())
+            }
             Handle::Dir(..) => Err(Error::IsDir("the directory".to_owned())),
             Handle::Scratch(open) => open.scratch.read(start, len).map_err(Error::of_disk),
             Handle::Writer(writer) => {

@@ -1,32 +1,18 @@
-//! What happened to saves: counters, and the latest conflicts.
+//! What happened to saves: the latest that did not happen.
 //!
-//! It only remembers; `save.rs` tells it. Users read it in `/.etagfs/stats` and
+//! It only remembers, and has them counted; `save.rs` and `loss.rs` tell it. Users read it in
 //! `/.etagfs/conflicts`.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
 
 use super::rescue::Reason;
+use crate::telemetry::Telemetry;
 
 /// How many conflicts are remembered.
 const LATEST: usize = 1000;
-
-/// How often each thing happened since the mount began.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Saves that landed.
-    pub saves: u64,
-    /// Saves that were refused.
-    pub conflicts: u64,
-    /// Saves whose fate is unknown.
-    pub unknown: u64,
-    /// Saves that failed and certainly did not happen.
-    pub failed: u64,
-    /// Values that were rescued.
-    pub rescues: u64,
-}
 
 /// A save that did not happen.
 #[derive(Clone, Debug, Serialize)]
@@ -44,57 +30,55 @@ pub(super) struct Event {
     pub(super) message: String,
 }
 
-#[derive(Debug, Default)]
-struct State {
-    counts: Counts,
-    latest: VecDeque<Event>,
-}
-
 /// What happened to the saves of a mount.
-#[derive(Debug, Default)]
-pub struct Journal {
-    state: Mutex<State>,
+#[derive(Debug)]
+pub(super) struct Journal {
+    latest: Mutex<VecDeque<Event>>,
+    telemetry: Arc<Telemetry>,
 }
 
 impl Journal {
-    fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
-        act(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    pub(super) fn new(telemetry: Arc<Telemetry>) -> Self {
+        Self {
+            latest: Mutex::default(),
+            telemetry,
+        }
     }
 
-    /// The counters.
-    pub fn counts(&self) -> Counts {
-        self.with(|state| state.counts)
+    fn latest(&self) -> MutexGuard<'_, VecDeque<Event>> {
+        self.latest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn saved(&self) {
-        self.with(|state| state.counts.saves += 1);
+        self.telemetry.metrics.saved();
     }
 
     /// A save did not happen; `event.rescue` tells whether its bytes were kept.
     pub(super) fn not_saved(&self, event: Event) {
-        self.with(|state| {
-            match event.reason {
-                Reason::Conflict => state.counts.conflicts += 1,
-                Reason::Unknown => state.counts.unknown += 1,
-                Reason::Failed | Reason::Unmounted => state.counts.failed += 1,
-            }
-            state.counts.rescues += u64::from(event.rescue.is_some());
-            if state.latest.len() == LATEST {
-                state.latest.pop_front();
-            }
-            state.latest.push_back(event);
-        });
+        let metrics = &self.telemetry.metrics;
+        match event.reason {
+            Reason::Conflict => metrics.conflict(),
+            Reason::Unknown => metrics.unknown_save(),
+            Reason::Failed | Reason::Unmounted => metrics.failed_save(),
+        }
+        if event.rescue.is_some() {
+            metrics.rescued();
+        }
+        let mut latest = self.latest();
+        if latest.len() == LATEST {
+            latest.pop_front();
+        }
+        latest.push_back(event);
     }
 
     /// The latest events, oldest first, one JSON object a line.
     pub(super) fn conflicts(&self) -> String {
-        self.with(|state| {
-            let lines = state.latest.iter().filter_map(|event| {
-                let mut line = serde_json::to_string(event).ok()?;
-                line.push('\n');
-                Some(line)
-            });
-            lines.collect()
-        })
+        let latest = self.latest();
+        let lines = latest.iter().filter_map(|event| {
+            let mut line = serde_json::to_string(event).ok()?;
+            line.push('\n');
+            Some(line)
+        });
+        lines.collect()
     }
 }

@@ -15,6 +15,7 @@ use super::table::Kind;
 use super::{Error, Source, Vfs};
 use crate::model::{BadName, FileName, Ino, StoreId};
 use crate::store::{Catalog, Child, Dir, Entry, Found, Listing, Shown, Store};
+use crate::telemetry::Cache;
 
 /// The longest time between a look-up and the open of the same system call.
 const SAME_CALL: Duration = Duration::from_secs(1);
@@ -136,7 +137,9 @@ impl Vfs {
         name: &FileName,
         thread: u32,
     ) -> Result<Attr, Error> {
-        if let Some(attr) = self.find_locally(parent, store, dir, name, thread)? {
+        let known = self.find_locally(parent, store, dir, name, thread);
+        self.looked_up(Cache::Attributes, !matches!(known, Ok(None)));
+        if let Some(attr) = known? {
             return Ok(attr);
         }
         if self.table().is_just_absent(parent, name, thread) {
@@ -290,7 +293,9 @@ impl Vfs {
         dir: &Dir,
     ) -> Result<(Arc<Listing>, Instant), Error> {
         let folder = (store.name(), dir.clone());
-        if let Some(known) = self.table().listings.get(&folder, self.options.ttl) {
+        let known = self.table().listings.get(&folder, self.options.ttl);
+        self.looked_up(Cache::Listings, known.is_some());
+        if let Some(known) = known {
             return Ok(known);
         }
         let asked = Instant::now();

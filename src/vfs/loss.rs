@@ -133,12 +133,12 @@ impl Vfs {
         let rescue = match kept.map(|kept| self.rescue.keep(loss, &kept.bytes, now)) {
             Some(Ok(record)) => Some(record.id),
             Some(Err(cause)) => {
-                tracing::error!(op, store = %store.name(), key = %key, error = %cause, "the bytes of a save that did not happen could not be kept");
+                tracing::error!(op, store = %store.name(), %key, error = %cause, "the bytes of a save that did not happen could not be kept");
                 None
             }
             None => None,
         };
-        tracing::warn!(op, store = %store.name(), key = %key, expected, found, pid, rescue, "{error}");
+        tracing::warn!(op, store = %store.name(), %key, expected, found, pid, rescue, "{error}");
         self.journal.not_saved(Event {
             time: now.format(&Rfc3339).unwrap_or_default(),
             op,

@@ -34,6 +34,8 @@ mod save;
 mod scratch;
 mod shelf;
 mod shutdown;
+mod stats;
+mod subject;
 mod table;
 mod xattr;
 
@@ -49,7 +51,6 @@ pub use dir::DirItem;
 pub use error::Error;
 pub use handles::Fh;
 pub use io::{At, Durable};
-pub use journal::{Counts, Journal};
 pub use open::{Access, Opening};
 pub use rescue::{Loss, Reason, Record, Rescue};
 pub use shelf::{Label, ScratchFiles};
@@ -57,7 +58,9 @@ pub use xattr::SetMode;
 
 use crate::model::{Caller, Ino, Process, ScratchNames};
 use crate::store::{Catalog, Store};
+use crate::telemetry::Telemetry;
 use content::Room;
+use journal::Journal;
 pub use rename::OverExisting;
 use shelf::Shelf;
 pub use shutdown::Ending;
@@ -144,6 +147,7 @@ pub struct Vfs {
     /// Held while a draft is saved that is too large to be kept in memory.
     large_save: tokio::sync::Mutex<()>,
     journal: Journal,
+    telemetry: Arc<Telemetry>,
     kernel: OnceLock<Box<dyn Kernel>>,
     processes: Box<dyn Processes>,
     started: Instant,
@@ -162,13 +166,14 @@ const SEEN: NonZeroUsize = NonZeroUsize::new(128 * 1024).expect("it is not zero"
 
 impl Vfs {
     /// A filesystem that shows `source`, called `label` in messages, and keeps rescues in
-    /// `state_dir`.
+    /// `state_dir`. What happens is told to `telemetry`.
     pub fn new(
         source: Source,
         label: impl Into<String>,
         options: Options,
         state_dir: &Path,
         processes: Box<dyn Processes>,
+        telemetry: Arc<Telemetry>,
     ) -> Self {
         let label = label.into();
         let root = match &source {
@@ -182,7 +187,8 @@ impl Vfs {
             rescue: Rescue::new(state_dir, label.clone()),
             room: Room::new(&state_dir.join("drafts"), options.draft_memory),
             large_save: tokio::sync::Mutex::new(()),
-            journal: Journal::default(),
+            journal: Journal::new(Arc::clone(&telemetry)),
+            telemetry,
             kernel: OnceLock::new(),
             processes,
             started: Instant::now(),
@@ -203,9 +209,9 @@ impl Vfs {
         &self.options
     }
 
-    /// What happened so far.
-    pub fn journal(&self) -> &Journal {
-        &self.journal
+    /// What is remembered of the work of this mount.
+    pub fn telemetry(&self) -> &Telemetry {
+        &self.telemetry
     }
 
     /// The table of the mount. Never held over a wait.

@@ -15,6 +15,7 @@ use super::table::{Kind, Place};
 use super::{Error, Life, Vfs, Who};
 use crate::model::{self, Base, Draft, Expect, Ino, Key};
 use crate::store::{Entry, Envelope, Opened, Store, Value};
+use crate::telemetry::Cache;
 
 /// What an open wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,8 +63,8 @@ impl Vfs {
                 return Err(Error::NotPermitted(format!("{control} is the mount's own")));
             }
             Kind::Control(control) => {
-                let text = self.control_text(&control)?;
-                return Ok(self.table().open(ino, Handle::Fixed(text)));
+                let handle = self.control_handle(&control)?;
+                return Ok(self.table().open(ino, handle));
             }
         };
         if access.write {
@@ -294,6 +295,7 @@ impl Vfs {
         if let (Some(value), Some(entry)) = (&cached, &just_asked)
             && value.version == entry.version
         {
+            self.looked_up(Cache::Values, true);
             return Ok(Version::Whole(self.dated(ino, place, Arc::clone(value))));
         }
         self.ask_newest(ino, store, key).await
@@ -309,7 +311,11 @@ impl Vfs {
         let place = (store.name(), key.clone());
         let cached = self.table().values.get(&place);
         let have = cached.as_ref().map(|value| &value.version);
-        match store.open(key, have, self.options.inline_limit).await {
+        let opened = store.open(key, have, self.options.inline_limit).await;
+        if let Ok(opened) = &opened {
+            self.looked_up(Cache::Values, matches!(opened, Opened::Unchanged));
+        }
+        match opened {
             Ok(Opened::Unchanged) => match cached {
                 Some(value) => {
                     let value = self.dated(ino, place, value);

@@ -262,7 +262,7 @@ impl Vfs {
             };
             if let Some(why) = left {
                 // Both names exist now; saying that the rename failed would be as wrong as silence.
-                tracing::warn!(op = "rename", key = %key, to = %target.key, why, "the old name stays");
+                tracing::warn!(op = "rename", store = %store.name(), %key, to = %target.key, why, "the old name stays");
             }
         }
         let bytes = moved.value.bytes.clone();
@@ -384,7 +384,7 @@ impl Vfs {
             }
             From::Shelf(folder, name, scratch) => {
                 if let Err(error) = self.shelf().remove(folder, name) {
-                    tracing::warn!(%name, %error, "a scratch file could not be removed");
+                    tracing::warn!(op = "rename", store = %folder.0, key = %format!("{}{name}", folder.1.prefix()), %error, "a scratch file could not be removed");
                 }
                 let gone = {
                     let mut table = self.table();
@@ -395,7 +395,7 @@ impl Vfs {
                 if let Some((old, base)) = gone
                     && let Err(error) = self.delete_departed(&old, &base, scratch.creator).await
                 {
-                    tracing::warn!(op = "rename", key = %old.1, "the old name stays: {error}");
+                    tracing::warn!(op = "rename", store = %old.0, key = %old.1, %error, "the old name stays");
                 }
             }
         }

@@ -280,7 +280,7 @@ impl Vfs {
             }
         }
         self.not_recreated(save.writer, &(store.name(), key.clone()));
-        let kept = self.kept(state);
+        let kept = self.kept(save, state);
         let lost = self.conflict_over(&save.attempt(), current.as_ref(), kept.as_ref());
         state.rescued = lost.rescue;
         lost.error
@@ -296,21 +296,22 @@ impl Vfs {
     ) -> Error {
         let place = (save.store.name(), save.key.clone());
         self.not_recreated(save.writer, &place);
-        let kept = self.kept(state);
+        let kept = self.kept(save, state);
         let lost = self.not_done(&save.attempt(), reason, "unknown", kept.as_ref(), error);
         state.rescued = lost.rescue;
         lost.error
     }
 
     /// The bytes of a draft that must be rescued, in the place of those that were rescued before.
-    fn kept(&self, state: &mut WriterState) -> Option<Kept> {
+    fn kept(&self, save: &SaveBegun<'_>, state: &mut WriterState) -> Option<Kept> {
         if let Some(older) = state.rescued.take() {
             // A rescue too many does no harm.
             let _ = self.rescue.forget(&older);
         }
         let kept = state.kept();
         if let Err(error) = &kept {
-            tracing::error!(%error, "the bytes of a save that did not happen could not be read");
+            let (op, store, key) = (save.op, save.store.name(), save.key);
+            tracing::error!(op, %store, %key, %error, "the bytes of a save that did not happen could not be read");
         }
         kept.ok()
     }

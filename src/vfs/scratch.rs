@@ -293,11 +293,12 @@ impl Vfs {
     /// The store has a key of this name after all: the scratch file gives way, and its bytes are
     /// kept among the rescues.
     pub(super) fn give_way(&self, store: &Store, dir: &Dir, name: &FileName, scratch: &Scratch) {
+        let key = format!("{}{name}", dir.prefix());
         if let Body::File(_) = scratch.body {
             let message = "a key of this name appeared; this is the scratch file that had it";
             let loss = Loss {
                 store: store.name().to_string(),
-                key: format!("{}{name}", dir.prefix()),
+                key: key.clone(),
                 expected: "absent".to_owned(),
                 found: "a key".to_owned(),
                 reason: Reason::Conflict,
@@ -310,9 +311,11 @@ impl Vfs {
                     .keep(loss, &bytes, time::OffsetDateTime::now_utc())
             });
             match kept {
-                Ok(record) => tracing::warn!(name = %name, rescue = record.id, "{message}"),
+                Ok(record) => {
+                    tracing::warn!(store = %store.name(), key, rescue = record.id, "{message}")
+                }
                 Err(error) => {
-                    tracing::error!(name = %name, %error, "a scratch file stays in the state directory, hidden by a key of its name");
+                    tracing::error!(store = %store.name(), key, %error, "a scratch file stays in the state directory, hidden by a key of its name");
                     return;
                 }
             }
@@ -320,7 +323,7 @@ impl Vfs {
         // Whatever was moved there stays where it is in the store.
         let _ = self.table().away.alias_removed(scratch.id);
         if let Err(error) = self.shelf().remove(&folder(store, dir), name) {
-            tracing::warn!(name = %name, %error, "a scratch file could not be removed");
+            tracing::warn!(store = %store.name(), key, %error, "a scratch file could not be removed");
         }
     }
 

@@ -65,7 +65,10 @@ impl Vfs {
             let why = "the mount ended before the file was closed";
             match state.kept() {
                 Ok(kept) => self.rescue_at_end(writer, &base, &kept, why),
-                Err(error) => tracing::error!(%error, "a draft could not be rescued"),
+                Err(error) => {
+                    let ino = writer.ino.0;
+                    tracing::error!(ino, %error, "a draft could not be rescued");
+                }
             }
             state.draft.drop_unlinked();
         }

@@ -23,6 +23,7 @@ mod konserve;
 mod kv;
 mod layers;
 mod lost_replies;
+mod observability;
 mod posix;
 mod races;
 mod retry;

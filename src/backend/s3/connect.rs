@@ -126,7 +126,8 @@ impl S3 {
         let mut builder = aws_sdk_s3::config::Builder::from(&shared)
             .force_path_style(config.path_style.unwrap_or(has_endpoint))
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
-            .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
+            .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
+            .interceptor(super::wire::Wire);
         if config.endpoint.accelerate {
             builder = builder.accelerate(true);
         }

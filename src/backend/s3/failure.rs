@@ -13,6 +13,7 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use super::sources::NoKeys;
 use crate::backend::{Deadlines, Error};
 use crate::model::{Expect, Outcome};
+use crate::telemetry::exchange;
 
 /// Why a request did not succeed.
 #[derive(Debug)]
@@ -40,6 +41,9 @@ pub(super) struct Answer {
     /// The bucket's region, which S3 tells in a header to those who ask elsewhere.
     region: Option<String>,
 }
+
+/// The header with the id that the server gave a request.
+pub(super) const REQUEST_ID: &str = "x-amz-request-id";
 
 /// Codes of answers that say: this did nothing, try again.
 const TRY_AGAIN: [&str; 7] = [
@@ -90,7 +94,7 @@ impl Failure {
                 status: response.status().as_u16(),
                 code: error.code().map(str::to_owned),
                 message: error.message().map(str::to_owned),
-                request_id: header("x-amz-request-id"),
+                request_id: header(REQUEST_ID),
                 region: header("x-amz-bucket-region"),
             };
             // A success whose answer could not be read is no error answer.
@@ -143,18 +147,18 @@ impl Failure {
         match self {
             Self::Answered(answer) if answer.is_refusal(expect) => Ok(Outcome::Refused),
             Self::Answered(answer) if answer.is_no_answer() => {
-                tracing::warn!(%what, answer = %answer.words(), "a write has no certain answer");
+                exchange::explain(answer.words());
                 Ok(Outcome::Unknown)
             }
             Self::Answered(answer) => Err(answer.error(what, bucket)),
             Self::Unsent(why) => Err(Error::Unreachable { what, why }),
             Self::Nobody(why) => Err(nobody(what, why)),
             Self::Lost(why) => {
-                tracing::warn!(%what, why, "the answer to a write was lost");
+                exchange::explain(why);
                 Ok(Outcome::Unknown)
             }
             Self::Late => {
-                tracing::warn!(%what, "a write was not answered in time");
+                exchange::explain("it was not answered in time");
                 Ok(Outcome::Unknown)
             }
         }

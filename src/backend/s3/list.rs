@@ -63,7 +63,7 @@ fn read(answer: ListObjectsV2Output, query: &ListQuery) -> Result<Page, String> 
     };
     for object in answer.contents.unwrap_or_default() {
         let Some(key) = object.key.as_deref().and_then(|key| name(key, encoded)) else {
-            tracing::warn!(key = ?object.key, "a listed name cannot be read");
+            tracing::warn!(request = "list", object = ?object.key, "a listed name cannot be read");
             continue;
         };
         page.objects.push(Listed {
@@ -86,7 +86,9 @@ fn read(answer: ListObjectsV2Output, query: &ListQuery) -> Result<Page, String> 
             .and_then(|text| name(text, encoded))
         {
             Some(prefix) => page.prefixes.push(prefix),
-            None => tracing::warn!(prefix = ?folded.prefix, "a listed prefix cannot be read"),
+            None => {
+                tracing::warn!(request = "list", object = ?folded.prefix, "a listed prefix cannot be read")
+            }
         }
     }
     Ok(page)

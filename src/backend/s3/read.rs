@@ -71,7 +71,7 @@ impl S3 {
         let mut doubtful: Option<Box<Object>> = None;
         for attempt in 0..BODIES {
             if attempt > 0 {
-                tracing::warn!(op = "get", key = %at, why, "an answer is damaged; asking again");
+                tracing::warn!(request = "get", object = %at, why, "an answer is damaged; asking again");
                 sleep(PAUSE * attempt).await;
             }
             match self.fetch(at, pin, span, begun).await? {

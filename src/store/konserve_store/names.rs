@@ -199,7 +199,7 @@ impl Names {
         }
         let written = tokio::task::spawn_blocking(move || append(&file, &lines)).await;
         if let Ok(Err(error)) = written {
-            tracing::warn!(%error, "the names of keys could not be kept for the next mount");
+            tracing::warn!(error = %error, "the names of keys could not be kept for the next mount");
         }
     }
 }

@@ -100,7 +100,14 @@ fn v4_the_mounts_own_directory_answers_also_when_the_store_does_not() {
     world.proxy.down();
     assert_eq!(
         world.names(".etagfs"),
-        ["conflicts", "rescue", "stats", "status"]
+        [
+            "access",
+            "conflicts",
+            "failures",
+            "rescue",
+            "stats",
+            "status"
+        ]
     );
     let status = fs::read_to_string(world.file(".etagfs/status")).unwrap();
     assert!(

@@ -234,13 +234,7 @@ impl Mount {
             .arg("mount")
             .arg(source)
             .arg(point)
-            .args([
-                "--endpoint-url",
-                &self.endpoint,
-                "--path-style",
-                "--log",
-                &self.level,
-            ])
+            .args(["--endpoint-url", &self.endpoint, "--path-style"])
             .arg("--state-dir")
             .arg(state)
             .args(&self.arguments)
@@ -254,7 +248,8 @@ impl Mount {
             .env_remove("AWS_SESSION_TOKEN")
             .env_remove("AWS_ENDPOINT_URL")
             .env_remove("AWS_CA_BUNDLE")
-            .env_remove("RUST_LOG");
+            .env_remove("RUST_LOG")
+            .env("ETAGFS_LOG", &self.level);
         if let Some(keys) = &self.keys {
             command
                 .env("AWS_ACCESS_KEY_ID", &keys.id)

@@ -1,0 +1,149 @@
+//! An operation of the kernel: what it is about, and the one place where its end is counted and told.
+//!
+//! Whoever answers says so here ([`Op::answered`]), and the counters, the access log and the log hear
+//! of it. It knows no reply; who answers is `answer.rs`.
+
+use std::time::{Instant, SystemTime};
+
+use fuser::{Errno, FileHandle};
+use tracing::Span;
+
+use super::errno;
+use crate::telemetry::{Access, Subject, Telemetry, milliseconds};
+use crate::vfs::Fh;
+
+/// What a request is, for the log and the watchdog.
+#[derive(Debug)]
+pub(super) struct Op {
+    pub(super) name: &'static str,
+    pub(super) ino: u64,
+    /// The thread that waits; 0 if nobody does.
+    pub(super) thread: u32,
+    /// How many bytes may have to travel: they have their time.
+    pub(super) weight: u64,
+    /// Whether a signal that the caller handles may cut it short. A save is cut short only for a
+    /// caller that is killed: nobody else may take "interrupted" for "saved".
+    pub(super) can_be_interrupted: bool,
+    pub(super) since: Instant,
+    subject: Subject,
+    /// Where it is renamed to.
+    to: Option<Subject>,
+    fh: Option<u64>,
+}
+
+/// How loudly the end of an operation is told.
+pub(super) enum Tone<'a> {
+    Debug,
+    DebugOf(&'a str),
+    Warn(&'a str),
+    Error(&'a str),
+}
+
+/// One line about an operation, at this level.
+macro_rules! tell {
+    ($level:ident, $op:expr, $($rest:tt)*) => {{
+        let Op { name: op, thread: pid, subject, .. } = $op;
+        let (store, key) = (subject.store.as_deref(), subject.key.as_str());
+        tracing::$level!(op, store, key, pid, $($rest)*);
+    }};
+}
+
+impl Op {
+    pub(super) fn new(name: &'static str, ino: u64, thread: u32, subject: Subject) -> Self {
+        Self {
+            name,
+            ino,
+            thread,
+            weight: 0,
+            can_be_interrupted: true,
+            since: Instant::now(),
+            subject,
+            to: None,
+            fh: None,
+        }
+    }
+
+    /// An operation that changes the store: see [`Op::can_be_interrupted`].
+    pub(super) fn saving(self) -> Self {
+        Self {
+            can_be_interrupted: false,
+            ..self
+        }
+    }
+
+    /// So many bytes may have to travel.
+    pub(super) fn weighing(self, weight: u64) -> Self {
+        Self { weight, ..self }
+    }
+
+    /// Through this handle.
+    pub(super) fn through(self, fh: FileHandle) -> Self {
+        Self {
+            fh: Some(fh.0),
+            ..self
+        }
+    }
+
+    /// A rename to there.
+    pub(super) fn to(self, to: Subject) -> Self {
+        Self {
+            to: Some(to),
+            ..self
+        }
+    }
+
+    /// What is logged while it is under way is logged as a part of it.
+    pub(super) fn span(&self) -> Span {
+        let (store, key) = (self.subject.store.as_deref(), self.subject.key.as_str());
+        tracing::debug_span!(
+            "operation",
+            op = self.name,
+            store,
+            key,
+            fh = self.fh,
+            pid = self.thread
+        )
+    }
+
+    /// It was answered: counts it, and tells of it.
+    pub(super) fn answered(
+        &self,
+        telemetry: &Telemetry,
+        result: Result<(), Errno>,
+        bytes: u64,
+        opened: Option<Fh>,
+        tone: Tone<'_>,
+    ) {
+        let took = self.since.elapsed();
+        let errno = result.map_or_else(errno::name, |()| "OK");
+        telemetry.metrics.operation(self.name, errno, bytes, took);
+        let access = Access {
+            op: self.name,
+            subject: &self.subject,
+            to: self.to.as_ref(),
+            pid: self.thread,
+            errno,
+            bytes,
+            took,
+        };
+        telemetry.access.add(access, SystemTime::now());
+        let fh = opened.map(|fh| fh.0).or(self.fh);
+        let ms = milliseconds(took);
+        match tone {
+            // Who reads the log through the mount need not read of that.
+            Tone::Debug if self.subject.is_own => {
+                tell!(trace, self, fh, errno, bytes, ms, "answered")
+            }
+            Tone::Debug => tell!(debug, self, fh, errno, bytes, ms, "answered"),
+            Tone::DebugOf(why) => tell!(debug, self, fh, errno, ms, "{why}"),
+            Tone::Warn(why) => tell!(warn, self, fh, errno, ms, "{why}"),
+            Tone::Error(why) => tell!(error, self, fh, errno, ms, "{why}"),
+        }
+    }
+
+    /// It ended, but its caller was answered before.
+    pub(super) fn late(&self, what: &str) {
+        let ms = milliseconds(self.since.elapsed());
+        tell!(info, self, fh = self.fh, ms, "{what}");
+    }
+}

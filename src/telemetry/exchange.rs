@@ -1,0 +1,102 @@
+//! What one request to a backend came to on the wire: told by who speaks the protocol, read by who
+//! counts requests, without a word of it in the backend's own answers.
+//!
+//! It is found through the task that makes the request, so that it needs no place in any signature.
+//! A request may be sent more than once (reads are retried inside); the last answer counts. Told by
+//! `backend/s3/wire.rs` and `backend/s3/failure.rs`, read by `backend/metered.rs`.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+tokio::task_local! {
+    static EXCHANGE: Arc<Exchange>;
+}
+
+/// What is known of a request's messages.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Messages {
+    /// How often it was sent.
+    pub sent: u32,
+    /// The status of each answer, in order.
+    pub statuses: Vec<u16>,
+    /// The id that the server gave the last one.
+    pub request_id: Option<String>,
+    /// Why its fate is not known, in words.
+    pub why: Option<String>,
+}
+
+/// A request under way.
+#[derive(Debug, Default)]
+pub struct Exchange(Mutex<Messages>);
+
+impl Exchange {
+    fn messages(&self) -> MutexGuard<'_, Messages> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is known by now.
+    pub fn now(&self) -> Messages {
+        self.messages().clone()
+    }
+
+    /// Runs a request, whose messages are told to this.
+    pub async fn watch<F: Future>(self: &Arc<Self>, request: F) -> F::Output {
+        EXCHANGE.scope(Arc::clone(self), request).await
+    }
+}
+
+fn tell(what: impl FnOnce(&mut Messages)) {
+    // Nobody may be watching: a bucket that is created, a client in a test.
+    let _ = EXCHANGE.try_with(|exchange| what(&mut exchange.messages()));
+}
+
+/// A message is about to leave.
+pub fn sent() {
+    tell(|messages| messages.sent += 1);
+}
+
+/// An answer arrived.
+pub fn answered(status: u16, request_id: Option<&str>) {
+    tell(|messages| {
+        messages.statuses.push(status);
+        messages.request_id = request_id.map(str::to_owned);
+    });
+}
+
+/// The request did not end well, and this is why.
+pub fn explain(why: impl Into<String>) {
+    tell(|messages| messages.why = Some(why.into()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn messages_are_told_to_the_request_of_their_own_task() {
+        let (one, two) = (Arc::<Exchange>::default(), Arc::<Exchange>::default());
+        let first = one.watch(async {
+            sent();
+            answered(500, Some("a"));
+            tokio::task::yield_now().await;
+            sent();
+            answered(200, None);
+        });
+        let second = two.watch(async {
+            sent();
+            explain("lost");
+        });
+        tokio::join!(first, second);
+        assert_eq!((one.now().sent, one.now().statuses), (2, vec![500, 200]));
+        assert_eq!(one.now().request_id, None);
+        assert_eq!(
+            (two.now().sent, two.now().why.as_deref()),
+            (1, Some("lost"))
+        );
+    }
+
+    #[test]
+    fn nobody_need_watch() {
+        sent();
+        explain("nobody hears it");
+    }
+}

@@ -1,0 +1,34 @@
+//! What is remembered of the work of a mount, for those who look after it: counters, the latest
+//! operations, the latest failures.
+//!
+//! A leaf beside the house: every layer may tell it something, and it knows none of them; it reads
+//! the clock and takes locks for moments, but makes no request and never waits. Who tells: kernel
+//! operations `mount/answer.rs`, requests `backend/metered.rs`, saves and caches `vfs`. Who shows it:
+//! `vfs/control.rs` below `/.etagfs`, and `cli/metrics.rs`. The metrics are defined in `metrics.rs`.
+
+mod access;
+pub mod exchange;
+mod failures;
+mod metrics;
+mod words;
+
+pub use access::{Access, AccessLog, Reading, Subject};
+pub use failures::{Failed, Failures};
+pub use metrics::{Metrics, Saves};
+pub use words::{Cache, Levels, Request};
+
+/// Everything that is remembered of one mount.
+#[derive(Debug, Default)]
+pub struct Telemetry {
+    /// Counters, histograms and gauges.
+    pub metrics: Metrics,
+    /// The latest operations of the kernel.
+    pub access: AccessLog,
+    /// The latest requests that failed.
+    pub failures: Failures,
+}
+
+/// A time as logs show it: in milliseconds, to the microsecond.
+pub fn milliseconds(time: std::time::Duration) -> f64 {
+    (time.as_secs_f64() * 1e6).round() / 1e3
+}

@@ -1,0 +1,55 @@
+//! How things stand in a mount now: what its gauges show.
+//!
+//! It counts what is there, without a request. The counters are kept by `telemetry`.
+
+use super::Vfs;
+use super::handles::Handle;
+use crate::telemetry::{Cache, Levels};
+
+impl Vfs {
+    /// All metrics, in the Prometheus text format.
+    pub fn metrics(&self) -> String {
+        self.telemetry.metrics.text(&self.levels())
+    }
+
+    /// Something was looked for in a cache.
+    pub(super) fn looked_up(&self, cache: Cache, is_hit: bool) {
+        self.telemetry.metrics.looked_up(cache, is_hit);
+    }
+
+    fn levels(&self) -> Levels {
+        let mut levels = Levels {
+            uptime: self.started.elapsed(),
+            ..Levels::default()
+        };
+        {
+            let shelf = self.shelf();
+            for (_, _, scratch) in shelf.all() {
+                levels.scratch.0 += 1;
+                levels.scratch.1 += scratch.shape().map_or(0, |(size, _)| size);
+            }
+        }
+        let table = self.table();
+        levels.inodes = table.tree.len();
+        levels.moved_away = table.away.due(None).len();
+        (levels.cached_values, levels.cached_bytes) = (table.values.len(), table.values.bytes());
+        levels.cached_names = table.listings.names();
+        for handle in table.handles.values() {
+            let kind = match &**handle {
+                Handle::Reader(_) => 0,
+                Handle::Writer(writer) => {
+                    if let Some(shape) = writer.shape() {
+                        levels.drafts.0 += 1;
+                        levels.drafts.1 += shape.size;
+                    }
+                    1
+                }
+                Handle::Scratch(_) => 2,
+                Handle::Dir(..) => 3,
+                Handle::Fixed(_) | Handle::Access(_) => 4,
+            };
+            levels.handles[kind] += 1;
+        }
+        levels
+    }
+}

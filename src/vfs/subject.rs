@@ -1,0 +1,73 @@
+//! What an operation is about, in the words of the log: store and key.
+//!
+//! It asks nobody but the table, once for each operation, before that begins: a name may be gone
+//! when it ends. Its reader is `mount`.
+
+use std::ffi::OsStr;
+
+use super::Vfs;
+use super::control::{self, Control};
+use super::table::{Kind, Table};
+use crate::model::Ino;
+use crate::store::StoreName;
+use crate::telemetry::Subject;
+
+impl Vfs {
+    /// What an operation on an inode is about; with a name: one on that name in that directory.
+    pub fn subject(&self, ino: Ino, name: Option<&OsStr>) -> Subject {
+        let mut subject = of(&self.table(), ino);
+        let Some(name) = name else { return subject };
+        if ino == Ino::ROOT && name == control::TOP {
+            return own(control::TOP.to_owned());
+        }
+        if subject.store.is_none() && !subject.is_own {
+            // A name at the root of a bucket is a store, if it is anything.
+            subject.key = name.to_string_lossy().into_owned();
+            return subject;
+        }
+        if !subject.key.is_empty() && !subject.key.ends_with('/') {
+            subject.key.push('/');
+        }
+        subject.key.push_str(&name.to_string_lossy());
+        subject
+    }
+}
+
+fn of(table: &Table, ino: Ino) -> Subject {
+    match table.tree.get(ino).map(|node| &node.kind) {
+        Some(Kind::File(store, key)) => inside(store.name(), key.as_str()),
+        Some(Kind::Dir(store, dir)) => inside(store.name(), dir.prefix()),
+        Some(Kind::Control(control)) => own(of_own(control)),
+        Some(Kind::Scratch(_)) => match table.tree.name(ino) {
+            Some((parent, name)) => match table.tree.get(parent).map(|node| &node.kind) {
+                Some(Kind::Dir(store, dir)) => {
+                    inside(store.name(), &format!("{}{name}", dir.prefix()))
+                }
+                _ => Subject::default(),
+            },
+            None => Subject::default(),
+        },
+        Some(Kind::Stores) | None => Subject::default(),
+    }
+}
+
+fn inside(store: StoreName, key: &str) -> Subject {
+    Subject {
+        is_flat: matches!(store, StoreName::Flat),
+        store: Some(store.to_string()),
+        key: key.to_owned(),
+        is_own: false,
+    }
+}
+
+fn own(name: String) -> Subject {
+    Subject {
+        key: name,
+        is_own: true,
+        ..Subject::default()
+    }
+}
+
+fn of_own(control: &Control) -> String {
+    control.to_string().trim_start_matches('/').to_owned()
+}
