@@ -7,7 +7,7 @@
 //! nothing.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use time::OffsetDateTime;
@@ -15,7 +15,8 @@ use time::format_description::well_known::Rfc3339;
 use tracing::Instrument;
 
 use super::{
-    Backend, Body, Error, Fetched, Limits, ListQuery, ObjectInfo, ObjectKey, Page, Pin, Span,
+    Backend, Body, Error, Fetched, Grant, Kept, Limits, ListQuery, ObjectInfo, ObjectKey, Page,
+    Pin, Signed, Span,
 };
 use crate::model::{Expect, Outcome, PutId, Version};
 use crate::telemetry::exchange::Exchange;
@@ -75,6 +76,7 @@ impl Verdict {
             Error::Deadline { .. } => Self::Bad("deadline", error.to_string()),
             Error::TooBig { .. } => Self::Bad("too_big", error.to_string()),
             Error::Corrupt { .. } => Self::Bad("corrupt", error.to_string()),
+            Error::Unsupported { .. } => Self::Fine("unsupported"),
             Error::Failed { .. } => Self::Bad("failed", error.to_string()),
         }
     }
@@ -221,6 +223,21 @@ impl Backend for Metered {
         let call = self.inner.list(query);
         let fine = |_: &_| Verdict::Fine("ok");
         self.request(Request::List, &object, call, fine).await
+    }
+
+    async fn versions(&self, at: &ObjectKey) -> Result<Vec<Kept>, Error> {
+        let call = self.inner.versions(at);
+        let fine = |_: &_| Verdict::Fine("ok");
+        self.request(Request::List, at.as_str(), call, fine).await
+    }
+
+    async fn presign(
+        &self,
+        at: &ObjectKey,
+        grant: &Grant,
+        expires: Duration,
+    ) -> Result<Signed, Error> {
+        self.inner.presign(at, grant, expires).await
     }
 }
 

@@ -15,20 +15,24 @@ mod info;
 mod integrity;
 mod keys;
 mod list;
+mod presign;
 mod read;
 mod retry;
 mod sources;
 mod span;
 mod terms;
+mod versions;
 mod wire;
 mod write;
+
+use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_s3::Client;
 
 use super::{
-    Backend, Body, Deadlines, Error, Fetched, Limits, ListQuery, ObjectInfo, ObjectKey, Page, Pin,
-    Span,
+    Backend, Body, Deadlines, Error, Fetched, Grant, Kept, Limits, ListQuery, ObjectInfo,
+    ObjectKey, Page, Pin, Signed, Span,
 };
 use crate::model::{Expect, Outcome, PutId, Version};
 
@@ -122,5 +126,18 @@ impl Backend for S3 {
 
     async fn list(&self, query: &ListQuery) -> Result<Page, Error> {
         self.ask(|| self.page(query)).await
+    }
+
+    async fn versions(&self, at: &ObjectKey) -> Result<Vec<Kept>, Error> {
+        self.ask(|| self.kept(at)).await
+    }
+
+    async fn presign(
+        &self,
+        at: &ObjectKey,
+        grant: &Grant,
+        expires: Duration,
+    ) -> Result<Signed, Error> {
+        self.ask(|| self.sign(at, grant, expires)).await
     }
 }

@@ -16,7 +16,6 @@ mod mount;
 mod notify;
 mod observing;
 mod options;
-#[allow(dead_code, reason = "mget follows")]
 mod output;
 mod probe;
 mod report;

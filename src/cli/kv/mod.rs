@@ -7,21 +7,24 @@
 mod append;
 mod backoff;
 mod cp;
-#[allow(dead_code, reason = "watch follows")]
 mod filter;
 mod get;
+mod item;
 mod ls;
+mod many;
 mod path;
 mod place;
+mod presign;
 mod put;
 mod remote;
 mod rm;
-#[allow(dead_code, reason = "mput follows")]
 mod said;
 mod session;
 mod stat;
 mod target;
 mod update;
+mod versions;
+mod watch;
 
 use clap::Subcommand;
 
@@ -54,6 +57,25 @@ Example: etagfs update s3://bucket/UUID/counter -- sh -c 'echo $(($(cat) + 1))'"
     Append(Box<append::Append>),
     /// Print the lines of a value, or the elements of a konserve log.
     Log(Box<append::Log>),
+    /// Print many values, one JSON object a line.
+    Mget(Box<many::Get>),
+    /// Save many values: JSON lines with "key" and "value", or what mget printed.
+    #[command(after_help = "\
+Example: etagfs mget --in s3://bucket/UUID a b | jq -c '.value |= ascii_upcase' |
+           etagfs mput --in s3://bucket/UUID --if-unchanged
+Fields of a line: key, value or value_base64, content_type, metadata, if_match, if_none_match.")]
+    Mput(Box<many::Put>),
+    /// Delete many keys.
+    Mrm(Box<many::Remove>),
+    /// Tell of changes of a key, or of all keys of a store or below a prefix.
+    #[command(after_help = "\
+Examples: etagfs watch s3://bucket/UUID/config -- systemctl reload my-service
+          etagfs watch s3://bucket/UUID/jobs/ | jq -r .target")]
+    Watch(Box<watch::Args>),
+    /// Print an address that lets whoever has it read a value, or write it, for some time.
+    Presign(Box<presign::Args>),
+    /// List the versions that a versioned bucket keeps of a key.
+    Versions(Box<versions::Args>),
 }
 
 /// Runs one.
@@ -70,5 +92,11 @@ pub(super) fn run(command: Command) -> Outcome {
         Command::Update(args) => update::run(&args),
         Command::Append(args) => append::append(&args),
         Command::Log(args) => append::log(&args),
+        Command::Mget(args) => many::get(&args),
+        Command::Mput(args) => many::put(&args),
+        Command::Mrm(args) => many::remove(&args),
+        Command::Watch(args) => watch::run(&args),
+        Command::Presign(args) => presign::run(&args),
+        Command::Versions(args) => versions::run(&args),
     }
 }

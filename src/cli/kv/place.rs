@@ -101,6 +101,8 @@ pub(in crate::cli) enum Wanted {
     Is(Version),
     /// The newest, unless it is this one.
     Not(Version),
+    /// The one that a versioned bucket keeps under this id.
+    Kept(String),
 }
 
 /// What a read came to.
@@ -109,7 +111,7 @@ pub(in crate::cli) enum Answer {
     Got(Box<Got>),
     /// [`Wanted::Not`]: it is still that one.
     Unchanged,
-    /// [`Wanted::Is`]: it is another one, or none.
+    /// [`Wanted::Is`]: it is another one, or none. [`Wanted::Kept`]: there is none.
     Other,
     /// There is no such key; the store said so.
     Absent,

@@ -5,9 +5,11 @@
 mod conditions;
 mod copies;
 mod files;
+mod many;
 mod requests;
 mod updates;
 mod values;
+mod watching;
 
 use tempfile::TempDir;
 
