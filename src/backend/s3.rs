@@ -27,8 +27,8 @@ use async_trait::async_trait;
 use aws_sdk_s3::Client;
 
 use super::{
-    Backend, Body, Deadlines, Error, Fetched, Limits, ListQuery, ObjectInfo, ObjectKey, Page, Pin,
-    Span,
+    Backend, Body, Deadlines, Denial, Error, Fetched, Limits, ListQuery, ObjectInfo, ObjectKey,
+    Page, Pin, Span,
 };
 use crate::model::{Expect, Outcome, PutId, Version};
 
@@ -74,7 +74,10 @@ impl S3 {
         };
         let generation = keys.generation();
         let mut answer = operation().await;
-        if let Err(Error::Denied { by_keys: true, .. }) = answer
+        if let Err(Error::Denied {
+            to: Denial::Credentials,
+            ..
+        }) = answer
             && keys.are_others(generation).await
         {
             answer = operation().await;
