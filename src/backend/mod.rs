@@ -261,8 +261,8 @@ pub enum Error {
         what: String,
         /// The backend's own words, with its request id, and whose credentials were used.
         why: String,
-        /// It did not take the credentials themselves: expired, unknown, wrong.
-        by_keys: bool,
+        /// What it said no to.
+        to: Denial,
     },
     /// The request certainly did nothing: it was never sent, or the backend asked for less load.
     /// Worth another try (EIO when there is no time left).
@@ -314,6 +314,17 @@ pub enum Error {
         /// The backend's own words, with its request id.
         why: String,
     },
+}
+
+/// What a backend says no to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Denial {
+    /// Nobody: there are no credentials to ask with.
+    Nobody,
+    /// The credentials themselves: expired, unknown, wrong.
+    Credentials,
+    /// This request by these credentials.
+    Request,
 }
 
 impl Error {

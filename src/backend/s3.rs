@@ -31,7 +31,7 @@ use async_trait::async_trait;
 use aws_sdk_s3::Client;
 
 use super::{
-    Backend, Body, Deadlines, Error, Fetched, Grant, Kept, Limits, ListQuery, ObjectInfo,
+    Backend, Body, Deadlines, Denial, Error, Fetched, Grant, Kept, Limits, ListQuery, ObjectInfo,
     ObjectKey, Page, Pin, Signed, Span,
 };
 use crate::model::{Expect, Outcome, PutId, Version};
@@ -78,7 +78,10 @@ impl S3 {
         };
         let generation = keys.generation();
         let mut answer = operation().await;
-        if let Err(Error::Denied { by_keys: true, .. }) = answer
+        if let Err(Error::Denied {
+            to: Denial::Credentials,
+            ..
+        }) = answer
             && keys.are_others(generation).await
         {
             answer = operation().await;

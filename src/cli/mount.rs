@@ -14,7 +14,7 @@ use super::observing::Observing;
 use super::report::Failure;
 use super::source::{Connection, Source, State};
 use super::{log, probe, runtime};
-use crate::backend::{After, Backend, ListQuery};
+use crate::backend::{self, After, Backend, Denial, ListQuery};
 use crate::model::{Pattern, ScratchNames, StoreId};
 use crate::mount::{Mounted, Options, Patience, Proc, is_mount_point};
 use crate::store::Catalog;
@@ -366,6 +366,12 @@ async fn check_bucket(backend: &dyn Backend, source: &Source) -> Result<(), Fail
             source.bucket
         ))
         .hint("check its name and the endpoint, or create it with the tools of your provider")),
+        Err(
+            error @ backend::Error::Denied {
+                to: Denial::Request,
+                ..
+            },
+        ) => Err(Failure::new(format!("{error}: allow s3:ListBucket"))),
         Err(error) => Err(error.into()),
     }
 }

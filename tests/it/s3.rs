@@ -172,6 +172,7 @@ fn what_a_failed_put_means_is_told_by_the_answer() {
             Err(Error::TooBig { .. }) => "TooBig",
             Err(Error::Corrupt { .. }) => "Corrupt",
             Err(Error::Failed { .. }) => "Failed",
+            Err(Error::Unsupported { .. }) => "Unsupported",
         };
         assert_eq!(meaning, expected, "{label}: {outcome:?}");
         assert_eq!(rig.proxy.since(mark).counts().of(Op::Put), 1, "{label}");

@@ -11,7 +11,7 @@ use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
 use super::sources::NoKeys;
-use crate::backend::{Deadlines, Error};
+use crate::backend::{Deadlines, Denial, Error};
 use crate::model::{Expect, Outcome};
 use crate::telemetry::exchange;
 
@@ -246,7 +246,10 @@ impl Answer {
             what,
             why,
             // The answer to a HEAD has no code; it may be the keys.
-            by_keys: self.code.is_none() || self.has_code(&BAD_KEYS),
+            to: match self.code.is_none() || self.has_code(&BAD_KEYS) {
+                true => Denial::Credentials,
+                false => Denial::Request,
+            },
         }
     }
 
@@ -271,7 +274,7 @@ fn nobody(what: String, why: String) -> Error {
     Error::Denied {
         what,
         why,
-        by_keys: false,
+        to: Denial::Nobody,
     }
 }
 

@@ -1,0 +1,234 @@
+//! The table of `docs/permissions.md`: with the actions of its row, and no others, each feature works,
+//! and it uses every one of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+
+use super::actions;
+use crate::world::client::REGION;
+use crate::world::mounts::{self, Mount};
+use crate::world::procs::Script;
+use crate::world::proxy::{Fault, Proxy, When};
+use crate::world::servers::{self, Bucket, Kind};
+
+const DOCUMENT: &str = include_str!("../../../docs/permissions.md");
+
+/// The rows between the headings: a feature's name, and its actions.
+fn table() -> BTreeMap<String, BTreeSet<String>> {
+    let (_, rest) = DOCUMENT.split_once("\n|---|---|\n").expect("a table");
+    rest.lines()
+        .take_while(|line| line.starts_with('|'))
+        .map(|line| {
+            let cells: Vec<_> = line.trim_matches('|').split('|').collect();
+            let ticked = cells[1].split('`').skip(1).step_by(2);
+            (
+                cells[0].trim().to_owned(),
+                ticked.map(str::to_owned).collect(),
+            )
+        })
+        .collect()
+}
+
+/// A bucket behind a proxy that lets pass what some actions allow, and notes which were needed.
+struct Allowed {
+    bucket: Bucket,
+    proxy: Proxy,
+    used: Arc<Mutex<BTreeSet<String>>>,
+}
+
+impl Allowed {
+    fn only(actions_allowed: BTreeSet<String>) -> Result<Self, String> {
+        let bucket = servers::shared(Kind::Embedded)?.bucket();
+        let proxy = Proxy::to(&bucket.endpoint);
+        let used = Arc::new(Mutex::new(BTreeSet::new()));
+        let noting = Arc::clone(&used);
+        let forbidden = When::any().and(move |request| {
+            let needed = actions(request);
+            let mut used = noting.lock().unwrap();
+            used.extend(needed.iter().map(|&action| action.to_owned()));
+            !needed
+                .iter()
+                .all(|&action| actions_allowed.contains(action))
+        });
+        proxy.inject(forbidden, Fault::access_denied());
+        Ok(Self {
+            bucket,
+            proxy,
+            used,
+        })
+    }
+
+    fn mount(&self) -> Mount {
+        Mount::of(&self.bucket).through(&self.proxy)
+    }
+
+    /// Runs `etagfs`, which must succeed; what it printed.
+    fn etagfs(&self, arguments: &[&str]) -> String {
+        let out = Command::new(env!("CARGO_BIN_EXE_etagfs"))
+            .args(arguments)
+            .args(["--endpoint-url", &self.proxy.endpoint()])
+            .env("AWS_ACCESS_KEY_ID", &self.bucket.keys.id)
+            .env("AWS_SECRET_ACCESS_KEY", &self.bucket.keys.secret)
+            .env("AWS_REGION", REGION)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&out.stderr);
+        assert!(out.status.success(), "{arguments:?}: {said}");
+        String::from_utf8(out.stdout).unwrap().trim().to_owned()
+    }
+
+    fn source(&self) -> String {
+        format!("s3://{}", self.bucket.name)
+    }
+}
+
+const UUID: &str = "0c4d4a2c-3f5b-4d7c-9a56-2f3a5a2f6d10";
+
+/// Everything that one does with files.
+const EVERYTHING: &str = "\
+set -e
+echo one > new; echo two > new; echo three >> new; cat new old; ls -l
+mv new newer; sed -i s/three/four/ newer; mkdir dir; echo x > dir/x; rm dir/x; rmdir dir
+setfattr -n user.meta.owner -v ann newer; getfattr -d newer; touch newer; rm newer; : > empty
+";
+
+fn mount_read_only(allowed: &Allowed) {
+    let other = allowed.bucket.client();
+    other.put("old", "old");
+    let mount = allowed.mount().flat().read_only().start();
+    let script = "set -e; cat old; ls -l; getfattr -d old";
+    Script::dash(script).within(mount.path()).run().ok();
+    assert!(fs::read(mount.file("missing")).is_err());
+    mount.unmount();
+}
+
+fn mount_to_write(allowed: &Allowed) {
+    allowed.bucket.client().put("old", "old");
+    let mount = allowed.mount().flat().start();
+    Script::dash(EVERYTHING).within(mount.path()).run().ok();
+    mount.unmount();
+}
+
+fn mount_with_an_acl(allowed: &Allowed) {
+    let mount = allowed.mount().flat().arg("--acl=private").start();
+    Script::dash("set -e; echo one > new; cat new; rm new")
+        .within(mount.path())
+        .run()
+        .ok();
+    mount.unmount();
+}
+
+fn mount_konserve(allowed: &Allowed) {
+    let store = [
+        "stores",
+        "create",
+        &allowed.source(),
+        UUID,
+        "--layout",
+        "konserve",
+    ];
+    allowed.etagfs(&store);
+    let mount = allowed.mount().store(UUID).start();
+    Script::dash("set -e; echo '{:a 1}' > :key; cat :key; ls; rm :key")
+        .within(mount.path())
+        .run()
+        .ok();
+    mount.unmount();
+}
+
+fn probe(allowed: &Allowed) {
+    let said = allowed.etagfs(&["probe", &allowed.source()]);
+    assert!(said.contains("safe to write"), "{said}");
+}
+
+fn stores_ls(allowed: &Allowed) {
+    allowed.bucket.client().put(&format!("{UUID}/key"), "x");
+    let said = allowed.etagfs(&["stores", "ls", &allowed.source()]);
+    assert!(said.contains(UUID));
+    allowed.etagfs(&["stores", "exists", &allowed.source(), UUID]);
+}
+
+fn stores_create(allowed: &Allowed) {
+    let made = allowed.etagfs(&["stores", "create", &allowed.source()]);
+    assert_eq!(made.len(), UUID.len());
+}
+
+fn stores_rm(allowed: &Allowed) {
+    let other = allowed.bucket.client();
+    other.put(&format!("{UUID}/"), "");
+    allowed.etagfs(&["stores", "rm", &allowed.source(), UUID]);
+    other.put(&format!("{UUID}/a"), "x");
+    other.put(&format!("{UUID}/b/c"), "x");
+    allowed.etagfs(&["stores", "rm", "--recursive", &allowed.source(), UUID]);
+    assert!(other.keys().is_empty());
+}
+
+/// A row's name, and what it means.
+type Feature = (&'static str, fn(&Allowed));
+
+const FEATURES: [Feature; 8] = [
+    ("`etagfs mount --read-only`", mount_read_only),
+    ("`etagfs mount`", mount_to_write),
+    ("`etagfs mount`, stores of konserve", mount_konserve),
+    ("`etagfs mount --acl`", mount_with_an_acl),
+    ("`etagfs probe`", probe),
+    ("`etagfs stores ls`, `stores exists`", stores_ls),
+    ("`etagfs stores create`", stores_create),
+    ("`etagfs stores rm`", stores_rm),
+];
+
+#[test]
+fn each_feature_needs_what_the_table_says_and_no_more() {
+    or_skip!(mounts::possible());
+    let table = table();
+    let mut rows: BTreeSet<_> = table.keys().cloned().collect();
+    for (name, feature) in FEATURES {
+        let row = table
+            .get(name)
+            .unwrap_or_else(|| panic!("docs/permissions.md has no row {name:?}"));
+        rows.remove(name);
+        let allowed = or_skip!(Allowed::only(row.clone()));
+        feature(&allowed);
+        let used = allowed.used.lock().unwrap().clone();
+        assert_eq!(used, *row, "{name}: what was used, and what the table says");
+    }
+    assert!(rows.is_empty(), "nothing is known of these rows: {rows:?}");
+}
+
+#[test]
+fn with_a_prefix_nothing_outside_of_it_is_asked_for() {
+    or_skip!(mounts::possible());
+    let allowed = or_skip!(Allowed::only(table()["`etagfs mount`"].clone()));
+    allowed.bucket.client().put("part/old", "old");
+    let mount = allowed.mount().prefix("part").flat().start();
+    Script::dash(EVERYTHING).within(mount.path()).run().ok();
+    mount.unmount();
+    for request in allowed.proxy.log().0 {
+        let at = request.parameter("prefix").unwrap_or(&request.key);
+        assert!(at.starts_with("part/"), "{request}");
+    }
+}
+
+#[test]
+fn the_policies_of_the_document_are_json_and_name_only_actions_of_the_table() {
+    let known: BTreeSet<String> = table().into_values().flatten().collect();
+    let blocks: Vec<_> = DOCUMENT.split("```json\n").skip(1).collect();
+    assert_eq!(blocks.len(), 2);
+    for block in blocks {
+        let (text, _) = block.split_once("```").unwrap();
+        let policy: serde_json::Value = serde_json::from_str(text).unwrap();
+        assert_eq!(policy["Version"], "2012-10-17");
+        for statement in policy["Statement"].as_array().unwrap() {
+            let actions = match &statement["Action"] {
+                serde_json::Value::Array(all) => all.clone(),
+                one => vec![one.clone()],
+            };
+            for action in actions {
+                let action = action.as_str().unwrap();
+                assert!(known.contains(action), "{action}");
+            }
+        }
+    }
+}
