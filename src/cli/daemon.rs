@@ -3,6 +3,7 @@
 //! The command starts itself again in a session of its own and waits for one line on a pipe. What
 //! goes wrong before that line is printed by the child, on the terminal it still has.
 
+use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, IsTerminal, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -20,10 +21,15 @@ pub(super) fn is_child() -> bool {
     std::env::var_os(CHILD).is_some()
 }
 
-/// Starts the process that goes on, and waits until it is ready.
-pub(super) fn spawn() -> Result<(), Failure> {
-    let mut child = Command::new(std::env::current_exe()?)
-        .args(std::env::args_os().skip(1))
+/// Starts the process that goes on, `words` being its command line, and waits until it is ready.
+pub(super) fn spawn(words: &[OsString]) -> Result<(), Failure> {
+    let mut command = Command::new(std::env::current_exe()?);
+    if std::env::var_os("HOME").is_none() && rustix::process::geteuid().is_root() {
+        // systemd mounts the fstab without one, and the AWS configuration would not be found.
+        command.env("HOME", "/root");
+    }
+    let mut child = command
+        .args(words.iter().skip(1))
         .env(CHILD, "1")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

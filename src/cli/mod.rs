@@ -8,6 +8,8 @@ mod alive;
 mod connection;
 mod daemon;
 mod demo;
+mod environment;
+mod helper;
 mod konserve;
 mod kv;
 mod log;
@@ -17,6 +19,8 @@ mod notify;
 mod observing;
 mod options;
 mod output;
+mod pages;
+mod place;
 mod probe;
 mod report;
 mod rescue;
@@ -25,9 +29,12 @@ mod source;
 mod stores;
 mod umount;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+
+use report::Failure;
 
 /// Mount a bucket of key-value stores: every key a file, every save a compare-and-swap.
 #[derive(Debug, Parser)]
@@ -47,8 +54,12 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Mount a bucket as a directory.
-    #[command(after_help = "\
-Options can also be given as mount(8) and fstab(5) write them: -o sync,ro,allow_other,ttl=0.")]
+    // The last one counts, as with mount(8).
+    #[command(
+        args_override_self = true,
+        after_help = "\
+Options can also be given as mount(8) and fstab(5) write them: -o sync,ro,allow_other,ttl=0."
+    )]
     Mount(Box<mount::Args>),
     /// Unmount a directory.
     Umount(umount::Args),
@@ -69,12 +80,31 @@ daemon, not the store.")]
     Rescue(rescue::Args),
     #[command(flatten)]
     Keys(kv::Command),
+    /// Print the manual page, or write all of them.
+    Man(pages::ManArgs),
+    /// Print the completions of a shell.
+    #[command(after_help = "\
+bash: etagfs completions bash > ~/.local/share/bash-completion/completions/etagfs
+fish: etagfs completions fish > ~/.config/fish/completions/etagfs.fish
+zsh:  etagfs completions zsh > DIR/_etagfs, in a DIR of $fpath")]
+    Completions(pages::CompletionsArgs),
 }
 
 /// Parses the arguments, runs the subcommand, and says how it went.
 pub fn main() -> ExitCode {
-    let result = match Cli::parse_from(options::expand(std::env::args_os())).command {
-        Command::Mount(args) => mount::run(*args),
+    let mut words = std::env::args_os().peekable();
+    if helper::is_called(words.peek()) {
+        let code = mount_for_mount8(words.skip(1)).map_or_else(Failure::report, |()| 0);
+        return helper::exit_code(code);
+    }
+    let words = options::expand(words);
+    let command = Cli::parse_from(&words).command;
+    ExitCode::from(run(command, &words).map_or_else(Failure::report, |()| 0))
+}
+
+fn run(command: Command, words: &[OsString]) -> Result<(), Failure> {
+    match command {
+        Command::Mount(args) => mount::run(*args, words),
         Command::Umount(args) => umount::run(&args),
         Command::Alive(args) => alive::run(&args),
         Command::Demo(args) => demo::run(args),
@@ -83,17 +113,35 @@ pub fn main() -> ExitCode {
         Command::Stores(args) => stores::run(args),
         Command::Rescue(args) => rescue::run(args),
         Command::Keys(command) => kv::run(command),
+        Command::Man(args) => pages::man(&args, Cli::command()),
+        Command::Completions(args) => pages::completions(&args, Cli::command()),
+    }
+}
+
+/// As `mount.etagfs`.
+fn mount_for_mount8(arguments: impl Iterator<Item = OsString>) -> Result<(), Failure> {
+    let mut mount = Cli::command();
+    mount.build();
+    let mount = mount.find_subcommand("mount");
+    let knows = |name: &str| {
+        mount.is_some_and(|mount| {
+            mount
+                .get_arguments()
+                .any(|arg| arg.get_long() == Some(name))
+        })
     };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report(),
+    let call = helper::read(arguments, knows)?;
+    let cli = Cli::try_parse_from(&call.words).map_err(|error| helper::refusal(&error))?;
+    match call.is_fake {
+        true => Ok(()),
+        false => run(cli.command, &call.words),
     }
 }
 
 /// The runtime of a subcommand that talks to servers.
-fn runtime() -> Result<tokio::runtime::Runtime, report::Failure> {
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|error| report::Failure::new(format!("no threads can be started: {error}")))
+        .map_err(|error| Failure::new(format!("no threads can be started: {error}")))
 }

@@ -4,7 +4,6 @@
 //! help text; 66 and 75 are EX_NOINPUT and EX_TEMPFAIL of sysexits.h.
 
 use std::io::Write;
-use std::process::ExitCode;
 
 use crate::store;
 
@@ -90,8 +89,8 @@ impl Failure {
         self
     }
 
-    /// Tells the user.
-    pub(super) fn report(self) -> ExitCode {
+    /// Tells the user, and the exit code.
+    pub(super) fn report(self) -> u8 {
         let mut out = std::io::stderr().lock();
         // Nowhere to say it when standard error is gone.
         if !self.message.is_empty() {
@@ -100,7 +99,7 @@ impl Failure {
         if let Some(hint) = self.hint {
             let _ = writeln!(out, "  {hint}");
         }
-        ExitCode::from(self.code)
+        self.code
     }
 }
 

@@ -66,6 +66,8 @@ pub struct Options {
     pub allow_other: bool,
     /// Nothing can be written.
     pub read_only: bool,
+    /// No program can be run from it.
+    pub no_exec: bool,
     /// How long names and attributes are believed.
     pub ttl: Duration,
     /// The longest that any request takes (A1).
@@ -187,7 +189,8 @@ impl Mounted {
         let mut config = fuser::Config::default();
         config.mount_options = vec![
             MountOption::FSName(options.source),
-            MountOption::Subtype("etagfs".to_owned()),
+            // For the type `fuse.etagfs`. Not as fuser's own option, which does not reach mount(2).
+            MountOption::CUSTOM("subtype=etagfs".to_owned()),
             MountOption::DefaultPermissions,
             MountOption::NoSuid,
             MountOption::NoDev,
@@ -197,6 +200,9 @@ impl Mounted {
             true => MountOption::RO,
             false => MountOption::RW,
         });
+        if options.no_exec {
+            config.mount_options.push(MountOption::NoExec);
+        }
         config.acl = match options.allow_other {
             true => SessionACL::All,
             false => SessionACL::Owner,

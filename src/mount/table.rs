@@ -97,8 +97,8 @@ impl<'a> Line<'a> {
         })
     }
 
-    /// `fusermount3` makes the type of our subtype; root mounts without its help, and then `fuser` says
-    /// no more than `fuse`, so that the name of the source has to tell.
+    /// The type is made of our subtype, by the kernel or by `fusermount3`. Mounts of root by older
+    /// versions of this program have no subtype, and are known by the name of their source.
     fn is_ours(&self) -> bool {
         self.kind == "fuse.etagfs" || self.kind == "fuse" && self.source.contains("://")
     }
