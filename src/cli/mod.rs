@@ -6,6 +6,7 @@
 
 mod daemon;
 mod demo;
+mod hangup;
 mod konserve;
 mod log;
 mod metrics;

@@ -8,6 +8,7 @@ use clap::Args as ClapArgs;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::daemon::{self, Ready};
+use super::hangup::Terminal;
 use super::konserve::Konserve;
 use super::observing::Observing;
 use super::report::Failure;
@@ -229,6 +230,8 @@ pub(super) async fn serve(
     // Before anything is mounted, so that a signal never finds a mount without its end.
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    let terminal = Terminal::at_start();
     let metrics = args.observing.listen().await?;
     let telemetry = Arc::<Telemetry>::default();
     let backend = args
@@ -295,8 +298,13 @@ pub(super) async fn serve(
         },
         source: label.clone(),
     };
-    let mounted = Mounted::new(vfs, &args.dir, options, tokio::runtime::Handle::current())
-        .map_err(|error| mount_failure(&args.dir, &error))?;
+    let mounted = Mounted::new(
+        Arc::clone(&vfs),
+        &args.dir,
+        options,
+        tokio::runtime::Handle::current(),
+    )
+    .map_err(|error| mount_failure(&args.dir, &error))?;
     tracing::info!(source = %label, at = %args.dir.display(), "mounted");
     ready.tell(&label, &args.dir)?;
 
@@ -305,6 +313,14 @@ pub(super) async fn serve(
         tokio::select! {
             _ = interrupt.recv() => break Ending::Stopped,
             _ = terminate.recv() => break Ending::Stopped,
+            _ = hangup.recv() => match terminal.is_gone() {
+                true => break Ending::Stopped,
+                false => {
+                    let vfs = Arc::clone(&vfs);
+                    // It waits for the kernel; its end is in the log.
+                    drop(tokio::task::spawn_blocking(move || vfs.drop_caches()));
+                }
+            },
             _ = over.tick() => if mounted.is_over() { break Ending::Unmounted },
         }
     };
