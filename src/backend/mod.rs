@@ -223,8 +223,10 @@ pub enum Error {
     Denied {
         /// Bucket or object.
         what: String,
-        /// The backend's own words, with its request id.
+        /// The backend's own words, with its request id, and whose credentials were used.
         why: String,
+        /// It did not take the credentials themselves: expired, unknown, wrong.
+        by_keys: bool,
     },
     /// The request certainly did nothing: it was never sent, or the backend asked for less load.
     /// Worth another try (EIO when there is no time left).

@@ -1,19 +1,25 @@
 //! S3, and servers that speak like it, through the AWS SDK.
 //!
-//! The SDK's types, its names and its status codes end here: `connect` configures it, `read`,
-//! `write` and `list` send requests, `info`, `span` and `integrity` read answers, and `failure`
+//! The SDK's types, its names and its status codes end here: `connect` configures it, `keys` has the
+//! keys that requests are signed with, `read`, `write` and `list` send requests, `info`, `span` and `integrity` read answers, and `failure`
 //! says what their failures mean. It knows neither stores nor files, and of prefixes only those
 //! in a listing. Reads are retried by the SDK; a write is sent once (W6), the decorator `settle`
 //! does the rest.
 
 mod bucket;
 mod connect;
+mod credentials;
 mod failure;
+mod http;
 mod info;
 mod integrity;
+mod keys;
 mod list;
 mod read;
+mod retry;
+mod sources;
 mod span;
+mod terms;
 mod wire;
 mod write;
 
@@ -26,7 +32,10 @@ use super::{
 };
 use crate::model::{Expect, Outcome, PutId, Version};
 
-pub use connect::{Credentials, Instance, S3Config};
+pub use connect::{Endpoint, S3Config};
+pub use credentials::{Credentials, Instance};
+pub use http::Network;
+pub use terms::{Encryption, Terms};
 
 /// The name of the user metadata that holds the put-id (`x-amz-meta-etagfs-put` on the wire).
 const PUT_ID: &str = "etagfs-put";
@@ -41,6 +50,9 @@ pub struct S3 {
     bucket: String,
     name: String,
     deadlines: Deadlines,
+    /// None: requests are not signed.
+    keys: Option<keys::Keys>,
+    terms: Terms,
     etags: integrity::Etags,
 }
 
@@ -48,6 +60,31 @@ impl S3 {
     /// What messages call an object.
     fn what(&self, at: &ObjectKey) -> String {
         format!("{}/{at}", self.name)
+    }
+
+    /// Carries an operation out. If the store did not take the keys, and there are others by now, it
+    /// does so a second time: what was denied has not happened. A denial tells who asked.
+    async fn ask<T, F>(&self, operation: impl Fn() -> F + Send) -> Result<T, Error>
+    where
+        T: Send,
+        F: Future<Output = Result<T, Error>> + Send,
+    {
+        let Some(keys) = &self.keys else {
+            return operation().await;
+        };
+        let generation = keys.generation();
+        let mut answer = operation().await;
+        if let Err(Error::Denied { by_keys: true, .. }) = answer
+            && keys.are_others(generation).await
+        {
+            answer = operation().await;
+        }
+        if let Err(Error::Denied { why, .. }) = &mut answer
+            && let Some(whence) = keys.whence()
+        {
+            why.push_str(&format!("; credentials: {whence}"));
+        }
+        answer
     }
 }
 
@@ -62,11 +99,11 @@ impl Backend for S3 {
     }
 
     async fn get(&self, at: &ObjectKey, pin: &Pin, span: Span) -> Result<Fetched, Error> {
-        self.read(at, pin, span).await
+        self.ask(|| self.read(at, pin, span)).await
     }
 
     async fn head(&self, at: &ObjectKey) -> Result<ObjectInfo, Error> {
-        self.look(at).await
+        self.ask(|| self.look(at)).await
     }
 
     async fn put(
@@ -76,14 +113,14 @@ impl Backend for S3 {
         expect: &Expect,
         id: PutId,
     ) -> Result<Outcome, Error> {
-        self.write(at, body, expect, id).await
+        self.ask(|| self.write(at, body.clone(), expect, id)).await
     }
 
     async fn delete(&self, at: &ObjectKey, version: &Version) -> Result<Outcome<()>, Error> {
-        self.remove(at, version).await
+        self.ask(|| self.remove(at, version)).await
     }
 
     async fn list(&self, query: &ListQuery) -> Result<Page, Error> {
-        self.page(query).await
+        self.ask(|| self.page(query)).await
     }
 }

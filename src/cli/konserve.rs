@@ -40,6 +40,14 @@ pub(super) struct Konserve {
     /// Layout of the stores that mkdir makes.
     #[arg(long, env = "ETAGFS_LAYOUT", value_enum, default_value = "plain")]
     layout: Layout,
+    #[command(flatten)]
+    shown: Shown,
+}
+
+/// How the values and keys of konserve stores are shown.
+#[derive(Debug, ClapArgs)]
+#[command(next_help_heading = "Konserve stores")]
+pub(super) struct Shown {
     /// How keys are spelled as file names.
     #[arg(
         long,
@@ -93,6 +101,16 @@ impl Konserve {
     /// # Errors
     /// When the encryption key cannot be read.
     pub(super) fn settings(&self, state_dir: &Path) -> Result<Settings, Failure> {
+        self.shown.settings(Some(state_dir))
+    }
+}
+
+impl Shown {
+    /// The settings; names of keys are kept in `state_dir`, if there is one.
+    ///
+    /// # Errors
+    /// When the encryption key cannot be read.
+    pub(super) fn settings(&self, state_dir: Option<&Path>) -> Result<Settings, Failure> {
         let text = match (&self.konserve_key, &self.konserve_key_file) {
             (Some(secret), _) => Some(secret.0.clone()),
             (None, Some(file)) => Some(std::fs::read_to_string(file).map_err(|error| {
@@ -109,7 +127,7 @@ impl Konserve {
                 Names::Edn => Spelling::Edn,
             },
             secret: text.as_deref().map(key).transpose()?,
-            state_dir: Some(state_dir.to_owned()),
+            state_dir: state_dir.map(Path::to_owned),
         })
     }
 }

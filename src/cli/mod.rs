@@ -1,19 +1,26 @@
 //! The command line: the only reader of arguments and environment, and the only writer of output.
 //!
 //! It builds what a subcommand needs and runs it; it decides nothing about stores or saves. Read
-//! the file of the subcommand you care about; `source.rs` tells how a SOURCE becomes a backend, and
+//! the file of the subcommand you care about; `connection.rs` tells how a SOURCE becomes a backend, and
 //! `report.rs` how a failure becomes a message and an exit code.
 
+mod alive;
+mod connection;
 mod daemon;
 mod demo;
 mod hangup;
 mod konserve;
+mod kv;
 mod log;
 mod metrics;
 mod mount;
+mod notify;
 mod observing;
 mod options;
+#[allow(dead_code, reason = "mget follows")]
+mod output;
 mod probe;
+mod quiet;
 mod report;
 mod rescue;
 mod serve;
@@ -32,8 +39,8 @@ use clap::{Parser, Subcommand};
     version,
     about,
     after_help = "\
-SOURCE is s3://BUCKET[/PREFIX]. Exit codes: 0 done, 1 failed, 2 wrong usage, 75 somebody else saved
-first (try again). Every option can also be set by its ETAGFS_* variable."
+SOURCE is s3://BUCKET[/PREFIX]. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 nothing newer
+(get --if-none-match), 66 no such key, 75 somebody else was first (try again). Every option can also be set by its ETAGFS_* variable."
 )]
 struct Cli {
     #[command(subcommand)]
@@ -48,6 +55,11 @@ Options can also be given as mount(8) and fstab(5) write them: -o sync,ro,allow_
     Mount(Box<mount::Args>),
     /// Unmount a directory.
     Umount(umount::Args),
+    /// Find out whether a mount answers.
+    #[command(after_help = "\
+Exits with 0 if it does and with 1 if not, never later than --timeout: for health checks. It asks the
+daemon, not the store.")]
+    Alive(alive::Args),
     /// Try it: a server, a bucket and a mount, all on this machine.
     Demo(demo::Args),
     /// Run an S3-compatible server over a local directory.
@@ -58,6 +70,8 @@ Options can also be given as mount(8) and fstab(5) write them: -o sync,ro,allow_
     Stores(stores::Args),
     /// Look at the kept bytes of refused and failed saves.
     Rescue(rescue::Args),
+    #[command(flatten)]
+    Keys(kv::Command),
 }
 
 /// Parses the arguments, runs the subcommand, and says how it went.
@@ -65,11 +79,13 @@ pub fn main() -> ExitCode {
     let result = match Cli::parse_from(options::expand(std::env::args_os())).command {
         Command::Mount(args) => mount::run(*args),
         Command::Umount(args) => umount::run(&args),
+        Command::Alive(args) => alive::run(&args),
         Command::Demo(args) => demo::run(args),
         Command::Serve(args) => serve::run(args),
         Command::Probe(args) => probe::run(args),
         Command::Stores(args) => stores::run(args),
         Command::Rescue(args) => rescue::run(args),
+        Command::Keys(command) => kv::run(command),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -10,6 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::daemon::{self, Ready};
 use super::hangup::Terminal;
 use super::konserve::Konserve;
+use super::notify::Manager;
 use super::observing::Observing;
 use super::report::Failure;
 use super::source::{Connection, Source, State};
@@ -183,7 +184,7 @@ fn size(text: &str) -> Result<u64, String> {
         .ok_or_else(|| "too large".to_owned())
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
+pub(super) fn seconds(text: &str) -> Result<Duration, String> {
     text.parse()
         .ok()
         .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
@@ -216,7 +217,8 @@ pub(super) fn run(mut args: Args) -> Result<(), Failure> {
         true => log::Target::File(daemon::log_file(&state_dir, &args.dir)?),
         false => log::Target::Stderr,
     };
-    log::start(&args.observing.log, args.observing.log_format, target).map_err(Failure::usage)?;
+    log::start_as(&args.observing.log, args.observing.log_format, target)
+        .map_err(Failure::usage)?;
     runtime()?.block_on(serve(args, &source, &state_dir, ready))
 }
 
@@ -276,6 +278,7 @@ pub(super) async fn serve(
     let _metrics = metrics
         .map(|metrics| metrics.serve(Arc::clone(&vfs)))
         .transpose()?;
+    let told = Arc::clone(&vfs);
     let deadlines = args.connection.deadlines()?;
     let options = Options {
         uid: args
@@ -306,6 +309,16 @@ pub(super) async fn serve(
     )
     .map_err(|error| mount_failure(&args.dir, &error))?;
     tracing::info!(source = %label, at = %args.dir.display(), "mounted");
+    let telling = match Manager::of(&label, &args.dir) {
+        Some(manager) => {
+            if let Err(failure) = manager.ready().await {
+                let _ = mounted.end(Ending::Stopped, GRACE).await;
+                return Err(failure);
+            }
+            Some(manager.keep_telling(move || told.telemetry().metrics.counts()))
+        }
+        None => None,
+    };
     ready.tell(&label, &args.dir)?;
 
     let mut over = tokio::time::interval(Duration::from_millis(50));
@@ -324,6 +337,9 @@ pub(super) async fn serve(
             _ = over.tick() => if mounted.is_over() { break Ending::Unmounted },
         }
     };
+    if let Some(telling) = telling {
+        telling.stopping();
+    }
     let end = mounted.end(ending, GRACE).await;
     tracing::info!(source = %label, at = %args.dir.display(), "unmounted");
     end.map_err(|error| {

@@ -1,12 +1,19 @@
 //! How a failure becomes a message, a hint and an exit code.
 //!
 //! A message says what happened and to what; a hint says what to do next. Codes are those of the
-//! help text; 75 is EX_TEMPFAIL of sysexits.h.
+//! help text; 66 and 75 are EX_NOINPUT and EX_TEMPFAIL of sysexits.h.
 
 use std::io::Write;
 use std::process::ExitCode;
 
 use crate::store;
+
+/// Exit code: the newest version is the one that the caller has.
+pub(super) const UNCHANGED: u8 = 3;
+/// Exit code: the key does not exist; the store said so.
+pub(super) const ABSENT: u8 = 66;
+/// Exit code: a condition did not hold, since somebody else was first.
+pub(super) const CONFLICT: u8 = 75;
 
 /// Why a subcommand did not do what it was asked.
 #[derive(Debug)]
@@ -33,6 +40,39 @@ impl Failure {
             code: 2,
             ..Self::new(message)
         }
+    }
+
+    /// The key does not exist (exit code 66).
+    pub(super) fn absent(message: impl Into<String>) -> Self {
+        Self {
+            code: ABSENT,
+            ..Self::new(message)
+        }
+    }
+
+    /// A condition did not hold (exit code 75).
+    pub(super) fn conflict(message: impl Into<String>) -> Self {
+        Self {
+            code: CONFLICT,
+            ..Self::new(message)
+        }
+    }
+
+    /// With another exit code.
+    #[must_use]
+    pub(super) fn code(mut self, code: u8) -> Self {
+        self.code = code;
+        self
+    }
+
+    /// The exit code.
+    pub(super) fn exit_code(&self) -> u8 {
+        self.code
+    }
+
+    /// What happened, without what to do next.
+    pub(super) fn message(&self) -> &str {
+        &self.message
     }
 
     /// Somebody else has told the user why.

@@ -1,54 +1,14 @@
-//! SOURCE, and how it is reached: from arguments to a backend.
+//! SOURCE, and the state directory. How a SOURCE is reached is `connection.rs`'s.
 
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
 
 use clap::Args as ClapArgs;
 
+pub(super) use super::connection::Connection;
 use super::report::Failure;
-use crate::backend::s3::{Credentials, S3Config};
-use crate::backend::{Backend, Deadlines, Limited, Metered, S3, Settled};
-use crate::telemetry::Telemetry;
-
-/// How many requests run at once.
-const REQUESTS_AT_ONCE: usize = 64;
-
-/// Where a bucket is and who asks for it.
-#[derive(Clone, Debug, ClapArgs)]
-#[command(next_help_heading = "Bucket")]
-pub(super) struct Connection {
-    /// URL of a server other than AWS.
-    #[arg(long, env = "ETAGFS_ENDPOINT_URL", value_name = "URL")]
-    pub(super) endpoint_url: Option<String>,
-    /// Region of the bucket [else AWS_REGION, or the profile's].
-    #[arg(long, env = "ETAGFS_REGION")]
-    region: Option<String>,
-    /// Put the bucket's name into the path of URLs, not into the host name [the default with
-    /// --endpoint-url].
-    #[arg(long, env = "ETAGFS_PATH_STYLE")]
-    path_style: bool,
-    /// Profile of the AWS configuration files.
-    #[arg(long, env = "ETAGFS_PROFILE")]
-    profile: Option<String>,
-    /// Do not sign requests: for public buckets.
-    #[arg(long, env = "ETAGFS_NO_SIGN_REQUEST", conflicts_with = "profile")]
-    no_sign_request: bool,
-    /// Only objects whose names begin with this; the same as s3://BUCKET/PREFIX.
-    #[arg(long, env = "ETAGFS_PREFIX")]
-    prefix: Option<String>,
-    /// The longest that one operation in the store may take, in seconds.
-    #[arg(
-        long,
-        env = "ETAGFS_DEADLINE",
-        value_name = "SECONDS",
-        default_value_t = 30.0
-    )]
-    deadline: f64,
-}
 
 /// A bucket, or the part of it below a prefix.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Source {
     /// The bucket.
     pub(super) bucket: String,
@@ -92,61 +52,6 @@ impl Source {
     pub(super) fn label(&self) -> String {
         let label = format!("s3://{}/{}", self.bucket, self.prefix);
         label.trim_end_matches('/').to_owned()
-    }
-}
-
-impl Connection {
-    /// How long operations in the store may take.
-    pub(super) fn deadlines(&self) -> Result<Deadlines, Failure> {
-        let default = Deadlines::default();
-        let operation = Duration::try_from_secs_f64(self.deadline)
-            .ok()
-            .filter(|deadline| *deadline >= Duration::from_secs(1))
-            .ok_or_else(|| Failure::usage("--deadline must be a second or more"))?;
-        Ok(Deadlines {
-            connect: default.connect.min(operation),
-            attempt: default.attempt.min(operation),
-            operation,
-            ..default
-        })
-    }
-
-    /// Prepares to reach a bucket. Sends nothing yet.
-    ///
-    /// # Errors
-    /// When the configuration makes no sense.
-    pub(super) async fn connect(&self, source: &Source) -> Result<Arc<dyn Backend>, Failure> {
-        self.connect_counted(source, Arc::default()).await
-    }
-
-    /// As [`connect`](Self::connect); `telemetry` is told of every request.
-    ///
-    /// # Errors
-    /// When the configuration makes no sense.
-    pub(super) async fn connect_counted(
-        &self,
-        source: &Source,
-        telemetry: Arc<Telemetry>,
-    ) -> Result<Arc<dyn Backend>, Failure> {
-        let deadlines = self.deadlines()?;
-        let mut config = S3Config::new(&source.bucket);
-        config.region.clone_from(&self.region);
-        config.endpoint_url.clone_from(&self.endpoint_url);
-        config.path_style = self.path_style.then_some(true);
-        config.deadlines = deadlines;
-        if self.no_sign_request {
-            config.credentials = Credentials::Anonymous;
-        } else if let Credentials::Standard { profile, .. } = &mut config.credentials {
-            profile.clone_from(&self.profile);
-        }
-        let s3 = Arc::new(S3::connect(config).await?);
-        let metered = Arc::new(Metered::new(s3, telemetry));
-        let settled = Arc::new(Settled::new(metered, deadlines));
-        Ok(Arc::new(Limited::new(
-            settled,
-            REQUESTS_AT_ONCE,
-            deadlines.operation,
-        )))
     }
 }
 

@@ -1,11 +1,10 @@
 //! `etagfs stores`: the stores of a bucket, without a mount.
 
-use std::io::Write;
-
 use clap::{Args as ClapArgs, Subcommand};
 use uuid::Uuid;
 
 use super::konserve::Layout;
+use super::output::say;
 use super::report::Failure;
 use super::source::{Connection, Source};
 use super::{log, runtime};
@@ -76,7 +75,7 @@ struct Rm {
 
 /// Does what was asked.
 pub(super) fn run(args: Args) -> Result<(), Failure> {
-    log::start("error", log::Format::Auto, log::Target::Stderr).map_err(Failure::usage)?;
+    log::start("error", log::Target::Stderr).map_err(Failure::usage)?;
     runtime()?.block_on(async {
         match args.command {
             Command::Ls(args) => ls(args).await,
@@ -144,12 +143,4 @@ fn parse(text: &str) -> Result<StoreId, Failure> {
         Failure::usage(format!("{text:?} is no store"))
             .hint("stores are named by UUIDs in lower case, with hyphens")
     })
-}
-
-fn say(text: &str) -> Result<(), Failure> {
-    match std::io::stdout().lock().write_all(text.as_bytes()) {
-        // Whoever reads has read enough.
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        result => Ok(result?),
-    }
 }

@@ -21,7 +21,7 @@ pub use draft::{Draft, Lost, Save, SaveError, Trigger};
 pub use key::{Key, MAX_KEY_BYTES, StoreId};
 pub use name::{BadName, FileName, MAX_NAME_BYTES, Piece};
 pub use scratch::{BadPattern, Origin, Pattern, ScratchNames, backed_up};
-pub use seen::{Base, Caller, Job, Process, Seen};
+pub use seen::{Ancestors, Base, Caller, Job, Process, Seen};
 pub use settle::{Found, Reply, Settle, Step};
 pub use tree::{Ino, Tree};
 pub use version::{Expect, Outcome, PutId, Version};

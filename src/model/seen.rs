@@ -1,9 +1,13 @@
 //! Who was shown which version (W1, W5).
 //!
 //! A save that starts from nothing (a truncating open, a file renamed over a key) replaces what
-//! its process was shown of the key, else what its job was shown, else what is there. [`Seen`]
-//! remembers that; it is told at every open for reading and asked at every such save. Which
+//! its process was shown of the key, else what its nearest relatives in its job were shown, else what
+//! is there. [`Seen`] remembers that; it is told of every first read and asked at every such save. Which
 //! process a request comes from is found out in `mount`.
+//!
+//! Relatives, since a job may do several things at once: of `worker & worker & wait`, each reads and
+//! saves for itself (`n=$(cat f); echo $((n+1)) > f`), and what the one was shown the other was not. The
+//! nearest is whose common ancestor with the writer is nearest: the `cat` of the writer's own shell.
 
 use std::hash::Hash;
 use std::num::NonZeroUsize;
@@ -31,26 +35,61 @@ pub struct Job {
     pub session: u32,
 }
 
+/// The nearest ancestors of a process within its job, its parent first.
+///
+/// Ids alone: their start times could only be read from files that may wait for us. An id that is
+/// used again in one job brings a memory along that is at worst too old, and so a conflict too many.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Ancestors([u32; Self::MOST]);
+
+impl Ancestors {
+    /// How many are remembered.
+    pub const MOST: usize = 6;
+
+    /// These, the parent first; those past [`MOST`](Self::MOST) are left out.
+    pub fn new(ids: impl IntoIterator<Item = u32>) -> Self {
+        let mut ancestors = Self::default();
+        for (place, id) in ancestors.0.iter_mut().zip(ids) {
+            *place = id;
+        }
+        ancestors
+    }
+
+    /// Them.
+    pub fn ids(self) -> impl Iterator<Item = u32> {
+        self.0.into_iter().take_while(|id| *id != 0)
+    }
+}
+
 /// Who asks. Requests that carry no usable process id (page writeback, release, a process of
 /// another pid namespace) have no caller, and count as blind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Caller {
     /// The process.
     pub process: Process,
+    /// Who started it, within its job.
+    pub ancestors: Ancestors,
     /// Its job.
     pub job: Job,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Who {
+    /// The process itself.
     Process(Process),
+    /// The process of this id, and all that it started, within a job.
+    Family(u32, Job),
+    /// All of a job.
     Job(Job),
 }
 
 impl Caller {
     /// Whose memories count for this caller, the nearest first.
-    fn memories(self) -> [Who; 2] {
-        [Who::Process(self.process), Who::Job(self.job)]
+    fn memories(self) -> impl Iterator<Item = Who> {
+        let families = std::iter::once(self.process.id).chain(self.ancestors.ids());
+        std::iter::once(Who::Process(self.process))
+            .chain(families.map(move |id| Who::Family(id, self.job)))
+            .chain([Who::Job(self.job)])
     }
 }
 
@@ -67,7 +106,7 @@ pub enum Base {
     },
 }
 
-/// What each process and each job was last shown of each key. `K` names a key of the mount.
+/// What each process, each family and each job was last shown of each key. `K` names a key of the mount.
 ///
 /// Where a method takes several callers, they are those whose memories count for one save, the
 /// first one first: who saves, and for a rename then who created the temporary file.
@@ -99,12 +138,12 @@ impl<K: Hash + Eq + Clone> Seen<K> {
 
     /// The caller read the key to copy it into a backup beside it, and not for the text that it is
     /// about to save: editors that do so (nano -B, joe, vim and emacs when told to copy) hold a text
-    /// that is older than the copy. It tells the job, but not a process that was shown the key
+    /// that is older than the copy. It tells the family and the job, but not a process that was shown the key
     /// before: what a process was shown first it was shown, for whatever reason.
     pub fn show_for_backup(&mut self, caller: &Caller, key: &K, version: &Version) {
         for who in caller.memories() {
             let at = (who, key.clone());
-            if matches!(who, Who::Job(_)) || !self.shown.contains(&at) {
+            if !matches!(who, Who::Process(_)) || !self.shown.contains(&at) {
                 self.shown.put(at, Expect::Is(version.clone()));
             }
         }
@@ -164,11 +203,10 @@ impl<K: Hash + Eq + Clone> Seen<K> {
         }
     }
 
-    /// What the caller was shown: its process, else its job.
+    /// What the caller was shown: its process, else its nearest relatives in its job.
     pub fn shown_to(&mut self, caller: &Caller, key: &K) -> Option<Expect> {
         caller
             .memories()
-            .into_iter()
             .find_map(|who| self.shown.get(&(who, key.clone())).cloned())
     }
 
@@ -194,11 +232,16 @@ mod tests {
     use super::*;
 
     fn caller(id: u32, group: u32) -> Caller {
+        child(id, &[], group)
+    }
+
+    fn child(id: u32, ancestors: &[u32], group: u32) -> Caller {
         Caller {
             process: Process {
                 id,
                 start: u64::from(id),
             },
+            ancestors: Ancestors::new(ancestors.iter().copied()),
             job: Job { group, session: 1 },
         }
     }
@@ -286,6 +329,33 @@ mod tests {
             Base::AlreadyLost { shown: is(1) }
         );
         assert_eq!(seen.base([caller(4, 4)], &"k", &is(2)), Base::Take(is(2)));
+    }
+
+    #[test]
+    fn of_several_workers_of_one_script_each_was_shown_what_its_own_commands_read() {
+        let mut seen = seen();
+        // The script 1 started the shells 10 and 20; each runs `n=$(cat k); echo > k`.
+        let (cat_of_10, cat_of_20) = (child(11, &[10, 1], 1), child(21, &[20, 1], 1));
+        let (in_10, dd_of_20) = (child(10, &[1], 1), child(22, &[20, 1], 1));
+        seen.show(&cat_of_10, &"k", &v(1));
+        seen.show(&cat_of_20, &"k", &v(2));
+        assert_eq!(seen.shown_to(&in_10, &"k"), Some(is(1)));
+        assert_eq!(seen.shown_to(&dd_of_20, &"k"), Some(is(2)));
+        // Who read nothing itself, nor through a child, has the latest of its nearest relatives.
+        assert_eq!(seen.shown_to(&child(30, &[1], 1), &"k"), Some(is(2)));
+        // Nobody is left who started it.
+        assert_eq!(seen.shown_to(&caller(40, 1), &"k"), Some(is(2)));
+        seen.saved([dd_of_20], &"k", &is(2), &v(3));
+        assert_eq!(seen.shown_to(&in_10, &"k"), Some(is(1)));
+        assert_eq!(seen.shown_to(&child(23, &[20, 1], 1), &"k"), Some(is(3)));
+    }
+
+    #[test]
+    fn what_a_shell_reads_itself_its_commands_were_shown() {
+        let (mut seen, shell, other) = (seen(), child(10, &[1], 1), child(20, &[1], 1));
+        seen.show(&shell, &"k", &v(1));
+        seen.show(&other, &"k", &v(2));
+        assert_eq!(seen.shown_to(&child(11, &[10, 1], 1), &"k"), Some(is(1)));
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod op;
 mod process;
 mod reply;
 mod request;
+mod table;
 mod unmount;
 
 use std::io;
@@ -26,7 +27,8 @@ use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 
 pub use process::Proc;
-pub use unmount::{Busy, is_mount_point, unmount};
+pub use table::{is_in_mount, is_mount_point, is_private};
+pub use unmount::{Busy, unmount};
 
 use crate::model::{FileName, Ino};
 use crate::vfs::{Attr, Ending, FileKind, Kernel, Vfs};

@@ -14,7 +14,7 @@ use std::os::fd::OwnedFd;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-use crate::model::{Caller, Job, Process};
+use crate::model::{Ancestors, Caller, Job, Process};
 use crate::vfs::{Life, Processes};
 
 /// The process and job of a thread. `None` when the kernel gave no number (page writeback, a
@@ -22,13 +22,22 @@ use crate::vfs::{Life, Processes};
 pub(super) fn caller(thread: u32) -> Option<Caller> {
     let id = process_id(thread)?;
     let stat = Stat::parse(&fs::read_to_string(format!("/proc/{id}/stat")).ok()?)?;
+    let groups = asking_groups(stat.group, stat.session, Status::of);
+    let is_in_the_job =
+        |found: &Status| found.session == stat.session && groups.contains(&found.group);
+    let mut next = stat.parent;
+    let ancestors = std::iter::from_fn(|| {
+        let found = Status::of(next).filter(is_in_the_job)?;
+        Some(std::mem::replace(&mut next, found.parent))
+    });
     Some(Caller {
         process: Process {
             id,
             start: stat.start,
         },
+        ancestors: Ancestors::new(ancestors),
         job: Job {
-            group: asking_group(stat.group, stat.session, Status::of),
+            group: *groups.last().unwrap_or(&stat.group),
             session: stat.session,
         },
     })
@@ -37,13 +46,13 @@ pub(super) fn caller(thread: u32) -> Option<Caller> {
 /// How many timeout(1) within each other are looked through.
 const NESTED: usize = 4;
 
-/// The group of the job that a group belongs to: itself, but for that of coreutils' timeout(1), which
-/// moves itself and its command into a group of their own. `n=$(timeout 5 cat f)` is part of the script
+/// The groups of the job that a group belongs to, last the one that it is known by: the group itself,
+/// but for that of coreutils' timeout(1), which moves itself and its command into a group of their own. `n=$(timeout 5 cat f)` is part of the script
 /// as `n=$(cat f)` is. It is known by the signals it ignores: those that would stop it in the background.
 /// What is started at a prompt is a job of its own, with or without timeout; but the commands of a
 /// substitution belong to the shell, and have inherited from it that SIGTSTP is ignored.
-fn asking_group(group: u32, session: u32, status: impl Fn(u32) -> Option<Status>) -> u32 {
-    let mut group = group;
+fn asking_groups(mut group: u32, session: u32, status: impl Fn(u32) -> Option<Status>) -> Vec<u32> {
+    let mut groups = vec![group];
     for _ in 0..NESTED {
         let asking = status(group)
             .filter(|leader| leader.group == group && leader.is_in_the_background())
@@ -55,8 +64,9 @@ fn asking_group(group: u32, session: u32, status: impl Fn(u32) -> Option<Status>
             Some(parent) => group = parent.group,
             None => break,
         }
+        groups.push(group);
     }
-    group
+    groups
 }
 
 /// The process of a thread. Safe for any request.
@@ -106,6 +116,7 @@ impl Life for Watched {
 /// What `/proc/PID/stat` says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Stat {
+    parent: u32,
     group: u32,
     session: u32,
     start: u64,
@@ -117,6 +128,7 @@ impl Stat {
         let (_, rest) = text.rsplit_once(')')?;
         let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
         Some(Self {
+            parent: fields.get(1)?.parse().ok()?,
             group: fields.get(2)?.parse().ok()?,
             session: fields.get(3)?.parse().ok()?,
             start: fields.get(19)?.parse().ok()?,
@@ -232,6 +244,7 @@ mod tests {
     fn a_stat_line_is_read_behind_any_command_name() {
         let line = "42 (a) b (c) S 1 40 39 0 -1 4194304 1 2 3 4 5 6 7 8 20 0 1 0 98765 1000";
         let stat = Stat {
+            parent: 1,
             group: 40,
             session: 39,
             start: 98765,
@@ -268,9 +281,10 @@ mod tests {
             _ => None,
         };
         let groups = [10, 20, 30, 31, 40, 41, 45, 60];
-        let asking = groups.map(|group| asking_group(group, 10, found));
-        assert_eq!(asking, [10, 20, 20, 20, 40, 10, 45, 60]);
-        assert_eq!(asking_group(50, 50, found), 50);
+        let asking = groups.map(|group| asking_groups(group, 10, found).pop());
+        assert_eq!(asking, [10, 20, 20, 20, 40, 10, 45, 60].map(Some));
+        assert_eq!(asking_groups(31, 10, found), [31, 30, 20]);
+        assert_eq!(asking_groups(50, 50, found), [50]);
     }
 
     #[test]
@@ -287,6 +301,16 @@ mod tests {
     fn this_process_is_found_and_alive() {
         let me = caller(std::process::id()).expect("this process");
         assert_eq!(me.process.id, std::process::id());
+        let mut child = std::process::Command::new("cat")
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .expect("cat runs");
+        let its = caller(child.id()).expect("the child");
+        drop(child.stdin.take());
+        child.wait().expect("it ended");
+        let parents = [me.process.id].into_iter().chain(me.ancestors.ids());
+        assert_eq!(its.ancestors, Ancestors::new(parents));
+        assert_eq!(its.job, me.job);
         assert!(Proc.watch(me.process).goes_on());
     }
 

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::konserve::object::{self, Role, role};
 use super::konserve_store::{KonserveStore, Settings};
-use super::{Error, Store};
+use super::{Error, Store, StoreName};
 use crate::backend::{After, Backend, Body, ListQuery, Meta, ObjectKey};
 use crate::model::{Expect, Outcome, PutId, StoreId};
 
@@ -168,13 +168,19 @@ impl Catalog {
         }
     }
 
+    /// The store of this id, for who knows in which layout it lies.
+    pub fn store_as(&self, id: StoreId, layout: LayoutKind) -> Store {
+        self.note(id, layout);
+        self.store(id)
+    }
+
     /// Which stores are being listed whose objects were never seen before: how many objects were
     /// looked at, of how many.
-    pub fn progress(&self) -> Vec<(StoreId, u64, u64)> {
+    pub fn progress(&self) -> Vec<(StoreName, u64, u64)> {
         let konserve = self.konserve();
         let under_way = konserve.iter().filter_map(|(id, store)| {
             let (done, total) = store.progress()?;
-            Some((*id, done, total))
+            Some((StoreName::Id(*id), done, total))
         });
         under_way.collect()
     }

@@ -30,6 +30,8 @@ pub struct Envelope {
     /// The object of a konserve store that the bytes came from: how it was written, what is known of
     /// its key.
     pub origin: Option<Arc<Origin>>,
+    /// A konserve store is to keep the bytes themselves, whatever was there, as `bassoc` does.
+    pub binary: bool,
 }
 
 impl Envelope {
@@ -53,7 +55,7 @@ impl Envelope {
                 content_type: Some(content_type(key).to_owned()),
                 ..Meta::default()
             },
-            origin: None,
+            ..Self::default()
         }
     }
 
@@ -129,7 +131,7 @@ mod tests {
                 user: user.iter().map(owned).collect(),
                 ..Meta::default()
             },
-            origin: None,
+            ..Envelope::default()
         }
     }
 

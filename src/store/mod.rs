@@ -5,6 +5,7 @@
 //! files but their names. [`Catalog`] finds the stores of a bucket; the layer above is `vfs`.
 
 mod catalog;
+mod direct;
 mod directory;
 mod error;
 pub mod konserve;
@@ -23,6 +24,7 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 pub use catalog::{Catalog, LayoutKind, StoreEntry};
+pub use direct::{Scanned, Slice};
 pub use error::Error;
 pub use konserve_store::Settings;
 pub use layout::{Envelope, Rejected};
@@ -278,7 +280,7 @@ impl Store {
         let entry = self.entry(key.clone(), &info);
         let envelope = Envelope {
             meta: info.meta,
-            origin: None,
+            ..Envelope::default()
         };
         Ok(Some((entry, envelope)))
     }
@@ -309,13 +311,21 @@ impl Store {
         have: Option<&Version>,
         limit: u64,
     ) -> Result<Opened, Error> {
-        if let Layout::Konserve(store) = &self.layout {
-            return store.open(key, have, limit).await;
-        }
         let pin = have.map_or(Pin::Newest, |version| Pin::Not(version.clone()));
+        self.open_pinned(key, &pin, limit).await
+    }
+
+    /// Reads one version of a key, whole if it has at most `limit` bytes.
+    ///
+    /// # Errors
+    /// [`Error::VersionGone`] for a version that is not to be had; any other [`Error`].
+    pub async fn open_pinned(&self, key: &Key, pin: &Pin, limit: u64) -> Result<Opened, Error> {
+        if let Layout::Konserve(store) = &self.layout {
+            return store.open(key, pin, limit).await;
+        }
         let fetched = self
             .backend
-            .get(&self.object(key), &pin, Span::UpTo(limit))
+            .get(&self.object(key), pin, Span::UpTo(limit))
             .await?;
         let Fetched::Object(object) = fetched else {
             return Ok(Opened::Unchanged);
@@ -325,7 +335,7 @@ impl Store {
         let large = info.size > limit;
         let envelope = Envelope {
             meta: info.meta,
-            origin: None,
+            ..Envelope::default()
         };
         Ok(match large {
             true => Opened::Large { entry, envelope },

@@ -12,7 +12,7 @@ use prometheus::{
     TextEncoder,
 };
 
-use super::words::{Cache, Levels, Request};
+use super::words::{Cache, Counts, Levels, Request};
 
 /// Operations of the kernel: from those answered from memory to those that wait for a slow store.
 const OPERATION_BUCKETS: [f64; 10] = [
@@ -327,9 +327,15 @@ impl Metrics {
         self.conflicts.inc();
     }
 
-    /// How many conflicts there were.
-    pub fn conflicts(&self) -> u64 {
-        self.conflicts.get()
+    /// What happened to saves.
+    pub fn counts(&self) -> Counts {
+        Counts {
+            saves: self.saves.get(),
+            conflicts: self.conflicts.get(),
+            unknown: self.unknown_saves.get(),
+            failed: self.failed_saves.get(),
+            rescues: self.rescues.get(),
+        }
     }
 
     /// The fate of a save could not be proved.

@@ -187,6 +187,12 @@ impl ListingCache {
         self.changes += 1;
     }
 
+    /// Whether a remembered listing has this name.
+    pub(super) fn has(&self, folder: &Folder, name: &FileName) -> bool {
+        let listing = self.listings.peek(folder);
+        listing.is_some_and(|(listing, _)| listing.contains_key(name))
+    }
+
     /// Notes what became of one name.
     pub(super) fn correct(&mut self, folder: &Folder, name: &FileName, entry: Option<&Entry>) {
         let Some((listing, _)) = self.listings.get_mut(folder) else {

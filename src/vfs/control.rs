@@ -207,7 +207,11 @@ impl Vfs {
         let rescues = self.rescue.list(false).map(|records| records.len());
         let under_way: Vec<_> = match &self.source {
             Source::Bucket(catalog) => catalog.progress(),
-            Source::Store(_) => Vec::new(),
+            Source::Store(store) => store
+                .progress()
+                .map(|(done, total)| (store.name(), done, total))
+                .into_iter()
+                .collect(),
         }
         .into_iter()
         .map(|(store, done, total)| json!({ "store": store.to_string(), "looked_at": done, "of": total }))
@@ -228,7 +232,7 @@ impl Vfs {
             "moved_away": away,
             "rescues": rescues.unwrap_or(0),
             "listings": under_way,
-            "conflicts": self.telemetry.metrics.conflicts(),
+            "conflicts": self.telemetry.metrics.counts().conflicts,
         });
         format!("{status:#}\n")
     }

@@ -116,6 +116,9 @@ pub(super) struct WriterState {
     /// Where the bytes begin that were appended since the last save, if all that was ever done is
     /// appending: the length of what it is based on.
     pub(super) appended_from: usize,
+    /// What is stored since the last save is not these bytes, and not known: an append has to ask
+    /// first what it comes behind.
+    pub(super) stands_elsewhere: bool,
     /// How many saves this mount had made of the file when the draft's base was taken.
     pub(super) saves_seen: u64,
     /// With how many renewals of the file this draft has caught up.
@@ -137,6 +140,7 @@ impl WriterState {
             appended_from: content.len(),
             content,
             envelope,
+            stands_elsewhere: false,
             saves_seen: 0,
             renewals_seen: 0,
             rescued: None,
@@ -159,6 +163,7 @@ impl WriterState {
             content.write(end, appended, room)?;
         }
         self.appended_from = end;
+        self.stands_elsewhere = false;
         self.content = content;
         Ok(())
     }

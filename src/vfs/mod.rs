@@ -165,8 +165,8 @@ impl std::fmt::Debug for Vfs {
     }
 }
 
-/// How many pairs of a process (or job) and a key are remembered.
-const SEEN: NonZeroUsize = NonZeroUsize::new(64 * 1024).expect("it is not zero");
+/// How many pairs of a process (or family, or job) and a key are remembered.
+const SEEN: NonZeroUsize = NonZeroUsize::new(128 * 1024).expect("it is not zero");
 
 impl Vfs {
     /// A filesystem that shows `source`, called `label` in messages, and keeps rescues in

@@ -102,7 +102,7 @@ impl Vfs {
             if winner.is_some() {
                 state.draft.overtaken(&begun.base);
             }
-        } else if winner.is_some() && state.draft.is_dirty() {
+        } else if (winner.is_some() || state.stands_elsewhere) && state.draft.is_dirty() {
             let rebased = self.rebase(&mut begun, state, winner.as_ref()).await;
             if let Err(error) = rebased {
                 state.draft.abandon_save();
@@ -200,6 +200,7 @@ impl Vfs {
             }
             ReadBack::Unknown => {
                 state.envelope = Envelope::default();
+                state.stands_elsewhere = true;
                 (None, None)
             }
         };

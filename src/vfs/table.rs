@@ -347,7 +347,12 @@ impl Table {
         };
         let name = name.clone();
         if let Ok((store, dir)) = self.dir(parent) {
-            self.listings.correct(&(store.name(), dir), &name, entry);
+            let folder = (store.name(), dir);
+            // Under which of its names a new key is listed is for the store to say.
+            match store.has_aliases() && !self.listings.has(&folder, &name) {
+                true => self.listings.remove(&folder),
+                false => self.listings.correct(&folder, &name, entry),
+            }
         }
     }
 

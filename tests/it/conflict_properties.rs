@@ -7,7 +7,8 @@
 use std::num::NonZeroUsize;
 
 use etagfs::model::{
-    Base, Caller, Draft, Expect, Job, Lost, Outcome, Process, SaveError, Seen, Trigger, Version,
+    Ancestors, Base, Caller, Draft, Expect, Job, Lost, Outcome, Process, SaveError, Seen, Trigger,
+    Version,
 };
 use proptest::prelude::*;
 
@@ -20,8 +21,10 @@ fn version(n: u8) -> Version {
 }
 
 fn any_caller() -> impl Strategy<Value = Caller> {
-    (0..PROCESSES, 0..JOBS).prop_map(|(id, group)| Caller {
+    let ancestors = prop::collection::vec(1..=PROCESSES, 0..3);
+    (1..=PROCESSES, ancestors, 0..JOBS).prop_map(|(id, ancestors, group)| Caller {
         process: Process { id, start: 0 },
+        ancestors: Ancestors::new(ancestors),
         job: Job { group, session: 0 },
     })
 }
@@ -73,6 +76,7 @@ fn teach(seen: &mut Seen<usize>, key: usize, lesson: &Lesson) {
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Who {
     Process(u32),
+    Family(u32, u32),
     Job(u32),
 }
 
@@ -82,10 +86,15 @@ struct Log(Vec<(Who, usize, Expect)>);
 
 impl Log {
     fn memories(callers: &[Caller]) -> Vec<Who> {
-        callers
-            .iter()
-            .flat_map(|c| [Who::Process(c.process.id), Who::Job(c.job.group)])
-            .collect()
+        let mut memories = Vec::new();
+        for caller in callers {
+            let job = caller.job.group;
+            memories.push(Who::Process(caller.process.id));
+            memories.push(Who::Family(caller.process.id, job));
+            memories.extend(caller.ancestors.ids().map(|id| Who::Family(id, job)));
+            memories.push(Who::Job(job));
+        }
+        memories
     }
 
     fn last(&self, who: Who, key: usize) -> Option<&Expect> {
@@ -142,11 +151,14 @@ fn memory_of(capacity: usize) -> Seen<usize> {
     Seen::new(NonZeroUsize::new(capacity).unwrap())
 }
 
-/// What one process, or one job, is remembered to have been shown.
+/// What one process, or one job, is remembered to have been shown. (A family cannot be asked apart from
+/// its job.)
 fn remembered(seen: &Seen<usize>, who: Who, key: usize) -> Option<Expect> {
+    const NOBODY: u32 = u32::MAX;
     let (process, job) = match who {
-        Who::Process(id) => (id, u32::MAX),
-        Who::Job(group) => (u32::MAX, group),
+        Who::Process(id) => (id, NOBODY),
+        Who::Job(group) => (NOBODY, group),
+        Who::Family(..) => unreachable!("only processes and jobs are asked"),
     };
     // A copy, since asking counts as use.
     seen.clone().shown_to(
@@ -155,6 +167,7 @@ fn remembered(seen: &Seen<usize>, who: Who, key: usize) -> Option<Expect> {
                 id: process,
                 start: 0,
             },
+            ancestors: Ancestors::default(),
             job: Job {
                 group: job,
                 session: 0,
@@ -165,7 +178,7 @@ fn remembered(seen: &Seen<usize>, who: Who, key: usize) -> Option<Expect> {
 }
 
 fn everybody() -> impl Iterator<Item = Who> {
-    (0..PROCESSES)
+    (1..=PROCESSES)
         .map(Who::Process)
         .chain((0..JOBS).map(Who::Job))
 }
@@ -176,7 +189,7 @@ proptest! {
         lessons in prop::collection::vec(any_lesson(true), 0..200),
         questions in prop::collection::vec((any_callers(), 0..KEYS, any_expect()), 200),
     ) {
-        let (mut seen, mut log) = (memory_of(64), Log::default());
+        let (mut seen, mut log) = (memory_of(256), Log::default());
         for ((key, lesson), (callers, asked, current)) in lessons.iter().zip(&questions) {
             teach(&mut seen, *key, lesson);
             log.teach(*key, lesson);
@@ -208,7 +221,8 @@ proptest! {
 
     #[test]
     fn who_was_just_shown_a_version_is_not_forgotten(
-        capacity in 2..12_usize,
+        // A process, two ancestors and itself as families, and a job are five memories.
+        capacity in 5..12_usize,
         lessons in prop::collection::vec(any_lesson(true), 0..100),
         (caller, key, shown, current) in (any_caller(), 0..KEYS, 0..6_u8, any_expect()),
     ) {
@@ -236,9 +250,9 @@ proptest! {
         for (key, lesson) in &lessons {
             teach(&mut seen, *key, lesson);
         }
-        let was_blind = Log::memories(&callers)
+        let was_blind = callers
             .iter()
-            .all(|who| remembered(&seen, *who, key).is_none());
+            .all(|caller| seen.clone().shown_to(caller, &key).is_none());
         seen.told(callers.iter().copied(), &key, &now);
         prop_assert_eq!(
             seen.base(callers.iter().copied(), &key, &now),

@@ -429,3 +429,47 @@ fn a_connection_that_died_while_idle_costs_no_certainty() {
     let outcome = rig.put("2", &Expect::Is(version)).unwrap();
     assert!(matches!(outcome, Outcome::Saved(_)), "{outcome:?}");
 }
+
+#[test]
+fn an_etag_under_kms_is_no_digest_and_is_not_doubted() {
+    let rig = or_skip!(Rig::new());
+    // Plain objects of the same bucket have digests, and that was learned.
+    rig.put("plain", &Expect::Absent).unwrap();
+    let other_etag = |encryption: Option<&'static str>| {
+        Fault::edit(move |head, _| {
+            let etag = "\"0123456789abcdef0123456789abcdef\"".parse().unwrap();
+            head.headers.insert("etag", etag);
+            if let Some(kind) = encryption {
+                let kind = kind.parse().unwrap();
+                head.headers.insert("x-amz-server-side-encryption", kind);
+            }
+        })
+    };
+    for kind in ["aws:kms", "aws:kms:dsse"] {
+        rig.proxy.heal();
+        rig.proxy.inject(When::op(Op::Get), other_etag(Some(kind)));
+        let mark = rig.proxy.mark();
+        assert_eq!(rig.get(&Pin::Newest, ALL).unwrap(), "plain", "{kind}");
+        assert_eq!(rig.proxy.since(mark).counts().of(Op::Get), 1, "{kind}");
+    }
+    // The control: with keys of S3 it would be damage.
+    rig.proxy.heal();
+    rig.proxy
+        .inject(When::op(Op::Get), other_etag(Some("AES256")));
+    assert!(rig.get(&Pin::Newest, ALL).is_err());
+
+    // A save under KMS teaches nothing about the ETags of others.
+    let fresh = or_skip!(Rig::new());
+    fresh
+        .proxy
+        .inject(When::op(Op::Put).once(), other_etag(Some("aws:kms")));
+    fresh.put("one", &Expect::Absent).unwrap();
+    fresh.proxy.heal();
+    let base = fresh.other.put("key", "two");
+    fresh.put("three", &is(&base)).unwrap();
+    fresh.proxy.inject(When::op(Op::Get), other_etag(None));
+    assert!(
+        fresh.get(&Pin::Newest, ALL).is_err(),
+        "ETags are digests here"
+    );
+}

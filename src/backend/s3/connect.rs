@@ -2,37 +2,32 @@
 //!
 //! Everything about the AWS SDK's configuration is here and nothing about requests. Settings
 //! come from [`S3Config`] and, where that is silent, from the standard AWS environment and
-//! profile files. Next: `read.rs`, `write.rs` and `list.rs` use the two clients built here.
+//! profile files. Next: `keys.rs` has the keys that requests are signed with, `read.rs`, `write.rs`
+//! and `list.rs` use the two clients built here.
 
-use std::fmt;
 use std::time::Duration;
 
-use aws_config::ecs::EcsCredentialsProvider;
-use aws_config::environment::{
-    EnvironmentVariableCredentialsProvider, EnvironmentVariableRegionProvider,
-};
-use aws_config::imds::credentials::ImdsCredentialsProvider;
+use aws_config::environment::EnvironmentVariableRegionProvider;
+use aws_config::identity::IdentityCache;
 use aws_config::imds::region::ImdsRegionProvider;
-use aws_config::meta::credentials::CredentialsProviderChain;
 use aws_config::meta::region::RegionProviderChain;
-use aws_config::profile::{ProfileFileCredentialsProvider, ProfileFileRegionProvider};
+use aws_config::profile::ProfileFileRegionProvider;
 use aws_config::provider_config::ProviderConfig;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::web_identity_token::WebIdentityTokenCredentialsProvider;
 use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::Credentials as Pair;
 use aws_sdk_s3::Client;
-use aws_sdk_s3::config::{
-    Credentials as Keys, RequestChecksumCalculation, ResponseChecksumValidation, SharedHttpClient,
-};
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation};
 
 use super::S3;
+use super::credentials::Credentials;
+use super::http::{Clients, Network};
+use super::keys::Keys;
+use super::retry::NotWithoutTrust;
+use super::sources::{Chain, Place, profile_files};
+use super::terms::Terms;
 use crate::backend::{Deadlines, Error};
-
-/// S3 closes idle connections after some seconds; ours go first, since a request on a connection
-/// that is being closed may get no answer.
-const IDLE: Duration = Duration::from_secs(15);
 
 /// First and longest pause between attempts at a read. The SDK's own first pause of a second is
 /// for machines; somebody is waiting for `cat`.
@@ -55,12 +50,29 @@ pub struct S3Config {
     /// Whether the bucket stands in the URL's path, not in its host name. Else: if there is an
     /// endpoint.
     pub path_style: Option<bool>,
+    /// Which of AWS's endpoints.
+    pub endpoint: Endpoint,
     /// Who asks.
     pub credentials: Credentials,
+    /// How to get to the server.
+    pub network: Network,
+    /// What requests say beyond their matter.
+    pub terms: Terms,
     /// How long requests may take.
     pub deadlines: Deadlines,
     /// At most so many attempts at a read, within the deadline. Writes have one: see `settle`.
     pub read_attempts: u32,
+}
+
+/// Which of AWS's endpoints requests go to. Else as the environment and the profile say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Reachable by IPv6 too.
+    pub dual_stack: bool,
+    /// With FIPS 140 validated cryptography.
+    pub fips: bool,
+    /// By way of an edge location (S3 Transfer Acceleration).
+    pub accelerate: bool,
 }
 
 impl S3Config {
@@ -71,96 +83,14 @@ impl S3Config {
             region: None,
             endpoint_url: None,
             path_style: None,
+            endpoint: Endpoint::default(),
             credentials: Credentials::default(),
+            network: Network::default(),
+            terms: Terms::default(),
             deadlines: Deadlines::default(),
             read_attempts: 8,
         }
     }
-}
-
-/// Who asks.
-#[derive(Clone)]
-pub enum Credentials {
-    /// Whom the standard chain finds: environment, profile files, web identity token, container,
-    /// EC2 instance.
-    Standard {
-        /// This profile, before anything else.
-        profile: Option<String>,
-        /// Whether to ask the EC2 instance metadata service.
-        instance: Instance,
-    },
-    /// These keys.
-    Keys {
-        /// The access key id.
-        id: String,
-        /// The secret access key.
-        secret: String,
-        /// The token of temporary keys.
-        token: Option<String>,
-    },
-    /// Nobody: requests are not signed.
-    Anonymous,
-}
-
-/// Whether to ask the EC2 instance metadata service (IMDS). Where there is none, the question
-/// can cost many seconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Instance {
-    /// If the firmware says that this is EC2.
-    #[default]
-    IfEc2,
-    /// Yes.
-    Ask,
-    /// No.
-    Ignore,
-}
-
-impl Default for Credentials {
-    fn default() -> Self {
-        Self::Standard {
-            profile: None,
-            instance: Instance::IfEc2,
-        }
-    }
-}
-
-impl fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Standard { profile, instance } => f
-                .debug_struct("Standard")
-                .field("profile", profile)
-                .field("instance", instance)
-                .finish(),
-            Self::Keys { id, .. } => f
-                .debug_struct("Keys")
-                .field("id", id)
-                .finish_non_exhaustive(),
-            Self::Anonymous => f.write_str("Anonymous"),
-        }
-    }
-}
-
-impl Instance {
-    fn is_asked(self) -> bool {
-        match self {
-            Self::Ask => true,
-            Self::Ignore => false,
-            Self::IfEc2 => is_ec2(),
-        }
-    }
-}
-
-/// The marks that AWS names for telling an EC2 instance from inside: the vendor on Nitro, the
-/// hypervisor's UUID on Xen.
-fn is_ec2() -> bool {
-    let says = |file: &str, start: &str| {
-        std::fs::read_to_string(file).is_ok_and(|text| {
-            text.get(..start.len())
-                .is_some_and(|head| head.eq_ignore_ascii_case(start))
-        })
-    };
-    says("/sys/class/dmi/id/sys_vendor", "Amazon EC2") || says("/sys/hypervisor/uuid", "ec2")
 }
 
 impl S3 {
@@ -181,16 +111,12 @@ impl S3 {
                 "the endpoint {url} does not begin with http:// or https://"
             )));
         }
-        let http = aws_smithy_http_client::Builder::new()
-            .pool_idle_timeout(IDLE)
-            .tls_provider(Provider::Rustls(CryptoMode::Ring))
-            .build_https();
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(config.deadlines.connect)
             .operation_attempt_timeout(config.deadlines.attempt)
             .operation_timeout(config.deadlines.operation)
             .build();
-        let shared = load(&config, &http, &timeouts).await;
+        let (shared, keys) = load(&config, &timeouts).await.map_err(wrong)?;
         let has_endpoint = has_endpoint(&shared);
         if shared.region().is_none() && !has_endpoint {
             return Err(wrong(
@@ -202,18 +128,30 @@ impl S3 {
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
             .interceptor(super::wire::Wire);
+        if config.endpoint.accelerate {
+            builder = builder.accelerate(true);
+        }
         if shared.region().is_none() {
             builder = builder.region(Region::from_static(REGION_OF_ENDPOINTS));
         }
-        if matches!(config.credentials, Credentials::Anonymous) {
+        if keys.is_none() {
             builder = builder.allow_no_auth();
+        }
+        if let Some(everywhere) = config.terms.everywhere() {
+            builder = builder.interceptor(everywhere);
         }
         let retries = RetryConfig::standard()
             .with_max_attempts(config.read_attempts)
             .with_initial_backoff(PAUSE.0)
             .with_max_backoff(PAUSE.1);
         Ok(Self {
-            reads: Client::from_conf(builder.clone().retry_config(retries).build()),
+            reads: Client::from_conf(
+                builder
+                    .clone()
+                    .retry_config(retries)
+                    .retry_classifier(NotWithoutTrust)
+                    .build(),
+            ),
             // Our own time limit, which grows with the body, takes the place of the SDK's.
             writes: Client::from_conf(
                 builder
@@ -230,20 +168,38 @@ impl S3 {
             bucket: config.bucket,
             deadlines: config.deadlines,
             name,
+            keys,
+            terms: config.terms,
             etags: super::integrity::Etags::default(),
         })
     }
 }
 
-async fn load(config: &S3Config, http: &SharedHttpClient, timeouts: &TimeoutConfig) -> SdkConfig {
+/// The shared configuration, and the keys; without any for anonymous requests.
+async fn load(
+    config: &S3Config,
+    timeouts: &TimeoutConfig,
+) -> Result<(SdkConfig, Option<Keys>), String> {
+    let url = config.endpoint_url.clone().or_else(endpoint_of_environment);
+    let clients = config
+        .network
+        .clients(url.as_deref(), config.deadlines.connect)?;
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
-        .http_client(http.clone())
-        .timeout_config(timeouts.clone());
+        .http_client(clients.remote.clone())
+        .timeout_config(timeouts.clone())
+        // Ours are cached in `keys.rs`, which knows when they change.
+        .identity_cache(IdentityCache::no_cache());
     if let Ok(name) = AppName::new("etagfs") {
         loader = loader.app_name(name);
     }
     if let Some(url) = &config.endpoint_url {
         loader = loader.endpoint_url(url);
+    }
+    if config.endpoint.dual_stack {
+        loader = loader.use_dual_stack(true);
+    }
+    if config.endpoint.fips {
+        loader = loader.use_fips(true);
     }
     let (profile, instance) = match &config.credentials {
         Credentials::Standard { profile, instance } => (profile.clone(), instance.is_asked()),
@@ -252,34 +208,44 @@ async fn load(config: &S3Config, http: &SharedHttpClient, timeouts: &TimeoutConf
     if let Some(profile) = &profile {
         loader = loader.profile_name(profile);
     }
-    let provider = ProviderConfig::default()
-        .with_http_client(http.clone())
-        .with_timeout_config(timeouts.clone());
-    let region = region(config, profile.as_deref(), instance, &provider).await;
-    loader = match &config.credentials {
-        Credentials::Anonymous => loader.no_credentials(),
+    let region = region(config, profile.as_deref(), instance, &clients).await;
+    let keys = match &config.credentials {
+        Credentials::Anonymous => None,
         Credentials::Keys { id, secret, token } => {
-            let keys = Keys::new(id, secret, token.clone(), None, "etagfs configuration");
-            loader.credentials_provider(keys)
+            let pair = Pair::new(id, secret, token.clone(), None, "options");
+            let make = move || Chain::given(pair.clone());
+            Some(Keys::new(make, Vec::new(), config.deadlines.operation))
         }
         Credentials::Standard { .. } => {
-            let provider = provider.with_region(region.clone());
-            loader.credentials_provider(standard(profile, instance, &provider))
+            let place = Place {
+                profile,
+                instance,
+                region: region.clone(),
+                timeouts: timeouts.clone(),
+                remote: clients.remote,
+                local: clients.local,
+            };
+            let make = move || Chain::standard(&place);
+            let files = profile_files().to_vec();
+            Some(Keys::new(make, files, config.deadlines.operation))
         }
     };
-    loader
-        .region(RegionProviderChain::first_try(region))
-        .load()
-        .await
+    loader = match &keys {
+        None => loader.no_credentials(),
+        Some(keys) => loader.credentials_provider(keys.clone()),
+    };
+    let loader = loader.region(RegionProviderChain::first_try(region));
+    Ok((loader.load().await, keys))
 }
 
 async fn region(
     config: &S3Config,
     profile: Option<&str>,
     instance: bool,
-    provider: &ProviderConfig,
+    clients: &Clients,
 ) -> Option<Region> {
-    let mut profiles = ProfileFileRegionProvider::builder().configure(provider);
+    let provider = ProviderConfig::default().with_http_client(clients.local.clone());
+    let mut profiles = ProfileFileRegionProvider::builder().configure(&provider);
     if let Some(profile) = profile {
         profiles = profiles.profile_name(profile);
     }
@@ -287,45 +253,17 @@ async fn region(
         .or_else(EnvironmentVariableRegionProvider::new())
         .or_else(profiles.build());
     if instance {
-        chain = chain.or_else(ImdsRegionProvider::builder().configure(provider).build());
+        let instance = ImdsRegionProvider::builder().configure(&provider);
+        chain = chain.or_else(instance.build());
     }
     chain.region().await
 }
 
-/// The standard chain, in its standard order, but for two things: a profile asked for by name
-/// comes first, and the instance is asked only where there is one.
-fn standard(
-    profile: Option<String>,
-    instance: bool,
-    provider: &ProviderConfig,
-) -> CredentialsProviderChain {
-    let environment = EnvironmentVariableCredentialsProvider::new;
-    let profiles = ProfileFileCredentialsProvider::builder().configure(provider);
-    let mut chain = match profile {
-        Some(name) => {
-            let profiles = profiles.profile_name(name).build();
-            CredentialsProviderChain::first_try("profile", profiles)
-        }
-        None => CredentialsProviderChain::first_try("environment", environment())
-            .or_else("profile", profiles.build()),
-    }
-    .or_else(
-        "web identity token",
-        WebIdentityTokenCredentialsProvider::builder()
-            .configure(provider)
-            .build(),
-    )
-    .or_else(
-        "container",
-        EcsCredentialsProvider::builder()
-            .configure(provider)
-            .build(),
-    );
-    if instance {
-        let imds = ImdsCredentialsProvider::builder().configure(provider);
-        chain = chain.or_else("EC2 instance", imds.build());
-    }
-    chain
+/// The endpoint that the environment names.
+fn endpoint_of_environment() -> Option<String> {
+    ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"]
+        .into_iter()
+        .find_map(|name| std::env::var(name).ok().filter(|url| !url.is_empty()))
 }
 
 /// Whether requests go to another server than AWS. The SDK reads the variable for S3 alone only
@@ -337,17 +275,6 @@ fn has_endpoint(shared: &SdkConfig) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn secrets_are_not_shown() {
-        let keys = Credentials::Keys {
-            id: "AK".into(),
-            secret: "hidden".into(),
-            token: Some("hidden".into()),
-        };
-        let shown = format!("{keys:?}");
-        assert!(shown.contains("AK") && !shown.contains("hidden"));
-    }
 
     #[tokio::test]
     async fn an_endpoint_without_a_scheme_is_refused() {

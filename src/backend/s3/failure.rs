@@ -7,10 +7,10 @@
 
 use std::error::Error as StdError;
 
-use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
+use super::sources::NoKeys;
 use crate::backend::{Deadlines, Error};
 use crate::model::{Expect, Outcome};
 use crate::telemetry::exchange;
@@ -22,7 +22,7 @@ pub(super) enum Failure {
     Answered(Answer),
     /// It was certainly never sent.
     Unsent(String),
-    /// It was never sent, since nobody says who asks: no credentials.
+    /// It was never sent, since nobody says who asks: no credentials, and a second try would find none.
     Nobody(String),
     /// It ended without an answer, and may have arrived.
     Lost(String),
@@ -56,7 +56,14 @@ const TRY_AGAIN: [&str; 7] = [
     "RequestTimeout",
     "IncompleteBody",
 ];
-const DENIED: [&str; 3] = ["ExpiredToken", "InvalidToken", "TokenRefreshRequired"];
+/// Codes that say that the keys themselves are no good; some come with 400.
+const BAD_KEYS: [&str; 5] = [
+    "ExpiredToken",
+    "InvalidToken",
+    "TokenRefreshRequired",
+    "InvalidAccessKeyId",
+    "SignatureDoesNotMatch",
+];
 /// A request was signed for another region than the bucket's (HEAD tells it without a code).
 const WRONG_REGION: &str = "AuthorizationHeaderMalformed";
 const TOO_BIG: [&str; 4] = [
@@ -75,8 +82,11 @@ impl Failure {
         E: StdError + ProvideErrorMetadata + Send + Sync + 'static,
     {
         let why = || chain(error);
-        if lacks_credentials(error) {
-            return Self::Nobody(why());
+        if let Some(none) = cause::<NoKeys>(error) {
+            return match none.is_passing {
+                true => Self::Unsent(none.why.clone()),
+                false => Self::Nobody(none.why.clone()),
+            };
         }
         if let Some(response) = error.raw_response() {
             let header = |name| response.headers().get(name).map(str::to_owned);
@@ -115,7 +125,7 @@ impl Failure {
     pub(super) fn of_read(self, what: String, bucket: &str, deadlines: Deadlines) -> Error {
         match self {
             Self::Answered(answer) => answer.error(what, bucket),
-            Self::Nobody(why) => Error::Denied { what, why },
+            Self::Nobody(why) => nobody(what, why),
             Self::Unsent(why) | Self::Lost(why) => Error::Unreachable { what, why },
             Self::Late => Error::Deadline {
                 what,
@@ -142,7 +152,7 @@ impl Failure {
             }
             Self::Answered(answer) => Err(answer.error(what, bucket)),
             Self::Unsent(why) => Err(Error::Unreachable { what, why }),
-            Self::Nobody(why) => Err(Error::Denied { what, why }),
+            Self::Nobody(why) => Err(nobody(what, why)),
             Self::Lost(why) => {
                 exchange::explain(why);
                 Ok(Outcome::Unknown)
@@ -219,15 +229,24 @@ impl Answer {
             return Error::Failed { what, why };
         }
         match self.status {
-            401 | 403 => Error::Denied { what, why },
+            401 | 403 => self.denial(what, why),
             404 => Error::NotFound(what),
             413 | 414 => Error::TooBig { what, why },
             501 => Error::Failed {
                 what,
                 why: format!("{why} (the server has no conditional requests of this kind)"),
             },
-            _ if self.has_code(&DENIED) => Error::Denied { what, why },
+            _ if self.has_code(&BAD_KEYS) => self.denial(what, why),
             _ => Error::Failed { what, why },
+        }
+    }
+
+    fn denial(&self, what: String, why: String) -> Error {
+        Error::Denied {
+            what,
+            why,
+            // The answer to a HEAD has no code; it may be the keys.
+            by_keys: self.code.is_none() || self.has_code(&BAD_KEYS),
         }
     }
 
@@ -247,18 +266,18 @@ impl Answer {
     }
 }
 
+/// Nobody was there to ask in whose name; to look again at once would find nobody either.
+fn nobody(what: String, why: String) -> Error {
+    Error::Denied {
+        what,
+        why,
+        by_keys: false,
+    }
+}
+
 /// Whether the error arose while connecting: DNS, TCP or TLS. Nothing was sent then.
 fn is_connecting(error: &(dyn StdError + 'static)) -> bool {
     cause::<hyper_util::client::legacy::Error>(error).is_some_and(|error| error.is_connect())
-}
-
-/// Whether there are no credentials, which no second try will change. A provider that could not
-/// answer is another matter.
-fn lacks_credentials(error: &(dyn StdError + 'static)) -> bool {
-    matches!(
-        cause(error),
-        Some(CredentialsError::CredentialsNotLoaded(_) | CredentialsError::InvalidConfiguration(_))
-    )
 }
 
 /// An error and its causes in words, each said once. The client library's own rendering adds the
@@ -280,7 +299,9 @@ pub(super) fn chain(error: &(dyn StdError + 'static)) -> String {
 }
 
 /// The first cause of this type.
-fn cause<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {
+pub(super) fn cause<'a, E: StdError + 'static>(
+    error: &'a (dyn StdError + 'static),
+) -> Option<&'a E> {
     std::iter::successors(Some(error), |error| StdError::source(*error))
         .find_map(|error| error.downcast_ref())
 }

@@ -47,6 +47,7 @@ impl S3 {
             .set_content_disposition(meta.content_disposition)
             .set_content_encoding(meta.content_encoding)
             .set_content_language(meta.content_language);
+        request = self.terms.of_put(request);
         request = match expect {
             Expect::Absent => request.if_none_match("*"),
             Expect::Is(version) => request.if_match(version.etag()),

@@ -265,6 +265,13 @@ impl Plan {
         }
     }
 
+    /// The bytes themselves are to be the value, whatever was there: `bassoc`.
+    pub fn binary(mut self) -> Self {
+        self.is_binary = true;
+        self.metadata.set_kind(&Kind::Binary);
+        self
+    }
+
     /// The value that the bytes are, unless they are the value's stored bytes.
     ///
     /// # Errors
@@ -466,6 +473,11 @@ mod tests {
             .unwrap();
         assert_eq!(sealed.metadata.kind(), Some(Kind::Binary));
         assert_eq!(sealed.bytes.last(), Some(&0xff));
+        let plan = Plan::create(Value::Nil, Codec::DEFAULT, None).binary();
+        let sealed = plan
+            .seal(None, &Bytes::from_static(b"\xfe"), 9, None, || [0; 64])
+            .unwrap();
+        assert_eq!(sealed.metadata.kind(), Some(Kind::Binary));
     }
 
     #[test]

@@ -169,15 +169,13 @@ impl Store {
         let key_text = text("key_edn").unwrap_or("(no key)");
         let what = format!("{} {key_text}", self.folder);
         let Some(file) = text("file") else {
-            let reason = text("write_error").unwrap_or("no object");
+            let reason = text("write_error").or(text("note"));
+            let reason = reason.expect("an entry without an object says why");
             return counts.skipped.push(format!("{key_text} ({reason})"));
         };
         let path = folder().join(self.folder).join(file);
-        let Ok(bytes) = std::fs::read(path) else {
-            return counts
-                .skipped
-                .push(format!("{key_text} (not in the repository)"));
-        };
+        let bytes =
+            std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let blob = Blob::read(&bytes).unwrap();
         let header = Header::read(&bytes).unwrap();
         assert_eq!(header.write(), bytes[..20], "{what}");

@@ -120,11 +120,11 @@ impl KonserveStore {
             }
             Unappendable::Line(why) => self.unsavable(log.object, &Unsavable::Text(why)),
         })?;
-        if values.is_empty() {
-            return Ok(Outcome::Saved(log.version.clone()));
-        }
-        let (tail_id, tail) = self.tail(log.object, head).await?;
         let ids: Vec<Uuid> = values.iter().map(|_| Uuid::new_v4()).collect();
+        let (Some(first), Some(last)) = (ids.first().copied(), ids.last().copied()) else {
+            return Ok(Outcome::Saved(log.version.clone()));
+        };
+        let (tail_id, tail) = self.tail(log.object, head).await?;
         let mut text = BytesMut::from(&before[..]);
         let mut made = Vec::new();
         for (at, value) in values.into_iter().enumerate() {
@@ -144,9 +144,6 @@ impl KonserveStore {
                 Outcome::Refused | Outcome::Unknown => return Ok(Outcome::Unknown),
             }
         }
-        let (Some(first), Some(last)) = (ids.first().copied(), ids.last().copied()) else {
-            return Ok(Outcome::Saved(log.version.clone()));
-        };
         let linked = Element {
             next: Some(first),
             ..tail.element
@@ -168,8 +165,18 @@ impl KonserveStore {
                 return Ok(Outcome::Refused);
             }
         }
+        // Of what a crash or another program linked in between, the text is not known here.
+        let text = (tail_id == head.last).then(|| text.freeze());
         let head = Head { last, ..head };
-        self.write_head(log, head, text.freeze()).await
+        // Now that they are linked, no failure means any more that they are not in the log.
+        match self.write_head(log, head, text).await {
+            Ok(outcome) => Ok(outcome),
+            Err(error) => {
+                let log = self.address(log.object);
+                tracing::warn!(key = %log, %error, "elements were appended, and the head of the log could not be written; the next append takes them in");
+                Ok(Outcome::Unknown)
+            }
+        }
     }
 
     /// The element that has none behind it. After a crash it lies behind the one that the head names.
@@ -190,63 +197,69 @@ impl KonserveStore {
 
     /// Writes the head over the one that was read. If somebody else wrote it since, the elements are
     /// linked all the same: then they are in the log, and the head must only not point before them.
+    /// `text` is what the log then shows, if that is known without asking.
     async fn write_head(
         &self,
         log: &Arc<Origin>,
-        head: Head,
-        text: Bytes,
+        mut head: Head,
+        mut text: Option<Bytes>,
     ) -> Result<Outcome, Error> {
-        let sealed = self.seal(log.header.codec, log.metadata.clone(), &head.into_value())?;
-        let expect = Expect::Is(log.version.clone());
-        let mut outcome = self
-            .send(log.object, &sealed, log.meta.clone(), &expect)
-            .await?;
-        if let Outcome::Saved(version) = &outcome {
-            let origin = Arc::new(Origin {
-                version: version.clone(),
-                header: sealed.header,
-                metadata: sealed.metadata,
-                meta: log.meta.clone(),
-                content: Content::Log(head, Some(text.clone())),
-                object: log.object,
-            });
-            self.remember(origin, &text);
-            return Ok(outcome);
-        }
+        let mut over = Arc::clone(log);
         for _ in 0..HEADS {
-            let Outcome::Refused = outcome else { break };
-            let looked = match self.look(log.object, &Pin::Newest, MOST as u64).await? {
-                Some(looked) => looked,
-                None => return Ok(Outcome::Unknown),
-            };
-            let Ok(origin) = &looked.origin else {
-                return Ok(Outcome::Unknown);
-            };
-            let Content::Log(found, _) = origin.content else {
-                return Ok(Outcome::Unknown);
-            };
-            let (tail, _) = self.tail(log.object, found).await?;
-            if tail == found.last {
-                return Ok(Outcome::Saved(looked.info.version));
-            }
-            let head = Head {
-                last: tail,
-                ..found
-            };
-            let sealed = self.seal(
-                origin.header.codec,
-                origin.metadata.clone(),
-                &head.into_value(),
-            )?;
-            let expect = Expect::Is(looked.info.version);
-            outcome = self
-                .send(log.object, &sealed, looked.info.meta, &expect)
+            let sealed = self.seal(over.header.codec, over.metadata.clone(), &head.into_value())?;
+            let expect = Expect::Is(over.version.clone());
+            let outcome = self
+                .send(log.object, &sealed, over.meta.clone(), &expect)
                 .await?;
+            match outcome {
+                Outcome::Saved(version) => {
+                    let written = Origin {
+                        version,
+                        header: sealed.header,
+                        metadata: sealed.metadata,
+                        ..Origin::clone(&over)
+                    };
+                    return Ok(self.appended(written, head, text).await);
+                }
+                Outcome::Unknown => return Ok(Outcome::Unknown),
+                Outcome::Refused => {}
+            }
+            let Some(looked) = self.look(log.object, &Pin::Newest, MOST as u64).await? else {
+                return Ok(Outcome::Unknown);
+            };
+            let Ok(found) = looked.origin else {
+                return Ok(Outcome::Unknown);
+            };
+            let Content::Log(theirs, _) = found.content else {
+                return Ok(Outcome::Unknown);
+            };
+            let (tail, _) = self.tail(log.object, theirs).await?;
+            if tail == theirs.last {
+                return Ok(self.appended(Origin::clone(&found), theirs, None).await);
+            }
+            head = Head {
+                last: tail,
+                ..theirs
+            };
+            text = None;
+            over = found;
         }
-        match outcome {
-            Outcome::Saved(version) => Ok(Outcome::Saved(version)),
-            Outcome::Refused | Outcome::Unknown => Ok(Outcome::Unknown),
+        Ok(Outcome::Unknown)
+    }
+
+    /// The log has this head now. Notes what a reader would see of it.
+    async fn appended(&self, log: Origin, head: Head, text: Option<Bytes>) -> Outcome {
+        let version = log.version.clone();
+        let text = match text {
+            Some(text) => Some(text),
+            // A failure costs whoever looks next a walk of his own.
+            None => self.walk(log.object, head).await.ok(),
+        };
+        if let Some(text) = text {
+            let content = Content::Log(head, Some(text.clone()));
+            self.remember(Arc::new(Origin { content, ..log }), &text);
         }
+        Outcome::Saved(version)
     }
 
     /// Deletes elements that were never linked. One that stays is in nobody's way.

@@ -72,6 +72,7 @@ impl Looked {
         Envelope {
             meta: self.info.meta.clone(),
             origin: self.origin.as_ref().ok().cloned(),
+            binary: false,
         }
     }
 
@@ -166,7 +167,7 @@ impl KonserveStore {
         }
     }
 
-    /// Reads the newest version of a key. One request, but for logs (one for each element that was
+    /// Reads one version of a key. One request, but for logs (one for each element that was
     /// not read before) and for values above the limit.
     ///
     /// # Errors
@@ -174,12 +175,11 @@ impl KonserveStore {
     pub(in crate::store) async fn open(
         &self,
         key: &Key,
-        have: Option<&Version>,
+        pin: &Pin,
         limit: u64,
     ) -> Result<Opened, Error> {
         let Target { object, raw } = target(key)?;
-        let pin = have.map_or(Pin::Newest, |version| Pin::Not(version.clone()));
-        let Some(mut looked) = self.look(object, &pin, limit.min(MOST)).await? else {
+        let Some(mut looked) = self.look(object, pin, limit.min(MOST)).await? else {
             return Ok(Opened::Unchanged);
         };
         if !raw && looked.bytes.is_none() && !looked.is_binary() {

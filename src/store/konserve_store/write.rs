@@ -69,6 +69,10 @@ impl KonserveStore {
                 (Plan::replace(&before, other), Some(before))
             }
         };
+        let plan = match envelope.binary {
+            true => plan.binary(),
+            false => plan,
+        };
         let value = plan
             .parse(&bytes)
             .map_err(|why| self.unsavable(object, &why))?;
@@ -180,6 +184,7 @@ impl KonserveStore {
             let envelope = Envelope {
                 meta: saved.meta.clone(),
                 origin: Some(saved),
+                binary: false,
             };
             self.memory().saves.put(at, (shown, envelope));
         }

@@ -8,8 +8,8 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use etagfs::model::{
-    Away, Base, Caller, Draft, Expect, Job, Outcome, Process, Returned, STAY, Seen, Trigger,
-    Unlinked, Version,
+    Ancestors, Away, Base, Caller, Draft, Expect, Job, Outcome, Process, Returned, STAY, Seen,
+    Trigger, Unlinked, Version,
 };
 
 /// A value, different from all others.
@@ -114,6 +114,7 @@ fn expect(value: Option<Value>) -> Expect {
 fn editor() -> Caller {
     Caller {
         process: Process { id: 7, start: 1 },
+        ancestors: Ancestors::default(),
         job: Job {
             group: 7,
             session: 1,

@@ -12,7 +12,7 @@ use std::ops::BitOrAssign;
 use std::rc::Rc;
 use std::sync::LazyLock;
 
-use etagfs::model::{Caller, Expect, Job, Process as Pid, Seen, Version};
+use etagfs::model::{Ancestors, Caller, Expect, Job, Process as Pid, Seen, Version};
 
 use super::appends::LINE_OF_OUTSIDERS;
 use super::process::Process;
@@ -279,6 +279,7 @@ static ALL_VERSIONS: LazyLock<Vec<Version>> = LazyLock::new(|| {
 pub(super) fn caller(scenario: &Scenario, process: usize) -> Caller {
     Caller {
         process: pid(process),
+        ancestors: Ancestors::default(),
         job: job(scenario.processes[process].job),
     }
 }
@@ -364,10 +365,12 @@ impl World {
         let (nobody, nothing) = (pid(99), job(99));
         let processes = (0..scenario.processes.len()).map(|n| Caller {
             process: pid(n),
+            ancestors: Ancestors::default(),
             job: nothing,
         });
         let jobs = (0..self.job_knows.len()).map(|n| Caller {
             process: nobody,
+            ancestors: Ancestors::default(),
             job: job(n),
         });
         mount.answers = processes

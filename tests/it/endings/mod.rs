@@ -12,7 +12,7 @@ mod unmounting;
 
 use std::path::Path;
 
-use crate::world::client::REGION;
+use crate::world::cli;
 use crate::world::procs::{Output, Running, Script};
 use crate::world::servers::Bucket;
 use crate::world::wait;
@@ -22,14 +22,7 @@ const ETAGFS: &str = env!("CARGO_BIN_EXE_etagfs");
 /// `etagfs ARGUMENTS` (words of a shell), with the bucket's keys and server in the environment and
 /// nothing of the person who runs the tests.
 fn command(bucket: &Bucket, state_dir: &Path, arguments: &str) -> Script {
-    Script::bash(&format!("exec '{ETAGFS}' {arguments}"))
-        .env("AWS_ACCESS_KEY_ID", &bucket.keys.id)
-        .env("AWS_SECRET_ACCESS_KEY", &bucket.keys.secret)
-        .env("AWS_REGION", REGION)
-        .env("AWS_CONFIG_FILE", "/dev/null")
-        .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
-        .env("ETAGFS_ENDPOINT_URL", &bucket.endpoint)
-        .env("ETAGFS_STATE_DIR", state_dir)
+    cli::script(bucket, state_dir, &format!("exec etagfs {arguments}"))
 }
 
 /// `etagfs ARGUMENTS` for what needs no bucket.

@@ -68,7 +68,7 @@ impl Store {
         let entries = manifest["entries"].as_array().unwrap().iter().map(|entry| {
             let bytes = entry["file"]
                 .as_str()
-                .and_then(|file| std::fs::read(folder.join(file)).ok());
+                .map(|file| std::fs::read(folder.join(file)).unwrap());
             let name = entry["object_key"].as_str().map(str::to_owned);
             Entry {
                 json: entry.clone(),

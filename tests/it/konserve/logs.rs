@@ -13,8 +13,10 @@ use super::fixtures::Store;
 use super::writer::{Writer, value};
 use crate::world::attempts::attempt;
 use crate::world::client::Client;
+use crate::world::counted::Counted;
 use crate::world::mounts::{self, Mount, Mounted};
 use crate::world::procs::Script;
+use crate::world::proxy::{Fault, Gate, Op, When};
 use crate::world::rescues;
 use crate::world::servers::{self, Kind as Server};
 
@@ -158,8 +160,63 @@ fn an_append_after_a_crash_takes_in_what_was_linked() {
     let mut file = File::options().append(true).open(mount.file(LOG)).unwrap();
     file.write_all(b":after\n").unwrap();
     drop(file);
-    let shown = walk(&writer);
-    assert_eq!(shown[4..], [":linked", ":after"]);
+    assert_eq!(walk(&writer)[4..], [":linked", ":after"]);
+    let shown = fs::read_to_string(mount.file(LOG)).unwrap();
+    assert_eq!(shown, format!("{SHOWN}:linked\n:after\n"));
+}
+
+#[test]
+fn a_handle_goes_on_after_another_mount_wrote_the_head_during_its_append() {
+    or_skip!(mounts::possible());
+    let bucket = or_skip!(servers::shared(Server::Embedded)).bucket();
+    let store = Store::load("fressian-appendlog");
+    store.fill(&bucket.client());
+    let writer = Writer::of(&bucket.client(), &store.id);
+    let slow = Counted::of(&bucket, |mount| mount.store(&store.id).arg("--ttl=0"));
+    let quick = Mount::of(&bucket).store(&store.id).arg("--ttl=0").start();
+    let gate = Gate::new();
+    let head = When::op(Op::Put).key(&writer.object(&value(":alog/log")));
+    slow.proxy
+        .inject(head.once(), Fault::HoldRequest(gate.clone()));
+    let mut file = File::options()
+        .append(true)
+        .open(slow.mount.file(LOG))
+        .unwrap();
+    thread::scope(|scope| {
+        let appending = scope.spawn(|| {
+            file.write_all(b":slow-1\n").unwrap();
+            file.sync_all().unwrap();
+            file.write_all(b":slow-2\n").unwrap();
+            file.sync_all().unwrap();
+        });
+        // It is linked, and the head does not name it yet.
+        gate.wait_for(1);
+        File::options()
+            .append(true)
+            .open(quick.file(LOG))
+            .and_then(|mut file| {
+                file.write_all(b":quick\n")?;
+                file.sync_all()
+            })
+            .unwrap();
+        gate.open();
+        appending.join().unwrap();
+    });
+    assert_eq!(walk(&writer)[4..], [":slow-1", ":quick", ":slow-2"]);
+    let shown = fs::read_to_string(slow.mount.file(LOG)).unwrap();
+    assert_eq!(shown, format!("{SHOWN}:slow-1\n:quick\n:slow-2\n"));
+}
+
+#[test]
+fn a_handle_goes_on_behind_more_than_is_remembered() {
+    let (mount, writer) = or_skip!(ground());
+    let long = format!("\"{}\"\n", "x".repeat(5 << 20));
+    let mut file = File::options().append(true).open(mount.file(LOG)).unwrap();
+    for line in [&long, &long, ":after\n"] {
+        file.write_all(line.as_bytes()).unwrap();
+        file.sync_all().unwrap();
+    }
+    assert_eq!(walk(&writer)[6..], [":after"]);
 }
 
 #[test]

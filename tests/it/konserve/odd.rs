@@ -149,6 +149,36 @@ fn a_key_in_another_spelling_is_the_same_file() {
 }
 
 #[test]
+fn two_spellings_of_one_key_at_once_are_two_writers_of_one_file() {
+    let (ground, writer) = or_skip!(ground());
+    writer.assoc("#{1 2}", "0");
+    let directory = ground.mount.path();
+    // Both have read the value; the second save is told that the first one won.
+    let both = "a = os.open('#{1 2}', os.O_RDWR)\nb = os.open('#{2 1}', os.O_RDWR)\n\
+                os.read(a, 9)\nos.read(b, 9)\nos.pwrite(a, b'5', 0)\nos.pwrite(b, b'6', 0)\nos.close(a)\n";
+    assert_eq!(attempt(directory, &format!("{both}os.close(b)")), "EAGAIN");
+    assert_eq!(writer.get("#{1 2}"), Value::Int(5));
+    for name in ["#{1 2}", "#{2 1}"] {
+        assert_eq!(fs::read_to_string(ground.mount.file(name)).unwrap(), "5\n");
+    }
+    // Each sees what was done under the other name.
+    fs::write(ground.mount.file("#{2 1}"), "7").unwrap();
+    assert_eq!(
+        fs::read_to_string(ground.mount.file("#{1 2}")).unwrap(),
+        "7\n"
+    );
+    fs::remove_file(ground.mount.file("#{1 2}")).unwrap();
+    assert_eq!(attempt(directory, "os.stat('#{2 1}')"), "ENOENT");
+    assert_eq!(names(directory), [""; 0]);
+    // Moving a file to another spelling of its name is moving it to itself.
+    fs::write(ground.mount.file("#{1 2}"), "8").unwrap();
+    let renamed = attempt(directory, "os.rename('#{1 2}', '#{2 1}')");
+    assert_eq!(renamed, "ok");
+    assert_eq!(writer.get("#{1 2}"), Value::Int(8));
+    assert_eq!(names(directory), ["#{1 2}"]);
+}
+
+#[test]
 fn a_mount_without_caches_loses_nothing_that_a_program_wrote_between() {
     let (ground, writer) = or_skip!(ground());
     writer.assoc(":config", "{:n 1}");

@@ -53,7 +53,8 @@ impl Shown<'_> {
         let key = entry.text("key_edn").unwrap_or("(no key)").to_owned();
         let what = format!("{} {key}", self.store.folder);
         let Some((object, bytes)) = &entry.object else {
-            let why = entry.text("write_error").unwrap_or("not in the repository");
+            let why = entry.text("write_error").or(entry.text("note"));
+            let why = why.expect("an entry without an object says why");
             counts.without_object.push(format!("{what}: {why}"));
             return;
         };

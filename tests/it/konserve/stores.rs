@@ -11,6 +11,7 @@ use crate::world::attempts::attempt;
 use crate::world::client::{Client, REGION};
 use crate::world::counted::Counted;
 use crate::world::mounts::{self, Mount};
+use crate::world::procs::Script;
 use crate::world::proxy::{Fault, Gate, Op, When};
 use crate::world::report;
 use crate::world::servers::{self, Bucket, Kind as Server};
@@ -232,6 +233,45 @@ fn names_are_asked_for_once_with_one_ranged_get_each_and_never_again() {
 }
 
 #[test]
+fn sizes_cost_one_get_for_each_value_that_changed_since_it_was_seen() {
+    let bucket = or_skip!(bucket());
+    let writer = many(&bucket.client(), 50);
+    let state = tempfile::tempdir().unwrap();
+    let start = |mount: Mount| mount.store(STORE).arg("--ttl=60").state_dir(state.path());
+    let mut lines = Vec::new();
+    let mut list = |ground: &Counted, what: &str, lists: usize, gets: usize| {
+        let before = ground.counts();
+        let out = ground.run(Script::dash("ls -l")).ok().stdout;
+        let counts = ground.counts();
+        let of = |op| counts.of(op) - before.of(op);
+        lines.push(format!(
+            "ls -l of 50, {what}: LIST {}, GET {}",
+            of(Op::List),
+            of(Op::Get)
+        ));
+        assert_eq!(out.lines().count(), 51, "{what}: {out}");
+        let size = |line: &str| line.split_whitespace().nth(4).map(str::to_owned);
+        let empty = out
+            .lines()
+            .skip(1)
+            .find(|line| size(line) == Some("0".to_owned()));
+        assert_eq!(empty, None, "{what}");
+        assert_eq!((of(Op::List), of(Op::Get)), (lists, gets), "{what}");
+    };
+    let cold = Counted::of(&bucket, start);
+    list(&cold, "cold", 1, 50);
+    list(&cold, "again", 0, 0);
+    cold.unmount();
+    for n in 0..50 {
+        writer.assoc(&format!(":key-{n}"), &format!("{{:n {n} :more true}}"));
+    }
+    let warm = Counted::of(&bucket, start);
+    list(&warm, "by another mount, all changed", 1, 50);
+    list(&warm, "again", 0, 0);
+    report::write("konserve sizes", &lines.join("\n"));
+}
+
+#[test]
 fn a_look_up_asks_for_one_object_and_an_open_for_no_other() {
     let bucket = or_skip!(bucket());
     Writer::create(&bucket.client(), STORE).assoc("#{1 2}", "{:a 1}");
@@ -275,13 +315,18 @@ fn a_listing_that_fails_half_way_shows_nothing_and_the_next_one_goes_on() {
 fn the_progress_of_a_listing_is_told() {
     let bucket = or_skip!(bucket());
     many(&bucket.client(), 40);
-    let ground = Counted::of(&bucket, |mount| mount);
+    told_of_listing(&Counted::of(&bucket, |mount| mount), STORE);
+    told_of_listing(&Counted::of(&bucket, |mount| mount.store(STORE)), "");
+}
+
+/// Lists a directory that has 40 keys never seen before.
+fn told_of_listing(ground: &Counted, directory: &str) {
     let gate = Gate::new();
     ground
         .proxy
         .inject(When::op(Op::Get), Fault::HoldRequest(gate.clone()));
     std::thread::scope(|scope| {
-        let directory = ground.mount.file(STORE);
+        let directory = ground.mount.file(directory);
         let listing = scope.spawn(move || fs::read_dir(directory).unwrap().count());
         let status = || fs::read_to_string(ground.mount.file(".etagfs/status")).unwrap();
         wait::until("the listing is told of", wait::SOON, || {

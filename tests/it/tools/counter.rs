@@ -75,15 +75,24 @@ echo $i $again"
 
 #[test]
 fn a_counter_of_commands_that_look_at_close_is_exact() {
+    let shells = [Script::bash as fn(&str) -> Script, Script::dash];
     for echo in [
-        "/bin/echo $((n+1)) > c",
         "echo $((n+1)) | dd of=c conv=fsync status=none",
+        "echo $((n+1)) | tee c > /dev/null",
         "{ echo $((n+1)) > c.$$ && mv c.$$ c || { rm c.$$; false; }; }",
     ] {
-        let counted = or_skip!(count(Script::bash, echo, 10, |mount| mount));
-        assert_eq!(counted.acknowledged, 20, "{echo}");
-        assert_eq!(counted.value, 20, "{echo}: {} lost", counted.kept);
+        for shell in shells {
+            let counted = or_skip!(count(shell, echo, 10, |mount| mount));
+            assert_eq!(counted.acknowledged, 20, "{echo}");
+            assert_eq!(counted.value, 20, "{echo}: {} lost", counted.kept);
+        }
     }
+    // bash opens the file in the command's own process; dash does in its own, and closes it unheard.
+    let echo = "/bin/echo $((n+1)) > c";
+    let counted = or_skip!(count(Script::bash, echo, 10, |mount| mount));
+    assert_eq!((counted.acknowledged, counted.value), (20, 20));
+    let counted = or_skip!(count(Script::dash, echo, 10, |mount| mount));
+    assert_eq!(counted.value + counted.kept, counted.acknowledged);
 }
 
 /// The builtin does not see EAGAIN from close(2), so that the loop goes on with a lost increment. No
@@ -110,9 +119,6 @@ fn a_builtin_that_loses_at_close_says_nothing_and_its_bytes_are_kept() {
 
 #[test]
 fn a_counter_of_a_builtin_is_exact_where_every_write_is_saved() {
-    if !can_sync() {
-        skip_optional!("this etagfs has no option --sync");
-    }
     for shell in [Script::bash as fn(&str) -> Script, Script::dash] {
         let sync = |mount: Mount| mount.arg("-o").arg("sync");
         let counted = or_skip!(count(shell, "echo $((n+1)) > c", 50, sync));
@@ -120,11 +126,40 @@ fn a_counter_of_a_builtin_is_exact_where_every_write_is_saved() {
     }
 }
 
-/// Whether the program has the option.
-fn can_sync() -> bool {
-    let help = std::process::Command::new(env!("CARGO_BIN_EXE_etagfs"))
-        .args(["mount", "--help"])
-        .output()
-        .unwrap();
-    String::from_utf8_lossy(&help.stdout).contains("--sync")
+/// Several workers of one script are one process group, as are the commands of `xargs -P` and
+/// `make -j`: what the one was shown the others were not (W1).
+#[test]
+fn workers_of_one_script_count_as_exactly_as_machines_do() {
+    let count = "until n=$(cat c) && echo $((n+1)) | dd of=c conv=fsync status=none; do :; done 2> /dev/null";
+    let of_ten = format!("worker() {{ for i in 1 2 3 4 5 6 7 8 9 10; do {count}; done; }}\n");
+    let recipe = count.replace('$', "$$");
+    let makefile = format!("all: $(addprefix w,$(shell seq 40))\nw%:\n\t@{recipe}\n");
+    for (how, needs, script) in [
+        (
+            "worker & worker & wait",
+            "",
+            format!("{of_ten} worker & worker & worker & worker & wait"),
+        ),
+        (
+            "xargs -P 4",
+            "xargs",
+            format!("seq 40 | xargs -P 4 -I{{}} sh -c '{count}'"),
+        ),
+        (
+            "make -j 4",
+            "make",
+            format!("cat > $D/Makefile <<'END'\n{makefile}END\nmake -s -j 4 -f $D/Makefile"),
+        ),
+    ] {
+        if let Some(reason) = needs.split_whitespace().find_map(super::bench::missing) {
+            crate::world::skip::needed(&format!("{how}: {reason}"));
+            continue;
+        }
+        for shell in [Script::bash as fn(&str) -> Script, Script::dash] {
+            let bench = or_skip!(super::bench::Bench::new([("c", "0\n")]));
+            bench.script("c", shell(&script)).run().ok();
+            assert_eq!(bench.bucket().text("c"), "40\n", "{how}");
+            report::append_line("shell counters", &format!("{how}: 40 of 40"));
+        }
+    }
 }

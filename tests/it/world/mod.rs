@@ -9,9 +9,11 @@
 pub(crate) mod skip;
 
 pub(crate) mod attempts;
+pub(crate) mod cli;
 pub(crate) mod client;
 pub(crate) mod counted;
 pub(crate) mod dialogue;
+pub(crate) mod issuer;
 pub(crate) mod mounts;
 pub(crate) mod procs;
 pub(crate) mod proxy;
@@ -19,4 +21,6 @@ pub(crate) mod report;
 pub(crate) mod rescues;
 pub(crate) mod servers;
 pub(crate) mod tied;
+pub(crate) mod tls;
+pub(crate) mod tunnel;
 pub(crate) mod wait;

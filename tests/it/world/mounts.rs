@@ -69,11 +69,13 @@ pub(crate) struct Mount {
     bucket: String,
     prefix: Option<String>,
     endpoint: String,
-    keys: Keys,
+    /// None: whoever the environment says.
+    keys: Option<Keys>,
     state_dir: Option<PathBuf>,
     point: Option<PathBuf>,
     arguments: Vec<OsString>,
     environment: Vec<(OsString, OsString)>,
+    level: String,
 }
 
 impl Mount {
@@ -84,12 +86,19 @@ impl Mount {
             bucket: bucket.name.clone(),
             prefix: None,
             endpoint: bucket.endpoint.clone(),
-            keys: bucket.keys.clone(),
+            keys: Some(bucket.keys.clone()),
             state_dir: None,
             point: None,
             arguments: Vec::new(),
             environment: Vec::new(),
+            level: "debug".to_owned(),
         }
+    }
+
+    /// With another level of its log than `debug`.
+    pub(crate) fn log_level(mut self, level: &str) -> Self {
+        level.clone_into(&mut self.level);
+        self
     }
 
     /// Another program with the same command line.
@@ -101,6 +110,18 @@ impl Mount {
     /// By way of this proxy.
     pub(crate) fn through(mut self, proxy: &Proxy) -> Self {
         self.endpoint = proxy.endpoint();
+        self
+    }
+
+    /// At this URL of the server.
+    pub(crate) fn to_url(mut self, url: &str) -> Self {
+        url.clone_into(&mut self.endpoint);
+        self
+    }
+
+    /// Without keys in the environment: it has to find some elsewhere.
+    pub(crate) fn without_keys(mut self) -> Self {
+        self.keys = None;
         self
     }
 
@@ -213,12 +234,18 @@ impl Mount {
             .arg("mount")
             .arg(source)
             .arg(point)
-            .args(["--endpoint-url", &self.endpoint, "--path-style"])
+            .args([
+                "--endpoint-url",
+                &self.endpoint,
+                "--path-style",
+                "--log",
+                &self.level,
+            ])
             .arg("--state-dir")
             .arg(state)
             .args(&self.arguments)
-            .env("AWS_ACCESS_KEY_ID", &self.keys.id)
-            .env("AWS_SECRET_ACCESS_KEY", &self.keys.secret)
+            .env_remove("AWS_ACCESS_KEY_ID")
+            .env_remove("AWS_SECRET_ACCESS_KEY")
             .env("AWS_REGION", REGION)
             // Nothing of the person who runs the tests.
             .env("AWS_CONFIG_FILE", "/dev/null")
@@ -226,8 +253,14 @@ impl Mount {
             .env_remove("AWS_PROFILE")
             .env_remove("AWS_SESSION_TOKEN")
             .env_remove("AWS_ENDPOINT_URL")
-            .env_remove("RUST_LOG")
-            .env("ETAGFS_LOG", "debug")
+            .env_remove("AWS_CA_BUNDLE")
+            .env_remove("RUST_LOG");
+        if let Some(keys) = &self.keys {
+            command
+                .env("AWS_ACCESS_KEY_ID", &keys.id)
+                .env("AWS_SECRET_ACCESS_KEY", &keys.secret);
+        }
+        command
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())

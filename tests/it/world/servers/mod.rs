@@ -106,7 +106,7 @@ pub(crate) fn start(kind: Kind) -> Result<Server, String> {
 impl Server {
     fn new(kind: Kind) -> Self {
         let directory = new_directory();
-        let recipe = recipe::Recipe::new(kind, &directory);
+        let recipe = recipe::Recipe::new(kind, &directory, recipe::keys(kind));
         Self {
             kind,
             endpoint: String::new(),
@@ -187,6 +187,15 @@ impl Server {
     /// Kills it with SIGKILL. Its data stay.
     pub(crate) fn stop(&mut self) {
         self.process = None;
+    }
+
+    /// Kills it, and starts it again with another key pair; only the embedded server can.
+    pub(crate) fn change_keys(&mut self, keys: Keys) {
+        assert_eq!(self.kind, Kind::Embedded);
+        self.stop();
+        self.recipe.change_keys(keys.clone());
+        self.keys = keys;
+        self.start_again();
     }
 
     /// Starts it again after [`Server::stop`], on the same port with the same data.

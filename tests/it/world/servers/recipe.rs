@@ -21,6 +21,7 @@ pub(super) struct Recipe {
     /// The ports it was given; the first is that of S3. The embedded server chooses one itself at its
     /// first start.
     ports: Vec<u16>,
+    keys: Keys,
 }
 
 fn installation(kind: Kind) -> PathBuf {
@@ -80,7 +81,7 @@ fn free_ports(count: usize) -> Vec<u16> {
 }
 
 impl Recipe {
-    pub(super) fn new(kind: Kind, directory: &Path) -> Self {
+    pub(super) fn new(kind: Kind, directory: &Path, keys: Keys) -> Self {
         let ports = match kind {
             Kind::Ministack | Kind::S3rver => free_ports(1),
             Kind::Seaweed => free_ports(8),
@@ -90,7 +91,12 @@ impl Recipe {
             kind,
             directory: directory.to_owned(),
             ports,
+            keys,
         }
+    }
+
+    pub(super) fn change_keys(&mut self, keys: Keys) {
+        self.keys = keys;
     }
 
     fn log_file(&self) -> PathBuf {
@@ -211,7 +217,7 @@ impl Recipe {
     }
 
     fn embedded(&self) -> Command {
-        let keys = keys(self.kind);
+        let keys = &self.keys;
         let port = self.ports.first().copied().unwrap_or(0);
         let mut command = tied::command(installation(self.kind), OnOurDeath::Kill);
         command
@@ -220,8 +226,8 @@ impl Recipe {
             .arg("--listen")
             .arg(format!("127.0.0.1:{port}"))
             // Then it checks signatures.
-            .env("ETAGFS_SERVE_ACCESS_KEY", keys.id)
-            .env("ETAGFS_SERVE_SECRET_KEY", keys.secret)
+            .env("ETAGFS_SERVE_ACCESS_KEY", &keys.id)
+            .env("ETAGFS_SERVE_SECRET_KEY", &keys.secret)
             // The tests kill it; they do not cut the power.
             .env("ETAGFS_SERVE_NO_SYNC", "true");
         command

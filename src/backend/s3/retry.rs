@@ -1,0 +1,61 @@
+//! Which failed reads are not worth another try, whatever the SDK thinks.
+//!
+//! A server whose certificate is not trusted, or that speaks no TLS, will not be another one in a
+//! second: who waits for it should hear that at once, not that time was up. Everything else is the
+//! SDK's to judge. `connect.rs` puts it into the client that retries.
+
+use std::error::Error as StdError;
+
+use aws_sdk_s3::config::retry::{ClassifyRetry, RetryAction};
+use aws_smithy_runtime_api::client::interceptors::context::InterceptorContext;
+use aws_smithy_runtime_api::client::retries::classifiers::RetryClassifierPriority;
+
+/// Says no where TLS said no.
+#[derive(Debug)]
+pub(super) struct NotWithoutTrust;
+
+impl ClassifyRetry for NotWithoutTrust {
+    fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
+        let failure = match context.output_or_error() {
+            Some(Err(error)) => error.as_connector_error(),
+            _ => None,
+        };
+        match failure {
+            Some(error) if is_of_tls(error) => RetryAction::RetryForbidden,
+            _ => RetryAction::NoActionIndicated,
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        "not without trust"
+    }
+
+    fn priority(&self) -> RetryClassifierPriority {
+        // The last word.
+        RetryClassifierPriority::run_after(RetryClassifierPriority::transient_error_classifier())
+    }
+}
+
+/// Whether TLS itself refused. An `io::Error` hides what it holds from `source`.
+fn is_of_tls(error: &(dyn StdError + 'static)) -> bool {
+    std::iter::successors(Some(error), |&error| {
+        match error.downcast_ref::<std::io::Error>() {
+            Some(io) => io.get_ref().map(|inner| inner as &(dyn StdError + 'static)),
+            None => error.source(),
+        }
+    })
+    .any(|error| error.is::<rustls::Error>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_of_tls_is_found_inside_of_an_io_error() {
+        let refusal = rustls::Error::General("no".into());
+        let hidden = std::io::Error::other(std::io::Error::other(refusal));
+        assert!(is_of_tls(&hidden));
+        assert!(!is_of_tls(&std::io::Error::other("reset")));
+    }
+}

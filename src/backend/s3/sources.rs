@@ -1,0 +1,230 @@
+//! Where credentials come from: the standard chain, each of its links with a name for messages.
+//!
+//! The order is that of the AWS SDKs, but for two things: a profile that was asked for by name is the
+//! only link, and the EC2 instance is asked only where there is one. Providers are the SDK's. It
+//! remembers nothing and decides nothing about when to ask; `keys.rs` does.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use aws_config::Region;
+use aws_config::ecs::EcsCredentialsProvider;
+use aws_config::environment::EnvironmentVariableCredentialsProvider;
+use aws_config::imds::credentials::ImdsCredentialsProvider;
+use aws_config::profile::ProfileFileCredentialsProvider;
+use aws_config::provider_config::ProviderConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::web_identity_token::WebIdentityTokenCredentialsProvider;
+use aws_credential_types::Credentials as Keys;
+use aws_credential_types::credential_feature::AwsCredentialFeature;
+use aws_credential_types::provider::ProvideCredentials;
+use aws_credential_types::provider::error::CredentialsError;
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_smithy_runtime_api::client::result::ConnectorError;
+
+use super::failure::{cause, chain};
+
+/// A place that credentials come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    /// They were given to us.
+    Given,
+    /// `AWS_ACCESS_KEY_ID` and its like.
+    Environment,
+    /// A profile, and the file that has it.
+    Profile { name: String, file: PathBuf },
+    /// `AWS_WEB_IDENTITY_TOKEN_FILE`, exchanged at STS.
+    WebIdentity,
+    /// The endpoint that ECS and EKS announce in the environment.
+    Container,
+    /// The metadata service of EC2.
+    Instance,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Given => f.write_str("the options"),
+            Self::Environment => f.write_str("the environment (AWS_ACCESS_KEY_ID)"),
+            Self::Profile { name, file } => write!(f, "profile {name} of {}", file.display()),
+            Self::WebIdentity => match std::env::var("AWS_WEB_IDENTITY_TOKEN_FILE") {
+                Ok(file) => write!(f, "the web identity token {file}"),
+                Err(_) => f.write_str("a web identity token"),
+            },
+            Self::Container => f.write_str("the container (ECS)"),
+            Self::Instance => f.write_str("the EC2 instance (IMDS)"),
+        }
+    }
+}
+
+/// Keys and what messages say of them.
+#[derive(Clone)]
+pub(super) struct Found {
+    pub(super) keys: Keys,
+    pub(super) whence: String,
+}
+
+/// Not even a secret's length is shown.
+impl fmt::Debug for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Found({}, {})", self.keys.access_key_id(), self.whence)
+    }
+}
+
+/// Why there are no keys.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{why}")]
+pub(super) struct NoKeys {
+    pub(super) why: String,
+    /// Whether to ask again may help: somebody did not answer.
+    pub(super) is_passing: bool,
+}
+
+/// What the chain is made of.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    /// The only profile to look at.
+    pub(super) profile: Option<String>,
+    /// Whether the EC2 instance is asked.
+    pub(super) instance: bool,
+    /// For STS and SSO.
+    pub(super) region: Option<Region>,
+    pub(super) timeouts: TimeoutConfig,
+    /// By way of the proxy, if there is one.
+    pub(super) remote: SharedHttpClient,
+    /// For what is on this machine: container and instance.
+    pub(super) local: SharedHttpClient,
+}
+
+/// The links, in the order in which they are asked.
+#[derive(Debug)]
+pub(super) struct Chain(Vec<(Source, Box<dyn ProvideCredentials>)>);
+
+impl Chain {
+    /// Keys that were given.
+    pub(super) fn given(keys: Keys) -> Self {
+        Self(vec![(Source::Given, Box::new(keys))])
+    }
+
+    /// The standard chain. The SDK's providers remember what they have read in files for ever, so a
+    /// new chain is what reads them again.
+    pub(super) fn standard(place: &Place) -> Self {
+        let config = |http: &SharedHttpClient| {
+            ProviderConfig::default()
+                .with_http_client(http.clone())
+                .with_timeout_config(place.timeouts.clone())
+                .with_region(place.region.clone())
+        };
+        let (remote, local) = (config(&place.remote), config(&place.local));
+        let mut profile = ProfileFileCredentialsProvider::builder().configure(&remote);
+        if let Some(name) = &place.profile {
+            profile = profile.profile_name(name);
+        }
+        let profile = (profile_source(place.profile.as_deref()), profile.build());
+        if place.profile.is_some() {
+            return Self(vec![(profile.0, Box::new(profile.1))]);
+        }
+        let environment = EnvironmentVariableCredentialsProvider::new();
+        let token = WebIdentityTokenCredentialsProvider::builder().configure(&remote);
+        let container = EcsCredentialsProvider::builder().configure(&local);
+        let mut links: Vec<(Source, Box<dyn ProvideCredentials>)> = vec![
+            (Source::Environment, Box::new(environment)),
+            (profile.0, Box::new(profile.1)),
+            (Source::WebIdentity, Box::new(token.build())),
+            (Source::Container, Box::new(container.build())),
+        ];
+        if place.instance {
+            let instance = ImdsCredentialsProvider::builder().configure(&local);
+            links.push((Source::Instance, Box::new(instance.build())));
+        }
+        Self(links)
+    }
+
+    /// Asks one link after the other; the first that knows of credentials decides.
+    pub(super) async fn load(&self) -> Result<Found, NoKeys> {
+        let mut tried = Vec::new();
+        for (source, provider) in &self.0 {
+            match provider.provide_credentials().await {
+                Ok(keys) => {
+                    let whence = match way(&keys) {
+                        Some(way) => format!("{source}, {way}"),
+                        None => source.to_string(),
+                    };
+                    return Ok(Found { keys, whence });
+                }
+                Err(CredentialsError::CredentialsNotLoaded(why)) => {
+                    tracing::trace!(%source, ?why, "no credentials there");
+                    tried.push(source.to_string());
+                }
+                Err(error) => {
+                    return Err(NoKeys {
+                        why: format!("{source}: {}", chain(&error)),
+                        is_passing: is_passing(&error),
+                    });
+                }
+            }
+        }
+        Err(NoKeys {
+            why: format!("no credentials are known; looked at {}", tried.join(", ")),
+            is_passing: false,
+        })
+    }
+}
+
+/// How a profile came to its keys, as far as the SDK's providers note it.
+fn way(keys: &Keys) -> Option<&'static str> {
+    let features: &Vec<AwsCredentialFeature> = keys.get_property()?;
+    features.iter().find_map(|feature| match feature {
+        AwsCredentialFeature::CredentialsProcess => Some("by its process"),
+        AwsCredentialFeature::CredentialsSso => Some("by SSO"),
+        _ => None,
+    })
+}
+
+/// Whether somebody could not be reached, or did not answer in time.
+fn is_passing(error: &CredentialsError) -> bool {
+    matches!(error, CredentialsError::ProviderTimedOut(_))
+        || cause::<ConnectorError>(error).is_some()
+}
+
+/// The files of profiles: credentials, then configuration.
+pub(super) fn profile_files() -> [PathBuf; 2] {
+    let file = |variable: &str, name: &str| {
+        let home = || std::env::home_dir().unwrap_or_default();
+        match std::env::var_os(variable).filter(|path| !path.is_empty()) {
+            Some(path) => PathBuf::from(path),
+            None => home().join(".aws").join(name),
+        }
+    };
+    [
+        file("AWS_SHARED_CREDENTIALS_FILE", "credentials"),
+        file("AWS_CONFIG_FILE", "config"),
+    ]
+}
+
+/// What messages call the profile that counts.
+fn profile_source(asked: Option<&str>) -> Source {
+    let name = match asked {
+        Some(name) => name.to_owned(),
+        None => std::env::var("AWS_PROFILE").unwrap_or_else(|_| "default".to_owned()),
+    };
+    let [credentials, config] = profile_files();
+    let file = match has_profile(&credentials, &name) {
+        true => credentials,
+        false => config,
+    };
+    Source::Profile { name, file }
+}
+
+/// Whether the file has a section of this name. Only for messages: the SDK reads the files.
+fn has_profile(file: &Path, name: &str) -> bool {
+    let Ok(text) = std::fs::read_to_string(file) else {
+        return false;
+    };
+    text.lines().any(|line| {
+        let section = line.trim().strip_prefix('[');
+        section
+            .and_then(|rest| rest.split_once(']'))
+            .is_some_and(|(found, _)| found.trim() == name)
+    })
+}

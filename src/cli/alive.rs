@@ -1,0 +1,114 @@
+//! `etagfs alive`: whether a mount answers; and how the daemon itself finds out (`notify.rs`).
+//!
+//! A process asks, never a thread of the daemon: who waits for a mount cannot always be killed, and a
+//! daemon that waits for itself could not even die. It asks for what the daemon makes up by itself, so
+//! that a store that is out of reach makes no mount dead.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use clap::Args as ClapArgs;
+
+use super::report::Failure;
+use super::runtime;
+use crate::mount::is_mount_point;
+
+const ANSWERS: &str = "answers";
+const ELSEWHERE: &str = "elsewhere";
+
+/// The options of `alive`.
+#[derive(Debug, ClapArgs)]
+pub(super) struct Args {
+    /// The mount point.
+    dir: PathBuf,
+    /// How long it may take, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = super::mount::seconds)]
+    timeout: Duration,
+    /// Ask, and wait as long as it takes.
+    #[arg(long, hide = true)]
+    ask: bool,
+}
+
+/// What asking came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// The mount answers.
+    Answers,
+    /// No mount of ours is there (any more).
+    Elsewhere,
+    /// It does not, and why.
+    Silent(String),
+}
+
+/// Says whether the mount answers.
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    let shown = args.dir.display();
+    let dir = std::path::absolute(&args.dir)?;
+    if args.ask {
+        let word = match wait_for(&dir) {
+            Ok(true) => ANSWERS.to_owned(),
+            Ok(false) => ELSEWHERE.to_owned(),
+            Err(error) => error.to_string(),
+        };
+        return Ok(writeln!(std::io::stdout().lock(), "{word}")?);
+    }
+    match runtime()?.block_on(ask(&dir, args.timeout)) {
+        Answer::Answers => Ok(()),
+        Answer::Elsewhere => Err(
+            Failure::new(format!("nothing of etagfs is mounted at {shown}"))
+                .hint("see what is mounted where: findmnt --types fuse,fuse.etagfs"),
+        ),
+        Answer::Silent(why) => Err(
+            Failure::new(format!("{shown} does not answer: {why}")).hint(format!(
+                "take it away: etagfs umount --lazy {shown}; then mount it again"
+            )),
+        ),
+    }
+}
+
+/// Lets another process ask the mount at `dir`, an absolute path, and waits for it so long.
+pub(super) async fn ask(dir: &Path, within: Duration) -> Answer {
+    // Also if the program was replaced by a newer one since. No variable is any business of it.
+    let asking = tokio::process::Command::new("/proc/self/exe")
+        .arg0("etagfs")
+        .args(["alive", "--ask", "--"])
+        .arg(dir)
+        .env_clear()
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .output();
+    match tokio::time::timeout(within, asking).await {
+        Err(_) => Answer::Silent(format!("nothing came back within {within:?}")),
+        Ok(Err(error)) => Answer::Silent(format!("it could not be asked: {error}")),
+        Ok(Ok(output)) => match String::from_utf8_lossy(&output.stdout).trim_end() {
+            ANSWERS => Answer::Answers,
+            ELSEWHERE => Answer::Elsewhere,
+            "" => Answer::Silent(format!("who asked it ended with {}", output.status)),
+            why => Answer::Silent(why.to_owned()),
+        },
+    }
+}
+
+/// Waits for an answer of the mount; `false` if there is none of ours.
+fn wait_for(dir: &Path) -> std::io::Result<bool> {
+    if !is_mount_point(dir)? {
+        return Ok(false);
+    }
+    // To whom the mount is closed the kernel itself answers this, with nothing but zeros.
+    if rustix::fs::statfs(dir)?.f_blocks == 0 {
+        return Err(std::io::ErrorKind::PermissionDenied.into());
+    }
+    // Goes through all of the daemon but the store: names, handles, the table.
+    match std::fs::read(dir.join(".etagfs/status")) {
+        // The files belong to somebody else; the daemon has answered all the same.
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => Ok(true),
+        // Unmounted meanwhile.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        result => result.map(|_| true),
+    }
+}

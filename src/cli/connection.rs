@@ -1,0 +1,333 @@
+//! How a bucket is reached, as options say it: from arguments to a backend.
+//!
+//! It names each setting of [`S3Config`] and decides nothing about it. Secrets given as options are
+//! never shown. Next: `backend/s3/connect.rs` makes clients of the settings.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{Args as ClapArgs, ValueEnum};
+
+use super::report::Failure;
+use super::source::Source;
+use crate::backend::s3::{Credentials, Encryption, Endpoint, Instance, Network, S3Config, Terms};
+use crate::backend::{Backend, Deadlines, Limited, Metered, S3, Settled};
+use crate::telemetry::Telemetry;
+
+/// How many requests run at once.
+const REQUESTS_AT_ONCE: usize = 64;
+
+/// Where a bucket is and who asks for it.
+#[derive(Clone, Debug, ClapArgs)]
+#[command(next_help_heading = "Bucket")]
+pub(super) struct Connection {
+    /// URL of a server other than AWS.
+    #[arg(long, env = "ETAGFS_ENDPOINT_URL", value_name = "URL")]
+    pub(super) endpoint_url: Option<String>,
+    /// Region of the bucket [else AWS_REGION, or the profile's].
+    #[arg(long, env = "ETAGFS_REGION")]
+    region: Option<String>,
+    /// Put the bucket's name into the path of URLs, not into the host name [the default with
+    /// --endpoint-url].
+    #[arg(long, env = "ETAGFS_PATH_STYLE")]
+    path_style: bool,
+    /// Only objects whose names begin with this; the same as s3://BUCKET/PREFIX.
+    #[arg(long, env = "ETAGFS_PREFIX")]
+    pub(super) prefix: Option<String>,
+    /// The longest that one operation in the store may take, in seconds.
+    #[arg(
+        long,
+        env = "ETAGFS_DEADLINE",
+        value_name = "SECONDS",
+        default_value_t = 30.0
+    )]
+    deadline: f64,
+    #[command(flatten)]
+    who: Who,
+    #[command(flatten)]
+    way: Way,
+    #[command(flatten)]
+    objects: Objects,
+}
+
+/// Who asks.
+#[derive(Clone, Debug, ClapArgs)]
+#[command(next_help_heading = "Credentials")]
+struct Who {
+    /// Profile of the AWS configuration files; without it the standard chain: AWS_ACCESS_KEY_ID,
+    /// AWS_PROFILE or the default profile, web identity, container, EC2 instance.
+    #[arg(long, env = "ETAGFS_PROFILE")]
+    profile: Option<String>,
+    /// Access key id, instead of the standard chain.
+    #[arg(
+        long,
+        env = "ETAGFS_ACCESS_KEY_ID",
+        value_name = "ID",
+        requires = "secret_access_key",
+        conflicts_with = "profile"
+    )]
+    access_key_id: Option<String>,
+    /// Secret access key. Use the variable: arguments can be seen by other users.
+    #[arg(
+        long,
+        env = "ETAGFS_SECRET_ACCESS_KEY",
+        value_name = "SECRET",
+        hide_env_values = true,
+        requires = "access_key_id"
+    )]
+    secret_access_key: Option<Secret>,
+    /// Session token of temporary keys. Use the variable.
+    #[arg(
+        long,
+        env = "ETAGFS_SESSION_TOKEN",
+        value_name = "TOKEN",
+        hide_env_values = true,
+        requires = "access_key_id"
+    )]
+    session_token: Option<Secret>,
+    /// Do not sign requests: for public buckets.
+    #[arg(
+        long,
+        env = "ETAGFS_NO_SIGN_REQUEST",
+        conflicts_with_all = ["profile", "access_key_id"]
+    )]
+    no_sign_request: bool,
+    /// Whether the EC2 instance metadata service is asked for credentials and region.
+    #[arg(
+        long,
+        env = "ETAGFS_IMDS",
+        value_name = "WHEN",
+        value_enum,
+        default_value = "auto"
+    )]
+    imds: Imds,
+}
+
+/// How requests get there.
+#[derive(Clone, Debug, ClapArgs)]
+#[command(next_help_heading = "Network")]
+struct Way {
+    /// Use the endpoint of AWS that has IPv6 addresses too.
+    #[arg(long, env = "ETAGFS_DUAL_STACK", conflicts_with = "endpoint_url")]
+    dual_stack: bool,
+    /// Use the endpoint of AWS with FIPS 140 validated cryptography.
+    #[arg(long, env = "ETAGFS_FIPS", conflicts_with = "endpoint_url")]
+    fips: bool,
+    /// Use S3 Transfer Acceleration.
+    #[arg(
+        long,
+        env = "ETAGFS_ACCELERATE",
+        conflicts_with_all = ["endpoint_url", "fips", "path_style"]
+    )]
+    accelerate: bool,
+    /// Trust the certificates in this file (PEM) and no others [else AWS_CA_BUNDLE, else the
+    /// system's].
+    #[arg(long, env = "ETAGFS_CA_BUNDLE", value_name = "FILE")]
+    ca_bundle: Option<PathBuf>,
+    /// Send all requests by way of this HTTP proxy [else HTTPS_PROXY, HTTP_PROXY]; NO_PROXY names
+    /// exceptions.
+    #[arg(long, env = "ETAGFS_PROXY", value_name = "URL", hide_env_values = true)]
+    proxy: Option<Secret>,
+}
+
+/// What is said with requests, and of the objects they make.
+#[derive(Clone, Debug, ClapArgs)]
+#[command(next_help_heading = "Objects")]
+struct Objects {
+    /// Pay for requests and transfer, in buckets whose owner does not.
+    #[arg(long, env = "ETAGFS_REQUESTER_PAYS")]
+    requester_pays: bool,
+    /// Account id of the bucket's owner; a bucket of anybody else is refused.
+    #[arg(long, env = "ETAGFS_EXPECTED_BUCKET_OWNER", value_name = "ACCOUNT")]
+    expected_bucket_owner: Option<String>,
+    /// Storage class of what is saved: STANDARD_IA, INTELLIGENT_TIERING, ONEZONE_IA, ...
+    #[arg(long, env = "ETAGFS_STORAGE_CLASS", value_name = "CLASS")]
+    storage_class: Option<String>,
+    /// How the server encrypts what is saved [else as the bucket says].
+    #[arg(long, env = "ETAGFS_SSE", value_name = "KIND", value_enum)]
+    sse: Option<Sse>,
+    /// Key of KMS: id, ARN or alias; implies --sse kms.
+    #[arg(long, env = "ETAGFS_SSE_KMS_KEY_ID", value_name = "KEY")]
+    sse_kms_key_id: Option<String>,
+    /// Whether to use an S3 Bucket Key with KMS [else as the bucket says].
+    #[arg(
+        long,
+        env = "ETAGFS_SSE_BUCKET_KEY",
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true"
+    )]
+    sse_bucket_key: Option<bool>,
+    /// Canned ACL of what is saved: bucket-owner-full-control, private, ...
+    #[arg(long, env = "ETAGFS_ACL")]
+    acl: Option<String>,
+}
+
+/// When the metadata service of EC2 is asked.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Imds {
+    /// On EC2, as the firmware tells.
+    Auto,
+    /// Everywhere.
+    Always,
+    /// Nowhere.
+    Never,
+}
+
+/// How the server encrypts.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Sse {
+    /// With keys of S3 (AES256).
+    #[value(alias = "AES256")]
+    S3,
+    /// With a key of KMS.
+    #[value(alias = "aws:kms")]
+    Kms,
+    /// With a key of KMS, in two layers.
+    #[value(alias = "aws:kms:dsse")]
+    KmsDsse,
+}
+
+/// A text that is never shown.
+#[derive(Clone)]
+struct Secret(String);
+
+impl From<&str> for Secret {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
+impl Who {
+    fn credentials(&self) -> Credentials {
+        if self.no_sign_request {
+            return Credentials::Anonymous;
+        }
+        if let (Some(id), Some(secret)) = (&self.access_key_id, &self.secret_access_key) {
+            return Credentials::Keys {
+                id: id.clone(),
+                secret: secret.0.clone(),
+                token: self.session_token.as_ref().map(|token| token.0.clone()),
+            };
+        }
+        Credentials::Standard {
+            profile: self.profile.clone(),
+            instance: match self.imds {
+                Imds::Auto => Instance::IfEc2,
+                Imds::Always => Instance::Ask,
+                Imds::Never => Instance::Ignore,
+            },
+        }
+    }
+}
+
+impl Objects {
+    fn terms(&self) -> Result<Terms, Failure> {
+        let kms = |is_dual| Encryption::Kms {
+            is_dual,
+            key: self.sse_kms_key_id.clone(),
+            bucket_key: self.sse_bucket_key,
+        };
+        let is_of_kms = self.sse_kms_key_id.is_some() || self.sse_bucket_key.is_some();
+        let encryption = match self.sse {
+            Some(Sse::S3) if is_of_kms => {
+                return Err(Failure::usage(
+                    "--sse-kms-key-id and --sse-bucket-key are for --sse kms",
+                ));
+            }
+            Some(Sse::S3) => Some(Encryption::S3),
+            Some(Sse::KmsDsse) => Some(kms(true)),
+            Some(Sse::Kms) => Some(kms(false)),
+            None => is_of_kms.then(|| kms(false)),
+        };
+        Ok(Terms {
+            requester_pays: self.requester_pays,
+            expected_owner: self.expected_bucket_owner.clone(),
+            storage_class: self
+                .storage_class
+                .as_ref()
+                .map(|class| class.to_uppercase()),
+            encryption,
+            acl: self.acl.clone(),
+        })
+    }
+}
+
+impl Connection {
+    /// What `--prefix` says, ending with `/` if it says anything.
+    pub(super) fn prefix(&self) -> String {
+        let mut prefix = self.prefix.clone().unwrap_or_default();
+        if !prefix.is_empty() && !prefix.ends_with('/') {
+            prefix.push('/');
+        }
+        prefix
+    }
+
+    /// How long operations in the store may take.
+    pub(super) fn deadlines(&self) -> Result<Deadlines, Failure> {
+        let default = Deadlines::default();
+        let operation = Duration::try_from_secs_f64(self.deadline)
+            .ok()
+            .filter(|deadline| *deadline >= Duration::from_secs(1))
+            .ok_or_else(|| Failure::usage("--deadline must be a second or more"))?;
+        Ok(Deadlines {
+            connect: default.connect.min(operation),
+            attempt: default.attempt.min(operation),
+            operation,
+            ..default
+        })
+    }
+
+    /// Prepares to reach a bucket. Sends nothing yet.
+    ///
+    /// # Errors
+    /// When the configuration makes no sense.
+    pub(super) async fn connect(&self, source: &Source) -> Result<Arc<dyn Backend>, Failure> {
+        self.connect_counted(source, Arc::default()).await
+    }
+
+    /// As [`connect`](Self::connect); `telemetry` is told of every request.
+    ///
+    /// # Errors
+    /// When the configuration makes no sense.
+    pub(super) async fn connect_counted(
+        &self,
+        source: &Source,
+        telemetry: Arc<Telemetry>,
+    ) -> Result<Arc<dyn Backend>, Failure> {
+        let deadlines = self.deadlines()?;
+        let mut config = S3Config::new(&source.bucket);
+        config.region.clone_from(&self.region);
+        config.endpoint_url.clone_from(&self.endpoint_url);
+        config.path_style = self.path_style.then_some(true);
+        config.deadlines = deadlines;
+        config.credentials = self.who.credentials();
+        config.endpoint = Endpoint {
+            dual_stack: self.way.dual_stack,
+            fips: self.way.fips,
+            accelerate: self.way.accelerate,
+        };
+        config.network = Network {
+            ca_bundle: self.way.ca_bundle.clone(),
+            proxy: self.way.proxy.as_ref().map(|url| url.0.clone()),
+        };
+        config.terms = self.objects.terms()?;
+        let s3 = Arc::new(S3::connect(config).await?);
+        let metered = Arc::new(Metered::new(s3, telemetry));
+        let settled = Arc::new(Settled::new(metered, deadlines));
+        Ok(Arc::new(Limited::new(
+            settled,
+            REQUESTS_AT_ONCE,
+            deadlines.operation,
+        )))
+    }
+}

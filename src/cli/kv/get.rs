@@ -1,0 +1,113 @@
+//! `etagfs get`: one value, whole, and its version with it.
+
+use bytes::Bytes;
+use clap::Args as ClapArgs;
+
+use super::place::{Answer, Got, Part, Place, Wanted};
+use super::said;
+use super::session::{Outcome, Reach, Session};
+use super::target::Target;
+use crate::cli::output::{copy, say, say_json};
+use crate::cli::report::{Failure, UNCHANGED};
+use crate::model::{Expect, Version};
+
+/// The options of `get`.
+#[derive(Debug, ClapArgs)]
+pub(in crate::cli) struct Args {
+    /// s3://BUCKET[/PREFIX]/UUID/KEY, or a path.
+    target: Target,
+    /// Print the ETag to standard error when the value is printed.
+    #[arg(long)]
+    etag: bool,
+    /// Print one JSON object: value, ETag, time, metadata. A value that is no text is in base64.
+    #[arg(long)]
+    json: bool,
+    /// Print this if the key does not exist.
+    #[arg(long, value_name = "TEXT")]
+    default: Option<String>,
+    /// Only these bytes, counted from 0, both ends with them; 100- goes on to the end.
+    #[arg(long, value_name = "START-END", value_parser = range)]
+    range: Option<Part>,
+    /// Only this version; exit with 75 if the key has another one, or is gone.
+    #[arg(long, value_name = "ETAG", value_parser = said::version)]
+    if_match: Option<Version>,
+    /// Only another version than this; exit with 3 if the key still has it.
+    #[arg(long, value_name = "ETAG", value_parser = said::version, conflicts_with = "if_match")]
+    if_none_match: Option<Version>,
+    #[command(flatten)]
+    reach: Reach,
+}
+
+fn range(text: &str) -> Result<Part, String> {
+    let wrong = || "write it as START-END or START-, like 0-99".to_owned();
+    let (start, end) = text.split_once('-').ok_or_else(wrong)?;
+    let start: u64 = start.parse().map_err(|_| wrong())?;
+    let end: u64 = match end {
+        "" => u64::MAX - 1,
+        end => end.parse().map_err(|_| wrong())?,
+    };
+    match end.checked_sub(start) {
+        Some(more) => Ok(Part {
+            start,
+            len: more.saturating_add(1),
+        }),
+        None => Err("the end is before the start".to_owned()),
+    }
+}
+
+/// Prints the value.
+pub(in crate::cli) fn run(args: &Args) -> Outcome {
+    args.reach.run(async |session| get(args, session).await)
+}
+
+async fn get(args: &Args, session: Session<'_>) -> Outcome {
+    let place = session.place(&args.target).await?;
+    let wanted = match (&args.if_match, &args.if_none_match) {
+        (Some(version), _) => Wanted::Is(version.clone()),
+        (None, Some(version)) => Wanted::Not(version.clone()),
+        (None, None) => Wanted::Newest,
+    };
+    match (place.read(&wanted, args.range).await?, &args.default) {
+        (Answer::Got(got), _) => print(args, &place, *got),
+        (Answer::Absent, Some(text)) if args.json => {
+            let (name, value) = said::value(&Bytes::from(text.clone()));
+            say_json(&serde_json::json!({ "target": place.label(), "absent": true, name: value }))
+        }
+        (Answer::Absent, Some(text)) => say(text),
+        (Answer::Absent, None) => Err(place.absent()),
+        (Answer::Unchanged, _) => Err(Failure::told(UNCHANGED)),
+        (Answer::Other, _) => Err(place.conflict(&Expect::from(args.if_match.clone()))),
+    }
+}
+
+fn print(args: &Args, place: &Place, got: Got) -> Outcome {
+    if args.json {
+        let mut map = said::about(&place.label(), &got.about);
+        let (name, value) = said::value(&got.content.into_bytes()?);
+        map.insert(name, value);
+        return say_json(&map.into());
+    }
+    copy(got.content.reader()?)?;
+    if args.etag {
+        match got.about.version {
+            Some(version) => crate::cli::output::note(version.etag()),
+            None => return Err(Failure::new(format!("{} has no ETag", place.label()))),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_has_both_ends_with_it() {
+        for (text, start, len) in [("0-0", 0, 1), ("0-99", 0, 100), ("5-", 5, u64::MAX - 5)] {
+            assert_eq!(range(text), Ok(Part { start, len }), "{text}");
+        }
+        for bad in ["", "5", "-5", "a-b", "2-1"] {
+            assert!(range(bad).is_err(), "{bad}");
+        }
+    }
+}

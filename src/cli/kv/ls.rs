@@ -1,0 +1,229 @@
+//! `etagfs ls`: stores, keys, and what keys begin with.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+use std::time::SystemTime;
+
+use clap::Args as ClapArgs;
+use serde_json::json;
+
+use super::path::PathKey;
+use super::said;
+use super::session::{Outcome, Reach, Session};
+use super::target::{Level, Spot, Target, Url};
+use crate::cli::output::say;
+use crate::cli::report::Failure;
+use crate::store::{Entry, LayoutKind, Scanned, StoreEntry};
+
+/// The options of `ls`.
+#[derive(Debug, ClapArgs)]
+pub(in crate::cli) struct Args {
+    /// s3://BUCKET[/PREFIX] for the stores, s3://BUCKET[/PREFIX]/UUID[/DIR] for the keys of one, or
+    /// a path.
+    target: Target,
+    /// All keys below, not only the next level.
+    #[arg(long, short = 'R')]
+    recursive: bool,
+    /// With size, time and ETag.
+    #[arg(long, short)]
+    long: bool,
+    /// Print one JSON object a line.
+    #[arg(long, conflicts_with = "long")]
+    json: bool,
+    #[command(flatten)]
+    reach: Reach,
+}
+
+/// Something in a listing.
+struct Item {
+    target: String,
+    name: String,
+    kind: &'static str,
+    layout: Option<&'static str>,
+    etag: Option<String>,
+    modified: Option<SystemTime>,
+    size: Option<u64>,
+}
+
+impl Item {
+    /// Something that has no value.
+    fn container(kind: &'static str, target: String, name: String) -> Self {
+        Self {
+            target,
+            name,
+            kind,
+            layout: None,
+            etag: None,
+            modified: None,
+            size: None,
+        }
+    }
+
+    fn of_key(target: String, name: String, entry: Entry) -> Self {
+        Self {
+            etag: Some(entry.version.etag().to_owned()),
+            modified: Some(entry.modified),
+            size: entry.size,
+            ..Self::container("key", target, name)
+        }
+    }
+
+    /// A file; with all that is known of it, which takes looking at it, or by its name alone.
+    fn of_file(path: &Path, name: String, whole: bool) -> Result<Self, Failure> {
+        let about = match whole {
+            true => PathKey::new(path.to_owned()).look()?,
+            false => None,
+        };
+        let item = Self::container("key", path.display().to_string(), name);
+        Ok(match about {
+            None => item,
+            Some(about) => Self {
+                etag: about.version.map(|version| version.etag().to_owned()),
+                modified: Some(about.modified),
+                size: about.size,
+                ..item
+            },
+        })
+    }
+}
+
+/// Prints the listing.
+pub(in crate::cli) fn run(args: &Args) -> Outcome {
+    args.reach.run(async |session| {
+        let items = match &args.target {
+            Target::Stream => return Err(Failure::usage("- cannot be listed")),
+            Target::Path(path) => files(args, path, "")?,
+            Target::Url(url) => {
+                let spot = session.spot(url)?;
+                match spot.level {
+                    Level::Stores => stores(&session, url, &spot).await?,
+                    Level::Store(_) | Level::Flat => {
+                        keys(&session, url, &spot, args.recursive).await?
+                    }
+                }
+            }
+        };
+        say(&items.iter().map(|item| args.line(item)).collect::<String>())
+    })
+}
+
+impl Args {
+    fn line(&self, item: &Item) -> String {
+        let name = &item.name;
+        if self.json {
+            let mut line = json!({ "target": item.target, "name": name, "type": item.kind });
+            if let Some(layout) = item.layout {
+                line["layout"] = layout.into();
+            }
+            if let Some(etag) = &item.etag {
+                line["etag"] = etag.as_str().into();
+            }
+            if let Some(modified) = item.modified {
+                line["modified"] = said::time(modified).into();
+            }
+            if let Some(size) = item.size {
+                line["size"] = size.into();
+            }
+            return format!("{line}\n");
+        }
+        let end = match item.kind {
+            "key" => "",
+            _ => "/",
+        };
+        if !self.long {
+            return format!("{name}{end}\n");
+        }
+        let nothing = || "-".to_owned();
+        let size = item.size.map_or_else(nothing, |size| size.to_string());
+        let modified = item.modified.map_or_else(nothing, said::time);
+        let etag = item.etag.as_deref().unwrap_or("-");
+        format!("{size:>12}  {modified:20}  {etag:34}  {name}{end}\n")
+    }
+}
+
+async fn stores(session: &Session<'_>, url: &Url, spot: &Spot) -> Result<Vec<Item>, Failure> {
+    let stores = session.catalog(&spot.source).await?.list().await?;
+    let base = Target::Url(url.clone());
+    let item = |store: StoreEntry| {
+        let name = store.id.to_string();
+        Item {
+            layout: Some(match store.layout {
+                LayoutKind::Plain => "plain",
+                LayoutKind::Konserve => "konserve",
+            }),
+            ..Item::container("store", base.join(&name).to_string(), name)
+        }
+    };
+    Ok(stores.into_iter().map(item).collect())
+}
+
+async fn keys(
+    session: &Session<'_>,
+    url: &Url,
+    spot: &Spot,
+    recursive: bool,
+) -> Result<Vec<Item>, Failure> {
+    let store = session.home(spot).await?.certain().await?;
+    let root = url.root_of(spot);
+    let item = |scanned: Scanned, below: usize| {
+        let target = format!("{root}{}", scanned.text());
+        let name = scanned.text()[below..].to_owned();
+        match scanned {
+            Scanned::Prefix(_) => {
+                let name = name.trim_end_matches('/').to_owned();
+                Item::container("prefix", target, name)
+            }
+            Scanned::Key(_, entry) => Item::of_key(target, name, entry),
+        }
+    };
+    let mut beginning = spot.key.clone();
+    if !beginning.is_empty() && !beginning.ends_with('/') {
+        let around = store.scan(&beginning, true).await?;
+        let below = beginning.rfind('/').map_or(0, |slash| slash + 1);
+        let itself = around.iter().find(|found| found.text() == beginning);
+        if let Some(found) = itself {
+            return Ok(vec![item(found.clone(), below)]);
+        }
+        beginning.push('/');
+    }
+    let found = store.scan(&beginning, !recursive).await?;
+    if found.is_empty() && !beginning.is_empty() {
+        // A marker alone makes an empty directory.
+        let marker = store.key_at(&beginning)?;
+        if store.describe(&marker).await?.is_none() {
+            return Err(Failure::absent(format!("{url} does not exist"))
+                .hint(format!("see what there is: etagfs ls {root}")));
+        }
+    }
+    let below = beginning.len();
+    Ok(found.into_iter().map(|found| item(found, below)).collect())
+}
+
+/// Files in a directory, or one file.
+fn files(args: &Args, path: &Path, before: &str) -> Result<Vec<Item>, Failure> {
+    let failed = |error: std::io::Error| match error.kind() {
+        ErrorKind::NotFound => Failure::absent(format!("{} does not exist", path.display()))
+            .hint("check its name, and what is mounted: findmnt --types fuse,fuse.etagfs"),
+        _ => Failure::new(format!("{}: {error}", path.display())),
+    };
+    let whole = args.json || args.long;
+    if !fs::metadata(path).map_err(failed)?.is_dir() {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        return Ok(vec![Item::of_file(path, name.into_owned(), whole)?]);
+    }
+    let entries: Result<Vec<_>, _> = fs::read_dir(path).map_err(failed)?.collect();
+    let mut entries = entries.map_err(failed)?;
+    entries.sort_by_key(fs::DirEntry::file_name);
+    let mut items = Vec::new();
+    for entry in entries {
+        let name = format!("{before}{}", entry.file_name().to_string_lossy());
+        let path = entry.path();
+        match entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            true if args.recursive => items.extend(files(args, &path, &format!("{name}/"))?),
+            true => items.push(Item::container("prefix", path.display().to_string(), name)),
+            false => items.push(Item::of_file(&path, name, whole)?),
+        }
+    }
+    Ok(items)
+}

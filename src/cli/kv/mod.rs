@@ -1,0 +1,74 @@
+//! The key-value commands: on a key of a store by its URL, or on any file by its path.
+//!
+//! `target.rs` reads what the user wrote, `session.rs` finds the way there, and a `Place` (`place.rs`) is
+//! what a command works on: a key (`remote.rs`) or a file (`path.rs`). The commands know neither
+//! requests nor system calls; each file of theirs is one of them. Read `get.rs` first.
+
+mod append;
+mod backoff;
+mod cp;
+#[allow(dead_code, reason = "watch follows")]
+mod filter;
+mod get;
+mod ls;
+mod path;
+mod place;
+mod put;
+mod remote;
+mod rm;
+#[allow(dead_code, reason = "mput follows")]
+mod said;
+mod session;
+mod stat;
+mod target;
+mod update;
+
+use clap::Subcommand;
+
+use session::Outcome;
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// List stores or keys.
+    Ls(Box<ls::Args>),
+    /// Print a value.
+    Get(Box<get::Args>),
+    /// Save a value and print its ETag.
+    Put(Box<put::Put>),
+    /// Save a value under a key that does not exist yet, and print its ETag.
+    Create(Box<put::Create>),
+    /// Delete keys.
+    Rm(Box<rm::Args>),
+    /// Print what is known of keys: ETag, size, time, metadata.
+    Stat(Box<stat::Args>),
+    /// Copy a value between any two of: a key, a file, a standard stream.
+    Cp(Box<cp::Cp>),
+    /// Move a value: copy it, then delete what was copied, if it still is that.
+    Mv(Box<cp::Mv>),
+    /// Change a value by a command, again and again until nobody else was faster.
+    #[command(after_help = "\
+Example: etagfs update s3://bucket/UUID/counter -- sh -c 'echo $(($(cat) + 1))'")]
+    Update(Box<update::Args>),
+    /// Put lines behind a value; those that others append at the same time are there too.
+    Append(Box<append::Append>),
+    /// Print the lines of a value, or the elements of a konserve log.
+    Log(Box<append::Log>),
+}
+
+/// Runs one.
+pub(super) fn run(command: Command) -> Outcome {
+    match command {
+        Command::Ls(args) => ls::run(&args),
+        Command::Get(args) => get::run(&args),
+        Command::Put(args) => put::put(&args),
+        Command::Create(args) => put::create(&args),
+        Command::Rm(args) => rm::run(&args),
+        Command::Stat(args) => stat::run(&args),
+        Command::Cp(args) => cp::cp(&args),
+        Command::Mv(args) => cp::mv(&args),
+        Command::Update(args) => update::run(&args),
+        Command::Append(args) => append::append(&args),
+        Command::Log(args) => append::log(&args),
+    }
+}

@@ -1,0 +1,202 @@
+//! `etagfs put` and `etagfs create`: one value, under a condition.
+
+use std::io::Read;
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use clap::Args as ClapArgs;
+
+use super::backoff::Patience;
+use super::place::Place;
+use super::said::{self, Said, Travels};
+use super::session::{self, Reach, Session};
+use super::target::Target;
+use crate::cli::output::{say, say_json};
+use crate::cli::report::Failure;
+use crate::model::{Expect, Outcome, Version};
+use crate::store::Envelope;
+
+/// The options of `put`.
+#[derive(Debug, ClapArgs)]
+pub(in crate::cli) struct Put {
+    #[command(flatten)]
+    what: What,
+    /// Replace this version and no other: compare-and-set. Exit with 75 if somebody else was first.
+    #[arg(long, value_name = "ETAG", value_parser = said::version)]
+    if_match: Option<Version>,
+    /// Only if the key does not exist, like create.
+    #[arg(long, conflicts_with = "if_match")]
+    if_none_match: bool,
+    #[command(flatten)]
+    patience: Patience,
+    #[command(flatten)]
+    reach: Reach,
+}
+
+/// The options of `create`.
+#[derive(Debug, ClapArgs)]
+pub(in crate::cli) struct Create {
+    #[command(flatten)]
+    what: What,
+    #[command(flatten)]
+    reach: Reach,
+}
+
+#[derive(Debug, ClapArgs)]
+struct What {
+    /// s3://BUCKET[/PREFIX]/UUID/KEY, or a path.
+    target: Target,
+    /// The file that holds the value; - is standard input.
+    #[arg(default_value = "-")]
+    file: PathBuf,
+    /// Print one JSON object instead of the new ETag.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    said: Said,
+}
+
+/// Saves the value and prints its ETag.
+pub(in crate::cli) fn put(args: &Put) -> session::Outcome {
+    args.reach.run(async |session| {
+        let expect = match (&args.if_match, args.if_none_match) {
+            (Some(version), _) => Some(Expect::Is(version.clone())),
+            (None, true) => Some(Expect::Absent),
+            (None, false) => None,
+        };
+        args.what.save(&session, expect, args.patience).await
+    })
+}
+
+/// Creates the key and prints its ETag.
+pub(in crate::cli) fn create(args: &Create) -> session::Outcome {
+    args.reach.run(async |session| {
+        let expect = Some(Expect::Absent);
+        args.what.save(&session, expect, Patience::none()).await
+    })
+}
+
+impl What {
+    async fn save(
+        &self,
+        session: &Session<'_>,
+        expect: Option<Expect>,
+        patience: Patience,
+    ) -> session::Outcome {
+        let place = session.place(&self.target).await?;
+        let bytes = input(&self.file)?;
+        let travels = self.said.travels();
+        let version = match expect {
+            Some(expect) => put_if(&place, bytes.clone(), &travels, &expect).await?,
+            None => put_over(&place, bytes.clone(), &travels, patience).await?,
+        };
+        let version = place.version_of(version, &bytes);
+        let etag = version.as_ref().map(Version::etag);
+        match (self.json, etag) {
+            (true, etag) => say_json(&serde_json::json!({ "target": place.label(), "etag": etag })),
+            (false, Some(etag)) => say(&format!("{etag}\n")),
+            (false, None) => Ok(()),
+        }
+    }
+}
+
+/// All of a file, or of standard input.
+///
+/// # Errors
+/// When it cannot be read.
+pub(super) fn input(file: &std::path::Path) -> Result<Bytes, Failure> {
+    let failed = |error: std::io::Error| {
+        Failure::new(format!("{} could not be read: {error}", file.display()))
+    };
+    if file.as_os_str() == "-" {
+        let mut bytes = Vec::new();
+        std::io::stdin()
+            .lock()
+            .read_to_end(&mut bytes)
+            .map_err(failed)?;
+        return Ok(bytes.into());
+    }
+    Ok(std::fs::read(file).map_err(failed)?.into())
+}
+
+/// Saves a value under a condition. A value that replaces one keeps what travels with that, unless it
+/// is said: then it is one request, else two.
+///
+/// # Errors
+/// A conflict when the condition does not hold.
+pub(super) async fn put_if(
+    place: &Place,
+    bytes: Bytes,
+    travels: &Travels,
+    expect: &Expect,
+) -> Result<Option<Version>, Failure> {
+    let kept = match (expect, place) {
+        (Expect::Is(version), Place::Remote(_)) if *travels == Travels::Kept => {
+            let found = place.look().await?;
+            let found = found.filter(|about| about.version.as_ref() == Some(version));
+            found.ok_or_else(|| place.conflict(expect))?.envelope
+        }
+        _ => Envelope::default(),
+    };
+    let outcome = place.save(bytes, &travels.over(kept), expect).await?;
+    settled(place, outcome, expect)
+}
+
+/// Saves a value over whatever is there: the version that is there now is replaced, and no newer one
+/// unseen. Two requests, and two more for each time that somebody else is faster.
+///
+/// # Errors
+/// A conflict when patience ends.
+pub(super) async fn put_over(
+    place: &Place,
+    bytes: Bytes,
+    travels: &Travels,
+    patience: Patience,
+) -> Result<Option<Version>, Failure> {
+    let mut tries = patience.begin();
+    loop {
+        let outcome = match place {
+            Place::Path(path) => {
+                match path.overwrite(&bytes, &travels.over(Envelope::default()).meta)? {
+                    Outcome::Saved(()) => Outcome::Saved(None),
+                    Outcome::Refused => Outcome::Refused,
+                    Outcome::Unknown => Outcome::Unknown,
+                }
+            }
+            Place::Remote(_) => {
+                let asked = std::time::Instant::now();
+                let found = place.look().await?;
+                tries.measured(asked.elapsed());
+                let (expect, kept) = match found {
+                    Some(about) => (Expect::from(about.version), about.envelope),
+                    None => (Expect::Absent, Envelope::default()),
+                };
+                place
+                    .save(bytes.clone(), &travels.over(kept), &expect)
+                    .await?
+            }
+        };
+        match outcome {
+            Outcome::Saved(version) => return Ok(version),
+            Outcome::Unknown => return Err(place.unknown()),
+            Outcome::Refused if tries.another().await => {}
+            Outcome::Refused => return Err(place.contended(tries.made())),
+        }
+    }
+}
+
+/// What a save under a condition came to.
+///
+/// # Errors
+/// A conflict, or that nothing is known.
+pub(super) fn settled<T>(
+    place: &Place,
+    outcome: Outcome<T>,
+    expect: &Expect,
+) -> Result<T, Failure> {
+    match outcome {
+        Outcome::Saved(saved) => Ok(saved),
+        Outcome::Refused => Err(place.conflict(expect)),
+        Outcome::Unknown => Err(place.unknown()),
+    }
+}

@@ -1,0 +1,222 @@
+//! A key of a store, by requests of our own.
+//!
+//! Everything goes by way of [`Store`], whatever its layout. While the layout is in doubt a store is
+//! taken for a plain one: that a key is found there proves it, and before anything else is said, or a
+//! new key made, it is asked for. It knows no files.
+
+use std::io::Write;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+
+use super::place::{About, Answer, Content, Got, IN_MEMORY, Part, READS, Wanted};
+use super::session::Home;
+use crate::backend::Pin;
+use crate::cli::report::Failure;
+use crate::model::{Expect, Key, Outcome, Version};
+use crate::store::{Entry, Envelope, Error, Opened, Store, Value};
+
+/// How a large value is read: in pieces of so many bytes, so many at once.
+const PIECE: u64 = 8 << 20;
+const PIECES: usize = 4;
+
+/// A key of a store.
+pub(in crate::cli) struct Remote {
+    home: Arc<Home>,
+    /// How the key is spelled.
+    text: String,
+    label: String,
+}
+
+impl Remote {
+    /// The key that is spelled like this.
+    pub(super) fn new(home: Arc<Home>, text: String, label: String) -> Self {
+        Self { home, text, label }
+    }
+
+    /// What messages call it.
+    pub(super) fn label(&self) -> &str {
+        &self.label
+    }
+
+    /// Asks a store that may not be what it is taken for. `found` says whether an answer proves that
+    /// the key is there.
+    async fn ask<T>(
+        &self,
+        ask: impl AsyncFn(&Store, &Key) -> Result<T, Error>,
+        found: impl Fn(&T) -> bool,
+    ) -> Result<T, Failure> {
+        let assumed = self.home.assumed();
+        let answer = ask(&assumed, &self.key(&assumed)?).await;
+        if self.home.is_certain() {
+            return Ok(answer?);
+        }
+        match answer {
+            Ok(answer) if found(&answer) => {
+                self.home.is_plain();
+                Ok(answer)
+            }
+            Err(error) if !matches!(error, Error::NotFound(_) | Error::VersionGone(_)) => {
+                Err(error.into())
+            }
+            nothing => {
+                let store = self.home.certain().await?;
+                match store.has_aliases() {
+                    // A konserve store; what was asked for in vain was another object.
+                    true => Ok(ask(&store, &self.key(&store)?).await?),
+                    false => Ok(nothing?),
+                }
+            }
+        }
+    }
+
+    fn key(&self, store: &Store) -> Result<Key, Failure> {
+        store.key_at(&self.text).map_err(|error| {
+            Failure::usage(format!("{}: {error}", self.label))
+                .hint("see how keys are spelled: etagfs ls")
+        })
+    }
+
+    /// See [`super::place::Place::read`].
+    pub(super) async fn read(
+        &self,
+        wanted: &Wanted,
+        part: Option<Part>,
+    ) -> Result<Answer, Failure> {
+        let pin = match wanted {
+            Wanted::Newest => Pin::Newest,
+            Wanted::Is(version) => Pin::Is(version.clone()),
+            Wanted::Not(version) => Pin::Not(version.clone()),
+        };
+        let read = async |store: &Store, key: &Key| match part {
+            Some(part) => Self::part(store, key, &pin, part).await,
+            None => Self::whole(store, key, &pin).await,
+        };
+        let found = |answer: &Answer| !matches!(answer, Answer::Absent | Answer::Other);
+        self.ask(read, found).await
+    }
+
+    async fn part(store: &Store, key: &Key, pin: &Pin, part: Part) -> Result<Answer, Error> {
+        match store.slice(key, pin, part.start, part.len).await {
+            Ok(None) => Ok(Answer::Unchanged),
+            Ok(Some(slice)) => Ok(Answer::Got(Box::new(Got {
+                about: about(slice.entry, slice.envelope),
+                content: Content::Memory(slice.bytes),
+            }))),
+            Err(error) => not_there(store, key, error),
+        }
+    }
+
+    async fn whole(store: &Store, key: &Key, pin: &Pin) -> Result<Answer, Error> {
+        for _ in 0..READS {
+            match store.open_pinned(key, pin, IN_MEMORY).await {
+                Ok(Opened::Unchanged) => return Ok(Answer::Unchanged),
+                Ok(Opened::Whole(value)) => return Ok(Answer::Got(Box::new(got(value)))),
+                Ok(Opened::Large { entry, envelope }) => {
+                    match spool(store, key, &entry).await {
+                        Ok(content) => {
+                            let about = about(entry, envelope);
+                            return Ok(Answer::Got(Box::new(Got { about, content })));
+                        }
+                        // Somebody saved while it was read: the newest is another one now.
+                        Err(Error::VersionGone(_)) if !matches!(pin, Pin::Is(_)) => {}
+                        Err(error) => return not_there(store, key, error),
+                    }
+                }
+                Err(error) => return not_there(store, key, error),
+            }
+        }
+        Err(Error::VersionGone(format!(
+            "{} was saved again and again while it was read",
+            store.address(key)
+        )))
+    }
+
+    /// See [`super::place::Place::look`].
+    pub(super) async fn look(&self) -> Result<Option<About>, Failure> {
+        let inspect = async |store: &Store, key: &Key| store.inspect(key).await;
+        let found = self.ask(inspect, Option::is_some).await?;
+        Ok(found.map(|(entry, envelope)| about(entry, envelope)))
+    }
+
+    /// See [`super::place::Place::save`].
+    pub(super) async fn save(
+        &self,
+        bytes: Bytes,
+        envelope: &Envelope,
+        expect: &Expect,
+    ) -> Result<Outcome<Option<Version>>, Failure> {
+        let put =
+            async |store: &Store, key: &Key| store.put(key, bytes.clone(), envelope, expect).await;
+        let outcome = match expect {
+            // A key that is new to a store that is no plain one would hide all others.
+            Expect::Absent => {
+                let store = self.home.certain().await?;
+                put(&store, &self.key(&store)?).await?
+            }
+            Expect::Is(_) => {
+                self.ask(put, |outcome| !matches!(outcome, Outcome::Refused))
+                    .await?
+            }
+        };
+        Ok(match outcome {
+            Outcome::Saved(version) => Outcome::Saved(Some(version)),
+            Outcome::Refused => Outcome::Refused,
+            Outcome::Unknown => Outcome::Unknown,
+        })
+    }
+
+    /// See [`super::place::Place::delete`].
+    pub(super) async fn delete(&self, version: &Version) -> Result<Outcome<()>, Failure> {
+        let delete = async |store: &Store, key: &Key| store.delete(key, version).await;
+        self.ask(delete, |outcome| !matches!(outcome, Outcome::Refused))
+            .await
+    }
+}
+
+/// What an error of a read says, if it says that there is nothing.
+fn not_there(store: &Store, key: &Key, error: Error) -> Result<Answer, Error> {
+    match error {
+        // Not the bucket.
+        Error::NotFound(what) if what == store.address(key) => Ok(Answer::Absent),
+        Error::VersionGone(_) => Ok(Answer::Other),
+        error => Err(error),
+    }
+}
+
+fn got(value: Value) -> Got {
+    Got {
+        about: About {
+            version: Some(value.version),
+            size: Some(value.bytes.len() as u64),
+            modified: value.modified,
+            envelope: value.envelope,
+        },
+        content: Content::Memory(value.bytes),
+    }
+}
+
+fn about(entry: Entry, envelope: Envelope) -> About {
+    About {
+        version: Some(entry.version),
+        size: entry.size,
+        modified: entry.modified,
+        envelope,
+    }
+}
+
+/// Reads one version of a large value into a file, so that nobody sees a part of it.
+async fn spool(store: &Store, key: &Key, entry: &Entry) -> Result<Content, Error> {
+    let local = |error: std::io::Error| Error::Failed(format!("a temporary file: {error}"));
+    let mut file = tempfile::tempfile().map_err(local)?;
+    let size = entry.size.unwrap_or_default();
+    let starts = (0..size.div_ceil(PIECE)).map(|piece| piece * PIECE);
+    let mut pieces = stream::iter(starts)
+        .map(|start| store.read(key, &entry.version, start, PIECE))
+        .buffered(PIECES);
+    while let Some(piece) = pieces.try_next().await? {
+        file.write_all(&piece).map_err(local)?;
+    }
+    Ok(Content::Spooled(file))
+}

@@ -1,0 +1,95 @@
+//! `etagfs rm`: deletes keys, each under the condition that it is what was looked at.
+
+use clap::Args as ClapArgs;
+
+use super::backoff::Patience;
+use super::place::Place;
+use super::put::settled;
+use super::said;
+use super::session::{self, Reach, Session};
+use super::target::Target;
+use crate::cli::report::Failure;
+use crate::model::{Expect, Outcome, Version};
+
+/// The options of `rm`.
+#[derive(Debug, ClapArgs)]
+pub(in crate::cli) struct Args {
+    /// s3://BUCKET[/PREFIX]/UUID/KEY, or a path; one or more.
+    #[arg(required = true)]
+    targets: Vec<Target>,
+    /// Only this version; exit with 75 if the key has another one, or is gone.
+    #[arg(long, value_name = "ETAG", value_parser = said::version)]
+    if_match: Option<Version>,
+    /// A key that does not exist is no failure.
+    #[arg(long, short)]
+    force: bool,
+    #[command(flatten)]
+    patience: Patience,
+    #[command(flatten)]
+    reach: Reach,
+}
+
+/// Deletes, in order, up to the first failure.
+pub(in crate::cli) fn run(args: &Args) -> session::Outcome {
+    args.reach.run(async |session| rm(args, session).await)
+}
+
+async fn rm(args: &Args, session: Session<'_>) -> session::Outcome {
+    if args.if_match.is_some() && args.targets.len() > 1 {
+        return Err(Failure::usage("--if-match goes with one key only")
+            .hint("several keys with their versions: etagfs mrm"));
+    }
+    for target in &args.targets {
+        let place = session.place(target).await?;
+        let existed = match &args.if_match {
+            Some(version) => remove_if(&place, version).await.map(|()| true)?,
+            None => remove_any(&place, args.patience).await?,
+        };
+        if !existed && !args.force {
+            return Err(place.absent());
+        }
+    }
+    Ok(())
+}
+
+/// Deletes this version. One request.
+///
+/// # Errors
+/// A conflict when the key has another one, or is gone.
+pub(super) async fn remove_if(place: &Place, version: &Version) -> Result<(), Failure> {
+    let expect = Expect::Is(version.clone());
+    settled(place, place.delete(version).await?, &expect)
+}
+
+/// Deletes whatever is there; whether there was anything. Two requests, and two more for each time
+/// that somebody else saves it in between.
+///
+/// # Errors
+/// A conflict when patience ends.
+pub(super) async fn remove_any(place: &Place, patience: Patience) -> Result<bool, Failure> {
+    let mut tries = patience.begin();
+    loop {
+        let outcome = match place {
+            Place::Path(path) => path.unlink()?,
+            Place::Remote(_) => {
+                let asked = std::time::Instant::now();
+                let found = place.look().await?;
+                tries.measured(asked.elapsed());
+                match found.and_then(|about| about.version) {
+                    None => Outcome::Saved(false),
+                    Some(version) => match place.delete(&version).await? {
+                        Outcome::Saved(()) => Outcome::Saved(true),
+                        Outcome::Refused => Outcome::Refused,
+                        Outcome::Unknown => Outcome::Unknown,
+                    },
+                }
+            }
+        };
+        match outcome {
+            Outcome::Saved(existed) => return Ok(existed),
+            Outcome::Unknown => return Err(place.unknown()),
+            Outcome::Refused if tries.another().await => {}
+            Outcome::Refused => return Err(place.contended(tries.made())),
+        }
+    }
+}

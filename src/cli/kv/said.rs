@@ -1,0 +1,223 @@
+//! What travels with a value, and how it is written: options and JSON.
+//!
+//! Who says any of it says all of it; who says nothing keeps what travels with the version that is
+//! replaced. It knows no requests.
+
+use std::collections::BTreeMap;
+use std::time::SystemTime;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
+use clap::Args as ClapArgs;
+use serde_json::{Map, Value, json};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::place::About;
+use crate::backend::Meta;
+use crate::model::Version;
+use crate::store::Envelope;
+
+/// What the user says of a value.
+#[derive(Clone, Debug, Default, ClapArgs)]
+#[command(next_help_heading = "Metadata")]
+pub(in crate::cli) struct Said {
+    /// Its media type. With this or --meta the value has just what is said here; without both it
+    /// keeps what it had, and a new one has a type from its name.
+    #[arg(long, value_name = "TYPE", value_parser = text)]
+    content_type: Option<String>,
+    /// User metadata; can be repeated.
+    #[arg(long, value_name = "NAME=VALUE", value_parser = meta)]
+    meta: Vec<(String, String)>,
+}
+
+/// Headers hold printable ASCII.
+fn text(text: &str) -> Result<String, String> {
+    match !text.is_empty() && text.bytes().all(|byte| (0x20..0x7f).contains(&byte)) {
+        true => Ok(text.to_owned()),
+        false => Err("it must be printable ASCII, it travels in a header".to_owned()),
+    }
+}
+
+fn meta(pair: &str) -> Result<(String, String), String> {
+    let (name, value) = pair.split_once('=').ok_or("write it as NAME=VALUE")?;
+    let legal = |byte: u8| {
+        byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'_'
+    };
+    if name.is_empty() || !name.bytes().all(legal) {
+        return Err("a name has lower-case letters, digits, - and _".to_owned());
+    }
+    Ok((name.to_owned(), text(value)?))
+}
+
+impl Said {
+    /// What is said, from elsewhere than the command line.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(super) fn of(
+        content_type: Option<&str>,
+        user: &BTreeMap<String, String>,
+    ) -> Result<Self, String> {
+        let pairs = user
+            .iter()
+            .map(|(name, value)| meta(&format!("{name}={value}")));
+        Ok(Self {
+            content_type: content_type.map(text).transpose()?,
+            meta: pairs.collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// What is to travel with the value.
+    pub(super) fn travels(&self) -> Travels {
+        if self.content_type.is_none() && self.meta.is_empty() {
+            return Travels::Kept;
+        }
+        Travels::Said(Meta {
+            content_type: self.content_type.clone(),
+            user: self.meta.iter().cloned().collect(),
+            ..Meta::default()
+        })
+    }
+}
+
+/// What is to travel with a value that is saved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Travels {
+    /// What travels with the version that is replaced.
+    Kept,
+    /// This.
+    Said(Meta),
+    /// What travels with the value that it is a copy of.
+    Copied(Envelope),
+}
+
+impl Travels {
+    /// What travels with a value that replaces one with which `kept` travels.
+    pub(super) fn over(&self, kept: Envelope) -> Envelope {
+        match self {
+            Self::Kept => kept,
+            Self::Said(meta) => Envelope {
+                meta: meta.clone(),
+                ..kept
+            },
+            Self::Copied(envelope) => envelope.clone(),
+        }
+    }
+}
+
+/// The version that a user wrote, with or without the quotes of an ETag.
+pub(in crate::cli) fn version(text: &str) -> Result<Version, String> {
+    let bare = text.trim_matches('"');
+    match !bare.is_empty() && bare.bytes().all(|byte| (0x21..0x7f).contains(&byte)) {
+        true => Ok(Version::new(format!("\"{bare}\""))),
+        false => Err("it is no ETag; etagfs get --etag and etagfs stat print it".to_owned()),
+    }
+}
+
+/// What is known of a value, in JSON.
+pub(super) fn about(target: &str, about: &About) -> Map<String, Value> {
+    let mut map = Map::new();
+    map.insert("target".to_owned(), target.into());
+    if let Some(version) = &about.version {
+        map.insert("etag".to_owned(), version.etag().into());
+        if let Some(snapshot) = version.snapshot() {
+            map.insert("version_id".to_owned(), snapshot.into());
+        }
+    }
+    if let Some(size) = about.size {
+        map.insert("size".to_owned(), size.into());
+    }
+    map.insert("modified".to_owned(), time(about.modified).into());
+    let meta = &about.envelope.meta;
+    let headers = [
+        ("content_type", &meta.content_type),
+        ("cache_control", &meta.cache_control),
+        ("content_disposition", &meta.content_disposition),
+        ("content_encoding", &meta.content_encoding),
+        ("content_language", &meta.content_language),
+    ];
+    for (name, value) in headers {
+        if let Some(value) = value {
+            map.insert(name.to_owned(), value.clone().into());
+        }
+    }
+    if !meta.user.is_empty() {
+        map.insert("metadata".to_owned(), json!(meta.user));
+    }
+    let konserve: Map<_, _> = about
+        .envelope
+        .attributes()
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value.into()))
+        .collect();
+    if !konserve.is_empty() {
+        map.insert("konserve".to_owned(), konserve.into());
+    }
+    map
+}
+
+/// Bytes, in JSON: as text if they are text.
+pub(super) fn value(bytes: &Bytes) -> (String, Value) {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => ("value".to_owned(), text.into()),
+        Err(_) => (
+            "value_base64".to_owned(),
+            BASE64_STANDARD.encode(bytes).into(),
+        ),
+    }
+}
+
+/// A time as RFC 3339 writes it, in UTC.
+pub(super) fn time(at: SystemTime) -> String {
+    let at = OffsetDateTime::from(at);
+    let whole = at.replace_nanosecond(0).unwrap_or(at);
+    whole.format(&Rfc3339).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_etag_may_be_written_without_its_quotes() {
+        for text in ["abc", "\"abc\""] {
+            assert_eq!(version(text), Ok(Version::new("\"abc\"")));
+        }
+        assert!(version("").is_err() && version("a b").is_err());
+    }
+
+    #[test]
+    fn who_says_any_metadata_says_all_of_it() {
+        let kept = Envelope {
+            meta: Meta {
+                content_type: Some("text/css".to_owned()),
+                cache_control: Some("no-store".to_owned()),
+                ..Meta::default()
+            },
+            ..Envelope::default()
+        };
+        assert_eq!(Said::default().travels().over(kept.clone()), kept);
+        let said = Said::of(None, &BTreeMap::from([("a".to_owned(), "b".to_owned())]));
+        let meta = said.expect("it is legal").travels().over(kept).meta;
+        assert_eq!((meta.content_type, meta.cache_control), (None, None));
+        assert_eq!(meta.user["a"], "b");
+    }
+
+    #[test]
+    fn what_no_header_can_hold_is_refused() {
+        for bad in ["a", "=b", "A=b", "a b=c", "a=\u{e9}", "a=\n"] {
+            assert!(meta(bad).is_err(), "{bad:?}");
+        }
+        assert_eq!(meta("a=b=c"), Ok(("a".to_owned(), "b=c".to_owned())));
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_base64() {
+        let (name, text) = value(&Bytes::from_static(b"\xff\x00"));
+        assert_eq!((&*name, text), ("value_base64", "/wA=".into()));
+        let (name, text) = value(&Bytes::from_static(b"hi\n"));
+        assert_eq!((&*name, text), ("value", "hi\n".into()));
+    }
+}

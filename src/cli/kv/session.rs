@@ -1,0 +1,224 @@
+//! One command's way to its targets: options, connections, and which layout a store has.
+//!
+//! Targets of one bucket share a connection, and keys of one store what is known of it. The layout of
+//! a store is asked for only when it is in doubt: a key that is found where a plain store has it proves
+//! the store plain. What is then done with a key is in `remote.rs` and `path.rs`.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use clap::Args as ClapArgs;
+use tokio::sync::{Mutex, OnceCell};
+
+use super::path::PathKey;
+use super::place::Place;
+use super::remote::Remote;
+use super::target::{HOW_KEYS_ARE_NAMED, Level, Spot, Target, Url};
+use crate::backend::Backend;
+use crate::cli::konserve::{Layout, Shown};
+use crate::cli::report::Failure;
+use crate::cli::source::{Connection, Source, State};
+use crate::cli::{log, runtime};
+use crate::store::{Catalog, LayoutKind, Store};
+
+/// The options that say how targets are reached; those of every key-value command.
+#[derive(Debug, ClapArgs)]
+pub(in crate::cli) struct Reach {
+    #[command(flatten)]
+    connection: Connection,
+    #[command(flatten)]
+    stores: Stores,
+    #[command(flatten)]
+    konserve: Shown,
+    #[command(flatten)]
+    state: State,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(next_help_heading = "Stores")]
+struct Stores {
+    /// Take s3://BUCKET/KEY for an object of the bucket, without a level of stores.
+    #[arg(long, env = "ETAGFS_FLAT", conflicts_with = "store_layout")]
+    flat: bool,
+    /// The layout of the store [default: found out, with one request more when it is in doubt].
+    #[arg(long, env = "ETAGFS_STORE_LAYOUT", value_enum, value_name = "LAYOUT")]
+    store_layout: Option<Layout>,
+}
+
+impl Reach {
+    /// Runs a command.
+    ///
+    /// # Errors
+    /// Its own, and when there is no way to run anything.
+    pub(in crate::cli) fn run<'a, F>(&'a self, command: impl FnOnce(Session<'a>) -> F) -> Outcome
+    where
+        F: Future<Output = Outcome> + 'a,
+    {
+        log::start("error", log::Target::Stderr).map_err(Failure::usage)?;
+        runtime()?.block_on(command(Session::new(self)))
+    }
+}
+
+/// What a command comes to.
+pub(in crate::cli) type Outcome = Result<(), Failure>;
+
+/// A running command's connections and stores.
+pub(in crate::cli) struct Session<'a> {
+    reach: &'a Reach,
+    backends: Mutex<HashMap<String, Arc<dyn Backend>>>,
+    catalogs: Mutex<HashMap<Source, Catalog>>,
+    homes: Mutex<HashMap<(Source, Level), Arc<Home>>>,
+}
+
+impl<'a> Session<'a> {
+    fn new(reach: &'a Reach) -> Self {
+        Self {
+            reach,
+            backends: Mutex::default(),
+            catalogs: Mutex::default(),
+            homes: Mutex::default(),
+        }
+    }
+
+    /// The key or file that a target names.
+    ///
+    /// # Errors
+    /// When it names none.
+    pub(in crate::cli) async fn place(&self, target: &Target) -> Result<Place, Failure> {
+        match target {
+            Target::Stream => Err(Failure::usage("- names no key").hint(HOW_KEYS_ARE_NAMED)),
+            Target::Path(path) => Ok(Place::Path(PathKey::new(path.clone()))),
+            Target::Url(url) => {
+                let spot = self.spot(url)?;
+                let home = self.home(&spot).await?;
+                if spot.key.is_empty() {
+                    return Err(
+                        Failure::usage(format!("{url} names no key")).hint(HOW_KEYS_ARE_NAMED)
+                    );
+                }
+                Ok(Place::Remote(Remote::new(home, spot.key, url.to_string())))
+            }
+        }
+    }
+
+    /// What a URL means.
+    ///
+    /// # Errors
+    /// When it makes no sense.
+    pub(in crate::cli) fn spot(&self, url: &Url) -> Result<Spot, Failure> {
+        url.spot(&self.reach.connection.prefix(), self.reach.stores.flat)
+    }
+
+    /// The store that a URL leads into.
+    ///
+    /// # Errors
+    /// When it leads into none.
+    pub(in crate::cli) async fn home(&self, spot: &Spot) -> Result<Arc<Home>, Failure> {
+        if spot.level == Level::Stores {
+            return Err(
+                Failure::usage(format!("{} names no store", spot.source.label()))
+                    .hint(HOW_KEYS_ARE_NAMED),
+            );
+        }
+        let catalog = self.catalog(&spot.source).await?;
+        let mut homes = self.homes.lock().await;
+        let home = homes
+            .entry((spot.source.clone(), spot.level))
+            .or_insert_with(|| {
+                let told = self.reach.stores.store_layout.map(LayoutKind::from);
+                Arc::new(Home {
+                    source: spot.source.clone(),
+                    level: spot.level,
+                    catalog,
+                    layout: OnceCell::new_with(told),
+                })
+            });
+        Ok(Arc::clone(home))
+    }
+
+    /// The stores of a bucket, or of a prefix of it.
+    ///
+    /// # Errors
+    /// When the configuration makes no sense.
+    pub(in crate::cli) async fn catalog(&self, source: &Source) -> Result<Catalog, Failure> {
+        let mut catalogs = self.catalogs.lock().await;
+        if let Some(catalog) = catalogs.get(source) {
+            return Ok(catalog.clone());
+        }
+        let backend = self.backend(source).await?;
+        // Without a directory the names of keys are not kept, and learned again the next time.
+        let state = self.reach.state.dir().ok();
+        let settings = self.reach.konserve.settings(state.as_deref())?;
+        let catalog = Catalog::new(backend, &*source.prefix).with(settings, LayoutKind::default());
+        catalogs.insert(source.clone(), catalog.clone());
+        Ok(catalog)
+    }
+
+    async fn backend(&self, source: &Source) -> Result<Arc<dyn Backend>, Failure> {
+        let mut backends = self.backends.lock().await;
+        if let Some(backend) = backends.get(&source.bucket) {
+            return Ok(Arc::clone(backend));
+        }
+        let backend = self.reach.connection.connect(source).await?;
+        backends.insert(source.bucket.clone(), Arc::clone(&backend));
+        Ok(backend)
+    }
+}
+
+/// A store that keys are in, and what is known of its layout.
+#[derive(Debug)]
+pub(in crate::cli) struct Home {
+    source: Source,
+    level: Level,
+    catalog: Catalog,
+    layout: OnceCell<LayoutKind>,
+}
+
+impl Home {
+    /// Whether there is no doubt about the layout.
+    pub(super) fn is_certain(&self) -> bool {
+        self.level == Level::Flat || self.layout.initialized()
+    }
+
+    /// A key was found where a plain store has it.
+    pub(super) fn is_plain(&self) {
+        // It was known already, otherwise.
+        let _ = self.layout.set(LayoutKind::Plain);
+    }
+
+    /// The store; as a plain one while that is in doubt.
+    pub(super) fn assumed(&self) -> Store {
+        match self.level {
+            Level::Store(id) => {
+                let layout = self.layout.get().copied().unwrap_or_default();
+                self.catalog.store_as(id, layout)
+            }
+            Level::Flat | Level::Stores => self.catalog.flat(),
+        }
+    }
+
+    /// The store, without doubt; at most one request.
+    ///
+    /// # Errors
+    /// When there is no such store.
+    pub(in crate::cli) async fn certain(&self) -> Result<Store, Failure> {
+        let Level::Store(id) = self.level else {
+            return Ok(self.catalog.flat());
+        };
+        let find = async || {
+            match self.catalog.find(id).await? {
+            Some(layout) => Ok(layout),
+            None => Err(Failure::absent(format!(
+                "{} has no store {id}",
+                self.source.label()
+            ))
+            .hint(format!(
+                "see which it has: etagfs stores ls {0}; make it: etagfs stores create {0} {id}",
+                self.source.label()
+            ))),
+        }
+        };
+        self.layout.get_or_try_init(find).await?;
+        Ok(self.assumed())
+    }
+}

@@ -1,0 +1,212 @@
+//! `etagfs update`: a value through a command, and saved if nobody else was faster; else again.
+//!
+//! This is the read-modify-write loop that every user of compare-and-swap writes, done once: the new
+//! value replaces exactly the version that the command was shown.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::path::Path;
+use std::time::Instant;
+
+use bytes::Bytes;
+use clap::Args as ClapArgs;
+use rustix::fs::{FlockOperation, flock};
+
+use super::backoff::{Patience, Tries};
+use super::filter::{Ended, Filter};
+use super::path::PathKey;
+use super::place::{Answer, Place, Wanted};
+use super::session::{self, Reach, Session};
+use super::target::Target;
+use crate::cli::output::{copy, say_json};
+use crate::cli::report::Failure;
+use crate::model::{Expect, Outcome, Version};
+use crate::store::Envelope;
+
+/// The options of `update`.
+#[derive(Debug, ClapArgs)]
+pub(in crate::cli) struct Args {
+    /// s3://BUCKET[/PREFIX]/UUID/KEY, or a path.
+    target: Target,
+    /// The command: the old value is its input, its output the new one. A key that does not exist is an
+    /// empty input, and is created. If the output is the input, nothing is written. If it fails, the
+    /// value stays as it is, and its exit code is ours. It runs again each time that somebody else was
+    /// faster. In its environment: ETAGFS_KEY, ETAGFS_ETAG.
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+    /// Print the value that is there in the end.
+    #[arg(long, conflicts_with = "json")]
+    print: bool,
+    /// Print one JSON object: the ETag, whether anything changed, how many tries it took.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    patience: Patience,
+    #[command(flatten)]
+    reach: Reach,
+}
+
+/// A value before the command.
+struct Before {
+    bytes: Bytes,
+    expect: Expect,
+    envelope: Envelope,
+}
+
+/// What is to be done with what a command printed.
+#[derive(Debug, PartialEq, Eq)]
+enum Decision {
+    /// Nothing.
+    Leave,
+    /// Save it.
+    Save,
+}
+
+/// A value that does not change is not written; nor is a key created to hold nothing.
+fn decide(before: &Bytes, after: &Bytes) -> Decision {
+    match before == after {
+        true => Decision::Leave,
+        false => Decision::Save,
+    }
+}
+
+/// Updates.
+pub(in crate::cli) fn run(args: &Args) -> session::Outcome {
+    args.reach.run(async |session| update(args, session).await)
+}
+
+async fn update(args: &Args, session: Session<'_>) -> session::Outcome {
+    let place = session.place(&args.target).await?;
+    let mut tries = args.patience.begin();
+    // Held to the end.
+    let lock = match &place {
+        Place::Path(path) if !path.is_mounted()? => Some(lock(path, &mut tries).await?),
+        _ => None,
+    };
+    loop {
+        let before = read(&place, &mut tries).await?;
+        let version = before.expect.version();
+        let filter = Filter::new(&args.command, place.label(), version);
+        let after = match filter.pipe(&before.bytes, tries.time_left()).await {
+            Ok(Ended::Printed(after)) => after,
+            Ok(Ended::Late) => {
+                return Err(Failure::conflict(format!(
+                    "time was up while the command ran; {} was left as it was",
+                    place.label()
+                ))
+                .hint("give it more time: --timeout SECONDS"));
+            }
+            Err(failure) => {
+                let hint = format!("{} was left as it was", place.label());
+                return Err(failure.hint(hint));
+            }
+        };
+        let decision = decide(&before.bytes, &after);
+        let outcome = match (decision, &place) {
+            (Decision::Leave, _) => Outcome::Saved(version.cloned()),
+            (Decision::Save, Place::Path(path)) if lock.is_some() => {
+                match path.overwrite(&after, &before.envelope.meta)? {
+                    Outcome::Saved(()) => Outcome::Saved(None),
+                    Outcome::Refused => Outcome::Refused,
+                    Outcome::Unknown => Outcome::Unknown,
+                }
+            }
+            (Decision::Save, _) => {
+                let (envelope, expect) = (&before.envelope, &before.expect);
+                place.save(after.clone(), envelope, expect).await?
+            }
+        };
+        match outcome {
+            Outcome::Saved(version) => {
+                let changed = after != before.bytes;
+                return tell(args, &place, &after, version, changed, tries.made());
+            }
+            Outcome::Unknown => return Err(place.unknown()),
+            Outcome::Refused if tries.another().await => {}
+            Outcome::Refused => return Err(place.contended(tries.made())),
+        }
+    }
+}
+
+fn tell(
+    args: &Args,
+    place: &Place,
+    after: &Bytes,
+    version: Option<Version>,
+    changed: bool,
+    tries: u32,
+) -> session::Outcome {
+    if args.print {
+        return copy(&after[..]);
+    }
+    if args.json {
+        let version = place.version_of(version, after);
+        return say_json(&serde_json::json!({
+            "target": place.label(),
+            "etag": version.as_ref().map(Version::etag),
+            "changed": changed,
+            "tries": tries,
+        }));
+    }
+    Ok(())
+}
+
+async fn read(place: &Place, tries: &mut Tries) -> Result<Before, Failure> {
+    let asked = Instant::now();
+    let answer = place.read(&Wanted::Newest, None).await?;
+    tries.measured(asked.elapsed());
+    Ok(match answer {
+        Answer::Got(got) => Before {
+            bytes: got.content.into_bytes()?,
+            expect: Expect::from(got.about.version),
+            envelope: got.about.envelope,
+        },
+        Answer::Absent | Answer::Other | Answer::Unchanged => Before {
+            bytes: Bytes::new(),
+            expect: Expect::Absent,
+            envelope: Envelope::default(),
+        },
+    })
+}
+
+/// Keeps every other update out of the directory of a file that is in no mount. The file itself will
+/// not do: it gives its place to another one.
+async fn lock(path: &PathKey, tries: &mut Tries) -> Result<File, Failure> {
+    let directory = match path.path().parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let file = File::open(directory).map_err(|error| path.failed(&error))?;
+    loop {
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(file),
+            Err(errno) => {
+                let error = std::io::Error::from(errno);
+                if error.kind() != std::io::ErrorKind::WouldBlock {
+                    return Err(path.failed(&error));
+                }
+            }
+        }
+        if !tries.another().await {
+            return Err(Failure::conflict(format!(
+                "another update works in {}",
+                directory.display()
+            ))
+            .hint("nothing was changed; give it more time: --timeout SECONDS"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_command_did_not_change_is_not_written() {
+        let bytes = Bytes::from_static;
+        assert_eq!(decide(&bytes(b"a"), &bytes(b"a")), Decision::Leave);
+        assert_eq!(decide(&bytes(b""), &bytes(b"")), Decision::Leave);
+        assert_eq!(decide(&bytes(b"a"), &bytes(b"")), Decision::Save);
+        assert_eq!(decide(&bytes(b"a"), &bytes(b"a\n")), Decision::Save);
+    }
+}

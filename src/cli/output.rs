@@ -1,0 +1,92 @@
+//! Standard output: text, bytes, lines of JSON, and how far long work is.
+//!
+//! Whoever reads may have read enough; that is no failure. It knows nothing of what is said. Messages
+//! about failures are `report.rs`'s.
+
+use std::io::{self, ErrorKind, IsTerminal, Read, Write};
+use std::time::{Duration, Instant};
+
+use super::report::Failure;
+
+/// Prints a text.
+///
+/// # Errors
+/// When standard output cannot be written to.
+pub(super) fn say(text: &str) -> Result<(), Failure> {
+    copy(text.as_bytes())
+}
+
+/// Prints a value as one line of JSON.
+///
+/// # Errors
+/// As [`say`].
+pub(super) fn say_json(value: &serde_json::Value) -> Result<(), Failure> {
+    say(&format!("{value}\n"))
+}
+
+/// Prints bytes as they are.
+///
+/// # Errors
+/// As [`say`], and when `from` cannot be read.
+pub(super) fn copy(mut from: impl Read) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    match io::copy(&mut from, &mut out).and_then(|_| out.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        Err(error) => Err(Failure::new(format!("standard output: {error}"))),
+        Ok(()) => Ok(()),
+    }
+}
+
+/// Says something beside the output: a line on standard error.
+pub(super) fn note(text: &str) {
+    // Nowhere to say it when standard error is gone.
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// How far long work is, on one line of a terminal; nothing where nobody looks.
+pub(super) struct Progress {
+    what: &'static str,
+    total: Option<u64>,
+    done: u64,
+    shown: Option<Instant>,
+    visible: bool,
+}
+
+impl Progress {
+    /// Begins; `what` is done `total` times, if that is known.
+    pub(super) fn new(what: &'static str, total: Option<u64>) -> Self {
+        Self {
+            what,
+            total,
+            done: 0,
+            shown: None,
+            // Where results go to the terminal too, they show how far it is.
+            visible: io::stderr().is_terminal() && !io::stdout().is_terminal(),
+        }
+    }
+
+    /// One more is done.
+    pub(super) fn step(&mut self) {
+        self.done += 1;
+        let is_due = self
+            .shown
+            .is_none_or(|at| at.elapsed() > Duration::from_millis(100));
+        if self.visible && is_due {
+            self.shown = Some(Instant::now());
+            let of = self
+                .total
+                .map(|total| format!(" of {total}"))
+                .unwrap_or_default();
+            // For the eye only.
+            let _ = write!(io::stderr(), "\r{} {}{of}", self.what, self.done);
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if self.shown.is_some() {
+            let _ = write!(io::stderr(), "\r\x1b[K");
+        }
+    }
+}

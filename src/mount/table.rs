@@ -1,0 +1,167 @@
+//! The kernel's table of mounts, as far as it is about ours.
+//!
+//! It reads `/proc/self/mountinfo` (proc(5)), and but for [`is_in_mount`] asks no filesystem, so that it
+//! answers although a mount is dead. `unmount.rs` takes mounts out of the tree.
+
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{major, minor};
+
+/// Whether a mount of this program is at a directory, even if its daemon is gone.
+///
+/// # Errors
+/// When the table of mounts cannot be read.
+pub fn is_mount_point(at: &Path) -> io::Result<bool> {
+    let at = real(at)?;
+    Ok(read()?
+        .lines()
+        .filter_map(Line::parse)
+        .any(|line| line.is_ours() && line.at == at))
+}
+
+/// Whether a file that exists lies in a mount of this program.
+///
+/// # Errors
+/// When the file cannot be looked at, or the table of mounts not be read.
+pub fn is_in_mount(file: &Path) -> io::Result<bool> {
+    let device = std::fs::metadata(file)?.dev();
+    let device = format!("{}:{}", major(device), minor(device));
+    Ok(read()?
+        .lines()
+        .filter_map(Line::parse)
+        .any(|line| line.is_ours() && line.device == device))
+}
+
+/// Whether the mount at a directory is seen by this process and its children alone: it was made in a
+/// mount namespace that only hears of others, as systemd makes it for services that are shown another
+/// tree than the rest of the system.
+///
+/// # Errors
+/// When the table of mounts cannot be read.
+pub fn is_private(at: &Path) -> io::Result<bool> {
+    Ok(is_private_in(&read()?, &real(at)?))
+}
+
+fn is_private_in(table: &str, at: &Path) -> bool {
+    let lines: Vec<Line<'_>> = table.lines().filter_map(Line::parse).collect();
+    let Some(own) = lines.iter().rfind(|line| line.is_ours() && line.at == at) else {
+        return false;
+    };
+    let below = lines.iter().find(|line| line.id == own.parent);
+    !own.tells && below.is_some_and(|below| below.hears && !below.tells)
+}
+
+fn read() -> io::Result<String> {
+    std::fs::read_to_string("/proc/self/mountinfo")
+}
+
+/// The table holds real paths. A dead mount answers nothing, but its path can be resolved: the kernel
+/// knows that its root is no link.
+fn real(at: &Path) -> io::Result<PathBuf> {
+    at.canonicalize().or_else(|_| std::path::absolute(at))
+}
+
+/// A line of the table.
+struct Line<'a> {
+    id: &'a str,
+    parent: &'a str,
+    /// MAJOR:MINOR of the files in it.
+    device: &'a str,
+    at: PathBuf,
+    /// Mounts made on it appear elsewhere (`shared:`).
+    tells: bool,
+    /// Mounts made elsewhere appear on it (`master:`).
+    hears: bool,
+    kind: &'a str,
+    source: &'a str,
+}
+
+impl<'a> Line<'a> {
+    fn parse(line: &'a str) -> Option<Self> {
+        let (place, filesystem) = line.split_once(" - ")?;
+        let mut filesystem = filesystem.split(' ');
+        let (kind, source) = (filesystem.next()?, filesystem.next()?);
+        let place: Vec<&str> = place.split(' ').collect();
+        let has = |tag: &str| place.iter().skip(6).any(|field| field.starts_with(tag));
+        Some(Self {
+            id: place.first()?,
+            parent: place.get(1)?,
+            device: place.get(2)?,
+            at: unescape(place.get(4)?).into(),
+            tells: has("shared:"),
+            hears: has("master:"),
+            kind,
+            source,
+        })
+    }
+
+    /// `fusermount3` makes the type of our subtype; root mounts without its help, and then `fuser` says
+    /// no more than `fuse`, so that the name of the source has to tell.
+    fn is_ours(&self) -> bool {
+        self.kind == "fuse.etagfs" || self.kind == "fuse" && self.source.contains("://")
+    }
+}
+
+/// Undoes the octal escapes of proc(5) mountinfo.
+fn unescape(field: &str) -> String {
+    field
+        .replace("\\040", " ")
+        .replace("\\011", "\t")
+        .replace("\\012", "\n")
+        .replace("\\134", "\\")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn our_mount(line: &str) -> Option<PathBuf> {
+        Line::parse(line).filter(Line::is_ours).map(|line| line.at)
+    }
+
+    #[test]
+    fn escapes_of_the_table_of_mounts_are_undone() {
+        assert_eq!(unescape("/mnt/a\\040b\\134c"), "/mnt/a b\\c");
+    }
+
+    #[test]
+    fn our_mounts_are_known_however_they_were_made() {
+        let by_root = "42 27 0:39 / /a\\040b rw,nosuid - fuse s3://demo rw,user_id=0";
+        assert_eq!(our_mount(by_root), Some("/a b".into()));
+        let by_helper = "42 27 0:39 / /m rw shared:1 - fuse.etagfs s3://demo rw";
+        assert_eq!(our_mount(by_helper), Some("/m".into()));
+        for others in [
+            "42 27 0:39 / /m rw - fuse.sshfs host:/dir rw",
+            "42 27 0:39 / /m rw - fuse /dev/fuse rw",
+            "42 27 0:39 / /m rw - ext4 /dev/sda rw",
+            "",
+        ] {
+            assert_eq!(our_mount(others), None);
+        }
+    }
+
+    #[test]
+    fn a_mount_in_a_namespace_that_only_hears_is_private() {
+        for (root, own, is_private) in [
+            ("shared:1", "shared:9 ", false),
+            ("master:1", "", true),
+            ("shared:7 master:1", "shared:9 ", false),
+            // As in a container: nobody expects it to be seen elsewhere.
+            ("", "", false),
+        ] {
+            let table = format!(
+                "27 1 8:1 / / rw {root} - ext4 /dev/sda rw\n42 27 0:39 / /m rw,nosuid {own}- fuse s3://b rw"
+            );
+            assert_eq!(is_private_in(&table, Path::new("/m")), is_private, "{root}");
+        }
+        assert!(!is_private_in("", Path::new("/m")));
+    }
+
+    #[test]
+    fn a_directory_that_is_no_mount_point_is_none() {
+        let dir = tempfile::tempdir().expect("a directory");
+        assert!(!is_mount_point(dir.path()).expect("readable"));
+    }
+}

@@ -1,0 +1,186 @@
+//! What is asked of a store by name, without directories: the command line's view.
+//!
+//! A key is spelled as one text: itself in a plain store, its file name in a konserve store, where a
+//! `/` may stand for its `%2F`. It knows no files and no mounts; listings here are of keys, those of
+//! `listing.rs` are of the names in a directory.
+
+use std::ffi::OsStr;
+
+use bytes::Bytes;
+
+use super::layout::Layout;
+use super::listing::Shown;
+use super::{Child, Entry, Envelope, Error, Opened, Store};
+use crate::backend::{After, Fetched, Object, Pin, Span};
+use crate::model::{BadName, FileName, Key};
+
+/// A part of a value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Slice {
+    /// What is known of the whole value.
+    pub entry: Entry,
+    /// What travels with it.
+    pub envelope: Envelope,
+    /// The bytes that were asked for.
+    pub bytes: Bytes,
+}
+
+/// What a scan meets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scanned {
+    /// Keys that begin alike up to a `/`, by what they begin with.
+    Prefix(String),
+    /// A key, and how it is spelled.
+    Key(String, Entry),
+}
+
+impl Scanned {
+    /// The text that it is listed under.
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Prefix(text) | Self::Key(text, _) => text,
+        }
+    }
+}
+
+impl Store {
+    /// The key that is spelled like this.
+    ///
+    /// # Errors
+    /// [`Error::BadName`].
+    pub fn key_at(&self, text: &str) -> Result<Key, Error> {
+        let Layout::Konserve(store) = &self.layout else {
+            return Ok(Key::new(text)?);
+        };
+        let name = FileName::new(OsStr::new(&text.replace('/', "%2F")))?;
+        match store.child(&name)? {
+            Child::Key(key) => Ok(key),
+            Child::Either(..) | Child::Dir(_) | Child::Shadowed(..) => Err(BadName::Illegal.into()),
+        }
+    }
+
+    /// Reads a part of one version of a key: `len` bytes from `start`, fewer at its end. Nothing if
+    /// it is the version that [`Pin::Not`] names. One request, but of a konserve store the value is read
+    /// whole.
+    ///
+    /// # Errors
+    /// [`Error::VersionGone`] for a version that is not to be had; any other [`Error`].
+    pub async fn slice(
+        &self,
+        key: &Key,
+        pin: &Pin,
+        start: u64,
+        len: u64,
+    ) -> Result<Option<Slice>, Error> {
+        if let Layout::Konserve(_) = &self.layout {
+            return self.slice_of_whole(key, pin, start, len).await;
+        }
+        let span = Span::Range { start, len };
+        let fetched = self.backend.get(&self.object(key), pin, span).await?;
+        let Fetched::Object(object) = fetched else {
+            return Ok(None);
+        };
+        let Object { info, bytes } = *object;
+        Ok(Some(Slice {
+            entry: self.entry(key.clone(), &info),
+            envelope: Envelope {
+                meta: info.meta,
+                ..Envelope::default()
+            },
+            bytes,
+        }))
+    }
+
+    async fn slice_of_whole(
+        &self,
+        key: &Key,
+        pin: &Pin,
+        start: u64,
+        len: u64,
+    ) -> Result<Option<Slice>, Error> {
+        Ok(match self.open_pinned(key, pin, u64::MAX).await? {
+            Opened::Unchanged => None,
+            Opened::Whole(value) => {
+                let size = value.bytes.len();
+                let index = |at: u64| usize::try_from(at).map_or(size, |at| at.min(size));
+                let bytes = value
+                    .bytes
+                    .slice(index(start)..index(start.saturating_add(len)));
+                let entry = Entry {
+                    key: key.clone(),
+                    size: Some(size as u64),
+                    modified: value.modified,
+                    version: value.version,
+                };
+                Some(Slice {
+                    entry,
+                    envelope: value.envelope,
+                    bytes,
+                })
+            }
+            Opened::Large { entry, envelope } => {
+                let bytes = self.read(key, &entry.version, start, len).await?;
+                Some(Slice {
+                    entry,
+                    envelope,
+                    bytes,
+                })
+            }
+        })
+    }
+
+    /// All keys that are spelled with this beginning, in order; with `fold` only up to the next `/`.
+    /// One LIST for every thousand objects, without the markers of empty directories.
+    ///
+    /// # Errors
+    /// Any [`Error`]; never a part of the keys.
+    pub async fn scan(&self, beginning: &str, fold: bool) -> Result<Vec<Scanned>, Error> {
+        if let Layout::Konserve(store) = &self.layout {
+            let names = store.list().await?.into_iter();
+            return Ok(names
+                .filter_map(|(name, shown)| match shown {
+                    Shown::File(entry) if name.as_str().starts_with(beginning) => {
+                        Some(Scanned::Key(name.as_str().to_owned(), entry))
+                    }
+                    _ => None,
+                })
+                .collect());
+        }
+        let mut found = Vec::new();
+        let mut query = self.query(beginning, fold, 1000);
+        loop {
+            let page = self.backend.list(&query).await?;
+            for prefix in &page.prefixes {
+                if let Some(text) = prefix.strip_prefix(&self.prefix) {
+                    found.push(Scanned::Prefix(text.to_owned()));
+                }
+            }
+            for listed in page.objects {
+                let text = self.relative(&listed.key).unwrap_or_default().to_owned();
+                let is_marker = listed.size == 0 && text.ends_with('/');
+                let Ok(key) = Key::new(&*text) else {
+                    continue;
+                };
+                if is_marker {
+                    continue;
+                }
+                let entry = match listed.version {
+                    Some(version) => Some(Entry {
+                        size: Some(listed.size),
+                        key,
+                        modified: listed.modified,
+                        version,
+                    }),
+                    None => self.describe(&key).await?,
+                };
+                found.extend(entry.map(|entry| Scanned::Key(text, entry)));
+            }
+            match page.next {
+                Some(cursor) => query.after = After::Page(cursor),
+                None => break,
+            }
+        }
+        found.sort_by(|one, other| one.text().cmp(other.text()));
+        Ok(found)
+    }
+}

@@ -1,0 +1,117 @@
+//! What a rename must find under its new name, and what is said when it does not (W1, W4).
+
+use super::super::loss::Attempt;
+use super::super::open::Opening;
+use super::super::table::Place;
+use super::super::{Error, Vfs};
+use super::{From, Moved, Target};
+use crate::model::{Base, Expect, backed_up};
+use crate::store::{Entry, Envelope};
+
+impl Vfs {
+    /// What travels with the moved file, if somebody chose it.
+    fn own_envelope(moved: &Moved, target: &Target<'_>) -> Option<Envelope> {
+        let (store, key) = match &moved.from {
+            From::Key(store, key) => (store, key),
+            From::Shelf(..) => (&target.store, &target.key),
+        };
+        let envelope = &moved.value.envelope;
+        (!store.is_plain(key, envelope)).then(|| envelope.clone())
+    }
+
+    /// What the save under the new name must find (W1), and what travels with it: that of the moved
+    /// file if it has any of its own, else that of the file whose name it takes (W14).
+    pub(super) async fn rename_base(
+        &self,
+        moved: &Moved,
+        target: &Target<'_>,
+        by: Opening,
+    ) -> Result<(Expect, Envelope), Error> {
+        let (store, key) = (&target.store, &target.key);
+        let place = (store.name(), key.clone());
+        let own = Self::own_envelope(moved, target);
+        let departed = self.table().away.base(&place).cloned();
+        if let Some(base) = departed {
+            let envelope = match own {
+                Some(own) => own,
+                None => self.envelope_of(store, key, &base).await?,
+            };
+            return Ok((Expect::Is(base), envelope));
+        }
+        if self.restores_backup(moved, target, &place) {
+            let current = match target.taken {
+                Some(ino) => self.current(ino, store, key).await?,
+                None => Expect::Absent,
+            };
+            return Err(self.rename_lost(moved, target, &Expect::Absent, &current));
+        }
+        let fresh = || store.fresh_envelope(key);
+        let (current, envelope) = match (target.taken, own) {
+            (None, own) => (Expect::Absent, own.unwrap_or_else(fresh)),
+            (Some(ino), own) if self.table().node(ino)?.unsaved => {
+                (Expect::Absent, own.unwrap_or_else(fresh))
+            }
+            (Some(ino), None) => self.inspect(ino, store, key, by).await?,
+            (Some(ino), Some(own)) => match self.just_asked(ino, by.thread) {
+                Some(entry) => (Expect::Is(entry.version), own),
+                None => (self.current(ino, store, key).await?, own),
+            },
+        };
+        let base = {
+            let asked = moved.callers.iter().copied();
+            self.table().seen.base(asked, &place, &current)
+        };
+        match base {
+            Base::Take(expect) => Ok((expect, envelope)),
+            Base::AlreadyLost { shown } => Err(self.rename_lost(moved, target, &shown, &current)),
+        }
+    }
+
+    /// Whether a process that was refused a moment ago moves `NAME~` over `NAME`: it undoes its own
+    /// failed save, and must not undo the winner's.
+    fn restores_backup(&self, moved: &Moved, target: &Target<'_>, place: &Place) -> bool {
+        let (now, by) = (self.now(), moved.callers.first().map(|who| who.process));
+        let table = self.table();
+        let from = table.tree.name(moved.ino);
+        let original = from.and_then(|(dir, name)| Some((dir, backed_up(name)?)));
+        let is_backup = original.is_some_and(|(dir, name)| (dir, &name) == target.at);
+        is_backup && table.away.is_cleaning_up(place, by, now)
+    }
+
+    pub(super) async fn rename_refused(
+        &self,
+        moved: &Moved,
+        target: &Target<'_>,
+        expect: &Expect,
+    ) -> Error {
+        let current = match target.store.describe(&target.key).await {
+            Ok(entry) => entry.map(|entry: Entry| entry.version).into(),
+            Err(error) => return error.into(),
+        };
+        if let Some(taken) = target.taken {
+            self.table().learn_absent(taken);
+        }
+        self.rename_lost(moved, target, expect, &current)
+    }
+
+    /// The temporary file stays, but programs tend to delete it when its rename fails: its bytes
+    /// are kept.
+    fn rename_lost(
+        &self,
+        moved: &Moved,
+        target: &Target<'_>,
+        expected: &Expect,
+        found: &Expect,
+    ) -> Error {
+        let attempt = Attempt {
+            op: "rename",
+            ino: target.taken.unwrap_or(moved.ino),
+            store: &target.store,
+            key: &target.key,
+            callers: &moved.callers,
+            expected,
+        };
+        self.conflict(&attempt, Some(found), Some(&moved.value.bytes))
+            .error
+    }
+}

@@ -1,0 +1,112 @@
+//! `cp` and `mv`: between keys, files and streams, and what travels along.
+
+use super::{Desk, fails};
+use crate::world::proxy::{Fault, Gate, Op, When};
+
+#[test]
+fn a_value_is_copied_between_keys_files_and_streams() {
+    let desk = or_skip!(Desk::new());
+    let dir = tempfile::tempdir().unwrap();
+    let script = "set -e
+        printf one | etagfs cp - $S/a
+        etagfs cp $S/a file
+        etagfs cp file $S/dir/
+        etagfs cp $S/dir/file .   # over itself: the same bytes
+        etagfs cp $S/dir/file copy
+        etagfs cp copy -
+        etagfs cp $S/a -";
+    let out = desk.script(script).within(dir.path()).run().ok();
+    assert_eq!(out.stdout, "oneone");
+    assert_eq!(desk.other.text(&desk.object("dir/file")), "one");
+    let left: Vec<_> = std::fs::read_dir(dir.path()).unwrap().collect();
+    assert_eq!(left.len(), 2, "{left:?}");
+}
+
+#[test]
+fn a_copy_keeps_content_type_and_metadata() {
+    let desk = or_skip!(Desk::new());
+    desk.says(
+        "printf x | etagfs put $S/a --content-type text/x --meta colour=red
+         etagfs cp $S/a $S/b.html; etagfs mv $S/a $S/c.html
+         etagfs cp $S/b.html $S/d.html --content-type text/y",
+    );
+    for (key, kind, colour) in [
+        ("b.html", "text/x", Some("red")),
+        ("c.html", "text/x", Some("red")),
+        ("d.html", "text/y", None),
+    ] {
+        let found = desk.other.head(&desk.object(key)).unwrap();
+        assert_eq!(found.content_type.as_deref(), Some(kind), "{key}");
+        assert_eq!(
+            found.metadata.get("colour").map(String::as_str),
+            colour,
+            "{key}"
+        );
+    }
+}
+
+#[test]
+fn mv_deletes_what_it_copied_and_nothing_newer() {
+    let desk = or_skip!(Desk::new());
+    desk.other.put(&desk.object("a"), "one");
+    desk.says("etagfs mv $S/a $S/b");
+    assert_eq!(desk.other.keys(), [desk.object(""), desk.object("b")]);
+
+    let gate = Gate::new();
+    let delete = When::op(Op::Delete).once();
+    desk.proxy.inject(delete, Fault::HoldRequest(gate.clone()));
+    let moving = desk.script("etagfs mv $S/b $S/c").start();
+    gate.wait_for(1);
+    desk.other.put(&desk.object("b"), "newer");
+    gate.open();
+    fails(
+        &moving.finish(),
+        75,
+        &["/b does not have", "/c has been written", "both exist"],
+    );
+    assert_eq!(desk.other.text(&desk.object("b")), "newer");
+    assert_eq!(desk.other.text(&desk.object("c")), "one");
+}
+
+#[test]
+fn mv_of_a_key_to_itself_loses_nothing() {
+    let desk = or_skip!(Desk::new());
+    desk.other.put(&desk.object("a"), "one");
+    fails(&desk.run("etagfs mv $S/a $S/a"), 1, &["may be the same"]);
+    fails(
+        &desk.run("etagfs mv --flat $S/a $S/a"),
+        1,
+        &["may be the same"],
+    );
+    assert_eq!(desk.other.text(&desk.object("a")), "one");
+    let dir = tempfile::tempdir().unwrap();
+    let out = desk
+        .script("echo x > f; ln f g; etagfs mv f g")
+        .within(dir.path())
+        .run();
+    fails(&out, 1, &["may be the same"]);
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2);
+}
+
+#[test]
+fn cp_is_conditional_at_the_target() {
+    let desk = or_skip!(Desk::new());
+    desk.other.put(&desk.object("a"), "one");
+    let old = desk.other.put(&desk.object("b"), "old");
+    desk.says(&format!("etagfs cp --if-match '{old}' $S/a $S/b"));
+    let lost = desk.run(&format!("etagfs cp --if-match '{old}' $S/a $S/b"));
+    fails(&lost, 75, &["/b"]);
+    fails(
+        &desk.run("etagfs cp -n $S/b $S/a"),
+        75,
+        &["/a exists already"],
+    );
+    fails(&desk.run("etagfs mv -n $S/b $S/a"), 1, &[]);
+    assert_eq!(desk.other.text(&desk.object("b")), "one");
+    let dir = tempfile::tempdir().unwrap();
+    let out = desk
+        .script("echo x > f; etagfs cp -n $S/a f")
+        .within(dir.path())
+        .run();
+    fails(&out, 75, &["f exists already"]);
+}

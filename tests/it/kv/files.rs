@@ -1,0 +1,180 @@
+//! The same commands on paths: in a mount with the guarantees of a mount, elsewhere by ordinary means.
+
+use serde_json::Value as Json;
+
+use super::{Desk, fails};
+use crate::world::mounts::{self, Mount, Mounted};
+use crate::world::procs::Output;
+
+/// A desk with a mount of its store; `$M` is the mount point.
+struct Ground {
+    desk: Desk,
+    mount: Mounted,
+}
+
+impl Ground {
+    fn new() -> Result<Self, String> {
+        mounts::possible()?;
+        let desk = Desk::new()?;
+        let mount = Mount::of(&desk.bucket).store(&desk.store).start();
+        Ok(Self { desk, mount })
+    }
+
+    fn run(&self, text: &str) -> Output {
+        self.desk.script(text).env("M", self.mount.path()).run()
+    }
+
+    #[track_caller]
+    fn says(&self, text: &str) -> String {
+        self.run(text).ok().stdout
+    }
+}
+
+#[test]
+fn commands_mean_the_same_on_a_path_of_a_mount() {
+    let ground = or_skip!(Ground::new());
+    let etag = ground.says("printf one | etagfs create $M/key");
+    let object = ground.desk.other.get(&ground.desk.object("key")).unwrap();
+    assert_eq!((object.text(), etag.trim()), ("one", &*object.etag));
+    let out = ground.run("etagfs get --etag $M/key").ok();
+    assert_eq!((&*out.stdout, &*out.stderr), ("one", &*etag));
+    fails(
+        &ground.run("echo x | etagfs create $M/key"),
+        75,
+        &["key exists already"],
+    );
+    let etag = etag.trim();
+    let put = format!("printf two | etagfs put $M/key --if-match '{etag}'");
+    let second = ground.says(&put);
+    fails(
+        &ground.run(&put),
+        75,
+        &["key does not have the version", etag],
+    );
+    assert_eq!(ground.says("etagfs get $M/key"), "two");
+    let stat: Json = serde_json::from_str(&ground.says("etagfs stat --json $M/key")).unwrap();
+    assert_eq!(stat["etag"], second.trim());
+    let stale = format!("etagfs rm --if-match '{etag}' $M/key");
+    fails(&ground.run(&stale), 75, &["key"]);
+    let same = format!("etagfs get --if-none-match '{}' $M/key", second.trim());
+    assert_eq!(ground.run(&same).code, Some(3));
+    assert_eq!(ground.says("etagfs get --range 1-1 $M/key"), "w");
+    ground.says("etagfs put $M/key < /dev/null; etagfs append $M/key <<< line");
+    assert_eq!(ground.says("etagfs log $M/key"), "line\n");
+    ground.says("etagfs rm $M/key");
+    fails(
+        &ground.run("etagfs get $M/key"),
+        66,
+        &["key does not exist"],
+    );
+    assert_eq!(ground.desk.other.keys(), [ground.desk.object("")]);
+    ground.mount.unmount();
+}
+
+#[test]
+fn a_put_to_a_mount_never_replaces_what_it_was_not_told_of() {
+    let ground = or_skip!(Ground::new());
+    let old = ground.desk.other.put(&ground.desk.object("key"), "old");
+    ground.says("etagfs get $M/key");
+    ground.desk.other.put(&ground.desk.object("key"), "theirs");
+    let put = format!("echo mine | etagfs put --if-match '{old}' $M/key");
+    fails(&ground.run(&put), 75, &["key"]);
+    assert_eq!(ground.desk.other.text(&ground.desk.object("key")), "theirs");
+    ground.mount.unmount();
+}
+
+#[test]
+fn content_type_and_metadata_travel_between_urls_and_mounts() {
+    let ground = or_skip!(Ground::new());
+    ground.says(
+        "printf x | etagfs put $S/a --content-type text/x --meta colour=red
+         etagfs cp $S/a $M/b; etagfs cp $M/b $S/c; etagfs cp $M/b $M/d
+         printf y | etagfs put $M/e --content-type text/y --meta size=3",
+    );
+    for key in ["b", "c", "d"] {
+        let found = ground.desk.other.head(&ground.desk.object(key)).unwrap();
+        assert_eq!(found.content_type.as_deref(), Some("text/x"), "{key}");
+        assert_eq!(found.metadata["colour"], "red", "{key}");
+    }
+    let said = ground.desk.other.head(&ground.desk.object("e")).unwrap();
+    assert_eq!(said.content_type.as_deref(), Some("text/y"));
+    assert_eq!(said.metadata["size"], "3");
+    ground.mount.unmount();
+}
+
+#[test]
+fn mv_of_a_key_to_its_own_file_loses_nothing() {
+    let ground = or_skip!(Ground::new());
+    ground.desk.other.put(&ground.desk.object("key"), "value");
+    fails(
+        &ground.run("etagfs mv $S/key $M/key"),
+        1,
+        &["may be the same"],
+    );
+    fails(
+        &ground.run("etagfs mv $M/key $S/key"),
+        1,
+        &["may be the same"],
+    );
+    assert_eq!(ground.desk.other.text(&ground.desk.object("key")), "value");
+    ground.says("etagfs mv $S/key $M/other; etagfs mv $M/other $S/third");
+    assert_eq!(
+        ground.desk.other.keys(),
+        [ground.desk.object(""), ground.desk.object("third")]
+    );
+    ground.mount.unmount();
+}
+
+#[test]
+fn update_in_a_mount_is_a_compare_and_swap() {
+    let ground = or_skip!(Ground::new());
+    ground.desk.other.put(&ground.desk.object("key"), "1\n");
+    // While the command runs somebody else saves, once.
+    let update = "etagfs update --json $M/key -- sh -c 'read n
+        test -e once || { touch once; echo 10 | etagfs put $S/key > /dev/null; }
+        echo $((n + 1))'";
+    let dir = tempfile::tempdir().unwrap();
+    let script = ground.desk.script(update).env("M", ground.mount.path());
+    let json = script.within(dir.path()).run().ok().stdout;
+    let json: Json = serde_json::from_str(&json).unwrap();
+    assert_eq!(
+        (&json["tries"], &json["changed"]),
+        (&2.into(), &true.into())
+    );
+    assert_eq!(ground.desk.other.text(&ground.desk.object("key")), "11\n");
+    ground.says("etagfs update $M/new -- echo made");
+    assert_eq!(ground.desk.other.text(&ground.desk.object("new")), "made\n");
+    ground.mount.unmount();
+}
+
+#[test]
+fn an_ordinary_file_is_replaced_in_one_step_and_has_no_version() {
+    let desk = or_skip!(Desk::new());
+    let dir = tempfile::tempdir().unwrap();
+    let run = |text: &str| desk.script(text).within(dir.path()).run();
+    run("echo old > f; chmod 640 f; ln -s f link; ln f before; echo new | etagfs put link").ok();
+    let script = "cat f before; stat -c %a f; test -L link; etagfs get f; etagfs stat --json f";
+    let out = run(script).ok().stdout;
+    let lines: Vec<_> = out.lines().collect();
+    assert_eq!(lines[..4], ["new", "old", "640", "new"]);
+    let stat: Json = serde_json::from_str(lines[4]).unwrap();
+    assert_eq!((&stat["size"], stat.get("etag")), (&4.into(), None));
+    for script in [
+        "echo | etagfs put --if-match x f",
+        "etagfs get --if-match x f",
+        "etagfs rm --if-match x f",
+    ] {
+        fails(
+            &run(script),
+            2,
+            &["f is in no mount", "s3://BUCKET/UUID/KEY"],
+        );
+    }
+    fails(
+        &run("echo x | etagfs put no/such/f"),
+        1,
+        &["no/such/f", "directory"],
+    );
+    assert_eq!(run("etagfs ls .").ok().stdout, "before\nf\nlink\n");
+    run("etagfs rm f; test ! -e f").ok();
+}

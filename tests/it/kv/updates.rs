@@ -1,0 +1,182 @@
+//! `update`: the read-modify-write loop, on URLs, in mounts and on ordinary files.
+
+use std::path::Path;
+
+use serde_json::Value as Json;
+
+use super::{Desk, fails};
+use crate::world::mounts::{self, Mount};
+use crate::world::procs::Running;
+use crate::world::proxy::{Fault, Gate, Op, When};
+use crate::world::report;
+use crate::world::servers::Kind;
+
+#[test]
+fn update_pipes_a_value_through_a_command() {
+    let desk = or_skip!(Desk::new());
+    desk.other.put(&desk.object("key"), "b\na\n");
+    desk.says("etagfs update $S/key -- sort");
+    assert_eq!(desk.other.text(&desk.object("key")), "a\nb\n");
+    assert_eq!(desk.says("etagfs update --print $S/key -- wc -l"), "2\n");
+    // What cannot be seen from the value is in the environment.
+    desk.says("etagfs update $S/key -- sh -c 'echo $ETAGFS_KEY $ETAGFS_ETAG'");
+    let text = desk.other.text(&desk.object("key"));
+    assert!(
+        text.ends_with("\"\n") && text.starts_with("s3://"),
+        "{text}"
+    );
+}
+
+#[test]
+fn update_of_a_missing_key_begins_with_nothing_and_creates_it() {
+    let desk = or_skip!(Desk::new());
+    let json = desk.says("etagfs update --json $S/key -- cat");
+    let json: Json = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["changed"], false);
+    assert_eq!(desk.other.get(&desk.object("key")), None);
+    desk.says("etagfs update $S/key -- sh -c 'wc -c'");
+    assert_eq!(desk.other.text(&desk.object("key")), "0\n");
+}
+
+#[test]
+fn a_command_that_fails_leaves_the_value_and_gives_its_exit_code() {
+    let desk = or_skip!(Desk::new());
+    desk.other.put(&desk.object("key"), "old");
+    for (command, code, words) in [
+        ("sh -c 'echo new; exit 9'", 9, "exit status: 9"),
+        ("sh -c 'echo new; kill -TERM $$'", 143, "signal: 15"),
+        ("/no/such/program", 127, "does not start"),
+        ("/etc/passwd", 126, "does not start"),
+    ] {
+        let out = desk.run(&format!("etagfs update $S/key -- {command}"));
+        fails(&out, code, &[words, "/key was left as it was"]);
+        assert_eq!(desk.other.text(&desk.object("key")), "old");
+    }
+    let late = desk.run("etagfs update --timeout 1 $S/key -- sleep 100");
+    fails(
+        &late,
+        75,
+        &["time was up", "was left as it was", "--timeout"],
+    );
+}
+
+#[test]
+fn a_command_may_leave_its_input_unread_and_print_much() {
+    let desk = or_skip!(Desk::new());
+    let much = "x".repeat(3 << 20);
+    desk.other.put(&desk.object("key"), much.clone());
+    desk.says("etagfs update $S/key -- sh -c 'cat; echo end'");
+    assert_eq!(desk.other.text(&desk.object("key")).len(), much.len() + 4);
+    desk.says("etagfs update $S/key -- echo new");
+    assert_eq!(desk.other.text(&desk.object("key")), "new\n");
+}
+
+#[test]
+fn who_lost_runs_the_command_again_on_the_new_value() {
+    let desk = or_skip!(Desk::new());
+    desk.other.put(&desk.object("key"), "a");
+    let gate = Gate::new();
+    let held = When::op(Op::Put).once();
+    desk.proxy.inject(held, Fault::HoldRequest(gate.clone()));
+    let update = "etagfs update --json $S/key -- sh -c 'cat; printf x'";
+    let running = desk.script(update).start();
+    gate.wait_for(1);
+    desk.other.put(&desk.object("key"), "b");
+    gate.open();
+    let json: Json = serde_json::from_str(&running.finish().ok().stdout).unwrap();
+    assert_eq!(
+        (&json["tries"], &json["changed"]),
+        (&2.into(), &true.into())
+    );
+    assert_eq!(desk.other.text(&desk.object("key")), "bx");
+}
+
+#[test]
+fn who_loses_too_often_gives_up() {
+    let desk = or_skip!(Desk::new());
+    desk.other.put(&desk.object("key"), "a");
+    desk.proxy
+        .inject(When::op(Op::Put), Fault::Answer(412, "PreconditionFailed"));
+    let out = desk.run("etagfs update --retries 2 $S/key -- echo x");
+    fails(
+        &out,
+        75,
+        &["/key was saved by others", "after 3 tries", "--timeout"],
+    );
+    let out = desk.run("etagfs update --timeout 0.2 $S/key -- echo x");
+    fails(&out, 75, &["/key was saved by others"]);
+}
+
+#[test]
+fn updates_of_an_ordinary_file_exclude_each_other() {
+    let desk = or_skip!(Desk::new());
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("counter"), "0\n").unwrap();
+    let start = || -> Running {
+        let text = "for i in $(seq 20); do etagfs update counter -- sh -c 'echo $(($(cat) + 1))' || exit 1; done";
+        desk.script(text).within(dir.path()).start()
+    };
+    let all: Vec<_> = (0..3).map(|_| start()).collect();
+    for running in all {
+        running.finish().ok();
+    }
+    let counter = std::fs::read_to_string(dir.path().join("counter")).unwrap();
+    assert_eq!(counter, "60\n");
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+}
+
+/// Eight processes, fifty increments each, half of them without a mount, the other half through two.
+#[test]
+fn no_update_is_lost_under_contention() {
+    const WRITERS: usize = 8;
+    const TIMES: usize = 50;
+    or_skip!(mounts::possible());
+    let desk = or_skip!(Desk::on(Kind::Ministack));
+    desk.other.put(&desk.object("counter"), "0\n");
+    let mount = || Mount::of(&desk.bucket).store(&desk.store).start();
+    let (one, other) = (mount(), mount());
+    let run = |target: &Path| {
+        let text = format!(
+            "for i in $(seq {TIMES}); do
+               etagfs update --timeout 240 --json '{}' -- sh -c 'echo $(($(cat) + 1))' || exit
+             done",
+            target.display()
+        );
+        let script = desk.script(&text.replace("'$S/counter'", "$S/counter"));
+        script.deadline(std::time::Duration::from_secs(280)).start()
+    };
+    let url = Path::new("$S/counter").to_owned();
+    let (first, second) = (one.file("counter"), other.file("counter"));
+    let targets = [&url, &first, &url, &second];
+    let started = std::time::Instant::now();
+    let all: Vec<_> = (0..WRITERS)
+        .map(|writer| (writer, run(targets[writer % targets.len()])))
+        .collect();
+    let mut tries = [0, 0];
+    for (writer, running) in all {
+        let out = running.finish().ok();
+        let lines: Vec<Json> = out
+            .stdout
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        assert_eq!(lines.len(), TIMES, "{out:#?}");
+        let own: u64 = lines
+            .iter()
+            .map(|line| line["tries"].as_u64().unwrap())
+            .sum();
+        tries[writer % 2] += own;
+    }
+    assert_eq!(desk.other.text(&desk.object("counter")), "400\n");
+    let each = |tries: u64| tries as f64 / (WRITERS * TIMES / 2) as f64;
+    let line = format!(
+        "update, {WRITERS} processes x {TIMES}: 400 of 400 in {:.0} s; tries per success: {:.2} by URL, {:.2} in mounts",
+        started.elapsed().as_secs_f32(),
+        each(tries[0]),
+        each(tries[1]),
+    );
+    println!("{line}");
+    report::append_line("contention", &line);
+    one.unmount();
+    other.unmount();
+}

@@ -1,0 +1,14 @@
+//! The mount as a service of the system: what it tells a service manager, `mount.etagfs` and fstab, the
+//! unit under a real systemd. What a mount does once it is there is not its business.
+
+mod alive;
+mod notify;
+
+use crate::world::procs::{Output, Script};
+
+const ETAGFS: &str = env!("CARGO_BIN_EXE_etagfs");
+
+/// `etagfs ARGUMENTS` for what needs no bucket.
+fn etagfs(arguments: &str) -> Output {
+    Script::bash(&format!("exec '{ETAGFS}' {arguments}")).run()
+}
