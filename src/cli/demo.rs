@@ -61,7 +61,7 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
     std::fs::create_dir_all(&args.dir)?;
     let dir = std::path::absolute(&args.dir)?;
     place::check(&dir)?;
-    log::start("warn", log::Format::Auto, log::Target::Stderr).map_err(Failure::new)?;
+    log::start("warn", log::Target::Stderr).map_err(Failure::new)?;
     let scratch = Scratch::new()?;
     let data = match args.data {
         Some(data) => std::path::absolute(data)?,

@@ -8,13 +8,15 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
 
-use tracing::{Level, Metadata};
+use tracing::Level;
 use tracing_journald::{Priority, PriorityMappings};
-use tracing_subscriber::filter::{FilterExt, filter_fn};
+use tracing_subscriber::filter::FilterExt;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Registry, fmt};
+
+use super::quiet::no_secrets;
 
 /// Where log lines go.
 pub(super) enum Target {
@@ -38,12 +40,21 @@ pub(super) enum Format {
     Journald,
 }
 
-/// Starts logging: `level` is a level, or filter directives of the `tracing` crates.
+/// Starts logging in the form that fits the place: `level` is a level, or filter directives of the
+/// `tracing` crates.
 ///
 /// # Errors
-/// A message when `level` is neither, or there is no journal.
-pub(super) fn start(level: &str, format: Format, target: Target) -> Result<(), String> {
-    let log = lines(format, target)?.with_filter(wanted(level)?.and(filter_fn(is_safe)));
+/// A message when `level` is neither.
+pub(super) fn start(level: &str, target: Target) -> Result<(), String> {
+    start_as(level, Format::Auto, target)
+}
+
+/// Starts logging in this form.
+///
+/// # Errors
+/// As [`start`], or when there is no journal.
+pub(super) fn start_as(level: &str, format: Format, target: Target) -> Result<(), String> {
+    let log = lines(format, target)?.with_filter(wanted(level)?.and(no_secrets()));
     // A second subscriber in one process is a test's doing, and harmless.
     let _ = tracing_subscriber::registry().with(log).try_init();
     Ok(())
@@ -57,12 +68,6 @@ fn wanted(level: &str) -> Result<EnvFilter, String> {
         Err(_) => EnvFilter::try_new(level),
     }
     .map_err(|error| format!("{level:?} is no log level: {error}"))
-}
-
-/// The SDK's crates show whole requests at their lowest level, and session tokens travel in headers.
-/// Whatever they redact today, that level is not to be had, not even by name.
-fn is_safe(metadata: &Metadata<'_>) -> bool {
-    !(metadata.target().starts_with("aws_") && *metadata.level() == Level::TRACE)
 }
 
 type Lines = Box<dyn Layer<Registry> + Send + Sync>;

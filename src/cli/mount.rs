@@ -9,6 +9,7 @@ use clap::Args as ClapArgs;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::daemon::{self, Ready};
+use super::hangup::Terminal;
 use super::konserve::Konserve;
 use super::notify::Manager;
 use super::observing::Observing;
@@ -234,7 +235,8 @@ pub(super) fn run(mut args: Args, words: &[OsString]) -> Result<(), Failure> {
         true => log::Target::File(daemon::log_file(&state_dir, &args.dir)?),
         false => log::Target::Stderr,
     };
-    log::start(&args.observing.log, args.observing.log_format, target).map_err(Failure::usage)?;
+    log::start_as(&args.observing.log, args.observing.log_format, target)
+        .map_err(Failure::usage)?;
     runtime()?.block_on(serve(args, &source, &state_dir, ready))
 }
 
@@ -248,6 +250,8 @@ pub(super) async fn serve(
     // Before anything is mounted, so that a signal never finds a mount without its end.
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    let terminal = Terminal::at_start();
     let metrics = args.observing.listen().await?;
     let telemetry = Arc::<Telemetry>::default();
     let backend = args
@@ -292,6 +296,7 @@ pub(super) async fn serve(
     let _metrics = metrics
         .map(|metrics| metrics.serve(Arc::clone(&vfs)))
         .transpose()?;
+    let told = Arc::clone(&vfs);
     let deadlines = args.connection.deadlines()?;
     let options = Options {
         uid: args
@@ -316,8 +321,13 @@ pub(super) async fn serve(
         // As it was given, so that `mount -a` sees that this line of the fstab is mounted.
         source: args.source.clone(),
     };
-    let mounted = Mounted::new(vfs, &args.dir, options, tokio::runtime::Handle::current())
-        .map_err(|error| place::failure(&args.dir, &error))?;
+    let mounted = Mounted::new(
+        Arc::clone(&vfs),
+        &args.dir,
+        options,
+        tokio::runtime::Handle::current(),
+    )
+    .map_err(|error| place::failure(&args.dir, &error))?;
     tracing::info!(source = %label, at = %args.dir.display(), "mounted");
     let telling = match Manager::of(&label, &args.dir) {
         Some(manager) => {
@@ -325,7 +335,7 @@ pub(super) async fn serve(
                 let _ = mounted.end(Ending::Stopped, GRACE).await;
                 return Err(failure);
             }
-            Some(manager.keep_telling(Arc::clone(&telemetry)))
+            Some(manager.keep_telling(move || told.telemetry().metrics.counts()))
         }
         None => None,
     };
@@ -336,6 +346,14 @@ pub(super) async fn serve(
         tokio::select! {
             _ = interrupt.recv() => break Ending::Stopped,
             _ = terminate.recv() => break Ending::Stopped,
+            _ = hangup.recv() => match terminal.is_gone() {
+                true => break Ending::Stopped,
+                false => {
+                    let vfs = Arc::clone(&vfs);
+                    // It waits for the kernel; its end is in the log.
+                    drop(tokio::task::spawn_blocking(move || vfs.drop_caches()));
+                }
+            },
             _ = over.tick() => if mounted.is_over() { break Ending::Unmounted },
         }
     };

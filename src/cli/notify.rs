@@ -5,7 +5,6 @@
 //! is told and nothing asked. It decides nothing about the mount; `alive.rs` asks it.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use sd_notify::NotifyState;
@@ -14,7 +13,7 @@ use tokio::task::JoinHandle;
 use super::alive::{Answer, ask};
 use super::report::Failure;
 use crate::mount::is_private;
-use crate::telemetry::{Saves, Telemetry};
+use crate::telemetry::Counts;
 
 /// How often the status line is brought up to date where there is no watchdog.
 const STATUS: Duration = Duration::from_secs(30);
@@ -47,9 +46,7 @@ impl Manager {
     /// When it does not answer.
     pub(super) async fn ready(&self) -> Result<(), Failure> {
         let at = self.at.display();
-        let answer = ask(&self.at, FIRST_ANSWER).await;
-        if answer != Answer::Answers {
-            let why = describe(&answer);
+        if let Answer::Silent(why) = ask(&self.at, FIRST_ANSWER).await {
             return Err(
                 Failure::new(format!("{at} was mounted and does not answer: {why}"))
                     .hint("look into the log of the kernel: journalctl -k"),
@@ -60,13 +57,13 @@ impl Manager {
         }
         tell(&[
             NotifyState::Ready,
-            NotifyState::Status(&self.status(Saves::default())),
+            NotifyState::Status(&self.status(Counts::default())),
         ]);
         Ok(())
     }
 
     /// From now on tells how it goes, until what is returned is dropped.
-    pub(super) fn keep_telling(self, telemetry: Arc<Telemetry>) -> Telling {
+    pub(super) fn keep_telling(self, counts: impl Fn() -> Counts + Send + 'static) -> Telling {
         Telling(tokio::spawn(async move {
             let pause = self.watchdog.map_or(STATUS, |watchdog| watchdog / 2);
             let patience = pause / 2;
@@ -74,8 +71,7 @@ impl Manager {
                 tokio::time::sleep(pause).await;
                 let mut answer = ask(&self.at, patience).await;
                 // No time is lost before the next question, so that one late answer ends nothing.
-                while let Answer::Silent(_) | Answer::Dead = answer {
-                    let why = describe(&answer);
+                while let Answer::Silent(why) = answer {
                     tracing::error!(at = %self.at.display(), why, "the mount does not answer");
                     tell(&[NotifyState::Status(&format!(
                         "{} does not answer: {why}",
@@ -90,36 +86,28 @@ impl Manager {
                         self.label,
                         self.at.display()
                     ),
-                    _ => self.status(telemetry.metrics.saves()),
+                    _ => self.status(counts()),
                 };
                 tell(&[NotifyState::Watchdog, NotifyState::Status(&status)]);
             }
         }))
     }
 
-    fn status(&self, saves: Saves) -> String {
-        status(&self.label, &self.at, saves)
-    }
-}
-
-fn describe(answer: &Answer) -> &str {
-    match answer {
-        Answer::Answers => "it does now",
-        Answer::Elsewhere => "it is not there any more",
-        Answer::Dead => "its connection to the kernel is gone",
-        Answer::Silent(why) => why,
+    fn status(&self, counts: Counts) -> String {
+        status(&self.label, &self.at, counts)
     }
 }
 
 /// One line of `systemctl status`.
-fn status(label: &str, at: &Path, saves: Saves) -> String {
+fn status(label: &str, at: &Path, counts: Counts) -> String {
     let at = at.display();
-    let Saves {
-        landed,
+    let Counts {
+        saves,
         conflicts,
         rescues,
-    } = saves;
-    format!("{label} at {at}: saves {landed}, conflicts {conflicts}, rescues {rescues}")
+        ..
+    } = counts;
+    format!("{label} at {at}: saves {saves}, conflicts {conflicts}, rescues {rescues}")
 }
 
 /// Tells until it is dropped.
@@ -154,13 +142,14 @@ mod tests {
 
     #[test]
     fn the_status_line_tells_what_is_where_and_how_saves_went() {
-        let saves = Saves {
-            landed: 12,
+        let counts = Counts {
+            saves: 12,
             conflicts: 1,
             rescues: 2,
+            ..Counts::default()
         };
         assert_eq!(
-            status("s3://b", Path::new("/mnt"), saves),
+            status("s3://b", Path::new("/mnt"), counts),
             "s3://b at /mnt: saves 12, conflicts 1, rescues 2"
         );
     }

@@ -75,7 +75,7 @@ struct Rm {
 
 /// Does what was asked.
 pub(super) fn run(args: Args) -> Result<(), Failure> {
-    log::start("error", log::Format::Auto, log::Target::Stderr).map_err(Failure::usage)?;
+    log::start("error", log::Target::Stderr).map_err(Failure::usage)?;
     runtime()?.block_on(async {
         match args.command {
             Command::Ls(args) => ls(args).await,

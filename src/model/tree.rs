@@ -144,6 +144,18 @@ impl<T> Tree<T> {
         self.sweep(ino);
     }
 
+    /// All inodes.
+    pub fn iter(&self) -> impl Iterator<Item = (Ino, &T)> {
+        self.nodes.iter().map(|(ino, node)| (*ino, &node.item))
+    }
+
+    /// Changes what all inodes stand for.
+    pub fn each(&mut self, mut change: impl FnMut(&mut T)) {
+        for node in self.nodes.values_mut() {
+            change(&mut node.item);
+        }
+    }
+
     /// How many handles are open on an inode.
     pub fn handles(&self, ino: Ino) -> u32 {
         self.nodes.get(&ino).map_or(0, |node| node.handles)

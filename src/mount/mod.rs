@@ -30,7 +30,7 @@ pub use process::Proc;
 pub use table::{is_in_mount, is_mount_point, is_private};
 pub use unmount::{Busy, unmount};
 
-use crate::model::Ino;
+use crate::model::{FileName, Ino};
 use crate::vfs::{Attr, Ending, FileKind, Kernel, Vfs};
 use answer::Bridge;
 
@@ -115,7 +115,13 @@ impl Look {
 }
 
 /// The kernel's caches, as [`Kernel`].
-struct Caches(Sender<(Ino, SyncSender<()>)>);
+struct Caches(Sender<Forget>);
+
+/// Something that the kernel is to forget.
+enum Forget {
+    File(Ino, SyncSender<()>),
+    Name(Ino, FileName),
+}
 
 /// How long a caller waits for the kernel to forget: a thousand times longer than it takes. While a
 /// program faults in a page of a map, the kernel holds that page, and waits for a read that may wait for
@@ -124,13 +130,20 @@ const FORGETTING: Duration = Duration::from_millis(50);
 
 impl Caches {
     fn new(notifier: Notifier) -> Self {
-        let (sender, files) = mpsc::channel::<(Ino, SyncSender<()>)>();
+        let (sender, things) = mpsc::channel();
         std::thread::spawn(move || {
-            for (ino, done) in files {
-                // Fails only for inodes that the kernel does not know: then there is nothing to forget.
-                let _ = notifier.inval_inode(INodeNo(ino.0), 0, 0);
-                // Whoever waited may have gone on.
-                let _ = done.send(());
+            for thing in things {
+                // It fails only for what the kernel does not know: then there is nothing to forget.
+                match thing {
+                    Forget::File(ino, done) => {
+                        let _ = notifier.inval_inode(INodeNo(ino.0), 0, 0);
+                        // Whoever waited may have gone on.
+                        let _ = done.send(());
+                    }
+                    Forget::Name(parent, name) => {
+                        let _ = notifier.inval_entry(INodeNo(parent.0), name.as_str().as_ref());
+                    }
+                }
             }
         });
         Self(sender)
@@ -140,9 +153,14 @@ impl Caches {
 impl Kernel for Caches {
     fn forget_file(&self, ino: Ino) {
         let (done, forgotten) = mpsc::sync_channel(1);
-        if self.0.send((ino, done)).is_ok() {
+        if self.0.send(Forget::File(ino, done)).is_ok() {
             let _ = forgotten.recv_timeout(FORGETTING);
         }
+    }
+
+    fn forget_name(&self, parent: Ino, name: &FileName) {
+        // The thread ends with the mount.
+        let _ = self.0.send(Forget::Name(parent, name.clone()));
     }
 }
 

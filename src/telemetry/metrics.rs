@@ -12,7 +12,7 @@ use prometheus::{
     TextEncoder,
 };
 
-use super::words::{Cache, Levels, Request};
+use super::words::{Cache, Counts, Levels, Request};
 
 /// Operations of the kernel: from those answered from memory to those that wait for a slow store.
 const OPERATION_BUCKETS: [f64; 10] = [
@@ -225,17 +225,6 @@ impl Default for Metrics {
     }
 }
 
-/// How the saves of a mount went so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Saves {
-    /// Saves that landed.
-    pub landed: u64,
-    /// Saves that somebody else was faster than.
-    pub conflicts: u64,
-    /// Values kept in the state directory.
-    pub rescues: u64,
-}
-
 impl Metrics {
     /// A series that appears with its first event hides that event from `rate()`.
     fn show_from_the_start(&self) {
@@ -338,11 +327,13 @@ impl Metrics {
         self.conflicts.inc();
     }
 
-    /// How saves went.
-    pub fn saves(&self) -> Saves {
-        Saves {
-            landed: self.saves.get(),
+    /// What happened to saves.
+    pub fn counts(&self) -> Counts {
+        Counts {
+            saves: self.saves.get(),
             conflicts: self.conflicts.get(),
+            unknown: self.unknown_saves.get(),
+            failed: self.failed_saves.get(),
             rescues: self.rescues.get(),
         }
     }

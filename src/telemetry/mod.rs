@@ -14,8 +14,8 @@ mod words;
 
 pub use access::{Access, AccessLog, Reading, Subject};
 pub use failures::{Failed, Failures};
-pub use metrics::{Metrics, Saves};
-pub use words::{Cache, Levels, Request};
+pub use metrics::Metrics;
+pub use words::{Cache, Counts, Levels, Request};
 
 /// Everything that is remembered of one mount.
 #[derive(Debug, Default)]

@@ -57,6 +57,21 @@ impl Cache {
     }
 }
 
+/// How often each thing happened to saves since the mount began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Saves that landed.
+    pub saves: u64,
+    /// Saves that were refused.
+    pub conflicts: u64,
+    /// Saves whose fate is unknown.
+    pub unknown: u64,
+    /// Saves that failed and certainly did not happen.
+    pub failed: u64,
+    /// Values that were rescued.
+    pub rescues: u64,
+}
+
 /// How things stand at one moment: what the gauges show.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Levels {

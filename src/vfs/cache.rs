@@ -81,6 +81,11 @@ impl ValueCache {
         }
     }
 
+    /// Forgets everything.
+    pub(super) fn clear(&mut self) {
+        *self = Self::new(self.limit);
+    }
+
     /// How many values are kept.
     pub(super) fn len(&self) -> usize {
         self.values.len()
@@ -144,6 +149,13 @@ impl ListingCache {
         if let Some((listing, _)) = self.listings.pop(folder) {
             self.names -= listing.len();
         }
+    }
+
+    /// Forgets everything, also what is being asked for now.
+    pub(super) fn clear(&mut self) {
+        self.listings.clear();
+        self.names = 0;
+        self.outdate();
     }
 
     /// How many names are kept.

@@ -232,7 +232,7 @@ impl Vfs {
             "moved_away": away,
             "rescues": rescues.unwrap_or(0),
             "listings": under_way,
-            "conflicts": self.telemetry.metrics.saves().conflicts,
+            "conflicts": self.telemetry.metrics.counts().conflicts,
         });
         format!("{status:#}\n")
     }

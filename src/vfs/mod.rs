@@ -21,6 +21,7 @@ mod create;
 mod dir;
 mod envelope;
 mod error;
+mod forgetting;
 mod handles;
 mod io;
 mod journal;
@@ -56,7 +57,7 @@ pub use rescue::{Loss, Reason, Record, Rescue};
 pub use shelf::{Label, ScratchFiles};
 pub use xattr::SetMode;
 
-use crate::model::{Caller, Ino, Process, ScratchNames};
+use crate::model::{Caller, FileName, Ino, Process, ScratchNames};
 use crate::store::{Catalog, Store};
 use crate::telemetry::Telemetry;
 use content::Room;
@@ -114,6 +115,9 @@ pub enum AfterConflict {
 pub trait Kernel: Send + Sync {
     /// Drops what the kernel remembers of a file: its attributes and its pages.
     fn forget_file(&self, ino: Ino);
+
+    /// Drops what the kernel remembers of a name in a directory.
+    fn forget_name(&self, parent: Ino, name: &FileName);
 }
 
 /// What the filesystem asks of the process table.

@@ -54,7 +54,7 @@ impl Reach {
     where
         F: Future<Output = Outcome> + 'a,
     {
-        log::start("error", log::Format::Auto, log::Target::Stderr).map_err(Failure::usage)?;
+        log::start("error", log::Target::Stderr).map_err(Failure::usage)?;
         runtime()?.block_on(command(Session::new(self)))
     }
 }

@@ -22,13 +22,8 @@ fn json(log: &str) -> Vec<Json> {
     parsed.collect()
 }
 
-fn logging(level: &'static str) -> Result<Counted, String> {
-    Counted::mount(|mount| {
-        mount
-            .flat()
-            .env("ETAGFS_LOG", level)
-            .env("ETAGFS_LOG_FORMAT", "json")
-    })
+fn logging(level: &str) -> Result<Counted, String> {
+    Counted::mount(|mount| mount.flat().log_level(level).arg("--log-format=json"))
 }
 
 #[test]
@@ -135,7 +130,7 @@ fn no_secret_is_in_the_log_not_even_at_the_lowest_level_of_every_crate() {
         "[here]\naws_access_key_id = AKIATEST\naws_secret_access_key = {SECRET}\naws_session_token = {TOKEN}\n"
     );
     fs::write(&profile, text).unwrap();
-    let mount = || Mount::of(&bucket).flat().env("ETAGFS_LOG", EVERYTHING);
+    let mount = || Mount::of(&bucket).flat().log_level(EVERYTHING);
     let ways = [
         mount()
             .env("AWS_ACCESS_KEY_ID", "AKIATEST")

@@ -3,6 +3,7 @@
 
 mod access;
 mod fields;
+mod hangup;
 mod logs;
 mod prometheus;
 mod stats;

@@ -1,0 +1,54 @@
+//! Forgetting on request (SIGHUP): everything that was kept only to save requests.
+//!
+//! What is no cache stays: drafts, scratch files, who was shown what, open files and the versions they
+//! read. What never changes stays too (which key an object of a konserve store has). It makes no
+//! request.
+
+use super::table::Kind;
+use super::{Kernel, Vfs};
+use crate::model::{FileName, Ino};
+
+impl Vfs {
+    /// Drops the caches, here and in the kernel. Waits for the kernel.
+    pub fn drop_caches(&self) {
+        let told = {
+            let mut table = self.table();
+            table.values.clear();
+            table.listings.clear();
+            table.just_absent = None;
+            table.tree.each(|node| {
+                node.known = None;
+                node.there = None;
+            });
+            self.told_to_kernel(&table.tree)
+        };
+        if let Some(kernel) = self.kernel.get() {
+            forget(&**kernel, told);
+        }
+        self.telemetry.metrics.dropped_caches();
+        tracing::info!("caches dropped");
+    }
+
+    /// The inodes that the kernel may know, and their names, where it need not keep those: the name of
+    /// a directory may be somebody's working directory, and the name of an open file is shown in `/proc`.
+    fn told_to_kernel(
+        &self,
+        tree: &crate::model::Tree<super::table::Node>,
+    ) -> Vec<(Ino, Option<(Ino, FileName)>)> {
+        let is_closed_file =
+            |ino, kind: &Kind| matches!(kind, Kind::File(..)) && tree.handles(ino) == 0;
+        let name = |ino| tree.name(ino).map(|(parent, name)| (parent, name.clone()));
+        tree.iter()
+            .map(|(ino, node)| (ino, name(ino).filter(|_| is_closed_file(ino, &node.kind))))
+            .collect()
+    }
+}
+
+fn forget(kernel: &dyn Kernel, told: Vec<(Ino, Option<(Ino, FileName)>)>) {
+    for (ino, name) in told {
+        kernel.forget_file(ino);
+        if let Some((parent, name)) = name {
+            kernel.forget_name(parent, &name);
+        }
+    }
+}
