@@ -5,6 +5,7 @@
 //! `report.rs` how a failure becomes a message and an exit code.
 
 mod alive;
+mod bucket;
 mod connection;
 mod daemon;
 mod demo;
@@ -76,8 +77,10 @@ daemon, not the store.")]
     Serve(serve::Args),
     /// Find out whether a server keeps the promises that saves rely on.
     Probe(probe::Args),
-    /// List, create and remove stores.
+    /// List, create, copy and remove stores.
     Stores(stores::Args),
+    /// Create and remove buckets.
+    Bucket(bucket::Args),
     /// Look at the kept bytes of refused and failed saves.
     Rescue(rescue::Args),
     #[command(flatten)]
@@ -113,6 +116,7 @@ fn run(command: Command, words: &[OsString]) -> Result<(), Failure> {
         Command::Serve(args) => serve::run(args),
         Command::Probe(args) => probe::run(args),
         Command::Stores(args) => stores::run(args),
+        Command::Bucket(args) => bucket::run(args),
         Command::Rescue(args) => rescue::run(args),
         Command::Keys(command) => kv::run(command),
         Command::Man(args) => pages::man(&args, Cli::command()),

@@ -114,6 +114,7 @@ impl From<store::Error> for Failure {
                 failure.hint("check the bucket's name, --endpoint-url, the region and the network")
             }
             store::Error::NotFound(_) => failure.hint("check its name, and --endpoint-url"),
+            store::Error::Unsupported(_) => failure.hint("this kind of store cannot do it"),
             store::Error::Unknown(_) => failure.hint("look whether it happened before trying again"),
             _ => failure,
         }

@@ -150,8 +150,7 @@ impl Store {
     ) -> Result<Signed, Error> {
         if let Layout::Konserve(_) = &self.layout {
             return Err(Error::Unsupported(format!(
-                "{}: a value of a konserve store is not the bytes of its object, which is all that a \
-                 signed address leads to",
+                "{} holds more than the value, in konserve's own format: a signed address leads to all of it",
                 self.address(key)
             )));
         }

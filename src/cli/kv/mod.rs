@@ -6,6 +6,7 @@
 
 mod append;
 mod backoff;
+mod copy_store;
 mod cp;
 mod filter;
 mod get;
@@ -29,6 +30,8 @@ mod watch;
 use clap::Subcommand;
 
 use session::Outcome;
+
+pub(super) use copy_store::{Args as CopyStore, run as copy_store};
 
 /// The commands.
 #[derive(Debug, Subcommand)]

@@ -55,7 +55,12 @@ impl Reach {
         F: Future<Output = Outcome> + 'a,
     {
         log::start("error", log::Target::Stderr).map_err(Failure::usage)?;
-        runtime()?.block_on(command(Session::new(self)))
+        runtime()?.block_on(command(self.session()))
+    }
+
+    /// The way to the targets of one command.
+    pub(in crate::cli) fn session(&self) -> Session<'_> {
+        Session::new(self)
     }
 }
 

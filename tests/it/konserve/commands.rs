@@ -218,3 +218,34 @@ fn commands_on_konserve_stores_make_few_requests() {
         assert_eq!(counted, requests, "{script}");
     }
 }
+
+#[test]
+fn a_store_is_copied_with_its_logs_and_binary_values() {
+    let direct = or_skip!(servers::shared(Server::Embedded)).bucket();
+    let store = Store::load("fressian-appendlog");
+    store.fill(&direct.client());
+    let writer = Writer::of(&direct.client(), &store.id);
+    writer.bassoc(":binbar", &[0, 255]);
+    let ground = Ground::of(direct, &store.id, writer);
+    let copy = ground.says("etagfs stores copy $S $(dirname $S)");
+    let copy = copy.trim();
+    let both = |command: &str| {
+        let script = format!("etagfs {command} > one; etagfs {command} > two; cat two");
+        let (one, two) = script.split_once("; ").unwrap();
+        let script = format!(
+            "{}; {}; cmp one two",
+            one.replace('@', "$S"),
+            two.replace('@', copy).replace("; cat two", "")
+        );
+        ground.says(&format!("cd $(mktemp -d); {script}; rm -r $PWD"));
+    };
+    both("ls @");
+    both("log @/:alog/log");
+    both("get @/:binbar");
+    ground.says(&format!("echo :more | etagfs append {copy}/:alog/log"));
+    assert_eq!(
+        ground.says(&format!("etagfs log -n 1 {copy}/:alog/log")),
+        ":more\n"
+    );
+    assert_eq!(ground.says("etagfs log -n 1 $S/:alog/log"), "[4 5]\n");
+}
