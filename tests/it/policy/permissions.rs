@@ -3,8 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io::{Seek as _, Write as _};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
+
+use aws_sdk_s3::types::{BucketVersioningStatus, VersioningConfiguration};
 
 use super::actions;
 use crate::world::client::REGION;
@@ -40,8 +43,8 @@ struct Allowed {
 }
 
 impl Allowed {
-    fn only(actions_allowed: BTreeSet<String>) -> Result<Self, String> {
-        let bucket = servers::shared(Kind::Embedded)?.bucket();
+    fn only(actions_allowed: BTreeSet<String>, kind: Kind) -> Result<Self, String> {
+        let bucket = servers::shared(kind)?.bucket();
         let proxy = Proxy::to(&bucket.endpoint);
         let used = Arc::new(Mutex::new(BTreeSet::new()));
         let noting = Arc::clone(&used);
@@ -73,8 +76,16 @@ impl Allowed {
     }
 
     fn run(&self, arguments: &[&str]) -> String {
+        self.run_with(arguments, "")
+    }
+
+    fn run_with(&self, arguments: &[&str], input: &str) -> String {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(input.as_bytes()).unwrap();
+        file.rewind().unwrap();
         let out = Command::new(env!("CARGO_BIN_EXE_etagfs"))
             .args(arguments)
+            .stdin(file)
             .env("AWS_ACCESS_KEY_ID", &self.bucket.keys.id)
             .env("AWS_SECRET_ACCESS_KEY", &self.bucket.keys.secret)
             .env("AWS_REGION", REGION)
@@ -231,10 +242,59 @@ fn kv_removes(allowed: &Allowed) {
     assert!(other.keys().is_empty());
 }
 
+fn kv_reads_many(allowed: &Allowed) {
+    let other = allowed.bucket.client();
+    other.put(&format!("{UUID}/a"), "x");
+    other.put(&format!("{UUID}/b"), "y");
+    let (a, b) = (url(allowed, "a"), url(allowed, "b"));
+    assert_eq!(allowed.etagfs(&["mget", &a, &b]).lines().count(), 2);
+    let told = allowed.etagfs(&["watch", &url(allowed, ""), "--initial", "--count", "2"]);
+    assert_eq!(told.lines().count(), 2);
+}
+
+fn kv_writes_many(allowed: &Allowed) {
+    let other = allowed.bucket.client();
+    other.put(&format!("{UUID}/"), "");
+    let store = url(allowed, "");
+    let endpoint = allowed.proxy.endpoint();
+    let lines = "{\"key\":\"a\",\"value\":\"x\"}\n{\"key\":\"b\",\"value\":\"y\"}\n";
+    let words = ["mput", "--in", &store, "--endpoint-url", &endpoint];
+    allowed.run_with(&words, lines);
+    allowed.run_with(&words, lines);
+    assert_eq!(other.text(&format!("{UUID}/b")), "y");
+    allowed.etagfs(&["mrm", "--in", &store, "a", "b"]);
+    assert_eq!(other.keys(), [format!("{UUID}/")]);
+}
+
+fn kv_versions(allowed: &Allowed) {
+    let other = allowed.bucket.client();
+    let enabled = VersioningConfiguration::builder()
+        .status(BucketVersioningStatus::Enabled)
+        .build();
+    let request = other.sdk().put_bucket_versioning();
+    let request = request.bucket(&allowed.bucket.name);
+    other
+        .block_on(request.versioning_configuration(enabled).send())
+        .unwrap();
+    other.put(&format!("{UUID}/key"), "old");
+    other.put(&format!("{UUID}/key"), "new");
+    let key = url(allowed, "key");
+    let told = allowed.etagfs(&["versions", "--json", &key]);
+    let oldest: serde_json::Value = serde_json::from_str(told.lines().last().unwrap()).unwrap();
+    let id = oldest["version_id"].as_str().unwrap();
+    assert_eq!(allowed.etagfs(&["get", "--version", id, &key]), "old");
+}
+
+fn kv_presign(allowed: &Allowed) {
+    allowed.bucket.client().put(&format!("{UUID}/key"), "x");
+    let address = allowed.etagfs(&["presign", &url(allowed, "key")]);
+    assert!(address.contains("X-Amz-Signature"), "{address}");
+}
+
 /// A row's name, and what it means.
 type Feature = (&'static str, fn(&Allowed));
 
-const FEATURES: [Feature; 12] = [
+const FEATURES: [Feature; 16] = [
     ("`etagfs mount --read-only`", mount_read_only),
     ("`etagfs mount`", mount_to_write),
     ("`etagfs mount`, stores of konserve", mount_konserve),
@@ -247,6 +307,10 @@ const FEATURES: [Feature; 12] = [
     ("`etagfs put`, `create`, `append`, `cp`", kv_writes),
     ("`etagfs update` of a key that exists", kv_update),
     ("`etagfs rm`, `mv` of keys that exist", kv_removes),
+    ("`etagfs mget`, `watch`", kv_reads_many),
+    ("`etagfs mput`, `mrm`", kv_writes_many),
+    ("`etagfs versions`, `get --version`", kv_versions),
+    ("`etagfs presign`", kv_presign),
 ];
 
 #[test]
@@ -259,7 +323,12 @@ fn each_feature_needs_what_the_table_says_and_no_more() {
             .get(name)
             .unwrap_or_else(|| panic!("docs/permissions.md has no row {name:?}"));
         rows.remove(name);
-        let allowed = or_skip!(Allowed::only(row.clone()));
+        // The only one here that keeps versions.
+        let kind = match name.contains("versions") {
+            true => Kind::Ministack,
+            false => Kind::Embedded,
+        };
+        let allowed = or_skip!(Allowed::only(row.clone(), kind));
         feature(&allowed);
         let used = allowed.used.lock().unwrap().clone();
         assert_eq!(used, *row, "{name}: what was used, and what the table says");
@@ -270,7 +339,8 @@ fn each_feature_needs_what_the_table_says_and_no_more() {
 #[test]
 fn with_a_prefix_nothing_outside_of_it_is_asked_for() {
     or_skip!(mounts::possible());
-    let allowed = or_skip!(Allowed::only(table()["`etagfs mount`"].clone()));
+    let row = table()["`etagfs mount`"].clone();
+    let allowed = or_skip!(Allowed::only(row, Kind::Embedded));
     allowed.bucket.client().put("part/old", "old");
     let mount = allowed.mount().prefix("part").flat().start();
     Script::dash(EVERYTHING).within(mount.path()).run().ok();
