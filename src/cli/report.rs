@@ -108,7 +108,7 @@ impl From<store::Error> for Failure {
         let failure = Self::new(error.to_string());
         match error {
             store::Error::Denied(_) => failure.hint(
-                "check the credentials: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE",
+                "check the credentials (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE) and what they may do",
             ),
             store::Error::Deadline(_) | store::Error::Failed(_) => {
                 failure.hint("check the bucket's name, --endpoint-url, the region and the network")

@@ -157,8 +157,12 @@ impl Chain {
                     tried.push(source.to_string());
                 }
                 Err(error) => {
+                    let mut why = format!("{source}: {}", chain(&error));
+                    if is_over(&error) {
+                        why.push_str("; log in again: aws sso login");
+                    }
                     return Err(NoKeys {
-                        why: format!("{source}: {}", chain(&error)),
+                        why,
                         is_passing: is_passing(&error),
                     });
                 }
@@ -179,6 +183,14 @@ fn way(keys: &Keys) -> Option<&'static str> {
         AwsCredentialFeature::CredentialsSso => Some("by SSO"),
         _ => None,
     })
+}
+
+/// Whether a session of SSO is over. The SDK has no type for it that others could name.
+fn is_over(error: &CredentialsError) -> bool {
+    let words = chain(error).to_lowercase();
+    // The second is the portal's own message.
+    let is_of_sso = words.contains("sso") || words.contains("session token not found");
+    is_of_sso && !is_passing(error)
 }
 
 /// Whether somebody could not be reached, or did not answer in time.
