@@ -18,6 +18,7 @@ mod place;
 mod presign;
 mod put;
 mod remote;
+mod rescued;
 mod rm;
 mod said;
 mod session;
@@ -30,6 +31,8 @@ mod watch;
 use clap::Subcommand;
 
 use session::Outcome;
+
+pub(super) use rescued::{Apply, Diff, apply, diff};
 
 pub(super) use copy_store::{Args as CopyStore, run as copy_store};
 

@@ -127,6 +127,21 @@ pub(in crate::cli) struct Part {
 }
 
 impl Place {
+    /// The same; what is saved there is to be a binary value of a konserve store.
+    ///
+    /// # Errors
+    /// For a path: files cannot say that.
+    pub(in crate::cli) fn binary(self) -> Result<Self, Failure> {
+        match self {
+            Self::Remote(remote) => Ok(Self::Remote(remote.binary())),
+            Self::Path(path) => Err(Failure::usage(format!(
+                "{}: a file cannot say that its value is binary",
+                path.label()
+            ))
+            .hint("name the key by its URL: s3://BUCKET/UUID/KEY")),
+        }
+    }
+
     /// What messages call it.
     pub(in crate::cli) fn label(&self) -> String {
         match self {

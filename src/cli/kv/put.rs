@@ -49,6 +49,10 @@ struct What {
     /// The file that holds the value; - is standard input.
     #[arg(default_value = "-")]
     file: PathBuf,
+    /// In a konserve store: keep the bytes themselves, whatever they mean (bassoc). A value that is
+    /// binary already stays so without this.
+    #[arg(long)]
+    binary: bool,
     /// Print one JSON object instead of the new ETag.
     #[arg(long)]
     json: bool,
@@ -83,7 +87,10 @@ impl What {
         expect: Option<Expect>,
         patience: Patience,
     ) -> session::Outcome {
-        let place = session.place(&self.target).await?;
+        let mut place = session.place(&self.target).await?;
+        if self.binary {
+            place = place.binary()?;
+        }
         let bytes = input(&self.file)?;
         let travels = self.said.travels();
         let version = match expect {

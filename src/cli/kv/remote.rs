@@ -28,12 +28,26 @@ pub(in crate::cli) struct Remote {
     /// How the key is spelled.
     text: String,
     label: String,
+    binary: bool,
 }
 
 impl Remote {
     /// The key that is spelled like this.
     pub(super) fn new(home: Arc<Home>, text: String, label: String) -> Self {
-        Self { home, text, label }
+        Self {
+            home,
+            text,
+            label,
+            binary: false,
+        }
+    }
+
+    /// The same; what is saved there is to be a binary value, where a layout has such.
+    pub(super) fn binary(self) -> Self {
+        Self {
+            binary: true,
+            ..self
+        }
     }
 
     /// What messages call it.
@@ -171,8 +185,10 @@ impl Remote {
         envelope: &Envelope,
         expect: &Expect,
     ) -> Result<Outcome<Option<Version>>, Failure> {
+        let mut envelope = envelope.clone();
+        envelope.binary |= self.binary;
         let put =
-            async |store: &Store, key: &Key| store.put(key, bytes.clone(), envelope, expect).await;
+            async |store: &Store, key: &Key| store.put(key, bytes.clone(), &envelope, expect).await;
         let outcome = match expect {
             // A key that is new to a store that is no plain one would hide all others.
             Expect::Absent => {

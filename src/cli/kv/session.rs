@@ -106,6 +106,23 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// The key at a spot; messages call it `label`.
+    ///
+    /// # Errors
+    /// When there is no such store.
+    pub(super) async fn key(&self, spot: &Spot, label: String) -> Result<Place, Failure> {
+        let home = self.home(spot).await?;
+        Ok(Place::Remote(Remote::new(home, spot.key.clone(), label)))
+    }
+
+    /// A bucket, or the part of it below a prefix.
+    ///
+    /// # Errors
+    /// When the text names none.
+    pub(super) fn source(&self, text: &str) -> Result<Source, Failure> {
+        Source::parse(text, &self.reach.connection)
+    }
+
     /// What a URL means.
     ///
     /// # Errors

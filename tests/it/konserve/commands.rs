@@ -145,6 +145,28 @@ fn compare_and_set_and_create_hold_in_konserve_stores() {
 }
 
 #[test]
+fn bytes_become_a_binary_value_where_that_is_said() {
+    let ground = or_skip!(Ground::new());
+    let read = |key: &str| {
+        let read = ground.writer.read(&value(key));
+        (read.metadata.kind(), read.stored)
+    };
+    ground.says("printf '\\377\\376' | etagfs put --binary $S/:photo");
+    assert_eq!(read(":photo"), (Some(Kind::Binary), vec![0xff, 0xfe]));
+    // It stays one; and a value of another kind becomes one.
+    ground.says("printf '\\375' | etagfs put $S/:photo");
+    assert_eq!(read(":photo"), (Some(Kind::Binary), vec![0xfd]));
+    ground.writer.assoc(":config", "{:a 1}");
+    ground.says("printf '{:a' | etagfs put --binary $S/:config");
+    assert_eq!(read(":config"), (Some(Kind::Binary), b"{:a".to_vec()));
+    let refused = ground.run("printf '\\376' | etagfs create $S/:other");
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    assert!(refused.stderr.contains("not UTF-8"), "{refused:?}");
+    let path = ground.run("echo 1 | etagfs put --binary ./file");
+    assert_eq!(path.code, Some(2), "{path:?}");
+}
+
+#[test]
 fn values_are_copied_between_the_layouts() {
     let ground = or_skip!(Ground::new());
     ground.writer.bassoc(":binbar", &[0, 1, 2, 255]);

@@ -8,6 +8,7 @@ mod copies;
 mod files;
 mod many;
 mod requests;
+mod rescued;
 mod updates;
 mod values;
 mod watching;
