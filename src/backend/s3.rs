@@ -53,6 +53,8 @@ pub struct S3 {
     writes: Client,
     bucket: String,
     name: String,
+    /// What messages call the server.
+    server: String,
     deadlines: Deadlines,
     /// None: requests are not signed.
     keys: Option<keys::Keys>,
@@ -66,9 +68,27 @@ impl S3 {
         format!("{}/{at}", self.name)
     }
 
+    /// Carries an operation out. What went wrong on the way to a server tells to which one.
+    async fn ask<T, F>(&self, operation: impl Fn() -> F + Send) -> Result<T, Error>
+    where
+        T: Send,
+        F: Future<Output = Result<T, Error>> + Send,
+    {
+        let mut answer = self.ask_with_keys(operation).await;
+        match &mut answer {
+            Err(Error::Unreachable { why, .. }) => *why = format!("{}: {why}", self.server),
+            Err(Error::Deadline { what, .. }) => {
+                what.push_str(" from ");
+                what.push_str(&self.server);
+            }
+            _ => {}
+        }
+        answer
+    }
+
     /// Carries an operation out. If the store did not take the keys, and there are others by now, it
     /// does so a second time: what was denied has not happened. A denial tells who asked.
-    async fn ask<T, F>(&self, operation: impl Fn() -> F + Send) -> Result<T, Error>
+    async fn ask_with_keys<T, F>(&self, operation: impl Fn() -> F + Send) -> Result<T, Error>
     where
         T: Send,
         F: Future<Output = Result<T, Error>> + Send,

@@ -10,6 +10,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use super::log::{self, Held};
 use super::report::Failure;
 
 /// Set for the process that goes on in the background.
@@ -71,6 +72,8 @@ pub(super) struct Ready {
     daemon: bool,
     /// Printed instead of the line that a mount prints.
     welcome: Option<String>,
+    /// Let go when it is ready.
+    held: Option<Held>,
 }
 
 impl Ready {
@@ -84,6 +87,7 @@ impl Ready {
         Ok(Self {
             daemon,
             welcome: None,
+            held: None,
         })
     }
 
@@ -92,6 +96,16 @@ impl Ready {
         Self {
             daemon: false,
             welcome: Some(text),
+            held: None,
+        }
+    }
+
+    /// Where to log until then, and from then on, in the foreground. Who asks for more than the default
+    /// is to see everything at once.
+    pub(super) fn log_target(&mut self, level: &str) -> log::Target {
+        match level {
+            "error" | "warn" | "info" => log::Target::Held(self.held.insert(Held::new()).clone()),
+            _ => log::Target::Stderr,
         }
     }
 
@@ -102,6 +116,9 @@ impl Ready {
 
     /// Tells, and as a daemon lets go of the terminal.
     pub(super) fn tell(self, label: &str, at: &Path) -> Result<(), Failure> {
+        if let Some(held) = self.held {
+            held.let_go();
+        }
         if self.daemon {
             let mut out = std::io::stdout().lock();
             writeln!(out, "{READY}")?;

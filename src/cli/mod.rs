@@ -12,6 +12,7 @@ mod demo;
 mod environment;
 mod hangup;
 mod helper;
+mod hints;
 mod konserve;
 mod kv;
 mod log;

@@ -16,7 +16,7 @@ use super::observing::Observing;
 use super::report::Failure;
 use super::source::{Connection, Source, State};
 use super::{environment, log, place, probe, runtime};
-use crate::backend::{self, After, Backend, Denial, ListQuery};
+use crate::backend::{After, Backend, ListQuery};
 use crate::model::{Pattern, ScratchNames, StoreId};
 use crate::mount::{Mounted, Options, Patience, Proc};
 use crate::store::Catalog;
@@ -230,10 +230,10 @@ pub(super) fn run(mut args: Args, words: &[OsString]) -> Result<(), Failure> {
     if is_launcher {
         return daemon::spawn(words);
     }
-    let ready = Ready::begin()?;
+    let mut ready = Ready::begin()?;
     let target = match ready.is_daemon() {
         true => log::Target::File(daemon::log_file(&state_dir, &args.dir)?),
-        false => log::Target::Stderr,
+        false => ready.log_target(&args.observing.log),
     };
     log::start_as(&args.observing.log, args.observing.log_format, target)
         .map_err(Failure::usage)?;
@@ -404,13 +404,10 @@ async fn check_bucket(backend: &dyn Backend, source: &Source) -> Result<(), Fail
             source.bucket
         ))
         .hint("check its name and the endpoint, or create it with the tools of your provider")),
-        Err(
-            error @ backend::Error::Denied {
-                to: Denial::Request,
-                ..
-            },
-        ) => Err(Failure::new(format!("{error}: allow s3:ListBucket"))),
-        Err(error) => Err(error.into()),
+        Err(error) => Err(Failure::denied(
+            error,
+            "allow these keys s3:ListBucket there; a bucket that is not public wants keys, not --no-sign-request",
+        )),
     }
 }
 

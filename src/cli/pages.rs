@@ -29,6 +29,8 @@ pub(super) struct CompletionsArgs {
 /// Prints the page about `etagfs`, or writes all.
 pub(super) fn man(args: &ManArgs, command: Command) -> Result<(), Failure> {
     let Some(dir) = &args.dir else {
+        let mut command = command.disable_help_subcommand(true);
+        command.build();
         return Ok(clap_mangen::Man::new(command).render(&mut std::io::stdout().lock())?);
     };
     write(dir, command).map_err(|error| {

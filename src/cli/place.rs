@@ -4,7 +4,7 @@ use std::io::{Error, ErrorKind};
 use std::path::Path;
 
 use super::report::Failure;
-use crate::mount::is_mount_point;
+use crate::mount::{is_automount, is_mount_point};
 
 /// Whether a bucket can be mounted there.
 ///
@@ -18,6 +18,25 @@ pub(super) fn check(dir: &Path) -> Result<(), Failure> {
                 .hint(format!("unmount it: etagfs umount {shown}")),
         );
     }
+    // Looking into it would wait for this very mount.
+    if !is_automount(dir)? {
+        check_directory(dir)?;
+    }
+    if !Path::new("/dev/fuse").exists() {
+        return Err(Failure::new("there is no /dev/fuse").hint(
+            "load it (modprobe fuse); in a container: --device /dev/fuse --cap-add SYS_ADMIN",
+        ));
+    }
+    if !rustix::process::geteuid().is_root() && !has_helper() {
+        return Err(Failure::new("you are not root, and fusermount3 is missing")
+            .hint("install the package fuse3: sudo apt-get install fuse3"));
+    }
+    Ok(())
+}
+
+/// A directory that is there, and empty.
+fn check_directory(dir: &Path) -> Result<(), Failure> {
+    let shown = dir.display();
     let mut entries = std::fs::read_dir(dir).map_err(|error| match error.kind() {
         ErrorKind::NotFound => Failure::new(format!("{shown} does not exist"))
             .hint(format!("make it: mkdir -p {shown}")),
@@ -34,15 +53,6 @@ pub(super) fn check(dir: &Path) -> Result<(), Failure> {
     if entries.next().is_some() {
         return Err(Failure::new(format!("{shown} is not empty"))
             .hint("a mount would hide what is in it; choose an empty directory"));
-    }
-    if !Path::new("/dev/fuse").exists() {
-        return Err(Failure::new("there is no /dev/fuse").hint(
-            "load it (modprobe fuse); in a container: --device /dev/fuse --cap-add SYS_ADMIN",
-        ));
-    }
-    if !rustix::process::geteuid().is_root() && !has_helper() {
-        return Err(Failure::new("you are not root, and fusermount3 is missing")
-            .hint("install the package fuse3: sudo apt-get install fuse3"));
     }
     Ok(())
 }

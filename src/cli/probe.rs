@@ -91,9 +91,9 @@ fn refusal(label: &str, why: &str) -> Failure {
 
 fn may_not_write(label: &str, why: &str) -> Failure {
     Failure::new(format!(
-        "{label} may not be written to with these credentials ({why}): mount it with --read-only, \
-         or allow s3:PutObject, s3:GetObject and s3:DeleteObject"
+        "{label} may not be written to, access was denied ({why})"
     ))
+    .hint("mount it with --read-only, or allow these keys s3:PutObject, s3:GetObject and s3:DeleteObject")
 }
 
 /// What is remembered of a bucket that may be written to.

@@ -5,7 +5,8 @@
 
 use std::io::Write;
 
-use crate::store;
+use super::hints;
+use crate::{backend, store};
 
 /// Exit code: the newest version is the one that the caller has.
 pub(super) const UNCHANGED: u8 = 3;
@@ -82,6 +83,22 @@ impl Failure {
         }
     }
 
+    /// A failure of a backend; with this hint if it is that the keys are good and may not do this.
+    pub(super) fn denied(error: backend::Error, hint: &str) -> Self {
+        let is_denied = matches!(
+            error,
+            backend::Error::Denied {
+                to: backend::Denial::Request,
+                ..
+            }
+        );
+        let failure = Self::from(error);
+        match is_denied && hints::of(&failure.message).is_none() {
+            true => failure.hint(hint),
+            false => failure,
+        }
+    }
+
     /// Adds what to do next.
     #[must_use]
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -106,6 +123,9 @@ impl Failure {
 impl From<store::Error> for Failure {
     fn from(error: store::Error) -> Self {
         let failure = Self::new(error.to_string());
+        if let Some(hint) = hints::of(&failure.message) {
+            return failure.hint(hint);
+        }
         match error {
             store::Error::Denied(_) => failure.hint(
                 "check the credentials (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE) and what they may do",
@@ -121,8 +141,8 @@ impl From<store::Error> for Failure {
     }
 }
 
-impl From<crate::backend::Error> for Failure {
-    fn from(error: crate::backend::Error) -> Self {
+impl From<backend::Error> for Failure {
+    fn from(error: backend::Error) -> Self {
         store::Error::from(error).into()
     }
 }

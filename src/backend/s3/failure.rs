@@ -283,6 +283,14 @@ fn is_connecting(error: &(dyn StdError + 'static)) -> bool {
     cause::<hyper_util::client::legacy::Error>(error).is_some_and(|error| error.is_connect())
 }
 
+/// What the client's layers call themselves, and add nothing with.
+const LAYERS: [&str; 4] = [
+    "dispatch failure",
+    "io error",
+    "client error (Connect)",
+    "tcp connect error",
+];
+
 /// An error and its causes in words, each said once. The client library's own rendering adds the
 /// whole structure of the error.
 pub(super) fn chain(error: &(dyn StdError + 'static)) -> String {
@@ -290,7 +298,7 @@ pub(super) fn chain(error: &(dyn StdError + 'static)) -> String {
     for cause in std::iter::successors(Some(error), |error| StdError::source(*error)) {
         let cause = cause.to_string();
         // Some errors repeat their cause, some are nothing but it.
-        if words.contains(&cause) {
+        if words.contains(&cause) || LAYERS.contains(&&*cause) {
             continue;
         }
         if !words.is_empty() {
