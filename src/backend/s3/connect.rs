@@ -222,6 +222,8 @@ async fn load(
                 profile,
                 instance,
                 region: region.clone(),
+                fips: config.endpoint.fips,
+                dual_stack: config.endpoint.dual_stack,
                 timeouts: timeouts.clone(),
                 remote: clients.remote,
                 local: clients.local,

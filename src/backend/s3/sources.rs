@@ -89,6 +89,8 @@ pub(super) struct Place {
     pub(super) instance: bool,
     /// For STS and SSO.
     pub(super) region: Option<Region>,
+    pub(super) fips: bool,
+    pub(super) dual_stack: bool,
     pub(super) timeouts: TimeoutConfig,
     /// By way of the proxy, if there is one.
     pub(super) remote: SharedHttpClient,
@@ -114,6 +116,8 @@ impl Chain {
                 .with_http_client(http.clone())
                 .with_timeout_config(place.timeouts.clone())
                 .with_region(place.region.clone())
+                .with_use_fips(place.fips.then_some(true))
+                .with_use_dual_stack(place.dual_stack.then_some(true))
         };
         let (remote, local) = (config(&place.remote), config(&place.local));
         let mut profile = ProfileFileCredentialsProvider::builder().configure(&remote);

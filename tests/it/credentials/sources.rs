@@ -33,7 +33,10 @@ fn works(bucket: &Bucket, home: impl Fn(&Keys) -> Home, more: &[&str], token: bo
         assert_eq!(sent, token.then_some(TOKEN));
     }
     let wrong = home(&new_keys());
+    let mark = proxy.mark();
     let said = wrong.ls(bucket, &proxy.endpoint(), more).unwrap_err();
+    // To ask again with the same keys would be of no use.
+    assert_eq!(proxy.since(mark).0.len(), 1, "{}", proxy.since(mark));
     assert!(said.starts_with("Some(1)"), "{said}");
     assert!(said.contains("denied"), "{said}");
     assert!(said.contains(name), "{name:?} is not named in: {said}");

@@ -156,6 +156,13 @@ impl Mount {
         self
     }
 
+    /// With further arguments.
+    pub(crate) fn args(self, arguments: &[&str]) -> Self {
+        arguments
+            .iter()
+            .fold(self, |mount, argument| mount.arg(*argument))
+    }
+
     /// With a variable in the environment.
     pub(crate) fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
         self.environment.push((name.into(), value.into()));
