@@ -156,9 +156,14 @@ impl Chain {
                     };
                     return Ok(Found { keys, whence });
                 }
-                Err(CredentialsError::CredentialsNotLoaded(why)) => {
-                    tracing::trace!(%source, ?why, "no credentials there");
-                    tried.push(source.to_string());
+                Err(error @ CredentialsError::CredentialsNotLoaded(_)) => {
+                    let why = std::error::Error::source(&error).map(chain);
+                    tracing::debug!(%source, why, "no credentials there");
+                    // Who was asked for by name has to say why not.
+                    tried.push(match self.0.len() {
+                        1 => format!("{source} ({})", why.as_deref().unwrap_or("none there")),
+                        _ => source.to_string(),
+                    });
                 }
                 Err(error) => {
                     let mut why = format!("{source}: {}", chain(&error));

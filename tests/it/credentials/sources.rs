@@ -105,10 +105,12 @@ fn a_profile_that_does_not_exist_is_named_and_nobody_else_is_asked() {
     let home = Home::new()
         .with("AWS_ACCESS_KEY_ID", &bucket.keys.id)
         .with("AWS_SECRET_ACCESS_KEY", &bucket.keys.secret);
+    home.config("[profile somebody]\nregion = us-east-1\n");
     let said = home
         .ls(&bucket, &bucket.endpoint, &["--profile", "nobody"])
         .unwrap_err();
     assert!(said.contains("profile nobody of "), "{said}");
+    assert!(said.contains("not defined"), "{said}");
     assert!(is_in(&said, &home.path(".aws/config")), "{said}");
 }
 
