@@ -291,10 +291,26 @@ fn kv_presign(allowed: &Allowed) {
     assert!(address.contains("X-Amz-Signature"), "{address}");
 }
 
+fn stores_copy(allowed: &Allowed) {
+    let other = allowed.bucket.client();
+    other.put(&format!("{UUID}/a"), "x");
+    other.put(&format!("{UUID}/b/c"), "y");
+    let copy = UUID.replace("6d10", "6d11");
+    let (from, to) = (url(allowed, ""), format!("{}/{copy}", allowed.source()));
+    allowed.etagfs(&["stores", "copy", from.trim_end_matches('/'), &to]);
+    assert_eq!(other.text(&format!("{copy}/b/c")), "y");
+}
+
+fn buckets(allowed: &Allowed) {
+    let source = format!("s3://{}", servers::random_name("made"));
+    allowed.etagfs(&["bucket", "create", &source]);
+    allowed.etagfs(&["bucket", "rm", &source]);
+}
+
 /// A row's name, and what it means.
 type Feature = (&'static str, fn(&Allowed));
 
-const FEATURES: [Feature; 16] = [
+const FEATURES: [Feature; 18] = [
     ("`etagfs mount --read-only`", mount_read_only),
     ("`etagfs mount`", mount_to_write),
     ("`etagfs mount`, stores of konserve", mount_konserve),
@@ -311,6 +327,8 @@ const FEATURES: [Feature; 16] = [
     ("`etagfs mput`, `mrm`", kv_writes_many),
     ("`etagfs versions`, `get --version`", kv_versions),
     ("`etagfs presign`", kv_presign),
+    ("`etagfs stores copy`", stores_copy),
+    ("`etagfs bucket create`, `bucket rm`", buckets),
 ];
 
 #[test]
