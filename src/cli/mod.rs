@@ -11,6 +11,7 @@ mod daemon;
 mod demo;
 mod environment;
 mod hangup;
+mod help;
 mod helper;
 mod hints;
 mod konserve;
@@ -36,7 +37,7 @@ mod umount;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use report::Failure;
 
@@ -47,8 +48,9 @@ use report::Failure;
     version,
     about,
     after_help = "\
-SOURCE is s3://BUCKET[/PREFIX]. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 nothing newer
-(get --if-none-match), 66 no such key, 75 somebody else was first (try again). Every option can also be set by its ETAGFS_* variable."
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 nothing newer (get --if-none-match), 66 no such key,
+75 somebody else was first (try again). Many options can also be set by the ETAGFS_* variable that
+the help of their command names."
 )]
 struct Cli {
     #[command(subcommand)]
@@ -104,7 +106,10 @@ pub fn main() -> ExitCode {
         return helper::exit_code(code);
     }
     let words = options::expand(words);
-    let command = Cli::parse_from(&words).command;
+    let matches = help::arranged(Cli::command()).get_matches_from(&words);
+    let command = Cli::from_arg_matches(&matches)
+        .unwrap_or_else(|error| error.exit())
+        .command;
     ExitCode::from(run(command, &words).map_or_else(Failure::report, |()| 0))
 }
 
