@@ -13,6 +13,7 @@ use async_trait::async_trait;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tracing::Instrument;
+use tracing::field::Empty;
 
 use super::{
     Backend, Body, Error, Fetched, Grant, Kept, Limits, ListQuery, ObjectInfo, ObjectKey, Page,
@@ -44,15 +45,18 @@ impl Metered {
         verdict: impl FnOnce(&T) -> Verdict,
     ) -> Result<T, Error> {
         let mut underway = Underway::begin(&self.telemetry, kind, object);
-        let span = tracing::debug_span!("request", request = kind.as_str(), object);
         let exchange = Arc::clone(&underway.exchange);
-        let result = exchange.watch(call).instrument(span.clone()).await;
+        if let Some(header) = self.telemetry.trace_header.get()
+            && let Some(header) = header(&underway.span)
+        {
+            exchange.set_trace_header(header);
+        }
+        let span = underway.span.clone();
+        let result = exchange.watch(call).instrument(span).await;
         underway.verdict = Some(match &result {
             Ok(answer) => verdict(answer),
             Err(error) => Verdict::of_error(error),
         });
-        // In the span of the request, which is its place in a trace.
-        span.in_scope(|| drop(underway));
         result
     }
 }
@@ -98,6 +102,7 @@ struct Underway<'a> {
     kind: Request,
     object: &'a str,
     since: Instant,
+    span: tracing::Span,
     verdict: Option<Verdict>,
 }
 
@@ -110,6 +115,16 @@ impl<'a> Underway<'a> {
             kind,
             object,
             since: Instant::now(),
+            span: tracing::debug_span!(
+                "request",
+                request = kind.as_str(),
+                object,
+                outcome = Empty,
+                why = Empty,
+                status = Empty,
+                request_id = Empty,
+                sent = Empty,
+            ),
             verdict: None,
         }
     }
@@ -128,9 +143,13 @@ impl Drop for Underway<'_> {
         let (request_id, status) = (messages.request_id.as_deref(), messages.statuses.last());
         let metrics = &self.telemetry.metrics;
         metrics.messages(self.kind, sent, &messages.statuses);
+        self.span.record("sent", sent);
+        self.span.record("status", status);
+        self.span.record("request_id", request_id);
         match verdict {
             Verdict::Fine(outcome) => {
                 metrics.request_ended(self.kind, outcome, took);
+                self.span.record("outcome", outcome);
                 tracing::trace!(
                     request, object, outcome, status, request_id, sent, ms, "answered"
                 );
@@ -141,6 +160,8 @@ impl Drop for Underway<'_> {
                     Some(why) => format!("{message}: {why}"),
                     None => message,
                 };
+                self.span.record("outcome", outcome);
+                self.span.record("why", &*message);
                 tracing::warn!(
                     request,
                     object,

@@ -83,17 +83,24 @@ pub(super) enum Format {
 /// # Errors
 /// A message when `level` is neither.
 pub(super) fn start(level: &str, target: Target) -> Result<(), String> {
-    start_as(level, Format::Auto, target)
+    start_as(level, Format::Auto, target, None)
 }
 
-/// Starts logging in this form.
+/// Starts logging in this form; `also` hears everything that it wants to hear, whatever the level.
 ///
 /// # Errors
 /// As [`start`], or when there is no journal.
-pub(super) fn start_as(level: &str, format: Format, target: Target) -> Result<(), String> {
+pub(super) fn start_as(
+    level: &str,
+    format: Format,
+    target: Target,
+    also: Option<Lines>,
+) -> Result<(), String> {
     let log = lines(format, target)?.with_filter(wanted(level)?.and(no_secrets()));
     // A second subscriber in one process is a test's doing, and harmless.
-    let _ = tracing_subscriber::registry().with(log).try_init();
+    let mut layers = vec![log.boxed()];
+    layers.extend(also);
+    let _ = tracing_subscriber::registry().with(layers).try_init();
     Ok(())
 }
 
@@ -107,7 +114,8 @@ fn wanted(level: &str) -> Result<EnvFilter, String> {
     .map_err(|error| format!("{level:?} is no log level: {error}"))
 }
 
-type Lines = Box<dyn Layer<Registry> + Send + Sync>;
+/// Something that hears of events and spans.
+pub(super) type Lines = Box<dyn Layer<Registry> + Send + Sync>;
 
 /// What makes lines of events.
 fn lines(format: Format, target: Target) -> Result<Lines, String> {

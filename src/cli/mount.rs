@@ -235,9 +235,14 @@ pub(super) fn run(mut args: Args, words: &[OsString]) -> Result<(), Failure> {
         true => log::Target::File(daemon::log_file(&state_dir, &args.dir)?),
         false => ready.log_target(&args.observing.log),
     };
-    log::start_as(&args.observing.log, args.observing.log_format, target)
-        .map_err(Failure::usage)?;
-    runtime()?.block_on(serve(args, &source, &state_dir, ready))
+    let runtime = runtime()?;
+    let going = args
+        .observing
+        .start(target, &source.label(), runtime.handle())?;
+    let result = runtime.block_on(serve(args, &source, &state_dir, ready));
+    // The last of it leaves by the runtime.
+    drop(going);
+    result
 }
 
 /// Mounts, tells `ready`, and returns when the mount is over.
@@ -254,6 +259,7 @@ pub(super) async fn serve(
     let terminal = Terminal::at_start();
     let metrics = args.observing.listen().await?;
     let telemetry = Arc::<Telemetry>::default();
+    args.observing.tell_store_of_traces(&telemetry);
     let backend = args
         .connection
         .connect_counted(source, Arc::clone(&telemetry))

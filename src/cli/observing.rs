@@ -6,10 +6,16 @@
 use std::net::SocketAddr;
 
 use clap::Args as ClapArgs;
+use tokio::runtime::Handle;
+#[cfg(feature = "otlp")]
+use tracing_subscriber::layer::Layer;
 
-use super::log::Format;
+use super::log::{self, Format, Lines, Target};
 use super::metrics::{self, Listening};
 use super::report::Failure;
+use crate::telemetry::Telemetry;
+#[cfg(feature = "otlp")]
+use crate::telemetry::traces;
 
 /// What is told of a mount.
 #[derive(Debug, ClapArgs)]
@@ -39,9 +45,73 @@ pub(super) struct Observing {
     /// Let --metrics listen where other machines can reach it. Anybody there can read them.
     #[arg(long, env = "ETAGFS_METRICS_PUBLIC", requires = "metrics")]
     metrics_public: bool,
+    /// Send traces to a collector of OpenTelemetry, by OTLP over HTTP: http://127.0.0.1:4318.
+    #[cfg(feature = "otlp")]
+    #[arg(long, env = "ETAGFS_OTLP", value_name = "URL")]
+    otlp: Option<String>,
+    /// Make the ids of traces such as AWS X-Ray wants, and tell the store of them (X-Amzn-Trace-Id).
+    #[cfg(feature = "otlp")]
+    #[arg(long, env = "ETAGFS_X_RAY")]
+    x_ray: bool,
 }
 
+/// What goes on until the mount is over: traces, if they are wanted.
+#[cfg(feature = "otlp")]
+pub(super) type Going = Option<traces::Traces>;
+#[cfg(not(feature = "otlp"))]
+pub(super) type Going = Option<Nothing>;
+
+/// Traces of a build that has none.
+#[cfg(not(feature = "otlp"))]
+pub(super) struct Nothing;
+
 impl Observing {
+    /// Starts the log, and the traces if they are wanted. `runtime` sends them.
+    ///
+    /// # Errors
+    /// A failure that says what makes no sense.
+    pub(super) fn start(
+        &self,
+        target: Target,
+        source: &str,
+        runtime: &Handle,
+    ) -> Result<Going, Failure> {
+        let (going, layer) = self.traces(source, runtime)?;
+        log::start_as(&self.log, self.log_format, target, layer).map_err(Failure::usage)?;
+        Ok(going)
+    }
+
+    #[cfg(feature = "otlp")]
+    fn traces(&self, source: &str, runtime: &Handle) -> Result<(Going, Option<Lines>), Failure> {
+        if self.otlp.is_none() && !self.x_ray {
+            return Ok((None, None));
+        }
+        let wanted = traces::Wanted {
+            collector: self.otlp.clone(),
+            x_ray: self.x_ray,
+            source: source.to_owned(),
+        };
+        let started = traces::Traces::start(&wanted, runtime.clone());
+        let (going, layer) = started.map_err(Failure::usage)?;
+        Ok((Some(going), Some(layer.boxed())))
+    }
+
+    #[cfg(not(feature = "otlp"))]
+    fn traces(&self, _: &str, _: &Handle) -> Result<(Going, Option<Lines>), Failure> {
+        Ok((None, None))
+    }
+
+    /// Has the store told of the trace that each request belongs to, if that is wanted.
+    pub(super) fn tell_store_of_traces(&self, telemetry: &Telemetry) {
+        #[cfg(feature = "otlp")]
+        if self.x_ray {
+            // It is the same for a second mount of this process.
+            let _ = telemetry.trace_header.set(traces::amazon_header);
+        }
+        #[cfg(not(feature = "otlp"))]
+        let _ = telemetry;
+    }
+
     /// Takes the address of the metrics, if they are wanted.
     ///
     /// # Errors

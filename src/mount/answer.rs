@@ -167,13 +167,13 @@ impl Bridge {
     }
 
     /// Answers a request with what `work` comes to.
-    pub(super) fn answer<T, R, F>(&self, op: Op, reply: R, work: F)
+    pub(super) fn answer<T, R, F>(&self, mut op: Op, reply: R, work: F)
     where
         T: Undo,
         R: Reply<T>,
         F: Future<Output = Result<T, Error>> + Send + 'static,
     {
-        let span = op.span();
+        let span = op.begin();
         let mut work: Pin<Box<dyn Future<Output = Result<T, Error>> + Send>> =
             Box::pin(work.instrument(span));
         let guard = self.runtime.enter();
@@ -247,8 +247,8 @@ impl Bridge {
     }
 
     /// Answers a request that needs no waiting and has no other answer than what `work` makes.
-    pub(super) fn at_once(&self, op: Op, work: impl FnOnce() -> Result<(), Errno>) {
-        let result = work();
+    pub(super) fn at_once(&self, mut op: Op, work: impl FnOnce() -> Result<(), Errno>) {
+        let result = op.begin().in_scope(work);
         op.answered(self.vfs.telemetry(), result, 0, None, Tone::Debug);
     }
 

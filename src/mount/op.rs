@@ -7,6 +7,7 @@ use std::time::{Instant, SystemTime};
 
 use fuser::{Errno, FileHandle};
 use tracing::Span;
+use tracing::field::Empty;
 
 use super::errno;
 use crate::telemetry::{Access, Subject, Telemetry, milliseconds};
@@ -29,6 +30,8 @@ pub(super) struct Op {
     /// Where it is renamed to.
     to: Option<Subject>,
     fh: Option<u64>,
+    /// Its place in a trace, and in the log.
+    span: Span,
 }
 
 /// How loudly the end of an operation is told.
@@ -60,6 +63,7 @@ impl Op {
             subject,
             to: None,
             fh: None,
+            span: Span::none(),
         }
     }
 
@@ -92,17 +96,20 @@ impl Op {
         }
     }
 
-    /// What is logged while it is under way is logged as a part of it.
-    pub(super) fn span(&self) -> Span {
+    /// Begins: what is logged while it is under way is logged as a part of it.
+    pub(super) fn begin(&mut self) -> Span {
         let (store, key) = (self.subject.store.as_deref(), self.subject.key.as_str());
-        tracing::debug_span!(
+        self.span = tracing::debug_span!(
             "operation",
             op = self.name,
             store,
             key,
             fh = self.fh,
-            pid = self.thread
-        )
+            pid = self.thread,
+            errno = Empty,
+            bytes = Empty,
+        );
+        self.span.clone()
     }
 
     /// It was answered: counts it, and tells of it.
@@ -127,6 +134,8 @@ impl Op {
             took,
         };
         telemetry.access.add(access, SystemTime::now());
+        self.span.record("errno", errno);
+        self.span.record("bytes", bytes);
         let fh = opened.map(|fh| fh.0).or(self.fh);
         let ms = milliseconds(took);
         match tone {

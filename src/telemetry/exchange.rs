@@ -5,7 +5,7 @@
 //! A request may be sent more than once (reads are retried inside); the last answer counts. Told by
 //! `backend/s3/wire.rs` and `backend/s3/failure.rs`, read by `backend/metered.rs`.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 tokio::task_local! {
     static EXCHANGE: Arc<Exchange>;
@@ -26,11 +26,20 @@ pub struct Messages {
 
 /// A request under way.
 #[derive(Debug, Default)]
-pub struct Exchange(Mutex<Messages>);
+pub struct Exchange {
+    messages: Mutex<Messages>,
+    trace_header: OnceLock<String>,
+}
 
 impl Exchange {
     fn messages(&self) -> MutexGuard<'_, Messages> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.messages.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes the header that hands the trace of this request on.
+    pub fn set_trace_header(&self, header: String) {
+        // A request is in one trace.
+        let _ = self.trace_header.set(header);
     }
 
     /// What is known by now.
@@ -47,6 +56,13 @@ impl Exchange {
 fn tell(what: impl FnOnce(&mut Messages)) {
     // Nobody may be watching: a bucket that is created, a client in a test.
     let _ = EXCHANGE.try_with(|exchange| what(&mut exchange.messages()));
+}
+
+/// The header that hands the trace of the present request on, if it is to be.
+pub fn trace_header() -> Option<String> {
+    EXCHANGE
+        .try_with(|exchange| exchange.trace_header.get().cloned())
+        .ok()?
 }
 
 /// A message is about to leave.

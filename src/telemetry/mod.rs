@@ -10,7 +10,11 @@ mod access;
 pub mod exchange;
 mod failures;
 mod metrics;
+#[cfg(feature = "otlp")]
+pub mod traces;
 mod words;
+
+use std::sync::OnceLock;
 
 pub use access::{Access, AccessLog, Reading, Subject};
 pub use failures::{Failed, Failures};
@@ -26,6 +30,8 @@ pub struct Telemetry {
     pub access: AccessLog,
     /// The latest requests that failed.
     pub failures: Failures,
+    /// What makes of a span the header that hands its trace on to the store, if it is to be.
+    pub trace_header: OnceLock<fn(&tracing::Span) -> Option<String>>,
 }
 
 /// A time as logs show it: in milliseconds, to the microsecond.

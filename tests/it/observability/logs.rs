@@ -74,7 +74,7 @@ fn a_failed_request_is_one_warning_and_names_the_operation_that_made_it() {
         (&403.into(), &1.into())
     );
     assert!(failed["ms"].as_f64().unwrap() > 0.0);
-    assert_eq!(failed["span"]["request"], "get", "{failed}");
+    assert_eq!(failed["span"]["key"], "key", "{failed}");
 }
 
 #[test]

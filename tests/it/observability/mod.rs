@@ -2,11 +2,15 @@
 //! something happen in a real mount, and reads what is told of it where users read it.
 
 mod access;
+#[cfg(feature = "otlp")]
+mod collector;
 mod fields;
 mod hangup;
 mod logs;
 mod prometheus;
 mod stats;
+#[cfg(feature = "otlp")]
+mod traces;
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
