@@ -26,6 +26,7 @@ mod rescue;
 mod serve;
 mod source;
 mod stores;
+mod top;
 mod umount;
 
 use std::process::ExitCode;
@@ -68,6 +69,8 @@ daemon, not the store.")]
     Probe(probe::Args),
     /// List, create and remove stores.
     Stores(stores::Args),
+    /// Watch a mount: operations, requests, conflicts, the hottest keys.
+    Top(top::Args),
     /// Look at the kept bytes of refused and failed saves.
     Rescue(rescue::Args),
     #[command(flatten)]
@@ -84,6 +87,7 @@ pub fn main() -> ExitCode {
         Command::Serve(args) => serve::run(args),
         Command::Probe(args) => probe::run(args),
         Command::Stores(args) => stores::run(args),
+        Command::Top(args) => top::run(&args),
         Command::Rescue(args) => rescue::run(args),
         Command::Keys(command) => kv::run(command),
     };
