@@ -7,6 +7,7 @@
 //! nothing.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -162,16 +163,32 @@ impl Drop for Underway<'_> {
                 };
                 self.span.record("outcome", outcome);
                 self.span.record("why", &*message);
-                tracing::warn!(
-                    request,
-                    object,
-                    outcome,
-                    status,
-                    request_id,
-                    sent,
-                    ms,
-                    "request failed: {message}"
-                );
+                match self.telemetry.is_told.load(Ordering::Relaxed) {
+                    true => {
+                        tracing::warn!(
+                            request,
+                            object,
+                            outcome,
+                            status,
+                            request_id,
+                            sent,
+                            ms,
+                            "request failed: {message}"
+                        );
+                    }
+                    false => {
+                        tracing::debug!(
+                            request,
+                            object,
+                            outcome,
+                            status,
+                            request_id,
+                            sent,
+                            ms,
+                            "request failed: {message}"
+                        );
+                    }
+                }
                 let time = OffsetDateTime::now_utc().format(&Rfc3339);
                 self.telemetry.failures.add(Failed {
                     time: time.unwrap_or_default(),

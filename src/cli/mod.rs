@@ -32,6 +32,7 @@ mod rescue;
 mod serve;
 mod source;
 mod stores;
+mod top;
 mod umount;
 
 use std::ffi::OsString;
@@ -84,6 +85,8 @@ daemon, not the store.")]
     Stores(stores::Args),
     /// Create and remove buckets.
     Bucket(bucket::Args),
+    /// Watch a mount: operations, requests, conflicts, the hottest keys.
+    Top(top::Args),
     /// Look at the kept bytes of refused and failed saves.
     Rescue(rescue::Args),
     #[command(flatten)]
@@ -123,6 +126,7 @@ fn run(command: Command, words: &[OsString]) -> Result<(), Failure> {
         Command::Probe(args) => probe::run(args),
         Command::Stores(args) => stores::run(args),
         Command::Bucket(args) => bucket::run(args),
+        Command::Top(args) => top::run(&args),
         Command::Rescue(args) => rescue::run(args),
         Command::Keys(command) => kv::run(command),
         Command::Man(args) => pages::man(&args, Cli::command()),

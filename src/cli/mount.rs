@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use clap::Args as ClapArgs;
@@ -260,6 +261,7 @@ pub(super) async fn serve(
     let metrics = args.observing.listen().await?;
     let telemetry = Arc::<Telemetry>::default();
     args.observing.tell_store_of_traces(&telemetry);
+    let telling_failures = Arc::clone(&telemetry);
     let backend = args
         .connection
         .connect_counted(source, Arc::clone(&telemetry))
@@ -334,6 +336,7 @@ pub(super) async fn serve(
         tokio::runtime::Handle::current(),
     )
     .map_err(|error| place::failure(&args.dir, &error))?;
+    telling_failures.is_told.store(true, Ordering::Relaxed);
     tracing::info!(source = %label, at = %args.dir.display(), "mounted");
     let telling = match Manager::of(&label, &args.dir) {
         Some(manager) => {

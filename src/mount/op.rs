@@ -123,7 +123,9 @@ impl Op {
     ) {
         let took = self.since.elapsed();
         let errno = result.map_or_else(errno::name, |()| "OK");
-        telemetry.metrics.operation(self.name, errno, bytes, took);
+        if !self.subject.is_own {
+            telemetry.metrics.operation(self.name, errno, bytes, took);
+        }
         let access = Access {
             op: self.name,
             subject: &self.subject,

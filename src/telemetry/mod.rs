@@ -15,6 +15,7 @@ pub mod traces;
 mod words;
 
 use std::sync::OnceLock;
+use std::sync::atomic::AtomicBool;
 
 pub use access::{Access, AccessLog, Reading, Subject};
 pub use failures::{Failed, Failures};
@@ -30,6 +31,9 @@ pub struct Telemetry {
     pub access: AccessLog,
     /// The latest requests that failed.
     pub failures: Failures,
+    /// Whether failed requests are told in the log as they fail. Before a mount is there, and in commands
+    /// that end with the failure, its message says so.
+    pub is_told: AtomicBool,
     /// What makes of a span the header that hands its trace on to the store, if it is to be.
     pub trace_header: OnceLock<fn(&tracing::Span) -> Option<String>>,
 }

@@ -10,7 +10,7 @@ mod desk;
 mod editor;
 mod page;
 mod sessions;
-mod terminal;
+pub(crate) mod terminal;
 
 use editor::Editor;
 

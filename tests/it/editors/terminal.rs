@@ -29,10 +29,10 @@ set -g default-shell /bin/sh
 ";
 
 /// What the screen shows when the command has ended, and then the exit status.
-pub(super) const ENDED: &str = "ended with exit status ";
+pub(crate) const ENDED: &str = "ended with exit status ";
 
 /// A terminal; its programs are hung up on drop.
-pub(super) struct Terminal {
+pub(crate) struct Terminal {
     name: String,
     home: TempDir,
     _server: Tied,
@@ -40,7 +40,7 @@ pub(super) struct Terminal {
 
 impl Terminal {
     /// Starts one, with a home directory of its own.
-    pub(super) fn start() -> Self {
+    pub(crate) fn start() -> Self {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("etagfs-test-{}-{number}", std::process::id());
@@ -73,7 +73,7 @@ impl Terminal {
     /// Runs a command of the shell in a directory, on an empty screen; whatever ran before is hung up.
     /// Its end is told with the exit status, see [`ENDED`]; nobody stays in the directory then.
     #[track_caller]
-    pub(super) fn run(&self, command: &str, directory: &Path) {
+    pub(crate) fn run(&self, command: &str, directory: &Path) {
         // There is none at first.
         let _ = self.tmux(&["kill-session"]);
         let directory = directory.display();
@@ -82,21 +82,29 @@ impl Terminal {
         assert!(out.status.success(), "{command}: {out:?}");
     }
 
+    /// Makes the window another size, and tells the program.
+    #[track_caller]
+    pub(crate) fn resize(&self, columns: u16, rows: u16) {
+        let (columns, rows) = (columns.to_string(), rows.to_string());
+        let out = self.tmux(&["resize-window", "-x", &columns, "-y", &rows]);
+        assert!(out.status.success(), "{out:?}");
+    }
+
     /// Types a text.
     #[track_caller]
-    pub(super) fn text(&self, text: &str) {
+    pub(crate) fn text(&self, text: &str) {
         self.send(&["send-keys", "-l", "--", text]);
     }
 
     /// Presses a key by its name in tmux: `Enter`, `C-s`, `F2`.
     #[track_caller]
-    pub(super) fn press(&self, key: &str) {
+    pub(crate) fn press(&self, key: &str) {
         self.send(&["send-keys", "--", key]);
     }
 
     /// Makes the screen empty behind the back of the program, and puts the cursor at its top.
     #[track_caller]
-    pub(super) fn wipe(&self) {
+    pub(crate) fn wipe(&self) {
         self.send(&["send-keys", "-R"]);
     }
 
@@ -107,7 +115,7 @@ impl Terminal {
     }
 
     /// What is on the screen, line by line.
-    pub(super) fn screen(&self) -> String {
+    pub(crate) fn screen(&self) -> String {
         let out = self.tmux(&["capture-pane", "-p"]);
         String::from_utf8_lossy(&out.stdout).into_owned()
     }

@@ -9,6 +9,7 @@ mod hangup;
 mod logs;
 mod prometheus;
 mod stats;
+mod top;
 #[cfg(feature = "otlp")]
 mod traces;
 

@@ -1,0 +1,147 @@
+//! `etagfs top`: a live view of a mount, or one look at it.
+//!
+//! From `mount.rs`, which reads the mount's own files, by `sample.rs` and `heat.rs` to `view.rs`, the
+//! numbers with their meaning; `text.rs` writes them down, `screen.rs` is the terminal. This file
+//! decides when.
+
+mod heat;
+mod mount;
+mod sample;
+mod screen;
+mod text;
+mod view;
+
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args as ClapArgs;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+
+use super::report::Failure;
+use super::runtime;
+use mount::Watched;
+use screen::Screen;
+use text::{Size, lines, room_for_keys};
+use view::View;
+
+/// How many keys one look tells of.
+const KEYS: usize = 20;
+
+/// The options of `top`.
+#[derive(Debug, ClapArgs)]
+pub(super) struct Args {
+    /// Directory of a mount, or one in it.
+    dir: PathBuf,
+    /// How often to look, and over how long rates are measured, in seconds.
+    #[arg(
+        long,
+        short = 'n',
+        env = "ETAGFS_TOP_INTERVAL",
+        value_name = "SECONDS",
+        default_value = "1",
+        value_parser = interval
+    )]
+    interval: Duration,
+    /// One look, as text; the same when standard output is no terminal.
+    #[arg(long)]
+    once: bool,
+    /// One look, as a JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+fn interval(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().ok().filter(|seconds| *seconds >= 0.1);
+    seconds
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .ok_or_else(|| "it is a number of seconds, at least 0.1".to_owned())
+}
+
+/// Shows a mount.
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    let mut watched = Watched::at(&args.dir)?;
+    let is_terminal = std::io::stdout().is_terminal() && std::io::stdin().is_terminal();
+    if args.once || args.json || !is_terminal {
+        std::thread::sleep(args.interval);
+        return tell(&watched.look(KEYS)?, args.json);
+    }
+    let runtime = runtime()?;
+    let result = runtime.block_on(live(watched, args.interval));
+    // Nothing of it is worth waiting for: a look at a mount that does not answer, a key.
+    runtime.shutdown_background();
+    result
+}
+
+fn tell(view: &View, as_json: bool) -> Result<(), Failure> {
+    let text = match as_json {
+        true => serde_json::to_string(view).map_err(|error| Failure::new(error.to_string()))?,
+        false => {
+            let page = Size {
+                width: usize::MAX,
+                height: usize::MAX,
+            };
+            lines(view, page).join("\n")
+        }
+    };
+    match writeln!(std::io::stdout().lock(), "{text}") {
+        // Whoever reads it has seen enough.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        result => Ok(result?),
+    }
+}
+
+/// Looks from a thread of its own, so that a mount that does not answer holds nobody up.
+fn looks(
+    mut watched: Watched,
+    interval: Duration,
+    height: tokio::sync::watch::Receiver<usize>,
+) -> mpsc::Receiver<Result<View, Failure>> {
+    let (sender, looks) = mpsc::channel(1);
+    std::thread::spawn(move || {
+        loop {
+            std::thread::sleep(interval);
+            let view = watched.look(room_for_keys(*height.borrow()));
+            let is_over = view.is_err();
+            if sender.blocking_send(view).is_err() || is_over {
+                return;
+            }
+        }
+    });
+    looks
+}
+
+/// Draws until it is told to stop.
+async fn live(watched: Watched, interval: Duration) -> Result<(), Failure> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut resized = signal(SignalKind::window_change())?;
+    let screen = Screen::enter()?;
+    let mut keys = screen.keys();
+    let (height, heights) = tokio::sync::watch::channel(screen.size().height);
+    let mut looks = looks(watched, interval, heights);
+    let mut last = None;
+    screen.draw(&["looking ...".to_owned()])?;
+    loop {
+        tokio::select! {
+            _ = interrupt.recv() => return Ok(()),
+            _ = terminate.recv() => return Ok(()),
+            key = keys.recv() => match key {
+                // Ctrl-C and Ctrl-D are keys like others here.
+                Some(b'q' | b'Q' | 3 | 4) | None => return Ok(()),
+                Some(_) => continue,
+            },
+            _ = resized.recv() => {
+                height.send_replace(screen.size().height);
+            }
+            look = looks.recv() => match look {
+                Some(view) => last = Some(view?),
+                None => return Ok(()),
+            },
+        }
+        if let Some(view) = &last {
+            screen.draw(&lines(view, screen.size()))?;
+        }
+    }
+}
