@@ -15,8 +15,8 @@ use crate::model::StoreId;
 pub(in crate::cli) struct Args {
     /// The store: s3://BUCKET[/PREFIX]/UUID.
     source: Target,
-    /// Its copy: s3://BUCKET[/PREFIX][/UUID]. Without a UUID it has the same one in another place, and a
-    /// new one in the same.
+    /// Its copy: s3://BUCKET[/PREFIX], and /UUID or nothing. Without a UUID it has the same one in another
+    /// place, and a new one in the same.
     target: Target,
     /// Go on with a copy that was broken off.
     #[arg(long)]
