@@ -29,6 +29,7 @@ trap clean_up EXIT
 trap 'exit 130' INT TERM
 
 # A server with a bucket called demo, and the second machine's mount of it.
+: >"$work/demo.log"
 "$etagfs" demo "$work/two" >"$work/demo.log" 2>&1 &
 demo=$!
 server= tries=0

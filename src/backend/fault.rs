@@ -24,7 +24,8 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use super::{
-    Backend, Body, Error, Fetched, Limits, ListQuery, ObjectInfo, ObjectKey, Page, Pin, Span,
+    Backend, Body, Error, Fetched, Grant, Kept, Limits, ListQuery, ObjectInfo, ObjectKey, Page,
+    Pin, Signed, Span,
 };
 use crate::model::{Expect, Outcome, PutId, Version};
 
@@ -309,5 +310,18 @@ impl Backend for Faulty {
 
     async fn list(&self, query: &ListQuery) -> Result<Page, Error> {
         self.read(Op::List, self.inner.list(query)).await
+    }
+
+    async fn versions(&self, at: &ObjectKey) -> Result<Vec<Kept>, Error> {
+        self.read(Op::List, self.inner.versions(at)).await
+    }
+
+    async fn presign(
+        &self,
+        at: &ObjectKey,
+        grant: &Grant,
+        expires: Duration,
+    ) -> Result<Signed, Error> {
+        self.inner.presign(at, grant, expires).await
     }
 }

@@ -12,7 +12,8 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
 use super::{
-    Backend, Body, Error, Fetched, Limits, ListQuery, ObjectInfo, ObjectKey, Page, Pin, Span,
+    Backend, Body, Error, Fetched, Grant, Kept, Limits, ListQuery, ObjectInfo, ObjectKey, Page,
+    Pin, Signed, Span,
 };
 use crate::model::{Expect, Outcome, PutId, Version};
 
@@ -90,6 +91,20 @@ impl Backend for Limited {
     async fn list(&self, query: &ListQuery) -> Result<Page, Error> {
         let _place = self.place().await?;
         self.inner.list(query).await
+    }
+
+    async fn versions(&self, at: &ObjectKey) -> Result<Vec<Kept>, Error> {
+        let _place = self.place().await?;
+        self.inner.versions(at).await
+    }
+
+    async fn presign(
+        &self,
+        at: &ObjectKey,
+        grant: &Grant,
+        expires: Duration,
+    ) -> Result<Signed, Error> {
+        self.inner.presign(at, grant, expires).await
     }
 }
 

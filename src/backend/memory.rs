@@ -14,8 +14,8 @@ use bytes::Bytes;
 use md5::{Digest, Md5};
 
 use super::{
-    After, Backend, Body, Cursor, Error, Fetched, Limits, ListQuery, Listed, Object, ObjectInfo,
-    ObjectKey, Page, Pin, Span,
+    After, Backend, Body, Cursor, Error, Fetched, Kept, Limits, ListQuery, Listed, Object,
+    ObjectInfo, ObjectKey, Page, Pin, Span,
 };
 use crate::model::{Expect, Outcome, PutId, Version};
 
@@ -88,6 +88,20 @@ impl State {
                 let snapshot = version.snapshot()?.to_owned();
                 self.old.get(&(at.as_str().to_owned(), snapshot))
             })
+    }
+
+    /// All versions of an object that have a name, the newest one first.
+    fn kept(&self, at: &ObjectKey) -> impl Iterator<Item = &Object> {
+        let name = |snapshot: &str| (at.as_str().to_owned(), snapshot.to_owned());
+        // In the order of their numbers, which is not that of their names.
+        let old = (1..=self.snapshots)
+            .rev()
+            .filter_map(move |number| self.old.get(&name(&format!("v{number}"))));
+        let newest = self.objects.get(at.as_str());
+        newest
+            .filter(|object| object.info.version.snapshot().is_some())
+            .into_iter()
+            .chain(old)
     }
 
     fn is(&self, at: &ObjectKey, expect: &Expect) -> bool {
@@ -170,6 +184,10 @@ impl Backend for Memory {
             }
             Pin::Is(version) => state
                 .pinned(at, version)
+                .ok_or_else(|| Error::VersionGone(at.clone()))?,
+            Pin::Snapshot(snapshot) => state
+                .kept(at)
+                .find(|object| object.info.version.snapshot() == Some(snapshot))
                 .ok_or_else(|| Error::VersionGone(at.clone()))?,
         };
         Ok(Fetched::Object(Box::new(Object {
@@ -259,6 +277,33 @@ impl Backend for Memory {
                 }
             }
         }
+    }
+
+    async fn versions(&self, at: &ObjectKey) -> Result<Vec<Kept>, Error> {
+        if self.keeps == Keeps::NewestVersion {
+            return Err(Error::Unsupported {
+                what: at.to_string(),
+                why: "no old versions are kept there",
+            });
+        }
+        let state = self.state();
+        let newest = state
+            .objects
+            .get(at.as_str())
+            .map(|object| &object.info.version);
+        let kept = state.kept(at).map(|object| Kept {
+            snapshot: object
+                .info
+                .version
+                .snapshot()
+                .unwrap_or_default()
+                .to_owned(),
+            version: Some(object.info.version.clone()),
+            size: object.info.size,
+            modified: object.info.modified,
+            newest: newest.and_then(Version::snapshot) == object.info.version.snapshot(),
+        });
+        Ok(kept.collect())
     }
 }
 

@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use time::OffsetDateTime;
@@ -17,7 +17,8 @@ use tracing::Instrument;
 use tracing::field::Empty;
 
 use super::{
-    Backend, Body, Error, Fetched, Limits, ListQuery, ObjectInfo, ObjectKey, Page, Pin, Span,
+    Backend, Body, Error, Fetched, Grant, Kept, Limits, ListQuery, ObjectInfo, ObjectKey, Page,
+    Pin, Signed, Span,
 };
 use crate::model::{Expect, Outcome, PutId, Version};
 use crate::telemetry::exchange::Exchange;
@@ -80,6 +81,7 @@ impl Verdict {
             Error::Deadline { .. } => Self::Bad("deadline", error.to_string()),
             Error::TooBig { .. } => Self::Bad("too_big", error.to_string()),
             Error::Corrupt { .. } => Self::Bad("corrupt", error.to_string()),
+            Error::Unsupported { .. } => Self::Fine("unsupported"),
             Error::Failed { .. } => Self::Bad("failed", error.to_string()),
         }
     }
@@ -259,6 +261,21 @@ impl Backend for Metered {
         let call = self.inner.list(query);
         let fine = |_: &_| Verdict::Fine("ok");
         self.request(Request::List, &object, call, fine).await
+    }
+
+    async fn versions(&self, at: &ObjectKey) -> Result<Vec<Kept>, Error> {
+        let call = self.inner.versions(at);
+        let fine = |_: &_| Verdict::Fine("ok");
+        self.request(Request::List, at.as_str(), call, fine).await
+    }
+
+    async fn presign(
+        &self,
+        at: &ObjectKey,
+        grant: &Grant,
+        expires: Duration,
+    ) -> Result<Signed, Error> {
+        self.inner.presign(at, grant, expires).await
     }
 }
 

@@ -23,7 +23,7 @@ pub use settle::Settled;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -103,6 +103,9 @@ pub enum Pin {
     Is(Version),
     /// The newest, unless it is this one; then the answer is [`Fetched::Unchanged`].
     Not(Version),
+    /// The one of this name in a backend that keeps old versions ([`Version::snapshot`]); answered with
+    /// [`Error::VersionGone`] when there is none.
+    Snapshot(String),
 }
 
 /// Which bytes a read wants.
@@ -190,6 +193,39 @@ pub struct Page {
     pub next: Option<Cursor>,
 }
 
+/// A version that a backend keeps of an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// Its name, for [`Pin::Snapshot`].
+    pub snapshot: String,
+    /// The version; none where the object was deleted.
+    pub version: Option<Version>,
+    /// Size in bytes; 0 where it was deleted.
+    pub size: u64,
+    /// When it was written, or the object deleted.
+    pub modified: SystemTime,
+    /// Whether it is what a read finds.
+    pub newest: bool,
+}
+
+/// What a signed address allows, to whoever has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Grant {
+    /// To read the object.
+    Get,
+    /// To write it, if it is what is expected; without an expectation, whatever it is.
+    Put(Option<Expect>),
+}
+
+/// A signed address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signed {
+    /// The address.
+    pub url: String,
+    /// Headers that a request must have besides, names and values.
+    pub headers: Vec<(String, String)>,
+}
+
 /// What a backend can hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -225,8 +261,8 @@ pub enum Error {
         what: String,
         /// The backend's own words, with its request id, and whose credentials were used.
         why: String,
-        /// It did not take the credentials themselves: expired, unknown, wrong.
-        by_keys: bool,
+        /// What it said no to.
+        to: Denial,
     },
     /// The request certainly did nothing: it was never sent, or the backend asked for less load.
     /// Worth another try (EIO when there is no time left).
@@ -262,6 +298,14 @@ pub enum Error {
         /// What is wrong.
         why: String,
     },
+    /// This kind of backend cannot do this (ENOTSUP).
+    #[error("{what}: {why}")]
+    Unsupported {
+        /// Bucket or object.
+        what: String,
+        /// What it cannot do.
+        why: &'static str,
+    },
     /// The backend failed, or cannot do this at all (EIO).
     #[error("{what} failed: {why}")]
     Failed {
@@ -270,6 +314,17 @@ pub enum Error {
         /// The backend's own words, with its request id.
         why: String,
     },
+}
+
+/// What a backend says no to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Denial {
+    /// Nobody: there are no credentials to ask with.
+    Nobody,
+    /// The credentials themselves: expired, unknown, wrong.
+    Credentials,
+    /// This request by these credentials.
+    Request,
 }
 
 impl Error {
@@ -328,4 +383,33 @@ pub trait Backend: Send + Sync + fmt::Debug {
     /// # Errors
     /// Any [`Error`]; [`Error::NotFound`] is about the bucket.
     async fn list(&self, query: &ListQuery) -> Result<Page, Error>;
+
+    /// The versions that are kept of an object, newest first. A decorator passes it on.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`], unless the backend keeps versions; any other [`Error`].
+    async fn versions(&self, at: &ObjectKey) -> Result<Vec<Kept>, Error> {
+        Err(Error::Unsupported {
+            what: format!("{}/{at}", self.name()),
+            why: "no old versions are kept there",
+        })
+    }
+
+    /// An address that allows something to whoever has it, for so long. Sends nothing. A decorator
+    /// passes it on.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`], unless the backend has such addresses; any other [`Error`].
+    async fn presign(
+        &self,
+        at: &ObjectKey,
+        grant: &Grant,
+        expires: Duration,
+    ) -> Result<Signed, Error> {
+        let _ = (grant, expires);
+        Err(Error::Unsupported {
+            what: format!("{}/{at}", self.name()),
+            why: "there are no signed addresses",
+        })
+    }
 }

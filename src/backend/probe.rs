@@ -270,7 +270,7 @@ mod tests {
         let denied = Fault::fail(|| Error::Denied {
             what: "key".into(),
             why: "scripted".into(),
-            by_keys: false,
+            to: crate::backend::Denial::Request,
         });
         backend.next(Op::Put, denied);
         let error = probe(&backend, "").await.unwrap_err();

@@ -15,20 +15,24 @@ mod info;
 mod integrity;
 mod keys;
 mod list;
+mod presign;
 mod read;
 mod retry;
 mod sources;
 mod span;
 mod terms;
+mod versions;
 mod wire;
 mod write;
+
+use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_s3::Client;
 
 use super::{
-    Backend, Body, Deadlines, Error, Fetched, Limits, ListQuery, ObjectInfo, ObjectKey, Page, Pin,
-    Span,
+    Backend, Body, Deadlines, Denial, Error, Fetched, Grant, Kept, Limits, ListQuery, ObjectInfo,
+    ObjectKey, Page, Pin, Signed, Span,
 };
 use crate::model::{Expect, Outcome, PutId, Version};
 
@@ -49,6 +53,8 @@ pub struct S3 {
     writes: Client,
     bucket: String,
     name: String,
+    /// What messages call the server.
+    server: String,
     deadlines: Deadlines,
     /// None: requests are not signed.
     keys: Option<keys::Keys>,
@@ -62,9 +68,27 @@ impl S3 {
         format!("{}/{at}", self.name)
     }
 
+    /// Carries an operation out. What went wrong on the way to a server tells to which one.
+    async fn ask<T, F>(&self, operation: impl Fn() -> F + Send) -> Result<T, Error>
+    where
+        T: Send,
+        F: Future<Output = Result<T, Error>> + Send,
+    {
+        let mut answer = self.ask_with_keys(operation).await;
+        match &mut answer {
+            Err(Error::Unreachable { why, .. }) => *why = format!("{}: {why}", self.server),
+            Err(Error::Deadline { what, .. }) => {
+                what.push_str(" from ");
+                what.push_str(&self.server);
+            }
+            _ => {}
+        }
+        answer
+    }
+
     /// Carries an operation out. If the store did not take the keys, and there are others by now, it
     /// does so a second time: what was denied has not happened. A denial tells who asked.
-    async fn ask<T, F>(&self, operation: impl Fn() -> F + Send) -> Result<T, Error>
+    async fn ask_with_keys<T, F>(&self, operation: impl Fn() -> F + Send) -> Result<T, Error>
     where
         T: Send,
         F: Future<Output = Result<T, Error>> + Send,
@@ -74,7 +98,10 @@ impl S3 {
         };
         let generation = keys.generation();
         let mut answer = operation().await;
-        if let Err(Error::Denied { by_keys: true, .. }) = answer
+        if let Err(Error::Denied {
+            to: Denial::Credentials,
+            ..
+        }) = answer
             && keys.are_others(generation).await
         {
             answer = operation().await;
@@ -122,5 +149,18 @@ impl Backend for S3 {
 
     async fn list(&self, query: &ListQuery) -> Result<Page, Error> {
         self.ask(|| self.page(query)).await
+    }
+
+    async fn versions(&self, at: &ObjectKey) -> Result<Vec<Kept>, Error> {
+        self.ask(|| self.kept(at)).await
+    }
+
+    async fn presign(
+        &self,
+        at: &ObjectKey,
+        grant: &Grant,
+        expires: Duration,
+    ) -> Result<Signed, Error> {
+        self.ask(|| self.sign(at, grant, expires)).await
     }
 }

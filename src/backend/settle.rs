@@ -13,8 +13,8 @@ use async_trait::async_trait;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{
-    Backend, Body, Deadlines, Error, Fetched, Limits, ListQuery, ObjectInfo, ObjectKey, Page, Pin,
-    Span,
+    Backend, Body, Deadlines, Error, Fetched, Grant, Kept, Limits, ListQuery, ObjectInfo,
+    ObjectKey, Page, Pin, Signed, Span,
 };
 use crate::model::{Expect, Found, Outcome, PutId, Reply, Settle, Step, Version};
 
@@ -170,6 +170,7 @@ fn is_worth_another_try(error: &Error) -> bool {
         | Error::Denied { .. }
         | Error::TooBig { .. }
         | Error::Corrupt { .. }
+        | Error::Unsupported { .. }
         | Error::Failed { .. } => false,
     }
 }
@@ -231,6 +232,19 @@ impl Backend for Settled {
 
     async fn list(&self, query: &ListQuery) -> Result<Page, Error> {
         self.inner.list(query).await
+    }
+
+    async fn versions(&self, at: &ObjectKey) -> Result<Vec<Kept>, Error> {
+        self.inner.versions(at).await
+    }
+
+    async fn presign(
+        &self,
+        at: &ObjectKey,
+        grant: &Grant,
+        expires: Duration,
+    ) -> Result<Signed, Error> {
+        self.inner.presign(at, grant, expires).await
     }
 }
 

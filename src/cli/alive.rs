@@ -17,6 +17,7 @@ use crate::mount::is_mount_point;
 
 const ANSWERS: &str = "answers";
 const ELSEWHERE: &str = "elsewhere";
+const DEAD: &str = "dead";
 
 /// The options of `alive`.
 #[derive(Debug, ClapArgs)]
@@ -38,6 +39,8 @@ pub(super) enum Answer {
     Answers,
     /// No mount of ours is there (any more).
     Elsewhere,
+    /// Its daemon is gone.
+    Dead,
     /// It does not, and why.
     Silent(String),
 }
@@ -50,6 +53,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         let word = match wait_for(&dir) {
             Ok(true) => ANSWERS.to_owned(),
             Ok(false) => ELSEWHERE.to_owned(),
+            Err(error) if is_death(&error) => DEAD.to_owned(),
             Err(error) => error.to_string(),
         };
         return Ok(writeln!(std::io::stdout().lock(), "{word}")?);
@@ -59,6 +63,11 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         Answer::Elsewhere => Err(
             Failure::new(format!("nothing of etagfs is mounted at {shown}"))
                 .hint("see what is mounted where: findmnt --types fuse,fuse.etagfs"),
+        ),
+        Answer::Dead => Err(
+            Failure::new(format!("{shown} is dead: its daemon is gone")).hint(format!(
+                "take it away: etagfs umount {shown}; then mount it again"
+            )),
         ),
         Answer::Silent(why) => Err(
             Failure::new(format!("{shown} does not answer: {why}")).hint(format!(
@@ -88,10 +97,17 @@ pub(super) async fn ask(dir: &Path, within: Duration) -> Answer {
         Ok(Ok(output)) => match String::from_utf8_lossy(&output.stdout).trim_end() {
             ANSWERS => Answer::Answers,
             ELSEWHERE => Answer::Elsewhere,
+            DEAD => Answer::Dead,
             "" => Answer::Silent(format!("who asked it ended with {}", output.status)),
             why => Answer::Silent(why.to_owned()),
         },
     }
+}
+
+/// How the kernel says that nobody reads from `/dev/fuse` any more.
+fn is_death(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind;
+    [ErrorKind::NotConnected, ErrorKind::ConnectionAborted].contains(&error.kind())
 }
 
 /// Waits for an answer of the mount; `false` if there is none of ours.

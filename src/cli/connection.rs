@@ -305,6 +305,21 @@ impl Connection {
         telemetry: Arc<Telemetry>,
     ) -> Result<Arc<dyn Backend>, Failure> {
         let deadlines = self.deadlines()?;
+        let metered = Arc::new(Metered::new(self.s3(source).await?, telemetry));
+        let settled = Arc::new(Settled::new(metered, deadlines));
+        Ok(Arc::new(Limited::new(
+            settled,
+            REQUESTS_AT_ONCE,
+            deadlines.operation,
+        )))
+    }
+
+    /// The bucket itself, without what makes its writes certain.
+    ///
+    /// # Errors
+    /// When the configuration makes no sense.
+    pub(super) async fn s3(&self, source: &Source) -> Result<Arc<S3>, Failure> {
+        let deadlines = self.deadlines()?;
         let mut config = S3Config::new(&source.bucket);
         config.region.clone_from(&self.region);
         config.endpoint_url.clone_from(&self.endpoint_url);
@@ -321,13 +336,6 @@ impl Connection {
             proxy: self.way.proxy.as_ref().map(|url| url.0.clone()),
         };
         config.terms = self.objects.terms()?;
-        let s3 = Arc::new(S3::connect(config).await?);
-        let metered = Arc::new(Metered::new(s3, telemetry));
-        let settled = Arc::new(Settled::new(metered, deadlines));
-        Ok(Arc::new(Limited::new(
-            settled,
-            REQUESTS_AT_ONCE,
-            deadlines.operation,
-        )))
+        Ok(Arc::new(S3::connect(config).await?))
     }
 }

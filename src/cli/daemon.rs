@@ -3,12 +3,14 @@
 //! The command starts itself again in a session of its own and waits for one line on a pipe. What
 //! goes wrong before that line is printed by the child, on the terminal it still has.
 
+use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, IsTerminal, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use super::log::{self, Held};
 use super::report::Failure;
 
 /// Set for the process that goes on in the background.
@@ -20,10 +22,15 @@ pub(super) fn is_child() -> bool {
     std::env::var_os(CHILD).is_some()
 }
 
-/// Starts the process that goes on, and waits until it is ready.
-pub(super) fn spawn() -> Result<(), Failure> {
-    let mut child = Command::new(std::env::current_exe()?)
-        .args(std::env::args_os().skip(1))
+/// Starts the process that goes on, `words` being its command line, and waits until it is ready.
+pub(super) fn spawn(words: &[OsString]) -> Result<(), Failure> {
+    let mut command = Command::new(std::env::current_exe()?);
+    if std::env::var_os("HOME").is_none() && rustix::process::geteuid().is_root() {
+        // systemd mounts the fstab without one, and the AWS configuration would not be found.
+        command.env("HOME", "/root");
+    }
+    let mut child = command
+        .args(words.iter().skip(1))
         .env(CHILD, "1")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -65,6 +72,8 @@ pub(super) struct Ready {
     daemon: bool,
     /// Printed instead of the line that a mount prints.
     welcome: Option<String>,
+    /// Let go when it is ready.
+    held: Option<Held>,
 }
 
 impl Ready {
@@ -78,6 +87,7 @@ impl Ready {
         Ok(Self {
             daemon,
             welcome: None,
+            held: None,
         })
     }
 
@@ -86,6 +96,16 @@ impl Ready {
         Self {
             daemon: false,
             welcome: Some(text),
+            held: None,
+        }
+    }
+
+    /// Where to log until then, and from then on, in the foreground. Who asks for more than the default
+    /// is to see everything at once.
+    pub(super) fn log_target(&mut self, level: &str) -> log::Target {
+        match level {
+            "error" | "warn" | "info" => log::Target::Held(self.held.insert(Held::new()).clone()),
+            _ => log::Target::Stderr,
         }
     }
 
@@ -96,6 +116,9 @@ impl Ready {
 
     /// Tells, and as a daemon lets go of the terminal.
     pub(super) fn tell(self, label: &str, at: &Path) -> Result<(), Failure> {
+        if let Some(held) = self.held {
+            held.let_go();
+        }
         if self.daemon {
             let mut out = std::io::stdout().lock();
             writeln!(out, "{READY}")?;

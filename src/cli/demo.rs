@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::daemon::Ready;
 use super::report::Failure;
 use super::source::Source;
-use super::{log, mount, runtime};
+use super::{log, mount, place, runtime};
 use crate::backend::S3;
 use crate::backend::s3::{Credentials, S3Config};
 use crate::model::{Expect, Key, StoreId};
@@ -60,7 +60,7 @@ struct MountArgs {
 pub(super) fn run(args: Args) -> Result<(), Failure> {
     std::fs::create_dir_all(&args.dir)?;
     let dir = std::path::absolute(&args.dir)?;
-    mount::check_mount_point(&dir)?;
+    place::check(&dir)?;
     log::start("warn", log::Target::Stderr).map_err(Failure::new)?;
     let scratch = Scratch::new()?;
     let data = match args.data {

@@ -5,8 +5,9 @@
 //! file of a daemon.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Write as _};
 use std::os::fd::AsFd;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tracing::Level;
 use tracing_journald::{Priority, PriorityMappings};
@@ -22,8 +23,44 @@ use super::quiet::no_secrets;
 pub(super) enum Target {
     /// Standard error.
     Stderr,
+    /// Standard error, once it is let go.
+    Held(Held),
     /// A file, without colours.
     File(File),
+}
+
+/// Lines that are held back until it is known that they are wanted: while a mount begins, what goes wrong
+/// ends as one message, which says it all.
+#[derive(Clone, Debug)]
+pub(super) struct Held(Arc<Mutex<Option<Vec<u8>>>>);
+
+impl Held {
+    /// Holds lines back.
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Mutex::new(Some(Vec::new()))))
+    }
+
+    /// Writes what was held back, and from now on everything at once.
+    pub(super) fn let_go(&self) {
+        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(lines) = held.take() {
+            // As with every line, there is nowhere to say that it fails.
+            let _ = io::stderr().write_all(&lines);
+        }
+    }
+}
+
+impl io::Write for Held {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(lines) => lines.write(bytes),
+            None => io::stderr().write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// The form of log lines.
@@ -87,7 +124,7 @@ fn lines(format: Format, target: Target) -> Result<Lines, String> {
             let journal = journal().map_err(|error| format!("there is no journal: {error}"))?;
             return Ok(journal);
         }
-        (Format::Auto, Target::Stderr) if is_journal(&io::stderr()) => {
+        (Format::Auto, Target::Stderr | Target::Held(_)) if is_journal(&io::stderr()) => {
             // A journal that cannot be spoken to still takes text from standard error.
             if let Ok(journal) = journal() {
                 return Ok(journal);
@@ -100,7 +137,11 @@ fn lines(format: Format, target: Target) -> Result<Lines, String> {
             let colours = io::IsTerminal::is_terminal(&io::stderr());
             (BoxMakeWriter::new(io::stderr), colours)
         }
-        Target::File(file) => (BoxMakeWriter::new(std::sync::Mutex::new(file)), false),
+        Target::Held(held) => {
+            let colours = io::IsTerminal::is_terminal(&io::stderr());
+            (BoxMakeWriter::new(move || held.clone()), colours)
+        }
+        Target::File(file) => (BoxMakeWriter::new(Mutex::new(file)), false),
     };
     let lines = fmt::layer().with_target(false).with_writer(writer);
     Ok(match format {

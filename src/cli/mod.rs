@@ -5,10 +5,15 @@
 //! `report.rs` how a failure becomes a message and an exit code.
 
 mod alive;
+mod bucket;
 mod connection;
 mod daemon;
 mod demo;
+mod environment;
 mod hangup;
+mod help;
+mod helper;
+mod hints;
 mod konserve;
 mod kv;
 mod log;
@@ -17,8 +22,9 @@ mod mount;
 mod notify;
 mod observing;
 mod options;
-#[allow(dead_code, reason = "mget follows")]
 mod output;
+mod pages;
+mod place;
 mod probe;
 mod quiet;
 mod report;
@@ -29,9 +35,12 @@ mod stores;
 mod top;
 mod umount;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use report::Failure;
 
 /// Mount a bucket of key-value stores: every key a file, every save a compare-and-swap.
 #[derive(Debug, Parser)]
@@ -40,8 +49,9 @@ use clap::{Parser, Subcommand};
     version,
     about,
     after_help = "\
-SOURCE is s3://BUCKET[/PREFIX]. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 nothing newer
-(get --if-none-match), 66 no such key, 75 somebody else was first (try again). Every option can also be set by its ETAGFS_* variable."
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 nothing newer (get --if-none-match), 66 no such key,
+75 somebody else was first (try again). Many options can also be set by the ETAGFS_* variable that
+the help of their command names."
 )]
 struct Cli {
     #[command(subcommand)]
@@ -51,8 +61,12 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Mount a bucket as a directory.
-    #[command(after_help = "\
-Options can also be given as mount(8) and fstab(5) write them: -o sync,ro,allow_other,ttl=0.")]
+    // The last one counts, as with mount(8).
+    #[command(
+        args_override_self = true,
+        after_help = "\
+Options can also be given as mount(8) and fstab(5) write them: -o sync,ro,allow_other,ttl=0."
+    )]
     Mount(Box<mount::Args>),
     /// Unmount a directory.
     Umount(umount::Args),
@@ -67,20 +81,44 @@ daemon, not the store.")]
     Serve(serve::Args),
     /// Find out whether a server keeps the promises that saves rely on.
     Probe(probe::Args),
-    /// List, create and remove stores.
+    /// List, create, copy and remove stores.
     Stores(stores::Args),
     /// Watch a mount: operations, requests, conflicts, the hottest keys.
     Top(top::Args),
+    /// Create and remove buckets.
+    Bucket(bucket::Args),
     /// Look at the kept bytes of refused and failed saves.
     Rescue(rescue::Args),
     #[command(flatten)]
     Keys(kv::Command),
+    /// Print the manual page, or write all of them.
+    Man(pages::ManArgs),
+    /// Print the completions of a shell.
+    #[command(after_help = "\
+bash: etagfs completions bash > ~/.local/share/bash-completion/completions/etagfs
+fish: etagfs completions fish > ~/.config/fish/completions/etagfs.fish
+zsh:  etagfs completions zsh > DIR/_etagfs, in a DIR of $fpath")]
+    Completions(pages::CompletionsArgs),
 }
 
 /// Parses the arguments, runs the subcommand, and says how it went.
 pub fn main() -> ExitCode {
-    let result = match Cli::parse_from(options::expand(std::env::args_os())).command {
-        Command::Mount(args) => mount::run(*args),
+    let mut words = std::env::args_os().peekable();
+    if helper::is_called(words.peek()) {
+        let code = mount_for_mount8(words.skip(1)).map_or_else(Failure::report, |()| 0);
+        return helper::exit_code(code);
+    }
+    let words = options::expand(words);
+    let matches = help::arranged(Cli::command()).get_matches_from(&words);
+    let command = Cli::from_arg_matches(&matches)
+        .unwrap_or_else(|error| error.exit())
+        .command;
+    ExitCode::from(run(command, &words).map_or_else(Failure::report, |()| 0))
+}
+
+fn run(command: Command, words: &[OsString]) -> Result<(), Failure> {
+    match command {
+        Command::Mount(args) => mount::run(*args, words),
         Command::Umount(args) => umount::run(&args),
         Command::Alive(args) => alive::run(&args),
         Command::Demo(args) => demo::run(args),
@@ -88,19 +126,38 @@ pub fn main() -> ExitCode {
         Command::Probe(args) => probe::run(args),
         Command::Stores(args) => stores::run(args),
         Command::Top(args) => top::run(&args),
+        Command::Bucket(args) => bucket::run(args),
         Command::Rescue(args) => rescue::run(args),
         Command::Keys(command) => kv::run(command),
+        Command::Man(args) => pages::man(&args, Cli::command()),
+        Command::Completions(args) => pages::completions(&args, Cli::command()),
+    }
+}
+
+/// As `mount.etagfs`.
+fn mount_for_mount8(arguments: impl Iterator<Item = OsString>) -> Result<(), Failure> {
+    let mut mount = Cli::command();
+    mount.build();
+    let mount = mount.find_subcommand("mount");
+    let knows = |name: &str| {
+        mount.is_some_and(|mount| {
+            mount
+                .get_arguments()
+                .any(|arg| arg.get_long() == Some(name))
+        })
     };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report(),
+    let call = helper::read(arguments, knows)?;
+    let cli = Cli::try_parse_from(&call.words).map_err(|error| helper::refusal(&error))?;
+    match call.is_fake {
+        true => Ok(()),
+        false => run(cli.command, &call.words),
     }
 }
 
 /// The runtime of a subcommand that talks to servers.
-fn runtime() -> Result<tokio::runtime::Runtime, report::Failure> {
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|error| report::Failure::new(format!("no threads can be started: {error}")))
+        .map_err(|error| Failure::new(format!("no threads can be started: {error}")))
 }

@@ -1,5 +1,6 @@
 //! `etagfs mount`: builds the stack, from the backend up, and runs it until it ends.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -15,10 +16,10 @@ use super::notify::Manager;
 use super::observing::Observing;
 use super::report::Failure;
 use super::source::{Connection, Source, State};
-use super::{log, probe, runtime};
+use super::{environment, log, place, probe, runtime};
 use crate::backend::{After, Backend, ListQuery};
 use crate::model::{Pattern, ScratchNames, StoreId};
-use crate::mount::{Mounted, Options, Patience, Proc, is_mount_point};
+use crate::mount::{Mounted, Options, Patience, Proc};
 use crate::store::Catalog;
 use crate::telemetry::Telemetry;
 use crate::vfs::{self, AfterConflict, Ending, Vfs};
@@ -157,6 +158,9 @@ struct Access {
     /// Let other users in, as far as the permissions allow.
     #[arg(long, env = "ETAGFS_ALLOW_OTHER")]
     allow_other: bool,
+    /// Run no programs from the mount.
+    #[arg(long, env = "ETAGFS_NO_EXEC")]
+    no_exec: bool,
 }
 
 /// How it runs.
@@ -166,6 +170,10 @@ struct Service {
     /// Return when the mount is ready, and go on in the background.
     #[arg(long, env = "ETAGFS_DAEMON")]
     daemon: bool,
+    /// Read further variables from this file first: lines of NAME=VALUE, as in systemd's
+    /// EnvironmentFile=. For keys and options that an fstab should not hold.
+    #[arg(long, env = "ETAGFS_ENV_FILE", value_name = "FILE")]
+    env_file: Option<PathBuf>,
     #[command(flatten)]
     state: State,
 }
@@ -204,19 +212,29 @@ fn mode(text: &str) -> Result<u16, String> {
         .ok_or_else(|| "permissions are three octal digits, like 640".to_owned())
 }
 
-/// Mounts, and returns when the mount is over (or, as a daemon, ready).
-pub(super) fn run(mut args: Args) -> Result<(), Failure> {
+/// Mounts, and returns when the mount is over (or, as a daemon, ready). `words` are those that became
+/// `args`, with which it starts itself again where it has to.
+pub(super) fn run(mut args: Args, words: &[OsString]) -> Result<(), Failure> {
+    let is_launcher = args.service.daemon && !daemon::is_child();
+    if let Some(file) = &args.service.env_file
+        && !is_launcher
+    {
+        environment::load(file, words)?;
+    }
+    if args.dir.as_os_str().is_empty() {
+        return Err(Failure::usage("no mount point is given").hint("give an empty directory"));
+    }
     let source = Source::parse(&args.source, &args.connection)?;
     let state_dir = args.service.state.dir()?;
     args.dir = std::path::absolute(&args.dir)?;
-    check_mount_point(&args.dir)?;
-    if args.service.daemon && !daemon::is_child() {
-        return daemon::spawn();
+    place::check(&args.dir)?;
+    if is_launcher {
+        return daemon::spawn(words);
     }
-    let ready = Ready::begin()?;
+    let mut ready = Ready::begin()?;
     let target = match ready.is_daemon() {
         true => log::Target::File(daemon::log_file(&state_dir, &args.dir)?),
-        false => log::Target::Stderr,
+        false => ready.log_target(&args.observing.log),
     };
     let runtime = runtime()?;
     let going = args
@@ -281,7 +299,7 @@ pub(super) async fn serve(
         options,
         state_dir,
         Box::new(Proc),
-        telemetry,
+        Arc::clone(&telemetry),
     ));
     let _metrics = metrics
         .map(|metrics| metrics.serve(Arc::clone(&vfs)))
@@ -301,13 +319,15 @@ pub(super) async fn serve(
         dir_mode: args.access.dir_mode,
         allow_other: args.access.allow_other,
         read_only: args.access.read_only,
+        no_exec: args.access.no_exec,
         ttl,
         patience: Patience {
             // The store's own deadline, and what a save may need to find out how it ended.
             base: deadlines.operation + Duration::from_secs(10),
             slowest: deadlines.slowest,
         },
-        source: label.clone(),
+        // As it was given, so that `mount -a` sees that this line of the fstab is mounted.
+        source: args.source.clone(),
     };
     let mounted = Mounted::new(
         Arc::clone(&vfs),
@@ -315,7 +335,7 @@ pub(super) async fn serve(
         options,
         tokio::runtime::Handle::current(),
     )
-    .map_err(|error| mount_failure(&args.dir, &error))?;
+    .map_err(|error| place::failure(&args.dir, &error))?;
     telling_failures.is_told.store(true, Ordering::Relaxed);
     tracing::info!(source = %label, at = %args.dir.display(), "mounted");
     let telling = match Manager::of(&label, &args.dir) {
@@ -393,56 +413,10 @@ async fn check_bucket(backend: &dyn Backend, source: &Source) -> Result<(), Fail
             source.bucket
         ))
         .hint("check its name and the endpoint, or create it with the tools of your provider")),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// Whether a bucket can be mounted there.
-///
-/// # Errors
-/// A failure that says what to do.
-pub(super) fn check_mount_point(dir: &Path) -> Result<(), Failure> {
-    let shown = dir.display();
-    if is_mount_point(dir)? {
-        return Err(
-            Failure::new(format!("something is mounted at {shown} already"))
-                .hint(format!("unmount it: etagfs umount {shown}")),
-        );
-    }
-    let mut entries = std::fs::read_dir(dir).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => Failure::new(format!("{shown} does not exist"))
-            .hint(format!("make it: mkdir -p {shown}")),
-        std::io::ErrorKind::NotADirectory => {
-            Failure::new(format!("{shown} is not a directory")).hint("choose an empty directory")
-        }
-        _ => Failure::new(format!("{shown}: {error}")),
-    })?;
-    if entries.next().is_some() {
-        return Err(Failure::new(format!("{shown} is not empty"))
-            .hint("a mount would hide what is in it; choose an empty directory"));
-    }
-    if !Path::new("/dev/fuse").exists() {
-        return Err(Failure::new("there is no /dev/fuse").hint(
-            "load it (modprobe fuse); in a container: --device /dev/fuse --cap-add SYS_ADMIN",
-        ));
-    }
-    let helper = std::env::var_os("PATH").is_some_and(|path| {
-        std::env::split_paths(&path).any(|dir| dir.join("fusermount3").exists())
-    });
-    if !rustix::process::geteuid().is_root() && !helper {
-        return Err(Failure::new("you are not root, and fusermount3 is missing")
-            .hint("install the package fuse3: sudo apt-get install fuse3"));
-    }
-    Ok(())
-}
-
-fn mount_failure(dir: &Path, error: &std::io::Error) -> Failure {
-    let failure = Failure::new(format!("{} could not be mounted: {error}", dir.display()));
-    match error.kind() {
-        std::io::ErrorKind::PermissionDenied => {
-            failure.hint("check the permissions of /dev/fuse and of the directory")
-        }
-        _ => failure,
+        Err(error) => Err(Failure::denied(
+            error,
+            "allow these keys s3:ListBucket there; a bucket that is not public wants keys, not --no-sign-request",
+        )),
     }
 }
 

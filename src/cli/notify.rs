@@ -12,7 +12,6 @@ use tokio::task::JoinHandle;
 
 use super::alive::{Answer, ask};
 use super::report::Failure;
-use crate::mount::is_private;
 use crate::telemetry::Counts;
 
 /// How often the status line is brought up to date where there is no watchdog.
@@ -46,14 +45,13 @@ impl Manager {
     /// When it does not answer.
     pub(super) async fn ready(&self) -> Result<(), Failure> {
         let at = self.at.display();
-        if let Answer::Silent(why) = ask(&self.at, FIRST_ANSWER).await {
+        let answer = ask(&self.at, FIRST_ANSWER).await;
+        if answer != Answer::Answers {
+            let why = describe(&answer);
             return Err(
                 Failure::new(format!("{at} was mounted and does not answer: {why}"))
                     .hint("look into the log of the kernel: journalctl -k"),
             );
-        }
-        if is_private(&self.at)? {
-            tracing::warn!(at = %at, "this service has a mount namespace of its own, so that nobody else sees the mount: options like ProtectSystem=, PrivateTmp= or ReadWritePaths= make one");
         }
         tell(&[
             NotifyState::Ready,
@@ -71,7 +69,8 @@ impl Manager {
                 tokio::time::sleep(pause).await;
                 let mut answer = ask(&self.at, patience).await;
                 // No time is lost before the next question, so that one late answer ends nothing.
-                while let Answer::Silent(why) = answer {
+                while let Answer::Silent(_) | Answer::Dead = answer {
+                    let why = describe(&answer);
                     tracing::error!(at = %self.at.display(), why, "the mount does not answer");
                     tell(&[NotifyState::Status(&format!(
                         "{} does not answer: {why}",
@@ -95,6 +94,15 @@ impl Manager {
 
     fn status(&self, counts: Counts) -> String {
         status(&self.label, &self.at, counts)
+    }
+}
+
+fn describe(answer: &Answer) -> &str {
+    match answer {
+        Answer::Answers => "it does now",
+        Answer::Elsewhere => "it is not there any more",
+        Answer::Dead => "its connection to the kernel is gone",
+        Answer::Silent(why) => why,
     }
 }
 

@@ -28,12 +28,25 @@ pub(super) fn say_json(value: &serde_json::Value) -> Result<(), Failure> {
 ///
 /// # Errors
 /// As [`say`], and when `from` cannot be read.
-pub(super) fn copy(mut from: impl Read) -> Result<(), Failure> {
+pub(super) fn copy(from: impl Read) -> Result<(), Failure> {
+    write(from).map(|_| ())
+}
+
+/// Prints a text to whoever may have read enough: whether there is any use in printing more.
+///
+/// # Errors
+/// As [`say`].
+pub(super) fn offer(text: &str) -> Result<bool, Failure> {
+    write(text.as_bytes())
+}
+
+/// Whether somebody reads it.
+fn write(mut from: impl Read) -> Result<bool, Failure> {
     let mut out = io::stdout().lock();
     match io::copy(&mut from, &mut out).and_then(|_| out.flush()) {
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
         Err(error) => Err(Failure::new(format!("standard output: {error}"))),
-        Ok(()) => Ok(()),
+        Ok(()) => Ok(true),
     }
 }
 

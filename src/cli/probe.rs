@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 use super::report::Failure;
 use super::source::{Connection, Source};
 use super::{log, runtime};
-use crate::backend::Backend;
 use crate::backend::probe::{Conditional, Probe, probe};
+use crate::backend::{Backend, Denial, Error};
 
 /// How long a good verdict is believed.
 const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
@@ -89,6 +89,13 @@ fn refusal(label: &str, why: &str) -> Failure {
     .hint("saves of two writers would silently overwrite each other; mount it with --read-only")
 }
 
+fn may_not_write(label: &str, why: &str) -> Failure {
+    Failure::new(format!(
+        "{label} may not be written to, access was denied ({why})"
+    ))
+    .hint("mount it with --read-only, or allow these keys s3:PutObject, s3:GetObject and s3:DeleteObject")
+}
+
 /// What is remembered of a bucket that may be written to.
 #[derive(Serialize, Deserialize)]
 struct Verdict {
@@ -114,7 +121,14 @@ pub(super) async fn require_conditions(
     if is_remembered(&note) {
         return Ok(());
     }
-    let found = probe(backend, &source.prefix).await?;
+    let found = match probe(backend, &source.prefix).await {
+        Err(Error::Denied {
+            why,
+            to: Denial::Request,
+            ..
+        }) => return Err(may_not_write(&source.label(), &why)),
+        found => found?,
+    };
     match &found.conditional {
         Conditional::None { why } => return Err(refusal(&source.label(), why)),
         Conditional::PutsOnly { why } => {

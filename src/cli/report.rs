@@ -4,9 +4,9 @@
 //! help text; 66 and 75 are EX_NOINPUT and EX_TEMPFAIL of sysexits.h.
 
 use std::io::Write;
-use std::process::ExitCode;
 
-use crate::store;
+use super::hints;
+use crate::{backend, store};
 
 /// Exit code: the newest version is the one that the caller has.
 pub(super) const UNCHANGED: u8 = 3;
@@ -83,6 +83,22 @@ impl Failure {
         }
     }
 
+    /// A failure of a backend; with this hint if it is that the keys are good and may not do this.
+    pub(super) fn denied(error: backend::Error, hint: &str) -> Self {
+        let is_denied = matches!(
+            error,
+            backend::Error::Denied {
+                to: backend::Denial::Request,
+                ..
+            }
+        );
+        let failure = Self::from(error);
+        match is_denied && hints::of(&failure.message).is_none() {
+            true => failure.hint(hint),
+            false => failure,
+        }
+    }
+
     /// Adds what to do next.
     #[must_use]
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -90,8 +106,8 @@ impl Failure {
         self
     }
 
-    /// Tells the user.
-    pub(super) fn report(self) -> ExitCode {
+    /// Tells the user, and the exit code.
+    pub(super) fn report(self) -> u8 {
         let mut out = std::io::stderr().lock();
         // Nowhere to say it when standard error is gone.
         if !self.message.is_empty() {
@@ -100,29 +116,33 @@ impl Failure {
         if let Some(hint) = self.hint {
             let _ = writeln!(out, "  {hint}");
         }
-        ExitCode::from(self.code)
+        self.code
     }
 }
 
 impl From<store::Error> for Failure {
     fn from(error: store::Error) -> Self {
         let failure = Self::new(error.to_string());
+        if let Some(hint) = hints::of(&failure.message) {
+            return failure.hint(hint);
+        }
         match error {
             store::Error::Denied(_) => failure.hint(
-                "check the credentials: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE",
+                "check the credentials (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE) and what they may do",
             ),
             store::Error::Deadline(_) | store::Error::Failed(_) => {
                 failure.hint("check the bucket's name, --endpoint-url, the region and the network")
             }
             store::Error::NotFound(_) => failure.hint("check its name, and --endpoint-url"),
+            store::Error::Unsupported(_) => failure.hint("this kind of store cannot do it"),
             store::Error::Unknown(_) => failure.hint("look whether it happened before trying again"),
             _ => failure,
         }
     }
 }
 
-impl From<crate::backend::Error> for Failure {
-    fn from(error: crate::backend::Error) -> Self {
+impl From<backend::Error> for Failure {
+    fn from(error: backend::Error) -> Self {
         store::Error::from(error).into()
     }
 }

@@ -1,11 +1,13 @@
 //! `etagfs rescue`: the kept bytes of refused and failed saves, and the scratch files of mounts.
 
-use std::io::{self, Write};
+use std::io;
 
 use clap::{Args as ClapArgs, Subcommand};
 
 use serde::Serialize;
 
+use super::kv;
+use super::output::{copy, say};
 use super::report::Failure;
 use super::source::State;
 use crate::vfs::{Label, Record, Rescue, ScratchFiles};
@@ -32,6 +34,11 @@ enum Command {
         /// Its id, as `ls` shows it.
         id: String,
     },
+    /// Compare a rescue with the value that is there now, as diff(1) does.
+    Diff(Box<kv::Diff>),
+    /// Save a rescue after all, over the version that its writer was told of and nothing newer, and
+    /// forget it. Print the new ETag; exit with 75 if somebody saved since.
+    Apply(Box<kv::Apply>),
     /// Forget rescues. Scratch files are deleted in their mount.
     Drop {
         /// Their ids, as `ls` shows them.
@@ -74,57 +81,61 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
     let dir = args.state.dir()?;
     let unreadable = |error: io::Error| Failure::new(format!("{}: {error}", dir.display()));
     let rescue = Rescue::new(&dir, "");
-    let records = rescue.list(true).map_err(unreadable)?;
     let scratch = ScratchFiles::of(&dir).map_err(unreadable)?;
-    let mut out = io::stdout().lock();
-    let printed = match args.command {
-        Command::Ls { json } => {
-            let labels = scratch.labels().cloned().map(Kept::Scratch);
-            let mut all: Vec<_> = records
-                .into_iter()
-                .map(Kept::Rescue)
-                .chain(labels)
-                .collect();
-            all.sort_by(|one, other| one.time().cmp(other.time()));
-            all.iter().try_for_each(|kept| match json {
-                true => writeln!(out, "{}", serde_json::to_string(kept)?),
-                false => writeln!(out, "{}", line(kept, &scratch)),
-            })
-        }
+    let records = || rescue.list(true).map_err(unreadable);
+    match args.command {
+        Command::Ls { json } => ls(records()?, &scratch, json),
         Command::Show { id } => {
             let bytes = match scratch.has(&id) {
                 true => scratch.read(&id),
                 false => rescue.read(&id),
             };
-            out.write_all(&bytes.map_err(|error| missing(&id, &error))?)
+            copy(&bytes.map_err(|error| missing(&id, &error))?[..])
         }
+        Command::Diff(args) => kv::diff(&args, &rescue),
+        Command::Apply(args) => kv::apply(&args, &rescue),
         Command::Drop { ids, all } => {
             let ids = match all {
-                true => records.into_iter().map(|record| record.id).collect(),
+                true => records()?.into_iter().map(|record| record.id).collect(),
                 false => ids,
             };
-            for id in ids {
-                if scratch.has(&id) {
-                    return Err(Failure::new(format!("{id} is a scratch file of a mount"))
-                        .hint("delete it in the mount, where it has its name"));
-                }
-                rescue.forget(&id).map_err(|error| missing(&id, &error))?;
-            }
-            Ok(())
+            ids.iter().try_for_each(|id| forget(id, &rescue, &scratch))
         }
-    };
-    match printed {
-        // Whoever reads has read enough.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        result => Ok(result?),
     }
+}
+
+fn ls(records: Vec<Record>, scratch: &ScratchFiles, json: bool) -> Result<(), Failure> {
+    let labels = scratch.labels().cloned().map(Kept::Scratch);
+    let mut all: Vec<_> = records
+        .into_iter()
+        .map(Kept::Rescue)
+        .chain(labels)
+        .collect();
+    all.sort_by(|one, other| one.time().cmp(other.time()));
+    let mut text = String::new();
+    for kept in &all {
+        text += &match json {
+            true => serde_json::to_string(kept).map_err(io::Error::from)?,
+            false => line(kept, scratch),
+        };
+        text.push('\n');
+    }
+    say(&text)
+}
+
+fn forget(id: &str, rescue: &Rescue, scratch: &ScratchFiles) -> Result<(), Failure> {
+    if scratch.has(id) {
+        return Err(Failure::new(format!("{id} is a scratch file of a mount"))
+            .hint("delete it in the mount, where it has its name"));
+    }
+    rescue.forget(id).map_err(|error| missing(id, &error))
 }
 
 fn line(kept: &Kept, scratch: &ScratchFiles) -> String {
     let id = kept.id();
     let (size, path, why) = match kept {
         Kept::Rescue(record) => {
-            let path = path(&record.source, &record.store, &record.key);
+            let path = record.address();
             let what = match record.appended {
                 true => "to be appended: ",
                 false => "",

@@ -4,6 +4,7 @@ use clap::{Args as ClapArgs, Subcommand};
 use uuid::Uuid;
 
 use super::konserve::Layout;
+use super::kv;
 use super::output::say;
 use super::report::Failure;
 use super::source::{Connection, Source};
@@ -28,6 +29,8 @@ enum Command {
     Exists(One),
     /// Remove a store, if it is empty.
     Rm(Rm),
+    /// Copy a store, with logs and encrypted values, byte for byte.
+    Copy(Box<kv::CopyStore>),
 }
 
 #[derive(Debug, ClapArgs)]
@@ -78,6 +81,7 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
     log::start("error", log::Target::Stderr).map_err(Failure::usage)?;
     runtime()?.block_on(async {
         match args.command {
+            Command::Copy(args) => kv::copy_store(&args).await,
             Command::Ls(args) => ls(args).await,
             Command::Create(args) => {
                 let id = match &args.uuid {

@@ -1,10 +1,13 @@
 //! `etagfs umount`: unmounts a directory, also after its daemon died.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args as ClapArgs;
 
+use super::alive::{Answer, ask};
 use super::report::Failure;
+use super::runtime;
 use crate::mount::{Busy, is_mount_point, unmount};
 
 /// The options of `umount`.
@@ -15,18 +18,36 @@ pub(super) struct Args {
     /// Take it away at once, even if files are open; it ends when they are closed.
     #[arg(long, short = 'z', env = "ETAGFS_LAZY")]
     lazy: bool,
+    /// Nothing mounted there is as good.
+    #[arg(long)]
+    if_mounted: bool,
+    /// Only if its daemon is gone; else leave it, and be content. For scripts that clear up.
+    #[arg(long, conflicts_with = "lazy")]
+    dead: bool,
 }
+
+/// How long a mount that lives may take to say so.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(10);
 
 /// Unmounts.
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let shown = args.dir.display();
+    if args.dead {
+        let dir = std::path::absolute(&args.dir)?;
+        if runtime()?.block_on(ask(&dir, SIGN_OF_LIFE)) != Answer::Dead {
+            return Ok(());
+        }
+    }
     if !is_mount_point(&args.dir)? {
+        if args.if_mounted || args.dead {
+            return Ok(());
+        }
         return Err(
             Failure::new(format!("nothing of etagfs is mounted at {shown}"))
                 .hint("see what is mounted where: findmnt --types fuse,fuse.etagfs"),
         );
     }
-    let busy = match args.lazy {
+    let busy = match args.lazy || args.dead {
         true => Busy::Detach,
         false => Busy::Refuse,
     };

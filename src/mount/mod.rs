@@ -5,6 +5,7 @@
 //! every error is in `errno.rs`.
 
 mod answer;
+mod direct;
 mod directory;
 mod errno;
 mod fs;
@@ -27,7 +28,7 @@ use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 
 pub use process::Proc;
-pub use table::{is_in_mount, is_mount_point, is_private};
+pub use table::{is_automount, is_in_mount, is_mount_point};
 pub use unmount::{Busy, unmount};
 
 use crate::model::{FileName, Ino};
@@ -66,6 +67,8 @@ pub struct Options {
     pub allow_other: bool,
     /// Nothing can be written.
     pub read_only: bool,
+    /// No program can be run from it.
+    pub no_exec: bool,
     /// How long names and attributes are believed.
     pub ttl: Duration,
     /// The longest that any request takes (A1).
@@ -204,8 +207,9 @@ impl Mounted {
         );
         let mut config = fuser::Config::default();
         config.mount_options = vec![
-            MountOption::FSName(options.source),
-            MountOption::Subtype("etagfs".to_owned()),
+            MountOption::FSName(options.source.clone()),
+            // For the type `fuse.etagfs`. Not as fuser's own option, which does not reach mount(2).
+            MountOption::CUSTOM("subtype=etagfs".to_owned()),
             MountOption::DefaultPermissions,
             MountOption::NoSuid,
             MountOption::NoDev,
@@ -215,6 +219,9 @@ impl Mounted {
             true => MountOption::RO,
             false => MountOption::RW,
         });
+        if options.no_exec {
+            config.mount_options.push(MountOption::NoExec);
+        }
         config.acl = match options.allow_other {
             true => SessionACL::All,
             false => SessionACL::Owner,
@@ -224,7 +231,14 @@ impl Mounted {
                 .map_or(2, usize::from)
                 .min(4),
         );
-        let session = fuser::Session::new(fs::Fs(bridge), at, &config)?.spawn()?;
+        let session = match is_automount(at)? {
+            true => {
+                let device = direct::mount(at, &options)?;
+                fuser::Session::from_fd(fs::Fs(bridge), device, config.acl, config)?
+            }
+            false => fuser::Session::new(fs::Fs(bridge), at, &config)?,
+        };
+        let session = session.spawn()?;
         vfs.attach(Box::new(Caches::new(session.notifier())));
         Ok(Self {
             session,

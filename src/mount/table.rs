@@ -34,23 +34,19 @@ pub fn is_in_mount(file: &Path) -> io::Result<bool> {
         .any(|line| line.is_ours() && line.device == device))
 }
 
-/// Whether the mount at a directory is seen by this process and its children alone: it was made in a
-/// mount namespace that only hears of others, as systemd makes it for services that are shown another
-/// tree than the rest of the system.
+/// Whether a directory is one of autofs(5), and nothing is mounted on it yet: who opens it waits until
+/// something is.
 ///
 /// # Errors
 /// When the table of mounts cannot be read.
-pub fn is_private(at: &Path) -> io::Result<bool> {
-    Ok(is_private_in(&read()?, &real(at)?))
-}
-
-fn is_private_in(table: &str, at: &Path) -> bool {
-    let lines: Vec<Line<'_>> = table.lines().filter_map(Line::parse).collect();
-    let Some(own) = lines.iter().rfind(|line| line.is_ours() && line.at == at) else {
-        return false;
-    };
-    let below = lines.iter().find(|line| line.id == own.parent);
-    !own.tells && below.is_some_and(|below| below.hears && !below.tells)
+pub fn is_automount(at: &Path) -> io::Result<bool> {
+    let at = real(at)?;
+    let table = read()?;
+    let mut there = table
+        .lines()
+        .filter_map(Line::parse)
+        .filter(|line| line.at == at);
+    Ok(there.next_back().is_some_and(|line| line.kind == "autofs"))
 }
 
 fn read() -> io::Result<String> {
@@ -65,15 +61,9 @@ fn real(at: &Path) -> io::Result<PathBuf> {
 
 /// A line of the table.
 struct Line<'a> {
-    id: &'a str,
-    parent: &'a str,
-    /// MAJOR:MINOR of the files in it.
+    /// `MAJOR:MINOR`.
     device: &'a str,
     at: PathBuf,
-    /// Mounts made on it appear elsewhere (`shared:`).
-    tells: bool,
-    /// Mounts made elsewhere appear on it (`master:`).
-    hears: bool,
     kind: &'a str,
     source: &'a str,
 }
@@ -83,22 +73,17 @@ impl<'a> Line<'a> {
         let (place, filesystem) = line.split_once(" - ")?;
         let mut filesystem = filesystem.split(' ');
         let (kind, source) = (filesystem.next()?, filesystem.next()?);
-        let place: Vec<&str> = place.split(' ').collect();
-        let has = |tag: &str| place.iter().skip(6).any(|field| field.starts_with(tag));
+        let mut place = place.split(' ').skip(2);
         Some(Self {
-            id: place.first()?,
-            parent: place.get(1)?,
-            device: place.get(2)?,
-            at: unescape(place.get(4)?).into(),
-            tells: has("shared:"),
-            hears: has("master:"),
+            device: place.next()?,
+            at: unescape(place.nth(1)?).into(),
             kind,
             source,
         })
     }
 
-    /// `fusermount3` makes the type of our subtype; root mounts without its help, and then `fuser` says
-    /// no more than `fuse`, so that the name of the source has to tell.
+    /// The type is made of our subtype, by the kernel or by `fusermount3`. Mounts of root by older
+    /// versions of this program have no subtype, and are known by the name of their source.
     fn is_ours(&self) -> bool {
         self.kind == "fuse.etagfs" || self.kind == "fuse" && self.source.contains("://")
     }
@@ -143,25 +128,9 @@ mod tests {
     }
 
     #[test]
-    fn a_mount_in_a_namespace_that_only_hears_is_private() {
-        for (root, own, is_private) in [
-            ("shared:1", "shared:9 ", false),
-            ("master:1", "", true),
-            ("shared:7 master:1", "shared:9 ", false),
-            // As in a container: nobody expects it to be seen elsewhere.
-            ("", "", false),
-        ] {
-            let table = format!(
-                "27 1 8:1 / / rw {root} - ext4 /dev/sda rw\n42 27 0:39 / /m rw,nosuid {own}- fuse s3://b rw"
-            );
-            assert_eq!(is_private_in(&table, Path::new("/m")), is_private, "{root}");
-        }
-        assert!(!is_private_in("", Path::new("/m")));
-    }
-
-    #[test]
     fn a_directory_that_is_no_mount_point_is_none() {
         let dir = tempfile::tempdir().expect("a directory");
         assert!(!is_mount_point(dir.path()).expect("readable"));
+        assert!(!is_automount(dir.path()).expect("readable"));
     }
 }

@@ -69,6 +69,14 @@ impl Catalog {
         self
     }
 
+    /// With new stores in this layout.
+    pub(super) fn in_layout(&self, layout: LayoutKind) -> Self {
+        Self {
+            new_stores: layout,
+            ..self.clone()
+        }
+    }
+
     /// What messages call it.
     pub fn address(&self) -> String {
         format!("{}/{}", self.backend.name(), self.prefix)

@@ -5,13 +5,14 @@
 //! `listing.rs` are of the names in a directory.
 
 use std::ffi::OsStr;
+use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::layout::Layout;
 use super::listing::Shown;
 use super::{Child, Entry, Envelope, Error, Opened, Store};
-use crate::backend::{After, Fetched, Object, Pin, Span};
+use crate::backend::{After, Fetched, Grant, Kept, Object, Pin, Signed, Span};
 use crate::model::{BadName, FileName, Key};
 
 /// A part of a value.
@@ -127,6 +128,34 @@ impl Store {
                 })
             }
         })
+    }
+
+    /// The versions that are kept of a key, newest first.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] where none are; any other [`Error`].
+    pub async fn versions(&self, key: &Key) -> Result<Vec<Kept>, Error> {
+        Ok(self.backend.versions(&self.object(key)).await?)
+    }
+
+    /// An address that allows something with a key to whoever has it, for so long. Sends nothing.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] where a value is not the bytes of its object; any other [`Error`].
+    pub async fn presign(
+        &self,
+        key: &Key,
+        grant: &Grant,
+        expires: Duration,
+    ) -> Result<Signed, Error> {
+        if let Layout::Konserve(_) = &self.layout {
+            return Err(Error::Unsupported(format!(
+                "{} holds more than the value, in konserve's own format: a signed address leads to all of it",
+                self.address(key)
+            )));
+        }
+        let at = self.object(key);
+        Ok(self.backend.presign(&at, grant, expires).await?)
     }
 
     /// All keys that are spelled with this beginning, in order; with `fold` only up to the next `/`.

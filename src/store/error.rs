@@ -75,6 +75,7 @@ impl From<backend::Error> for Error {
             backend::Error::Denied { .. } => Self::Denied(message),
             backend::Error::Deadline { .. } => Self::Deadline(message),
             backend::Error::Corrupt { what, why } => Self::Damaged { what, why },
+            backend::Error::Unsupported { .. } => Self::Unsupported(message),
             backend::Error::TooBig { .. }
             | backend::Error::Unreachable { .. }
             | backend::Error::Failed { .. } => Self::Failed(message),

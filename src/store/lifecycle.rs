@@ -79,7 +79,7 @@ impl Catalog {
     }
 
     /// The objects whose names begin like this, at least `most` of them if there are as many.
-    async fn objects(&self, prefix: &str, most: usize) -> Result<Vec<Listed>, Error> {
+    pub(super) async fn objects(&self, prefix: &str, most: usize) -> Result<Vec<Listed>, Error> {
         let mut query = ListQuery {
             prefix: prefix.to_owned(),
             fold: false,

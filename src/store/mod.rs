@@ -5,6 +5,7 @@
 //! files but their names. [`Catalog`] finds the stores of a bucket; the layer above is `vfs`.
 
 mod catalog;
+mod copy;
 mod direct;
 mod directory;
 mod error;
@@ -24,6 +25,7 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 pub use catalog::{Catalog, LayoutKind, StoreEntry};
+pub use copy::Copied;
 pub use direct::{Scanned, Slice};
 pub use error::Error;
 pub use konserve_store::Settings;

@@ -60,6 +60,16 @@ pub struct Record {
     pub pid: u32,
 }
 
+impl Record {
+    /// The address of the key, as the command line writes it.
+    pub fn address(&self) -> String {
+        match &*self.store {
+            "flat" => format!("{}/{}", self.source, self.key),
+            store => format!("{}/{store}/{}", self.source, self.key),
+        }
+    }
+}
+
 /// What a rescue is about; the rest of its [`Record`] is filled in.
 #[derive(Clone, Debug)]
 pub struct Loss {

@@ -1,5 +1,6 @@
-//! Buckets themselves: creating one.
+//! Buckets themselves: creating and removing one.
 
+use aws_sdk_s3::error::ProvideErrorMetadata;
 use aws_sdk_s3::types::{BucketLocationConstraint, CreateBucketConfiguration};
 
 use super::S3;
@@ -37,6 +38,27 @@ impl S3 {
             {
                 Ok(())
             }
+            Err(error) => {
+                let failure = Failure::of(&error, true);
+                Err(failure.of_read(self.name.clone(), &self.bucket, self.deadlines))
+            }
+        }
+    }
+
+    /// Removes the bucket, if it holds nothing; whether it did.
+    ///
+    /// # Errors
+    /// Any [`Error`].
+    pub async fn remove_bucket(&self) -> Result<bool, Error> {
+        match self
+            .writes
+            .delete_bucket()
+            .bucket(&self.bucket)
+            .send()
+            .await
+        {
+            Ok(_) => Ok(true),
+            Err(error) if error.code() == Some("BucketNotEmpty") => Ok(false),
             Err(error) => {
                 let failure = Failure::of(&error, true);
                 Err(failure.of_read(self.name.clone(), &self.bucket, self.deadlines))

@@ -167,6 +167,7 @@ impl S3 {
             ),
             bucket: config.bucket,
             deadlines: config.deadlines,
+            server: server(&config.endpoint_url, &shared),
             name,
             keys,
             terms: config.terms,
@@ -221,6 +222,8 @@ async fn load(
                 profile,
                 instance,
                 region: region.clone(),
+                fips: config.endpoint.fips,
+                dual_stack: config.endpoint.dual_stack,
                 timeouts: timeouts.clone(),
                 remote: clients.remote,
                 local: clients.local,
@@ -257,6 +260,19 @@ async fn region(
         chain = chain.or_else(instance.build());
     }
     chain.region().await
+}
+
+/// What messages call the server.
+fn server(endpoint: &Option<String>, shared: &SdkConfig) -> String {
+    let url = endpoint
+        .clone()
+        .or_else(endpoint_of_environment)
+        .or_else(|| shared.endpoint_url().map(str::to_owned));
+    match (url, shared.region()) {
+        (Some(url), _) => url,
+        (None, Some(region)) => format!("AWS in {region}"),
+        (None, None) => "AWS".to_owned(),
+    }
 }
 
 /// The endpoint that the environment names.

@@ -11,7 +11,7 @@ use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
 use super::sources::NoKeys;
-use crate::backend::{Deadlines, Error};
+use crate::backend::{Deadlines, Denial, Error};
 use crate::model::{Expect, Outcome};
 use crate::telemetry::exchange;
 
@@ -246,7 +246,10 @@ impl Answer {
             what,
             why,
             // The answer to a HEAD has no code; it may be the keys.
-            by_keys: self.code.is_none() || self.has_code(&BAD_KEYS),
+            to: match self.code.is_none() || self.has_code(&BAD_KEYS) {
+                true => Denial::Credentials,
+                false => Denial::Request,
+            },
         }
     }
 
@@ -271,7 +274,7 @@ fn nobody(what: String, why: String) -> Error {
     Error::Denied {
         what,
         why,
-        by_keys: false,
+        to: Denial::Nobody,
     }
 }
 
@@ -280,6 +283,14 @@ fn is_connecting(error: &(dyn StdError + 'static)) -> bool {
     cause::<hyper_util::client::legacy::Error>(error).is_some_and(|error| error.is_connect())
 }
 
+/// What the client's layers call themselves, and add nothing with.
+const LAYERS: [&str; 4] = [
+    "dispatch failure",
+    "io error",
+    "client error (Connect)",
+    "tcp connect error",
+];
+
 /// An error and its causes in words, each said once. The client library's own rendering adds the
 /// whole structure of the error.
 pub(super) fn chain(error: &(dyn StdError + 'static)) -> String {
@@ -287,7 +298,7 @@ pub(super) fn chain(error: &(dyn StdError + 'static)) -> String {
     for cause in std::iter::successors(Some(error), |error| StdError::source(*error)) {
         let cause = cause.to_string();
         // Some errors repeat their cause, some are nothing but it.
-        if words.contains(&cause) {
+        if words.contains(&cause) || LAYERS.contains(&&*cause) {
             continue;
         }
         if !words.is_empty() {

@@ -132,6 +132,13 @@ impl Keys {
 
     /// The store did not take the keys of this generation: whether there are others now.
     pub(super) async fn are_others(&self, refused: u64) -> bool {
+        let keys = self.clone();
+        // A generation before the first was none: the request has found the first itself.
+        let asked = tokio::spawn(async move { keys.look_for_others(refused.max(1)).await });
+        asked.await.unwrap_or(false)
+    }
+
+    async fn look_for_others(&self, refused: u64) -> bool {
         let mut asking = self.0.asking.lock().await;
         {
             let mut held = self.held();
@@ -165,6 +172,19 @@ impl Keys {
                 Now::Ask => {}
             }
         }
+        let keys = self.clone();
+        // A task of its own: a request that is given up must not leave a process half asked, and
+        // start another with the next.
+        let asked = tokio::spawn(async move { keys.renewed(is_changed).await });
+        asked.await.unwrap_or_else(|error| {
+            Err(NoKeys {
+                why: format!("looking for credentials failed: {error}"),
+                is_passing: false,
+            })
+        })
+    }
+
+    async fn renewed(&self, is_changed: bool) -> Result<Credentials, NoKeys> {
         let mut asking = self.0.asking.lock().await;
         if is_changed {
             tracing::info!("the credentials are read again: their files have changed");

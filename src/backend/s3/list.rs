@@ -96,7 +96,7 @@ fn read(answer: ListObjectsV2Output, query: &ListQuery) -> Result<Page, String> 
 
 /// Decodes a name as every AWS SDK does: `+` is a space. None if the result is no UTF-8, which
 /// no key is.
-fn name(text: &str, encoded: bool) -> Option<String> {
+pub(super) fn name(text: &str, encoded: bool) -> Option<String> {
     if !encoded {
         return Some(text.to_owned());
     }

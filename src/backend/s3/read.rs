@@ -29,7 +29,7 @@ enum Got {
     Doubtful(Box<Object>),
     /// [`Pin::Not`]: it is still that one.
     Unchanged,
-    /// [`Pin::Is`]: it is another one now, or none.
+    /// [`Pin::Is`], [`Pin::Snapshot`]: it is another one now, or none.
     Gone,
     /// The object ends before the range; the answer tells nothing more.
     PastTheEnd,
@@ -130,17 +130,19 @@ impl S3 {
     /// The object is shorter than the range's start, which an empty object always is. The answer
     /// to a GET like that brings no version, so a HEAD must.
     async fn past_the_end(&self, at: &ObjectKey, pin: &Pin, start: u64) -> Result<Got, Error> {
-        let mut request = self
+        let request = self
             .reads
             .head_object()
             .bucket(&self.bucket)
             .key(at.as_str());
-        if let Pin::Is(version) = pin {
-            request = match version.snapshot() {
+        let request = match pin {
+            Pin::Is(version) => match version.snapshot() {
                 Some(snapshot) => request.version_id(snapshot),
                 None => request.if_match(version.etag()),
-            };
-        }
+            },
+            Pin::Snapshot(snapshot) => request.version_id(snapshot),
+            Pin::Newest | Pin::Not(_) => request,
+        };
         let info = match request.send().await {
             Ok(answer) => answer.into_info().map_err(|why| self.corrupt(at, why))?,
             Err(error) => return self.no_object(at, Wanted::Pin(pin), Failure::of(&error, true)),
@@ -172,6 +174,7 @@ impl S3 {
             Wanted::Pin(Pin::Newest) => request,
             Wanted::Pin(Pin::Is(version)) => request.if_match(version.etag()),
             Wanted::Pin(Pin::Not(version)) => request.if_none_match(version.etag()),
+            Wanted::Pin(Pin::Snapshot(snapshot)) => request.version_id(snapshot),
             Wanted::Snapshot(_, snapshot) => request.version_id(snapshot),
         };
         if let Span::Range { start, len } = span {
@@ -251,7 +254,10 @@ impl S3 {
         wanted: Wanted<'_>,
         failure: Failure,
     ) -> Result<Got, Error> {
-        let pinned = matches!(wanted, Wanted::Pin(Pin::Is(_)) | Wanted::Snapshot(..));
+        let pinned = matches!(
+            wanted,
+            Wanted::Pin(Pin::Is(_) | Pin::Snapshot(_)) | Wanted::Snapshot(..)
+        );
         match failure.status() {
             Some(304) if matches!(wanted, Wanted::Pin(Pin::Not(_))) => Ok(Got::Unchanged),
             Some(412) if pinned => Ok(Got::Gone),

@@ -89,6 +89,8 @@ pub(super) struct Place {
     pub(super) instance: bool,
     /// For STS and SSO.
     pub(super) region: Option<Region>,
+    pub(super) fips: bool,
+    pub(super) dual_stack: bool,
     pub(super) timeouts: TimeoutConfig,
     /// By way of the proxy, if there is one.
     pub(super) remote: SharedHttpClient,
@@ -114,6 +116,8 @@ impl Chain {
                 .with_http_client(http.clone())
                 .with_timeout_config(place.timeouts.clone())
                 .with_region(place.region.clone())
+                .with_use_fips(place.fips.then_some(true))
+                .with_use_dual_stack(place.dual_stack.then_some(true))
         };
         let (remote, local) = (config(&place.remote), config(&place.local));
         let mut profile = ProfileFileCredentialsProvider::builder().configure(&remote);
@@ -152,13 +156,22 @@ impl Chain {
                     };
                     return Ok(Found { keys, whence });
                 }
-                Err(CredentialsError::CredentialsNotLoaded(why)) => {
-                    tracing::trace!(%source, ?why, "no credentials there");
-                    tried.push(source.to_string());
+                Err(error @ CredentialsError::CredentialsNotLoaded(_)) => {
+                    let why = std::error::Error::source(&error).map(chain);
+                    tracing::debug!(%source, why, "no credentials there");
+                    // Who was asked for by name has to say why not.
+                    tried.push(match self.0.len() {
+                        1 => format!("{source} ({})", why.as_deref().unwrap_or("none there")),
+                        _ => source.to_string(),
+                    });
                 }
                 Err(error) => {
+                    let mut why = format!("{source}: {}", chain(&error));
+                    if is_over(&error) {
+                        why.push_str("; log in again: aws sso login");
+                    }
                     return Err(NoKeys {
-                        why: format!("{source}: {}", chain(&error)),
+                        why,
                         is_passing: is_passing(&error),
                     });
                 }
@@ -179,6 +192,14 @@ fn way(keys: &Keys) -> Option<&'static str> {
         AwsCredentialFeature::CredentialsSso => Some("by SSO"),
         _ => None,
     })
+}
+
+/// Whether a session of SSO is over. The SDK has no type for it that others could name.
+fn is_over(error: &CredentialsError) -> bool {
+    let words = chain(error).to_lowercase();
+    // The second is the portal's own message.
+    let is_of_sso = words.contains("sso") || words.contains("session token not found");
+    is_of_sso && !is_passing(error)
 }
 
 /// Whether somebody could not be reached, or did not answer in time.

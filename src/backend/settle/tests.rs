@@ -214,7 +214,7 @@ async fn a_denied_put_is_an_error_at_once_but_in_doubt_it_is_unknown() {
         Fault::fail(|| Error::Denied {
             what: "key".into(),
             why: "scripted".into(),
-            by_keys: false,
+            to: super::super::Denial::Request,
         })
     };
     let world = world();

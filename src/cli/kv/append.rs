@@ -69,14 +69,23 @@ fn closed(lines: &Bytes) -> Bytes {
     }
 }
 
-fn joined(one: &[u8], other: &[u8]) -> Bytes {
+/// The one, and behind it the other.
+pub(super) fn joined(one: &[u8], other: &[u8]) -> Bytes {
     let mut bytes = BytesMut::with_capacity(one.len() + other.len());
     bytes.extend_from_slice(one);
     bytes.extend_from_slice(other);
     bytes.freeze()
 }
 
-async fn put_behind(place: &Place, lines: &Bytes, patience: Patience) -> session::Outcome {
+/// Puts lines behind a value, again and again until nobody was faster.
+///
+/// # Errors
+/// A conflict when patience ends.
+pub(super) async fn put_behind(
+    place: &Place,
+    lines: &Bytes,
+    patience: Patience,
+) -> session::Outcome {
     let mut tries = patience.begin();
     loop {
         let outcome = match place {

@@ -28,6 +28,7 @@ pub(super) struct Filter<'a> {
     words: &'a [OsString],
     key: String,
     version: Option<&'a Version>,
+    event: Option<&'static str>,
 }
 
 /// What a command came to.
@@ -45,7 +46,14 @@ impl<'a> Filter<'a> {
             words,
             key,
             version,
+            event: None,
         }
+    }
+
+    /// With what happened to the key (`ETAGFS_EVENT`).
+    pub(super) fn event(mut self, event: &'static str) -> Self {
+        self.event = Some(event);
+        self
     }
 
     fn command(&self) -> Result<Command, Failure> {
@@ -58,6 +66,7 @@ impl<'a> Filter<'a> {
             .args(arguments)
             .env("ETAGFS_KEY", &self.key)
             .env("ETAGFS_ETAG", self.version.map_or("", Version::etag))
+            .envs(self.event.map(|event| ("ETAGFS_EVENT", event)))
             .kill_on_drop(true);
         Ok(command)
     }

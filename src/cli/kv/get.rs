@@ -34,6 +34,9 @@ pub(in crate::cli) struct Args {
     /// Only another version than this; exit with 3 if the key still has it.
     #[arg(long, value_name = "ETAG", value_parser = said::version, conflicts_with = "if_match")]
     if_none_match: Option<Version>,
+    /// A version that a versioned bucket keeps: an id that etagfs versions prints.
+    #[arg(long, value_name = "ID", conflicts_with_all = ["if_match", "if_none_match"])]
+    version: Option<String>,
     #[command(flatten)]
     reach: Reach,
 }
@@ -62,10 +65,11 @@ pub(in crate::cli) fn run(args: &Args) -> Outcome {
 
 async fn get(args: &Args, session: Session<'_>) -> Outcome {
     let place = session.place(&args.target).await?;
-    let wanted = match (&args.if_match, &args.if_none_match) {
-        (Some(version), _) => Wanted::Is(version.clone()),
-        (None, Some(version)) => Wanted::Not(version.clone()),
-        (None, None) => Wanted::Newest,
+    let wanted = match (&args.if_match, &args.if_none_match, &args.version) {
+        (Some(version), ..) => Wanted::Is(version.clone()),
+        (None, Some(version), _) => Wanted::Not(version.clone()),
+        (None, None, Some(id)) => Wanted::Kept(id.clone()),
+        (None, None, None) => Wanted::Newest,
     };
     match (place.read(&wanted, args.range).await?, &args.default) {
         (Answer::Got(got), _) => print(args, &place, *got),
@@ -76,6 +80,11 @@ async fn get(args: &Args, session: Session<'_>) -> Outcome {
         (Answer::Absent, Some(text)) => say(text),
         (Answer::Absent, None) => Err(place.absent()),
         (Answer::Unchanged, _) => Err(Failure::told(UNCHANGED)),
+        (Answer::Other, _) if args.version.is_some() => {
+            let label = place.label();
+            Err(Failure::absent(format!("{label} has no such version"))
+                .hint(format!("see which it has: etagfs versions {label}")))
+        }
         (Answer::Other, _) => Err(place.conflict(&Expect::from(args.if_match.clone()))),
     }
 }

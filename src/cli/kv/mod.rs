@@ -6,35 +6,59 @@
 
 mod append;
 mod backoff;
+mod copy_store;
 mod cp;
-#[allow(dead_code, reason = "watch follows")]
 mod filter;
 mod get;
+mod item;
 mod ls;
+mod many;
 mod path;
 mod place;
+mod presign;
 mod put;
 mod remote;
+mod rescued;
 mod rm;
-#[allow(dead_code, reason = "mput follows")]
 mod said;
 mod session;
 mod stat;
 mod target;
 mod update;
+mod versions;
+mod watch;
 
 use clap::Subcommand;
 
 use session::Outcome;
 
+pub(super) use rescued::{Apply, Diff, apply, diff};
+
+pub(super) use copy_store::{Args as CopyStore, run as copy_store};
+
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// List stores or keys.
+    #[command(after_help = "\
+Examples: etagfs ls s3://bucket                  its stores
+          etagfs ls -l s3://bucket/UUID/dir      keys with sizes, times and ETags
+          etagfs ls --flat -R s3://bucket/logs/  objects, where there are no stores")]
     Ls(Box<ls::Args>),
     /// Print a value.
+    #[command(after_help = "\
+Examples: etagfs get s3://bucket/UUID/settings.json | jq .
+          etag=$(etagfs get --etag s3://bucket/UUID/key 2>&1 > value)
+          etagfs get s3://bucket/UUID/key --default 0
+Exit codes: 66 no such key; 3 with --if-none-match, the key still has that version; 75 with --if-match,
+it has another one.")]
     Get(Box<get::Args>),
     /// Save a value and print its ETag.
+    #[command(after_help = "\
+Examples: echo 1 | etagfs put s3://bucket/UUID/counter
+          etagfs put s3://bucket/UUID/page index.html --content-type text/html --meta author=me
+          etagfs put s3://bucket/UUID/key --if-match \"$etag\" < value || echo 'somebody else was first'
+Exit codes: 75 the condition did not hold, and nothing was written.")]
     Put(Box<put::Put>),
     /// Save a value under a key that does not exist yet, and print its ETag.
     Create(Box<put::Create>),
@@ -43,6 +67,10 @@ pub(super) enum Command {
     /// Print what is known of keys: ETag, size, time, metadata.
     Stat(Box<stat::Args>),
     /// Copy a value between any two of: a key, a file, a standard stream.
+    #[command(after_help = "\
+Examples: etagfs cp s3://bucket/UUID/key file
+          etagfs cp --no-clobber file s3://bucket/UUID/dir/
+          etagfs cp s3://one/UUID/key s3://two/UUID/key")]
     Cp(Box<cp::Cp>),
     /// Move a value: copy it, then delete what was copied, if it still is that.
     Mv(Box<cp::Mv>),
@@ -54,6 +82,32 @@ Example: etagfs update s3://bucket/UUID/counter -- sh -c 'echo $(($(cat) + 1))'"
     Append(Box<append::Append>),
     /// Print the lines of a value, or the elements of a konserve log.
     Log(Box<append::Log>),
+    /// Print many values, one JSON object a line.
+    #[command(after_help = "\
+Examples: etagfs mget --in s3://bucket/UUID a b c | jq -r .value
+          etagfs ls -R s3://bucket/UUID | etagfs mget --in s3://bucket/UUID > backup
+A key that does not exist has the status \"absent\", and is no failure.")]
+    Mget(Box<many::Get>),
+    /// Save many values: JSON lines with "key" and "value", or what mget printed.
+    #[command(after_help = "\
+Example: etagfs mget --in s3://bucket/UUID a b | jq -c '.value |= ascii_upcase' |
+           etagfs mput --in s3://bucket/UUID --if-unchanged
+Fields of a line: key, value or value_base64, content_type, metadata, if_match, if_none_match.")]
+    Mput(Box<many::Put>),
+    /// Delete many keys.
+    Mrm(Box<many::Remove>),
+    /// Tell of changes of a key, or of all keys of a store or below a prefix.
+    #[command(after_help = "\
+Examples: etagfs watch s3://bucket/UUID/config -- systemctl reload my-service
+          etagfs watch s3://bucket/UUID/jobs/ | jq -r .target")]
+    Watch(Box<watch::Args>),
+    #[command(after_help = "\
+Examples: curl \"$(etagfs presign s3://bucket/UUID/key --expires 15m)\"
+          curl -T file \"$(etagfs presign --put s3://bucket/UUID/key)\"")]
+    /// Print an address that lets whoever has it read a value, or write it, for some time.
+    Presign(Box<presign::Args>),
+    /// List the versions that a versioned bucket keeps of a key.
+    Versions(Box<versions::Args>),
 }
 
 /// Runs one.
@@ -70,5 +124,11 @@ pub(super) fn run(command: Command) -> Outcome {
         Command::Update(args) => update::run(&args),
         Command::Append(args) => append::append(&args),
         Command::Log(args) => append::log(&args),
+        Command::Mget(args) => many::get(&args),
+        Command::Mput(args) => many::put(&args),
+        Command::Mrm(args) => many::remove(&args),
+        Command::Watch(args) => watch::run(&args),
+        Command::Presign(args) => presign::run(&args),
+        Command::Versions(args) => versions::run(&args),
     }
 }

@@ -116,7 +116,9 @@ impl PathKey {
         let about = about(&file)?;
         match (wanted, &about.version) {
             (Wanted::Newest, _) => {}
-            (Wanted::Is(_) | Wanted::Not(_), None) => return Err(ErrorKind::InvalidInput.into()),
+            (Wanted::Kept(_), _) | (Wanted::Is(_) | Wanted::Not(_), None) => {
+                return Err(ErrorKind::InvalidInput.into());
+            }
             (Wanted::Is(version), Some(found)) if found != version => return Ok(Answer::Other),
             (Wanted::Not(version), Some(found)) if found == version => {
                 return Ok(Answer::Unchanged);

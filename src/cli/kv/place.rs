@@ -101,6 +101,8 @@ pub(in crate::cli) enum Wanted {
     Is(Version),
     /// The newest, unless it is this one.
     Not(Version),
+    /// The one that a versioned bucket keeps under this id.
+    Kept(String),
 }
 
 /// What a read came to.
@@ -109,7 +111,7 @@ pub(in crate::cli) enum Answer {
     Got(Box<Got>),
     /// [`Wanted::Not`]: it is still that one.
     Unchanged,
-    /// [`Wanted::Is`]: it is another one, or none.
+    /// [`Wanted::Is`]: it is another one, or none. [`Wanted::Kept`]: there is none.
     Other,
     /// There is no such key; the store said so.
     Absent,
@@ -125,6 +127,21 @@ pub(in crate::cli) struct Part {
 }
 
 impl Place {
+    /// The same; what is saved there is to be a binary value of a konserve store.
+    ///
+    /// # Errors
+    /// For a path: files cannot say that.
+    pub(in crate::cli) fn binary(self) -> Result<Self, Failure> {
+        match self {
+            Self::Remote(remote) => Ok(Self::Remote(remote.binary())),
+            Self::Path(path) => Err(Failure::usage(format!(
+                "{}: a file cannot say that its value is binary",
+                path.label()
+            ))
+            .hint("name the key by its URL: s3://BUCKET/UUID/KEY")),
+        }
+    }
+
     /// What messages call it.
     pub(in crate::cli) fn label(&self) -> String {
         match self {

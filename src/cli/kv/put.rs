@@ -21,16 +21,25 @@ use crate::store::Envelope;
 pub(in crate::cli) struct Put {
     #[command(flatten)]
     what: What,
+    #[command(flatten)]
+    condition: Condition,
+    #[command(flatten)]
+    patience: Patience,
+    #[command(flatten)]
+    reach: Reach,
+}
+
+/// What a save demands to find.
+#[derive(Debug, ClapArgs)]
+#[command(next_help_heading = "Condition")]
+struct Condition {
     /// Replace this version and no other: compare-and-set. Exit with 75 if somebody else was first.
+    /// Without a condition the version that is there is replaced, whatever it is.
     #[arg(long, value_name = "ETAG", value_parser = said::version)]
     if_match: Option<Version>,
     /// Only if the key does not exist, like create.
     #[arg(long, conflicts_with = "if_match")]
     if_none_match: bool,
-    #[command(flatten)]
-    patience: Patience,
-    #[command(flatten)]
-    reach: Reach,
 }
 
 /// The options of `create`.
@@ -49,6 +58,10 @@ struct What {
     /// The file that holds the value; - is standard input.
     #[arg(default_value = "-")]
     file: PathBuf,
+    /// In a konserve store: keep the bytes themselves, whatever they mean (bassoc). A value that is
+    /// binary already stays so without this.
+    #[arg(long)]
+    binary: bool,
     /// Print one JSON object instead of the new ETag.
     #[arg(long)]
     json: bool,
@@ -59,7 +72,8 @@ struct What {
 /// Saves the value and prints its ETag.
 pub(in crate::cli) fn put(args: &Put) -> session::Outcome {
     args.reach.run(async |session| {
-        let expect = match (&args.if_match, args.if_none_match) {
+        let condition = &args.condition;
+        let expect = match (&condition.if_match, condition.if_none_match) {
             (Some(version), _) => Some(Expect::Is(version.clone())),
             (None, true) => Some(Expect::Absent),
             (None, false) => None,
@@ -83,7 +97,10 @@ impl What {
         expect: Option<Expect>,
         patience: Patience,
     ) -> session::Outcome {
-        let place = session.place(&self.target).await?;
+        let mut place = session.place(&self.target).await?;
+        if self.binary {
+            place = place.binary()?;
+        }
         let bytes = input(&self.file)?;
         let travels = self.said.travels();
         let version = match expect {

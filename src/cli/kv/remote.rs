@@ -6,13 +6,14 @@
 
 use std::io::Write;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use super::place::{About, Answer, Content, Got, IN_MEMORY, Part, READS, Wanted};
 use super::session::Home;
-use crate::backend::Pin;
+use crate::backend::{Grant, Kept, Pin, Signed};
 use crate::cli::report::Failure;
 use crate::model::{Expect, Key, Outcome, Version};
 use crate::store::{Entry, Envelope, Error, Opened, Store, Value};
@@ -27,12 +28,26 @@ pub(in crate::cli) struct Remote {
     /// How the key is spelled.
     text: String,
     label: String,
+    binary: bool,
 }
 
 impl Remote {
     /// The key that is spelled like this.
     pub(super) fn new(home: Arc<Home>, text: String, label: String) -> Self {
-        Self { home, text, label }
+        Self {
+            home,
+            text,
+            label,
+            binary: false,
+        }
+    }
+
+    /// The same; what is saved there is to be a binary value, where a layout has such.
+    pub(super) fn binary(self) -> Self {
+        Self {
+            binary: true,
+            ..self
+        }
     }
 
     /// What messages call it.
@@ -88,6 +103,7 @@ impl Remote {
             Wanted::Newest => Pin::Newest,
             Wanted::Is(version) => Pin::Is(version.clone()),
             Wanted::Not(version) => Pin::Not(version.clone()),
+            Wanted::Kept(id) => Pin::Snapshot(id.clone()),
         };
         let read = async |store: &Store, key: &Key| match part {
             Some(part) => Self::part(store, key, &pin, part).await,
@@ -120,7 +136,7 @@ impl Remote {
                             return Ok(Answer::Got(Box::new(Got { about, content })));
                         }
                         // Somebody saved while it was read: the newest is another one now.
-                        Err(Error::VersionGone(_)) if !matches!(pin, Pin::Is(_)) => {}
+                        Err(Error::VersionGone(_)) if matches!(pin, Pin::Newest | Pin::Not(_)) => {}
                         Err(error) => return not_there(store, key, error),
                     }
                 }
@@ -131,6 +147,28 @@ impl Remote {
             "{} was saved again and again while it was read",
             store.address(key)
         )))
+    }
+
+    /// The versions that are kept of it, newest first.
+    ///
+    /// # Errors
+    /// When they cannot be listed.
+    pub(super) async fn versions(&self) -> Result<Vec<Kept>, Failure> {
+        let list = async |store: &Store, key: &Key| store.versions(key).await;
+        self.ask(list, |kept| !kept.is_empty()).await
+    }
+
+    /// An address that allows something with it to whoever has it.
+    ///
+    /// # Errors
+    /// When there are no such addresses.
+    pub(super) async fn presign(
+        &self,
+        grant: &Grant,
+        expires: Duration,
+    ) -> Result<Signed, Failure> {
+        let store = self.home.certain().await?;
+        Ok(store.presign(&self.key(&store)?, grant, expires).await?)
     }
 
     /// See [`super::place::Place::look`].
@@ -147,8 +185,10 @@ impl Remote {
         envelope: &Envelope,
         expect: &Expect,
     ) -> Result<Outcome<Option<Version>>, Failure> {
+        let mut envelope = envelope.clone();
+        envelope.binary |= self.binary;
         let put =
-            async |store: &Store, key: &Key| store.put(key, bytes.clone(), envelope, expect).await;
+            async |store: &Store, key: &Key| store.put(key, bytes.clone(), &envelope, expect).await;
         let outcome = match expect {
             // A key that is new to a store that is no plain one would hide all others.
             Expect::Absent => {

@@ -3,7 +3,6 @@
 //! Who says any of it says all of it; who says nothing keeps what travels with the version that is
 //! replaced. It knows no requests.
 
-use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use base64::Engine as _;
@@ -32,8 +31,8 @@ pub(in crate::cli) struct Said {
     meta: Vec<(String, String)>,
 }
 
-/// Headers hold printable ASCII.
-fn text(text: &str) -> Result<String, String> {
+/// A text that a header can hold: printable ASCII.
+pub(super) fn text(text: &str) -> Result<String, String> {
     match !text.is_empty() && text.bytes().all(|byte| (0x20..0x7f).contains(&byte)) {
         true => Ok(text.to_owned()),
         false => Err("it must be printable ASCII, it travels in a header".to_owned()),
@@ -42,6 +41,11 @@ fn text(text: &str) -> Result<String, String> {
 
 fn meta(pair: &str) -> Result<(String, String), String> {
     let (name, value) = pair.split_once('=').ok_or("write it as NAME=VALUE")?;
+    user(name, value)
+}
+
+/// Name and value of user metadata.
+pub(super) fn user(name: &str, value: &str) -> Result<(String, String), String> {
     let legal = |byte: u8| {
         byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'_'
     };
@@ -52,23 +56,6 @@ fn meta(pair: &str) -> Result<(String, String), String> {
 }
 
 impl Said {
-    /// What is said, from elsewhere than the command line.
-    ///
-    /// # Errors
-    /// What is wrong with it.
-    pub(super) fn of(
-        content_type: Option<&str>,
-        user: &BTreeMap<String, String>,
-    ) -> Result<Self, String> {
-        let pairs = user
-            .iter()
-            .map(|(name, value)| meta(&format!("{name}={value}")));
-        Ok(Self {
-            content_type: content_type.map(text).transpose()?,
-            meta: pairs.collect::<Result<_, _>>()?,
-        })
-    }
-
     /// What is to travel with the value.
     pub(super) fn travels(&self) -> Travels {
         if self.content_type.is_none() && self.meta.is_empty() {
@@ -199,8 +186,11 @@ mod tests {
             ..Envelope::default()
         };
         assert_eq!(Said::default().travels().over(kept.clone()), kept);
-        let said = Said::of(None, &BTreeMap::from([("a".to_owned(), "b".to_owned())]));
-        let meta = said.expect("it is legal").travels().over(kept).meta;
+        let said = Said {
+            content_type: None,
+            meta: vec![("a".to_owned(), "b".to_owned())],
+        };
+        let meta = said.travels().over(kept).meta;
         assert_eq!((meta.content_type, meta.cache_control), (None, None));
         assert_eq!(meta.user["a"], "b");
     }

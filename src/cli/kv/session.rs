@@ -55,7 +55,12 @@ impl Reach {
         F: Future<Output = Outcome> + 'a,
     {
         log::start("error", log::Target::Stderr).map_err(Failure::usage)?;
-        runtime()?.block_on(command(Session::new(self)))
+        runtime()?.block_on(command(self.session()))
+    }
+
+    /// The way to the targets of one command.
+    pub(in crate::cli) fn session(&self) -> Session<'_> {
+        Session::new(self)
     }
 }
 
@@ -99,6 +104,23 @@ impl<'a> Session<'a> {
                 Ok(Place::Remote(Remote::new(home, spot.key, url.to_string())))
             }
         }
+    }
+
+    /// The key at a spot; messages call it `label`.
+    ///
+    /// # Errors
+    /// When there is no such store.
+    pub(super) async fn key(&self, spot: &Spot, label: String) -> Result<Place, Failure> {
+        let home = self.home(spot).await?;
+        Ok(Place::Remote(Remote::new(home, spot.key.clone(), label)))
+    }
+
+    /// A bucket, or the part of it below a prefix.
+    ///
+    /// # Errors
+    /// When the text names none.
+    pub(super) fn source(&self, text: &str) -> Result<Source, Failure> {
+        Source::parse(text, &self.reach.connection)
     }
 
     /// What a URL means.

@@ -71,7 +71,7 @@ fn a_mount_works_by_tls() {
     let tls = Tls::before(&bucket.endpoint, &["127.0.0.1"]);
     let mount = home(&bucket)
         .mount(&bucket)
-        .to_url(&tls.url())
+        .at_url(&tls.url())
         .env("AWS_CA_BUNDLE", path(&tls))
         .start();
     std::fs::write(mount.file("key"), "value").unwrap();

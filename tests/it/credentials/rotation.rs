@@ -221,3 +221,37 @@ fn a_token_that_the_store_calls_expired_is_renewed_and_the_request_sent_again() 
     assert_eq!(bucket.client().text("key"), "two");
     mount.unmount();
 }
+
+#[test]
+fn a_process_that_hangs_is_asked_once_and_nobody_waits_for_ever() {
+    or_skip!(mounts::possible());
+    let server = or_skip!(own_server());
+    let bucket = server.bucket();
+    let home = Home::new();
+    with_process(&home);
+    let soon = Duration::from_secs(3);
+    home.write("keys.json", &json(&bucket.keys, None, Some(soon)));
+    let mount = home
+        .mount(&bucket)
+        .args(&["--ttl=0", "--deadline=4"])
+        .start();
+    edit_new(&mount.file("key"));
+    let before = runs(&home);
+    let hang = format!("echo run >> {}; exec sleep 20", home.path("runs").display());
+    home.write("process.sh", &hang);
+    wait::until("the keys expire", wait::SOON, || {
+        fs::read(mount.file("key")).is_err()
+    });
+    let readers: Vec<_> = (0..8)
+        .map(|_| {
+            let file = mount.file("key");
+            std::thread::spawn(move || fs::read(file).is_err())
+        })
+        .collect();
+    for reader in readers {
+        assert!(reader.join().unwrap(), "there are no keys");
+    }
+    let asked = runs(&home) - before;
+    assert!((1..=6).contains(&asked), "{asked} processes were started");
+    mount.unmount();
+}

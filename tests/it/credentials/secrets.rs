@@ -77,6 +77,11 @@ fn no_log_at_any_level_holds_a_secret_a_token_or_a_signature() {
         text.push_str(&mount.unmount());
         all_text(state.path(), &mut text);
 
+        // The control: what is no secret is there, and would be found.
+        assert!(
+            text.contains("missing") && text.contains(&bucket.keys.id),
+            "{level}"
+        );
         // That it is the highest level, and that requests were signed.
         assert!(text.contains("TRACE") || level == "trace", "{level}");
         let mut secrets = vec![

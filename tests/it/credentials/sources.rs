@@ -33,7 +33,10 @@ fn works(bucket: &Bucket, home: impl Fn(&Keys) -> Home, more: &[&str], token: bo
         assert_eq!(sent, token.then_some(TOKEN));
     }
     let wrong = home(&new_keys());
+    let mark = proxy.mark();
     let said = wrong.ls(bucket, &proxy.endpoint(), more).unwrap_err();
+    // To ask again with the same keys would be of no use.
+    assert_eq!(proxy.since(mark).0.len(), 1, "{}", proxy.since(mark));
     assert!(said.starts_with("Some(1)"), "{said}");
     assert!(said.contains("denied"), "{said}");
     assert!(said.contains(name), "{name:?} is not named in: {said}");
@@ -102,10 +105,12 @@ fn a_profile_that_does_not_exist_is_named_and_nobody_else_is_asked() {
     let home = Home::new()
         .with("AWS_ACCESS_KEY_ID", &bucket.keys.id)
         .with("AWS_SECRET_ACCESS_KEY", &bucket.keys.secret);
+    home.config("[profile somebody]\nregion = us-east-1\n");
     let said = home
         .ls(&bucket, &bucket.endpoint, &["--profile", "nobody"])
         .unwrap_err();
     assert!(said.contains("profile nobody of "), "{said}");
+    assert!(said.contains("not defined"), "{said}");
     assert!(is_in(&said, &home.path(".aws/config")), "{said}");
 }
 
@@ -258,6 +263,46 @@ fn a_session_of_sso_is_used() {
         home
     };
     works(&bucket, home, &[], true, "by SSO");
+}
+
+#[test]
+fn a_session_of_sso_that_is_over_says_how_to_begin_another() {
+    let bucket = or_skip!(bucket());
+    let portal = Issuer::start(|_| {
+        (
+            401,
+            r#"{"message":"Session token not found or invalid"}"#.into(),
+        )
+    });
+    let url = "https://example.awsapps.com/start";
+    let home = Home::new().with("AWS_ENDPOINT_URL_SSO", portal.url());
+    home.config(&format!(
+        "[default]\nsso_start_url = {url}\nsso_region = us-east-1\n\
+         sso_account_id = 123456789012\nsso_role_name = reader\n"
+    ));
+    let login = |expires: &str| {
+        let login = serde_json::json!({
+            "startUrl": url, "region": "us-east-1", "accessToken": "the-login", "expiresAt": expires,
+        });
+        let name = "e8be5486177c5b5392bd9aa76563515b29358e6e";
+        home.write(&format!(".aws/sso/cache/{name}.json"), &login.to_string());
+    };
+    let says = || {
+        let said = home.ls(&bucket, &bucket.endpoint, &[]).unwrap_err();
+        assert!(
+            said.contains("denied") && said.contains("aws sso login"),
+            "{said}"
+        );
+        assert!(said.contains("profile default of "), "{said}");
+        assert!(!said.contains("the-login"), "{said}");
+    };
+    // Nobody ever logged in, the login is old, and it is not known any more.
+    says();
+    login("2020-01-01T00:00:00Z");
+    says();
+    login(&after(HOUR));
+    says();
+    assert!(!portal.asked().is_empty());
 }
 
 #[test]

@@ -145,6 +145,28 @@ fn compare_and_set_and_create_hold_in_konserve_stores() {
 }
 
 #[test]
+fn bytes_become_a_binary_value_where_that_is_said() {
+    let ground = or_skip!(Ground::new());
+    let read = |key: &str| {
+        let read = ground.writer.read(&value(key));
+        (read.metadata.kind(), read.stored)
+    };
+    ground.says("printf '\\377\\376' | etagfs put --binary $S/:photo");
+    assert_eq!(read(":photo"), (Some(Kind::Binary), vec![0xff, 0xfe]));
+    // It stays one; and a value of another kind becomes one.
+    ground.says("printf '\\375' | etagfs put $S/:photo");
+    assert_eq!(read(":photo"), (Some(Kind::Binary), vec![0xfd]));
+    ground.writer.assoc(":config", "{:a 1}");
+    ground.says("printf '{:a' | etagfs put --binary $S/:config");
+    assert_eq!(read(":config"), (Some(Kind::Binary), b"{:a".to_vec()));
+    let refused = ground.run("printf '\\376' | etagfs create $S/:other");
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    assert!(refused.stderr.contains("not UTF-8"), "{refused:?}");
+    let path = ground.run("echo 1 | etagfs put --binary ./file");
+    assert_eq!(path.code, Some(2), "{path:?}");
+}
+
+#[test]
 fn values_are_copied_between_the_layouts() {
     let ground = or_skip!(Ground::new());
     ground.writer.bassoc(":binbar", &[0, 1, 2, 255]);
@@ -217,4 +239,35 @@ fn commands_on_konserve_stores_make_few_requests() {
         let counted = ground.proxy.since(mark).counts().line();
         assert_eq!(counted, requests, "{script}");
     }
+}
+
+#[test]
+fn a_store_is_copied_with_its_logs_and_binary_values() {
+    let direct = or_skip!(servers::shared(Server::Embedded)).bucket();
+    let store = Store::load("fressian-appendlog");
+    store.fill(&direct.client());
+    let writer = Writer::of(&direct.client(), &store.id);
+    writer.bassoc(":binbar", &[0, 255]);
+    let ground = Ground::of(direct, &store.id, writer);
+    let copy = ground.says("etagfs stores copy $S $(dirname $S)");
+    let copy = copy.trim();
+    let both = |command: &str| {
+        let script = format!("etagfs {command} > one; etagfs {command} > two; cat two");
+        let (one, two) = script.split_once("; ").unwrap();
+        let script = format!(
+            "{}; {}; cmp one two",
+            one.replace('@', "$S"),
+            two.replace('@', copy).replace("; cat two", "")
+        );
+        ground.says(&format!("cd $(mktemp -d); {script}; rm -r $PWD"));
+    };
+    both("ls @");
+    both("log @/:alog/log");
+    both("get @/:binbar");
+    ground.says(&format!("echo :more | etagfs append {copy}/:alog/log"));
+    assert_eq!(
+        ground.says(&format!("etagfs log -n 1 {copy}/:alog/log")),
+        ":more\n"
+    );
+    assert_eq!(ground.says("etagfs log -n 1 $S/:alog/log"), "[4 5]\n");
 }

@@ -2,12 +2,16 @@
 //! `requests.rs`: what each command costs), on paths (`files.rs`), on konserve stores. The scripts are
 //! what a user would write: `$S` is the URL of a store, `$B` that of its bucket.
 
+mod buckets;
 mod conditions;
 mod copies;
 mod files;
+mod many;
 mod requests;
+mod rescued;
 mod updates;
 mod values;
+mod watching;
 
 use tempfile::TempDir;
 

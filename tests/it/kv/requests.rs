@@ -34,6 +34,12 @@ fn each_command_makes_the_fewest_requests_that_it_can() {
         ("echo 6 | etagfs append $S/key", "GET 1, PUT 1"),
         ("etagfs log $S/key", "GET 1"),
         ("etagfs cp $S/key $S/new", "GET 1, HEAD 1, PUT 1"),
+        (
+            "etagfs mv $S/new2 $S/moved",
+            "GET 1, HEAD 2, PUT 1, DELETE 1",
+        ),
+        ("etagfs presign $S/key", "LIST 1"),
+        ("etagfs presign --store-layout plain $S/key", ""),
         ("etagfs rm --if-match ETAG $S/key", "DELETE 1"),
         ("etagfs rm $S/new", "HEAD 1, DELETE 1"),
         ("etagfs ls $S", "LIST 2"),

@@ -68,9 +68,11 @@ fn w1_a_blind_writer_replaces_what_was_made_since_the_last_listing() {
     assert_eq!(world.rescues(), 0);
 }
 
-/// An open that empties the file, a re-created name and the target of a rename are based on what the
-/// process was last shown of the key; else on what its job was shown; for a rename, else on what the
-/// maker of the moved file (who created, emptied or wrote it last) was shown; else on what is there at that moment.
+/// An open that empties the file, a re-created name and the target of a rename are based on what the process
+/// was last shown of the key; else on what its nearest relatives in its job were shown (what it started
+/// itself, then what its parent and all that that started, and so on up to the whole job); for a rename,
+/// else on what the maker of the moved file (who created, emptied or wrote it last) was shown; else on what is
+/// there at that moment.
 #[test]
 fn w1_what_a_script_was_shown_counts_for_its_later_commands() {
     let world = or_skip!(world());

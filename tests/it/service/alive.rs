@@ -27,7 +27,7 @@ fn a_mount_is_alive_until_its_daemon_stands_still_or_dies() {
     mount.kill();
     let out = alive();
     assert_eq!(out.code, Some(1), "{out:#?}");
-    assert!(out.stderr.contains("not connected"), "{out:#?}");
+    assert!(out.stderr.contains("its daemon is gone"), "{out:#?}");
     mount.clear();
     let out = alive();
     assert_eq!(out.code, Some(1), "{out:#?}");

@@ -2,7 +2,11 @@
 //! unit under a real systemd. What a mount does once it is there is not its business.
 
 mod alive;
+mod fstab;
+mod machine;
 mod notify;
+mod package;
+mod units;
 
 use crate::world::procs::{Output, Script};
 

@@ -146,6 +146,16 @@ where
 impl Client {
     /// A client of the bucket at the endpoint. Sends nothing.
     pub(crate) fn new(endpoint: &str, keys: &Keys, bucket: &str) -> Self {
+        Self::with(endpoint, keys, bucket, |config| config)
+    }
+
+    /// Like [`Client::new`], with another configuration.
+    pub(crate) fn with(
+        endpoint: &str,
+        keys: &Keys,
+        bucket: &str,
+        change: impl FnOnce(aws_sdk_s3::config::Builder) -> aws_sdk_s3::config::Builder,
+    ) -> Self {
         static HTTP: OnceLock<aws_sdk_s3::config::SharedHttpClient> = OnceLock::new();
         let http = HTTP.get_or_init(|| {
             let ring = tls::rustls_provider::CryptoMode::Ring;
@@ -170,10 +180,9 @@ impl Client {
             .timeout_config(TimeoutConfig::builder().operation_timeout(TIMEOUT).build())
             // Plain requests, as any old client sends them.
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
-            .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
-            .build();
+            .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
         Self {
-            s3: aws_sdk_s3::Client::from_conf(config),
+            s3: aws_sdk_s3::Client::from_conf(change(config).build()),
             bucket: bucket.to_owned(),
         }
     }

@@ -1,6 +1,7 @@
 //! An HTTP/1.1 proxy between a mount (or any S3 client) and a server: it remembers every request and
 //! breaks those it is told to. The Host header goes on unchanged, since the client has signed it.
-//! What a request is: [`record`]; what can go wrong: [`fault`]; how it is done: [`serve`].
+//! What a request is: [`record`]; what can go wrong: [`fault`]; how it is done: [`serve`]; a world in which
+//! only conditional writes are let pass: [`policy`].
 //!
 //! ```ignore
 //! let proxy = Proxy::to(&bucket.endpoint);
@@ -23,6 +24,7 @@
 //! ```
 
 pub(crate) mod fault;
+pub(crate) mod policy;
 pub(crate) mod record;
 mod serve;
 
@@ -47,6 +49,7 @@ struct Shared {
     upstream: SocketAddr,
     log: Mutex<Vec<Record>>,
     rules: Mutex<Vec<Arc<fault::Rule>>>,
+    policy: Option<policy::World>,
 }
 
 impl Shared {
@@ -63,6 +66,11 @@ impl Shared {
 
     /// What is to go wrong with this request: the oldest rule that wants it decides.
     fn fault_for(&self, record: &Record) -> Option<Fault> {
+        if let Some(world) = &self.policy
+            && !world.admits(record)
+        {
+            return Some(Fault::access_denied());
+        }
         let rules = self.rules.lock().unwrap();
         rules.iter().find_map(|rule| rule.claim(record))
     }
@@ -95,6 +103,7 @@ impl Proxy {
                 .expect("the upstream is an address and a port"),
             log: Mutex::default(),
             rules: Mutex::default(),
+            policy: policy::World::of_this_run(),
         });
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         listener.set_nonblocking(true).unwrap();
@@ -141,10 +150,9 @@ impl Proxy {
         Injected(rule)
     }
 
-    /// A bucket policy that demands conditions: 403 for a PUT without If-Match and If-None-Match.
+    /// A bucket policy that demands conditions, see [`policy`].
     pub(crate) fn require_conditions(&self) -> Injected {
-        let unconditional =
-            When::op(Op::Put).and(|put| put.if_match().is_none() && put.if_none_match().is_none());
+        let unconditional = When::any().and(policy::is_unconditional);
         self.inject(unconditional, Fault::access_denied())
     }
 

@@ -1,0 +1,74 @@
+//! The versions that a versioned bucket keeps of an object.
+//!
+//! One ListObjectVersions for every thousand of them. How one is read is in `read.rs`.
+
+use std::cmp::Reverse;
+
+use aws_sdk_s3::types::EncodingType;
+
+use super::S3;
+use super::failure::Failure;
+use super::info::seconds;
+use super::list::name;
+use crate::backend::{Error, Kept, ObjectKey};
+use crate::model::Version;
+
+impl S3 {
+    /// [`crate::backend::Backend::versions`].
+    pub(super) async fn kept(&self, at: &ObjectKey) -> Result<Vec<Kept>, Error> {
+        let mut kept = Vec::new();
+        let mut after: Option<(String, Option<String>)> = None;
+        loop {
+            let (key, snapshot) = after.take().unzip();
+            let request = self
+                .reads
+                .list_object_versions()
+                .bucket(&self.bucket)
+                .encoding_type(EncodingType::Url)
+                .prefix(at.as_str())
+                .set_key_marker(key)
+                .set_version_id_marker(snapshot.flatten());
+            let page = request.send().await.map_err(|error| {
+                let failure = Failure::of(&error, true);
+                failure.of_read(self.what(at), &self.bucket, self.deadlines)
+            })?;
+            let encoded = page.encoding_type() == Some(&EncodingType::Url);
+            let decoded = |key: Option<&str>| key.and_then(|key| name(key, encoded));
+            let is_this = |key: Option<&str>| decoded(key).as_deref() == Some(at.as_str());
+            for found in page.versions().iter().filter(|found| is_this(found.key())) {
+                let snapshot = found.version_id().unwrap_or("null").to_owned();
+                let version = found
+                    .e_tag()
+                    .map(|etag| Version::new(etag).with_snapshot(Some(snapshot.clone())));
+                let size = found.size().and_then(|size| u64::try_from(size).ok());
+                kept.push(Kept {
+                    snapshot,
+                    version,
+                    size: size.unwrap_or_default(),
+                    modified: found.last_modified().map_or(std::time::UNIX_EPOCH, seconds),
+                    newest: found.is_latest().unwrap_or_default(),
+                });
+            }
+            let deleted = page.delete_markers().iter();
+            for found in deleted.filter(|found| is_this(found.key())) {
+                kept.push(Kept {
+                    snapshot: found.version_id().unwrap_or("null").to_owned(),
+                    version: None,
+                    size: 0,
+                    modified: found.last_modified().map_or(std::time::UNIX_EPOCH, seconds),
+                    newest: found.is_latest().unwrap_or_default(),
+                });
+            }
+            // Names are in order: behind this one are only longer ones.
+            let more = page.is_truncated().unwrap_or_default();
+            if !more || !is_this(page.next_key_marker()) {
+                break;
+            }
+            let snapshot = page.next_version_id_marker().map(str::to_owned);
+            after = Some((at.as_str().to_owned(), snapshot));
+        }
+        // Versions and deletions come in two lists, each newest first.
+        kept.sort_by_key(|kept| Reverse((kept.newest, kept.modified)));
+        Ok(kept)
+    }
+}

@@ -1,0 +1,103 @@
+//! `etagfs stores copy`: a whole store, byte for byte.
+
+use clap::Args as ClapArgs;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::session::{Outcome, Reach, Session};
+use super::target::{Level, Spot, Target};
+use crate::cli::output::{Progress, say, say_json};
+use crate::cli::report::Failure;
+use crate::model::StoreId;
+
+/// The options of `stores copy`.
+#[derive(Debug, ClapArgs)]
+pub(in crate::cli) struct Args {
+    /// The store: s3://BUCKET[/PREFIX]/UUID.
+    source: Target,
+    /// Its copy: s3://BUCKET[/PREFIX][/UUID]. Without a UUID it has the same one in another place, and a
+    /// new one in the same.
+    target: Target,
+    /// Go on with a copy that was broken off.
+    #[arg(long)]
+    resume: bool,
+    /// Print one JSON object instead of the URL of the copy.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    reach: Reach,
+}
+
+/// Copies.
+pub(in crate::cli) async fn run(args: &Args) -> Outcome {
+    let session = args.reach.session();
+    let source = spot(&session, &args.source)?;
+    let target = spot(&session, &args.target)?;
+    let Level::Store(from) = source.level else {
+        return Err(Failure::usage(format!("{} names no store", args.source))
+            .hint("a store is s3://BUCKET[/PREFIX]/UUID"));
+    };
+    let to = match target.level {
+        Level::Store(to) => to,
+        _ if source.source == target.source => StoreId::new(Uuid::new_v4()),
+        _ => from,
+    };
+    if (from, &source.source) == (to, &target.source) {
+        return Err(
+            Failure::usage(format!("{} is the store itself", args.target))
+                .hint("leave the UUID out, to have a new one"),
+        );
+    }
+    let catalogs = (
+        session.catalog(&source.source).await?,
+        session.catalog(&target.source).await?,
+    );
+    let mut progress: Option<Progress> = None;
+    let step = |total: u64| match &mut progress {
+        Some(progress) => progress.step(),
+        None => progress = Some(Progress::new("objects copied:", Some(total))),
+    };
+    let copied = catalogs.0.copy(from, (&catalogs.1, to), args.resume, step);
+    let copied = copied.await;
+    drop(progress);
+    let copied = copied.map_err(|error| {
+        let is_there = matches!(error, crate::store::Error::Exists(_));
+        let failure = Failure::from(error);
+        match is_there {
+            true => failure.hint("a copy that was broken off goes on with --resume"),
+            false => failure,
+        }
+    })?;
+    let url = format!("{}/{to}", target.source.label());
+    match args.json {
+        true => say_json(&json!({
+            "target": url,
+            "made": copied.made,
+            "same": copied.same,
+            "others": copied.others,
+        }))?,
+        false => say(&format!("{url}\n"))?,
+    }
+    match copied.others.first() {
+        None => Ok(()),
+        Some(first) => Err(Failure::conflict(format!(
+            "{} objects of {url} have another value than in {}, like {first}",
+            copied.others.len(),
+            args.source
+        ))
+        .hint("they were left as they are: somebody else saved them")),
+    }
+}
+
+fn spot(session: &Session<'_>, target: &Target) -> Result<Spot, Failure> {
+    let Target::Url(url) = target else {
+        return Err(Failure::usage(format!("{target} is no URL"))
+            .hint("a store is s3://BUCKET[/PREFIX]/UUID"));
+    };
+    let spot = session.spot(url)?;
+    match spot.key.is_empty() && spot.level != Level::Flat {
+        true => Ok(spot),
+        false => Err(Failure::usage(format!("{target} names no store"))
+            .hint("a store is s3://BUCKET[/PREFIX]/UUID")),
+    }
+}

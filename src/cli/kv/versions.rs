@@ -1,0 +1,70 @@
+//! `etagfs versions`: what a versioned bucket keeps of a key.
+
+use clap::Args as ClapArgs;
+use serde_json::json;
+
+use super::place::Place;
+use super::said;
+use super::session::{Outcome, Reach, Session};
+use super::target::Target;
+use crate::backend::Kept;
+use crate::cli::output::say;
+use crate::cli::report::Failure;
+use crate::model::Version;
+
+/// The options of `versions`.
+#[derive(Debug, ClapArgs)]
+pub(in crate::cli) struct Args {
+    /// s3://BUCKET[/PREFIX]/UUID/KEY.
+    target: Target,
+    /// Print one JSON object a line.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    reach: Reach,
+}
+
+/// Prints them, newest first.
+pub(in crate::cli) fn run(args: &Args) -> Outcome {
+    args.reach
+        .run(async |session| versions(args, session).await)
+}
+
+async fn versions(args: &Args, session: Session<'_>) -> Outcome {
+    let place = session.place(&args.target).await?;
+    let Place::Remote(remote) = &place else {
+        return Err(Failure::usage(format!("{} is a path", args.target))
+            .hint("name the key by its URL: s3://BUCKET/UUID/KEY"));
+    };
+    let kept = remote.versions().await?;
+    if kept.is_empty() {
+        return Err(place.absent());
+    }
+    let line = |kept: &Kept| match args.json {
+        true => json(&place.label(), kept),
+        false => text(kept),
+    };
+    say(&kept.iter().map(line).collect::<String>())
+}
+
+fn text(kept: &Kept) -> String {
+    let time = said::time(kept.modified);
+    let snapshot = &kept.snapshot;
+    match &kept.version {
+        Some(version) => format!("{snapshot}  {time}  {:>12}  {version}\n", kept.size),
+        None => format!("{snapshot}  {time}       deleted\n"),
+    }
+}
+
+fn json(target: &str, kept: &Kept) -> String {
+    let line = json!({
+        "target": target,
+        "version_id": kept.snapshot,
+        "etag": kept.version.as_ref().map(Version::etag),
+        "deleted": kept.version.is_none(),
+        "modified": said::time(kept.modified),
+        "size": kept.size,
+        "newest": kept.newest,
+    });
+    format!("{line}\n")
+}

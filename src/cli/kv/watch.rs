@@ -1,0 +1,272 @@
+//! `etagfs watch`: changes of a key, or of all keys that begin alike, as they are noticed.
+//!
+//! It asks again and again: of one key under the condition that it has changed, of several by listing
+//! them. Of changes that follow each other faster than it asks, it notices the last. An outage is told
+//! and waited out.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::time::Duration;
+
+use clap::Args as ClapArgs;
+use serde_json::json;
+
+use super::filter::Filter;
+use super::path::PathKey;
+use super::place::{Answer, Part, Place, Wanted};
+use super::said;
+use super::session::{Outcome, Reach, Session};
+use super::target::Target;
+use crate::cli::output::{note, offer};
+use crate::cli::report::Failure;
+use crate::model::Version;
+use crate::store::{Scanned, Store};
+
+/// As little as can be asked for.
+const LITTLE: Part = Part { start: 0, len: 1 };
+
+/// The options of `watch`.
+#[derive(Debug, ClapArgs)]
+pub(in crate::cli) struct Args {
+    /// A key: s3://BUCKET[/PREFIX]/UUID/KEY, or a path; or all keys of a store, or that begin alike up to
+    /// a slash: a URL that ends with /.
+    target: Target,
+    /// A command to run for each change, instead of a line of JSON. In its environment: ETAGFS_KEY,
+    /// ETAGFS_ETAG (empty when the key was deleted), ETAGFS_EVENT.
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+    /// How long to wait before asking again, in seconds.
+    #[arg(
+        long,
+        env = "ETAGFS_INTERVAL",
+        value_name = "SECONDS",
+        default_value_t = 2.0
+    )]
+    interval: f64,
+    /// End after so many changes.
+    #[arg(long, value_name = "CHANGES")]
+    count: Option<u64>,
+    /// Tell of what is there at the beginning too.
+    #[arg(long)]
+    initial: bool,
+    /// The version of the key that is known already: any other one is a change.
+    #[arg(long, value_name = "ETAG", value_parser = said::version, conflicts_with = "initial")]
+    since: Option<Version>,
+    #[command(flatten)]
+    reach: Reach,
+}
+
+/// The versions that there are, by target.
+type Snapshot = BTreeMap<String, Version>;
+
+/// What happened to a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Change {
+    target: String,
+    event: &'static str,
+    /// None when it was deleted.
+    version: Option<Version>,
+}
+
+/// What is different, in the order of the targets.
+fn changes(before: &Snapshot, after: &Snapshot) -> Vec<Change> {
+    let gone = before.keys().filter(|target| !after.contains_key(*target));
+    let gone = gone.map(|target| Change {
+        target: target.clone(),
+        event: "deleted",
+        version: None,
+    });
+    let here = after.iter().filter_map(|(target, version)| {
+        let event = match before.get(target) {
+            None => "created",
+            Some(before) if before != version => "changed",
+            Some(_) => return None,
+        };
+        Some(Change {
+            target: target.clone(),
+            event,
+            version: Some(version.clone()),
+        })
+    });
+    let mut all: Vec<_> = gone.chain(here).collect();
+    all.sort_by(|one, other| one.target.cmp(&other.target));
+    all
+}
+
+/// What is watched.
+enum Watched {
+    One(Place),
+    Many {
+        store: Store,
+        beginning: String,
+        root: String,
+    },
+}
+
+impl Watched {
+    async fn of(target: &Target, session: &Session<'_>) -> Result<Self, Failure> {
+        if let Target::Url(url) = target {
+            let spot = session.spot(url)?;
+            if spot.key.is_empty() || spot.key.ends_with('/') {
+                return Ok(Self::Many {
+                    store: session.home(&spot).await?.certain().await?,
+                    root: url.root_of(&spot),
+                    beginning: spot.key,
+                });
+            }
+        }
+        let place = session.place(target).await?;
+        match &place {
+            Place::Path(path) if path.path().is_dir() => {
+                Err(Failure::usage(format!("{target} is a directory"))
+                    .hint("watch its files, or what it shows: s3://BUCKET/UUID/DIR/"))
+            }
+            _ => Ok(Self::One(place)),
+        }
+    }
+
+    async fn look(&self, before: &Snapshot) -> Result<Snapshot, Failure> {
+        match self {
+            Self::One(place) => {
+                let label = place.label();
+                let version = match (place, before.get(&label)) {
+                    (Place::Path(path), _) => of_file(path)?,
+                    (Place::Remote(_), known) => {
+                        let wanted = known.cloned().map_or(Wanted::Newest, Wanted::Not);
+                        match place.read(&wanted, Some(LITTLE)).await? {
+                            Answer::Unchanged => known.cloned(),
+                            Answer::Got(got) => got.about.version,
+                            Answer::Absent | Answer::Other => None,
+                        }
+                    }
+                };
+                Ok(version
+                    .map(|version| (label, version))
+                    .into_iter()
+                    .collect())
+            }
+            Self::Many {
+                store,
+                beginning,
+                root,
+            } => {
+                let found = store.scan(beginning, false).await?.into_iter();
+                Ok(found
+                    .filter_map(|found| match found {
+                        Scanned::Key(text, entry) => Some((format!("{root}{text}"), entry.version)),
+                        Scanned::Prefix(_) => None,
+                    })
+                    .collect())
+            }
+        }
+    }
+}
+
+/// The version of a file; where it has none, its time and size have to do.
+fn of_file(path: &PathKey) -> Result<Option<Version>, Failure> {
+    let Some(about) = path.look()? else {
+        return Ok(None);
+    };
+    let size = about.size.unwrap_or_default();
+    let stamp = || Version::new(format!("{:?} {size}", about.modified));
+    Ok(Some(about.version.clone().unwrap_or_else(stamp)))
+}
+
+/// Watches until it is ended, or has seen enough.
+pub(in crate::cli) fn run(args: &Args) -> Outcome {
+    args.reach.run(async |session| watch(args, session).await)
+}
+
+async fn watch(args: &Args, session: Session<'_>) -> Outcome {
+    let interval = Duration::try_from_secs_f64(args.interval)
+        .map_err(|_| Failure::usage("--interval is a number of seconds, not less than 0"))?;
+    let watched = Watched::of(&args.target, &session).await?;
+    let mut known = Snapshot::new();
+    let mut told = 0;
+    let mut is_out = false;
+    // What is there at first is what everything else is compared with.
+    match (&args.since, &watched) {
+        (Some(version), Watched::One(place)) => _ = known.insert(place.label(), version.clone()),
+        (Some(_), Watched::Many { .. }) => {
+            return Err(Failure::usage("--since is the version of one key"));
+        }
+        (None, _) if args.initial => {}
+        (None, _) => known = watched.look(&known).await?,
+    }
+    loop {
+        let now = match watched.look(&known).await {
+            Ok(now) => {
+                is_out = false;
+                now
+            }
+            Err(failure) => {
+                // Once for each outage: no two messages are the same, for the ids in them.
+                if !is_out {
+                    note(&format!("etagfs: {}; going on", failure.message()));
+                }
+                is_out = true;
+                known.clone()
+            }
+        };
+        for change in changes(&known, &now) {
+            if !tell(args, &change).await? {
+                return Ok(());
+            }
+            told += 1;
+            if args.count.is_some_and(|count| told >= count) {
+                return Ok(());
+            }
+        }
+        known = now;
+        tokio::time::sleep(interval).await;
+    }
+}
+
+/// Whether anybody listens.
+async fn tell(args: &Args, change: &Change) -> Result<bool, Failure> {
+    if args.command.is_empty() {
+        let line = json!({
+            "target": change.target,
+            "event": change.event,
+            "etag": change.version.as_ref().map(Version::etag),
+        });
+        return offer(&format!("{line}\n"));
+    }
+    let filter = Filter::new(
+        &args.command,
+        change.target.clone(),
+        change.version.as_ref(),
+    );
+    if let Err(failure) = filter.event(change.event).run().await {
+        note(&format!("etagfs: {}: {}", change.target, failure.message()));
+    }
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn snapshot(pairs: &[(&str, &str)]) -> Snapshot {
+        let owned = |(target, etag): &(&str, &str)| ((*target).to_owned(), Version::new(*etag));
+        pairs.iter().map(owned).collect()
+    }
+
+    #[test]
+    fn changes_are_what_came_went_and_became_another() {
+        let before = snapshot(&[("a", "1"), ("b", "1"), ("c", "1")]);
+        let after = snapshot(&[("b", "1"), ("c", "2"), ("d", "1")]);
+        let found: Vec<_> = changes(&before, &after)
+            .into_iter()
+            .map(|change| (change.target, change.event, change.version.is_some()))
+            .collect();
+        let expected = [
+            ("a", "deleted", false),
+            ("c", "changed", true),
+            ("d", "created", true),
+        ];
+        let expected = expected.map(|(target, event, here)| (target.to_owned(), event, here));
+        assert_eq!(found, expected);
+        assert!(changes(&after, &after).is_empty());
+    }
+}

@@ -1,0 +1,135 @@
+//! Where a mount is to be: what must be true of a directory, and why mounting there failed.
+
+use std::io::{Error, ErrorKind};
+use std::path::Path;
+
+use super::report::Failure;
+use crate::mount::{is_automount, is_mount_point};
+
+/// Whether a bucket can be mounted there.
+///
+/// # Errors
+/// A failure that says what to do.
+pub(super) fn check(dir: &Path) -> Result<(), Failure> {
+    let shown = dir.display();
+    if is_mount_point(dir)? {
+        return Err(
+            Failure::new(format!("something is mounted at {shown} already"))
+                .hint(format!("unmount it: etagfs umount {shown}")),
+        );
+    }
+    // Looking into it would wait for this very mount.
+    if !is_automount(dir)? {
+        check_directory(dir)?;
+    }
+    if !Path::new("/dev/fuse").exists() {
+        return Err(Failure::new("there is no /dev/fuse").hint(
+            "load it (modprobe fuse); in a container: --device /dev/fuse --cap-add SYS_ADMIN",
+        ));
+    }
+    if !rustix::process::geteuid().is_root() && !has_helper() {
+        return Err(Failure::new("you are not root, and fusermount3 is missing")
+            .hint("install the package fuse3: sudo apt-get install fuse3"));
+    }
+    Ok(())
+}
+
+/// A directory that is there, and empty.
+fn check_directory(dir: &Path) -> Result<(), Failure> {
+    let shown = dir.display();
+    let mut entries = std::fs::read_dir(dir).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => Failure::new(format!("{shown} does not exist"))
+            .hint(format!("make it: mkdir -p {shown}")),
+        ErrorKind::NotADirectory => {
+            Failure::new(format!("{shown} is not a directory")).hint("choose an empty directory")
+        }
+        ErrorKind::NotConnected => Failure::new(format!("{shown} belongs to a mount that died"))
+            .hint(format!(
+                "take it away: fusermount3 -uz {shown}, or as root: umount -l {shown}"
+            )),
+        _ => Failure::new(format!("{shown} cannot be looked into: {error}"))
+            .hint("choose a directory of yours"),
+    })?;
+    if entries.next().is_some() {
+        return Err(Failure::new(format!("{shown} is not empty"))
+            .hint("a mount would hide what is in it; choose an empty directory"));
+    }
+    Ok(())
+}
+
+/// `fusermount3`, which mounts for those who are not root.
+fn has_helper() -> bool {
+    std::env::var_os("PATH").is_some_and(|path| {
+        std::env::split_paths(&path).any(|dir| dir.join("fusermount3").exists())
+    })
+}
+
+/// Why mounting failed, and what to do about it.
+pub(super) fn failure(dir: &Path, error: &Error) -> Failure {
+    let text = error.to_string();
+    let shown = dir.display();
+    if text.contains("user_allow_other") {
+        return Failure::new(format!("{shown} could not be mounted for other users: /etc/fuse.conf does not allow it"))
+            .hint("as root, add the line user_allow_other to /etc/fuse.conf; or mount without --allow-other");
+    }
+    let failure = |why: &str| Failure::new(format!("{shown} could not be mounted: {why}"));
+    // fuser tries mount(2), which is for root with all capabilities, and then the helper.
+    let is_root = rustix::process::geteuid().is_root();
+    if is_root
+        && (text.contains("Operation not permitted")
+            || error.kind() == ErrorKind::NotFound && !has_helper())
+    {
+        return failure("this root may not mount (it has no CAP_SYS_ADMIN)").hint(
+            "in a container: --cap-add SYS_ADMIN --device /dev/fuse, and with AppArmor --security-opt apparmor=unconfined",
+        );
+    }
+    let why = text
+        .trim()
+        .trim_start_matches("fusermount3: ")
+        .replace('\n', "; ");
+    if why.contains("no write access") {
+        return failure(&why).hint("choose a directory of yours, or mount as root");
+    }
+    match error.kind() {
+        ErrorKind::PermissionDenied => {
+            failure(&why).hint("check the permissions of /dev/fuse and of the directory")
+        }
+        _ => failure(&why).hint("the kernel may know more: journalctl -k, or dmesg"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_reason_has_its_hint() {
+        let dir = Path::new("/mnt");
+        for (kind, text, hint) in [
+            (
+                ErrorKind::PermissionDenied,
+                "fusermount3: option allow_other only allowed if 'user_allow_other' is set in /etc/fuse.conf\n",
+                "without --allow-other",
+            ),
+            (
+                ErrorKind::Other,
+                "fusermount3: user has no write access to mountpoint /mnt\n",
+                "directory of yours",
+            ),
+            (
+                ErrorKind::PermissionDenied,
+                "Permission denied (os error 13)",
+                "/dev/fuse",
+            ),
+            (
+                ErrorKind::Other,
+                "Error calling mount(): EINVAL",
+                "journalctl",
+            ),
+        ] {
+            let failure = failure(dir, &Error::new(kind, text));
+            let shown = format!("{failure:?}");
+            assert!(shown.contains(hint) && shown.contains("/mnt"), "{shown}");
+        }
+    }
+}

@@ -1,0 +1,366 @@
+//! Errors that a new user makes: each is one line that says what is wrong with what, and one that says
+//! what to do. The table of them is a report.
+
+mod servers_gone_wrong;
+
+use std::fs;
+use std::path::Path;
+
+use servers_gone_wrong::Canned;
+
+use crate::world::mounts::{self, Mount, is_mount_point};
+use crate::world::procs::{Output, Script};
+use crate::world::proxy::{Fault, Op, Proxy, When};
+use crate::world::servers::{self, Bucket, Kind};
+use crate::world::{cli, report};
+
+/// A user with a bucket on a server that checks signatures, and a directory.
+struct User {
+    bucket: Bucket,
+    home: tempfile::TempDir,
+    /// What was told, for the report.
+    table: Vec<[String; 4]>,
+}
+
+impl User {
+    fn new() -> Result<Self, String> {
+        mounts::possible()?;
+        let bucket = servers::shared(Kind::Embedded)?.bucket();
+        let home = tempfile::tempdir().unwrap();
+        fs::create_dir(home.path().join("mnt")).unwrap();
+        Ok(Self {
+            bucket,
+            home,
+            table: Vec::new(),
+        })
+    }
+
+    fn path(&self) -> &Path {
+        self.home.path()
+    }
+
+    /// A shell script that is to fail with one message and one hint that together hold these words.
+    #[track_caller]
+    fn errs(&mut self, what: &str, script: &str, words: &[&str]) {
+        let out = self.run(script);
+        assert!(!is_mount_point(&self.path().join("mnt")), "{out:#?}");
+        self.told(what, script, &out, words);
+    }
+
+    fn run(&self, script: &str) -> Output {
+        cli::script(&self.bucket, &self.path().join("state"), script)
+            .env("B", format!("s3://{}", self.bucket.name))
+            .env("ETAGFS_DEADLINE", "3")
+            .within(self.path())
+            .run()
+    }
+
+    #[track_caller]
+    fn told(&mut self, what: &str, script: &str, out: &Output, words: &[&str]) {
+        println!("{what}\n  $ {script}\n{}", out.stderr);
+        assert!(matches!(out.code, Some(1 | 2)), "{out:#?}");
+        assert_eq!(out.stdout, "");
+        let lines: Vec<_> = out.stderr.lines().collect();
+        assert_eq!(lines.len(), 2, "{out:#?}");
+        let message = lines[0]
+            .strip_prefix("etagfs: ")
+            .unwrap_or_else(|| panic!("{out:#?}"));
+        let hint = lines[1]
+            .strip_prefix("  ")
+            .unwrap_or_else(|| panic!("{out:#?}"));
+        // Words for people, not the structures and the layers of a program.
+        for inside in [
+            " { ",
+            "dispatch failure",
+            "io error",
+            "os error 2)",
+            "(Connect)",
+            "unwrap",
+        ] {
+            assert!(!message.contains(inside), "{inside:?}: {out:#?}");
+        }
+        for word in words {
+            assert!(out.stderr.contains(word), "{word:?} is not in {out:#?}");
+        }
+        self.table
+            .push([what, script, message, hint].map(str::to_owned));
+    }
+
+    fn write(&self, name: &str) {
+        let lines = self.table.iter().map(|[what, script, message, hint]| {
+            let message = message.replace(&self.bucket.name, "BUCKET");
+            let message = message.replace(&self.path().display().to_string(), "~");
+            format!("{what}\n    $ {script}\n    etagfs: {message}\n      {hint}\n")
+        });
+        report::write(name, &lines.collect::<String>());
+    }
+}
+
+#[test]
+fn buckets_servers_and_regions_that_are_wrong() {
+    let mut user = or_skip!(User::new());
+    user.errs(
+        "the bucket does not exist",
+        "etagfs mount s3://nosuchbucket mnt",
+        &["the bucket nosuchbucket does not exist", "check its name"],
+    );
+    user.errs(
+        "nothing listens there",
+        "etagfs mount $B mnt --endpoint-url http://127.0.0.1:2",
+        &[
+            "http://127.0.0.1:2",
+            "Connection refused",
+            "--endpoint-url",
+            "running",
+        ],
+    );
+    user.errs(
+        "no such host",
+        "etagfs mount $B mnt --endpoint-url http://s3.invalid",
+        &["http://s3.invalid", "--endpoint-url", "spelling"],
+    );
+    user.errs(
+        "an address without http://",
+        "etagfs mount $B mnt --endpoint-url localhost:9000",
+        &["localhost:9000", "http://"],
+    );
+    let plain = user.bucket.endpoint.replace("http://", "");
+    user.errs(
+        "https for a server that speaks http",
+        &format!("etagfs mount $B mnt --endpoint-url https://{plain}"),
+        &[&plain, "speaks http, not https", "--endpoint-url http://"],
+    );
+    for (what, canned) in [
+        (
+            "http for a server that speaks https (as servers in Go say it)",
+            Canned::https_says_400(),
+        ),
+        (
+            "http for a server that speaks https (and says so in TLS)",
+            Canned::https_alerts(),
+        ),
+        (
+            "http for a server that speaks https (and hangs up)",
+            Canned::hangs_up(),
+        ),
+    ] {
+        let script = format!("etagfs mount $B mnt --endpoint-url {}", canned.url());
+        user.errs(what, &script, &[&canned.url(), "https://"]);
+    }
+    let elsewhere = Canned::bucket_is_in("eu-central-1");
+    user.errs(
+        "the bucket is in another region",
+        &format!("etagfs mount $B mnt --endpoint-url {}", elsewhere.url()),
+        &["region eu-central-1", "--region eu-central-1"],
+    );
+    user.errs(
+        "no region",
+        "AWS_REGION= ETAGFS_ENDPOINT_URL= etagfs mount $B mnt",
+        &["region", "--region", "AWS_REGION"],
+    );
+    let silent = Canned::silent();
+    user.errs(
+        "nothing answers",
+        &format!("etagfs mount $B mnt --endpoint-url {}", silent.url()),
+        &[&silent.url(), "within 3", "firewall"],
+    );
+    user.errs(
+        "no source",
+        "etagfs mount bucket mnt",
+        &["bucket", "s3://BUCKET"],
+    );
+    user.write("errors-of-new-users-1-servers");
+}
+
+#[test]
+fn credentials_that_are_wrong() {
+    let mut user = or_skip!(User::new());
+    user.errs(
+        "no credentials",
+        "AWS_ACCESS_KEY_ID= AWS_SECRET_ACCESS_KEY= etagfs mount $B mnt",
+        &[
+            "no credentials are known",
+            "AWS_ACCESS_KEY_ID",
+            "--profile",
+            "--no-sign-request",
+        ],
+    );
+    user.errs(
+        "a wrong secret",
+        "AWS_SECRET_ACCESS_KEY=wrong etagfs mount $B mnt",
+        &["denied", "AWS_SECRET_ACCESS_KEY", "does not belong"],
+    );
+    user.errs(
+        "an unknown key",
+        "AWS_ACCESS_KEY_ID=UNKNOWN etagfs mount $B mnt",
+        &["denied", "UNKNOWN", "AWS_ACCESS_KEY_ID", "--endpoint-url"],
+    );
+    user.errs(
+        "no keys where some are wanted",
+        "etagfs mount $B mnt --no-sign-request",
+        &["denied", "--no-sign-request"],
+    );
+    let late = Canned::denies("RequestTimeTooSkewed");
+    user.errs(
+        "a clock that is wrong",
+        &format!("etagfs mount $B mnt --endpoint-url {}", late.url()),
+        &["RequestTimeTooSkewed", "clock", "timedatectl"],
+    );
+    let expired = Canned::denies("ExpiredToken");
+    user.errs(
+        "keys that have expired",
+        &format!("etagfs mount $B mnt --endpoint-url {}", expired.url()),
+        &["ExpiredToken", "expired", "get new ones"],
+    );
+    let proxy = Proxy::to(&user.bucket.endpoint);
+    proxy.inject(When::op(Op::Put), Fault::access_denied());
+    user.errs(
+        "keys that may only read",
+        &format!("etagfs mount $B mnt --endpoint-url {}", proxy.endpoint()),
+        &["denied", "--read-only", "s3:PutObject"],
+    );
+    proxy.heal();
+    proxy.inject(When::any(), Fault::access_denied());
+    user.errs(
+        "keys that may do nothing there",
+        &format!("etagfs mount $B mnt --endpoint-url {}", proxy.endpoint()),
+        &["denied", "s3:ListBucket"],
+    );
+    user.write("errors-of-new-users-2-credentials");
+}
+
+#[test]
+fn a_server_without_conditional_writes() {
+    let mut user = or_skip!(User::new());
+    user.bucket = or_skip!(servers::shared(Kind::S3rver)).bucket();
+    user.errs(
+        "a server without conditional writes",
+        "etagfs mount $B mnt",
+        &["cannot be written to safely", "--read-only"],
+    );
+    user.write("errors-of-new-users-3-conditions");
+}
+
+#[test]
+fn directories_that_are_wrong() {
+    let mut user = or_skip!(User::new());
+    user.errs(
+        "no such directory",
+        "etagfs mount $B nowhere",
+        &["nowhere does not exist", "mkdir -p"],
+    );
+    fs::write(user.path().join("file"), "").unwrap();
+    user.errs(
+        "a file",
+        "etagfs mount $B file",
+        &["file is not a directory", "choose"],
+    );
+    fs::create_dir_all(user.path().join("full/inner")).unwrap();
+    user.errs(
+        "a directory with something in it",
+        "etagfs mount $B full",
+        &["full is not empty", "choose an empty"],
+    );
+    user.errs(
+        "no name at all",
+        "etagfs mount $B ''",
+        &["no mount point", "give"],
+    );
+    let mounted = Mount::of(&user.bucket).flat().start();
+    let again = format!("etagfs mount $B '{}'", mounted.path().display());
+    let out = user.run(&again);
+    user.told(
+        "a directory that is mounted on already",
+        "etagfs mount $B mnt",
+        &out,
+        &["mounted at", "already", "etagfs umount"],
+    );
+    mounted.unmount();
+    user.errs(
+        "nothing is mounted there",
+        "etagfs umount mnt",
+        &["nothing of etagfs", "findmnt"],
+    );
+    user.write("errors-of-new-users-4-directories");
+}
+
+/// A script in a mount namespace of its own with an almost empty /dev, as root; `dev` makes more of it.
+fn elsewhere(dev: &str, script: &str) -> String {
+    format!(
+        "exec unshare -m --propagation private bash -c '
+mount -t tmpfs -o mode=755 none /dev && mknod -m 666 /dev/null c 1 3 && {dev}
+{script}'"
+    )
+}
+
+#[test]
+fn machines_that_cannot_mount() {
+    let mut user = or_skip!(User::new());
+    if !rustix::process::geteuid().is_root() {
+        skip_optional!("only root can make a machine look otherwise");
+    }
+    let base = user.path().display().to_string();
+    Script::bash(&format!("chmod 755 '{base}'; mkdir -m 777 '{base}/state'; chmod 777 '{base}/mnt'; cp \"$(command -v '{}')\" '{base}/etagfs'", env!("CARGO_BIN_EXE_etagfs"))).run().ok();
+    let nobody = "setpriv --reuid 65534 --regid 65534 --clear-groups env HOME=/nonexistent";
+    for (what, script, shown, words) in [
+        (
+            "no /dev/fuse",
+            elsewhere("true", "exec etagfs mount $B mnt"),
+            "etagfs mount $B mnt",
+            &[
+                "there is no /dev/fuse",
+                "modprobe fuse",
+                "--device /dev/fuse",
+            ][..],
+        ),
+        (
+            "not root, and no fusermount3",
+            elsewhere(
+                "mknod -m 666 /dev/fuse c 10 229",
+                &format!("exec {nobody} PATH=/nonexistent ./etagfs mount $B mnt"),
+            ),
+            "etagfs mount $B mnt",
+            &["fusermount3 is missing", "apt-get install fuse3"],
+        ),
+        (
+            "not root, and --allow-other",
+            elsewhere(
+                "mknod -m 666 /dev/fuse c 10 229 && : > fuse.conf && mount --bind fuse.conf /etc/fuse.conf",
+                &format!("exec {nobody} ./etagfs mount $B mnt --allow-other"),
+            ),
+            "etagfs mount $B mnt --allow-other",
+            &["other users", "user_allow_other", "/etc/fuse.conf"],
+        ),
+        (
+            "not root, and somebody else's directory",
+            elsewhere(
+                "mknod -m 666 /dev/fuse c 10 229",
+                &format!("mkdir -m 755 theirs; exec {nobody} ./etagfs mount $B theirs"),
+            ),
+            "etagfs mount $B theirs",
+            &["theirs", "no write access", "directory of yours"],
+        ),
+        (
+            "/dev/fuse is closed to this user",
+            elsewhere(
+                "mknod -m 600 /dev/fuse c 10 229",
+                &format!("exec {nobody} ./etagfs mount $B mnt"),
+            ),
+            "etagfs mount $B mnt",
+            &["Permission denied", "check the permissions of /dev/fuse"],
+        ),
+        (
+            "root of a container, without the right to mount",
+            elsewhere(
+                "mknod -m 666 /dev/fuse c 10 229",
+                "exec setpriv --bounding-set -sys_admin --inh-caps -sys_admin etagfs mount $B mnt",
+            ),
+            "etagfs mount $B mnt",
+            &["CAP_SYS_ADMIN", "--cap-add SYS_ADMIN"],
+        ),
+    ] {
+        let out = user.run(&script);
+        user.told(what, shown, &out, words);
+    }
+    user.write("errors-of-new-users-5-machines");
+}

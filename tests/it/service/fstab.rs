@@ -1,0 +1,205 @@
+//! `mount.etagfs` and the fstab, through mount(8), umount(8) and systemd's mount and automount units.
+
+use super::machine::{Machine, machine};
+use crate::world::servers::{self, Bucket, Kind};
+use crate::world::wait;
+
+struct World {
+    machine: &'static Machine,
+    bucket: Bucket,
+    /// Names the directory, the environment file and the unit.
+    name: &'static str,
+}
+
+impl World {
+    /// With this line in the fstab, `%` being the bucket.
+    fn new(name: &'static str, options: &str) -> Result<Self, String> {
+        let machine = machine()?;
+        let bucket = servers::shared(Kind::Embedded)?.bucket();
+        bucket.client().put("key", "value");
+        machine.configure(name, &bucket, "ETAGFS_FLAT=true");
+        let line = format!(
+            "s3://{} /mnt/{name} etagfs {options},env_file=/etc/etagfs/{name}.env 0 0",
+            bucket.name
+        );
+        machine
+            .run(&format!(
+                "mkdir -p /mnt/{name}; echo '{line}' >> /etc/fstab; systemctl daemon-reload"
+            ))
+            .ok();
+        Ok(Self {
+            machine,
+            bucket,
+            name,
+        })
+    }
+
+    fn mounts(&self) -> usize {
+        let table = self
+            .machine
+            .run(&format!("findmnt -n -t fuse.etagfs /mnt/{}", self.name));
+        table.stdout.lines().count()
+    }
+
+    fn daemons(&self) -> usize {
+        let found = self
+            .machine
+            .run(&format!("pgrep -c -f ' /mnt/{}$'", self.name))
+            .stdout;
+        found.trim().parse().unwrap()
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        let script = format!(
+            "systemctl stop 'mnt-{0}.automount' 'mnt-{0}.mount'; umount -l /mnt/{0}; sed -i '/mnt.{0} /d' /etc/fstab",
+            self.name
+        );
+        self.machine.run(&script);
+    }
+}
+
+#[test]
+fn a_line_of_the_fstab_is_mounted_by_mount_and_unmounted_by_umount() {
+    let world = or_skip!(World::new("fstab", "_netdev,nofail,noexec,ttl=0,x-test=1"));
+    let run = |script: &str| world.machine.run(script);
+    let out = run("mount /mnt/fstab && cat /mnt/fstab/key").ok();
+    assert_eq!((&*out.stdout, &*out.stderr), ("value", ""));
+    let options = world.machine.says("findmnt -n -o OPTIONS /mnt/fstab");
+    for option in ["rw", "nosuid", "nodev", "noexec"] {
+        assert!(
+            options.split(',').any(|found| found == option),
+            "{option}: {options}"
+        );
+    }
+    assert_eq!((world.mounts(), world.daemons()), (1, 1));
+    // Neither of them mounts it once more.
+    run("mount -a && mount -a").ok();
+    assert_eq!((world.mounts(), world.daemons()), (1, 1));
+    assert_eq!(run("mount /mnt/fstab").code, Some(32));
+
+    let out = run("mount -o remount,ro /mnt/fstab");
+    assert_eq!(out.code, Some(32), "{out:#?}");
+    assert!(
+        out.stderr.contains("cannot be remounted") && out.stderr.contains("umount /mnt/fstab"),
+        "{out:#?}"
+    );
+    run("echo new > /mnt/fstab/key").ok();
+    assert_eq!(world.bucket.client().text("key"), "new\n");
+
+    let busy = run("cd /mnt/fstab; umount /mnt/fstab");
+    assert_eq!(busy.code, Some(32), "{busy:#?}");
+    run("umount /mnt/fstab").ok();
+    assert_eq!(world.mounts(), 0);
+    wait::until("the daemon ends", wait::SOON, || world.daemons() == 0);
+    // What is said last counts.
+    run("mount /mnt/fstab -o ro,ttl=5").ok();
+    assert!(
+        world
+            .machine
+            .says("findmnt -n -o OPTIONS /mnt/fstab")
+            .starts_with("ro,")
+    );
+    assert_eq!(run("echo x > /mnt/fstab/key").code, Some(1));
+    run("cd /mnt/fstab; umount -l /mnt/fstab").ok();
+    assert_eq!(world.mounts(), 0);
+    wait::until("the daemon ends", wait::SOON, || world.daemons() == 0);
+}
+
+#[test]
+fn mount_says_what_is_wrong_in_two_lines_and_with_its_own_exit_codes() {
+    let world = or_skip!(World::new("usage", "noauto"));
+    let source = format!("s3://{}", world.bucket.name);
+    let with = "env_file=/etc/etagfs/usage.env";
+    for (arguments, code, words) in [
+        (
+            format!("{source} /mnt/usage -o nonsense=1"),
+            1,
+            ["nonsense", "man etagfs-mount"],
+        ),
+        (
+            format!("{source} /mnt/usage -o ttl=x"),
+            1,
+            ["ttl", "man etagfs-mount"],
+        ),
+        ("bucket /mnt/usage".to_owned(), 1, ["bucket", "s3://BUCKET"]),
+        (
+            format!("s3://nosuchbucket /mnt/usage -o {with}"),
+            32,
+            ["nosuchbucket does not exist", "check its name"],
+        ),
+        (
+            format!("{source} /mnt/usage -o env_file=/nowhere"),
+            32,
+            ["/nowhere", "ETAGFS_ENDPOINT_URL"],
+        ),
+        (
+            format!("{source} /etc -o {with}"),
+            32,
+            ["/etc is not empty", "empty directory"],
+        ),
+    ] {
+        let out = world.machine.run(&format!("mount -t etagfs {arguments}"));
+        println!("{}", out.stderr);
+        assert_eq!(out.code, Some(code), "{out:#?}");
+        assert_eq!(out.stderr.lines().count(), 2, "{out:#?}");
+        for word in words {
+            assert!(out.stderr.contains(word), "{word}: {out:#?}");
+        }
+    }
+    // Everything but mounting; and what is unknown may be left out.
+    world
+        .machine
+        .run(&format!("mount -f -t etagfs {source} /mnt/usage -o {with}"))
+        .ok();
+    world
+        .machine
+        .run(&format!(
+            "mount -f -s -t etagfs {source} /mnt/usage -o {with},nonsense"
+        ))
+        .ok();
+    assert_eq!(world.mounts(), 0);
+    // As the other filesystems of this kind are called.
+    world
+        .machine
+        .run(&format!(
+            "mount -t fuse.etagfs {source} /mnt/usage -o {with}"
+        ))
+        .ok();
+    assert_eq!(world.mounts(), 1);
+}
+
+#[test]
+fn systemd_mounts_and_unmounts_a_line_of_the_fstab() {
+    let world = or_skip!(World::new("unit", "_netdev,nofail"));
+    let unit = "mnt-unit.mount";
+    world.machine.run(&format!("systemctl start {unit}")).ok();
+    assert_eq!(world.machine.show(unit, "ActiveState"), "active");
+    world.machine.run("echo new > /mnt/unit/key").ok();
+    world.machine.run(&format!("systemctl stop {unit}")).ok();
+    assert_eq!(world.machine.show(unit, "Result"), "success");
+    assert_eq!(world.mounts(), 0);
+    wait::until("the daemon ends", wait::SOON, || world.daemons() == 0);
+    // In its own time: systemd did not kill it.
+    let log = world.machine.says("tail -1 /var/lib/etagfs/mnt-unit.log");
+    assert!(log.contains("unmounted"), "{log}");
+    assert_eq!(world.bucket.client().text("key"), "new\n");
+}
+
+#[test]
+fn an_automount_mounts_when_somebody_looks_and_unmounts_when_nobody_does() {
+    let world = or_skip!(World::new(
+        "auto",
+        "_netdev,noauto,x-systemd.automount,x-systemd.idle-timeout=1"
+    ));
+    let unit = "mnt-auto.automount";
+    world.machine.run(&format!("systemctl start {unit}")).ok();
+    assert_eq!(world.mounts(), 0);
+    for _ in 0..2 {
+        assert_eq!(world.machine.says("cat /mnt/auto/key"), "value");
+        assert_eq!(world.mounts(), 1);
+        wait::until("it is unmounted", wait::SOON, || world.mounts() == 0);
+    }
+    assert_eq!(world.machine.show(unit, "Result"), "success");
+}

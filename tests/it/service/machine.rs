@@ -1,0 +1,206 @@
+//! A small Debian with a real systemd as PID 1, in a container that shares the network of this machine,
+//! so that servers of the tests can be reached. Its root is made by `tests/setup` and never written to: an
+//! overlay in memory takes what is. The package of this very build is installed in it.
+//!
+//! `--register=no --keep-unit` and nsenter(1) instead of machinectl(1): here PID 1 need not be systemd.
+//! It ends with the tests, and all of it with it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use super::package;
+use crate::world::client::REGION;
+use crate::world::procs::{Output, Script};
+use crate::world::servers::Bucket;
+use crate::world::tied::{self, OnOurDeath, Tied};
+use crate::world::{mounts, wait};
+
+/// What `tests/setup` made; the number is that of its recipe.
+const ROOT: &str = "systemd-bookworm-1";
+
+/// Long enough for a boot; another run of the tests may hold the root meanwhile.
+const BOOT: Duration = Duration::from_secs(180);
+
+/// The machine. One for all tests: each uses names of its own.
+#[derive(Debug)]
+pub(super) struct Machine {
+    /// PID 1 of the container, as seen from here.
+    init: String,
+    shared: PathBuf,
+    _container: Tied,
+    _directory: tempfile::TempDir,
+}
+
+/// The machine, booted at the first call.
+///
+/// # Errors
+/// Why there can be none here.
+pub(super) fn machine() -> Result<&'static Machine, String> {
+    static MACHINE: OnceLock<Result<Machine, String>> = OnceLock::new();
+    let machine = MACHINE.get_or_init(|| {
+        let root = root()?;
+        let package = package::built()?;
+        Ok(Machine::boot(&root, &package))
+    });
+    machine.as_ref().map_err(Clone::clone)
+}
+
+fn root() -> Result<PathBuf, String> {
+    mounts::possible()?;
+    if !rustix::process::geteuid().is_root() {
+        return Err("only root can boot a container".to_owned());
+    }
+    if Script::bash("command -v systemd-nspawn").run().code != Some(0) {
+        return Err("systemd-nspawn (Debian: systemd-container) is not installed".to_owned());
+    }
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let cache = cache.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")));
+    let root = cache.unwrap_or_default().join("etagfs-ci").join(ROOT);
+    match root.join("etc/debian_version").exists() {
+        true => Ok(root),
+        false => Err(format!(
+            "{} is missing; tests/setup makes it",
+            root.display()
+        )),
+    }
+}
+
+impl Machine {
+    fn boot(root: &Path, package: &Path) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let shared = directory.path().join("host");
+        fs::create_dir(&shared).unwrap();
+        fs::copy(package, shared.join("etagfs.deb")).unwrap();
+        let log = directory.path().join("console");
+        let mut booted = None;
+        wait::until("a container with systemd boots", BOOT, || {
+            booted = start(root, &shared, &log);
+            booted.is_some()
+        });
+        let (container, init) = booted.unwrap();
+        let machine = Self {
+            init,
+            shared,
+            _container: container,
+            _directory: directory,
+        };
+        machine
+            .run("dpkg -i /host/etagfs.deb && command -v etagfs")
+            .ok();
+        machine
+    }
+
+    /// Runs a script of bash inside.
+    pub(super) fn run(&self, script: &str) -> Output {
+        self.script(script).run()
+    }
+
+    /// A script of bash that runs inside, as `script` in the environment, so that nothing is quoted twice.
+    pub(super) fn script(&self, script: &str) -> Script {
+        let command = format!(
+            "exec nsenter -t {} -a -- /usr/bin/env -i HOME=/root PATH=/usr/sbin:/usr/bin LC_ALL=C /bin/bash -c \"$INSIDE\"",
+            self.init
+        );
+        Script::bash(&command).env("INSIDE", script)
+    }
+
+    /// What a script says, without its last line feed.
+    #[track_caller]
+    pub(super) fn says(&self, script: &str) -> String {
+        self.run(script).ok().stdout.trim_end().to_owned()
+    }
+
+    /// A property of a unit.
+    #[track_caller]
+    pub(super) fn show(&self, unit: &str, property: &str) -> String {
+        self.says(&format!("systemctl show --value -p {property} '{unit}'"))
+    }
+
+    /// Waits until a property of a unit is so.
+    #[track_caller]
+    pub(super) fn until(&self, unit: &str, property: &str, value: &str) {
+        let is_so = wait::eventually(wait::SOON, || self.show(unit, property) == value);
+        assert!(
+            is_so,
+            "{unit}: {property} is not {value}\n{}",
+            self.journal(unit)
+        );
+    }
+
+    /// The log of a unit.
+    pub(super) fn journal(&self, unit: &str) -> String {
+        self.run(&format!(
+            "systemctl status --no-pager -n0 '{unit}'; journalctl --no-pager -u '{unit}'"
+        ))
+        .stdout
+    }
+
+    /// Writes /etc/etagfs/NAME.env for a bucket, with further lines.
+    pub(super) fn configure(&self, name: &str, bucket: &Bucket, lines: &str) {
+        let text = format!(
+            "AWS_ACCESS_KEY_ID={}\nAWS_SECRET_ACCESS_KEY={}\nAWS_REGION={REGION}\nETAGFS_ENDPOINT_URL={}\n{lines}\n",
+            bucket.keys.id, bucket.keys.secret, bucket.endpoint
+        );
+        fs::write(self.shared.join(name), text).unwrap();
+        self.run(&format!(
+            "install -D -m 600 '/host/{name}' '/etc/etagfs/{name}.env'"
+        ))
+        .ok();
+    }
+
+    /// Writes a file inside.
+    pub(super) fn write(&self, path: &str, text: &str) {
+        let name = path.replace('/', "-");
+        fs::write(self.shared.join(&name), text).unwrap();
+        self.run(&format!("install -D -m 644 '/host/{name}' '{path}'"))
+            .ok();
+    }
+}
+
+/// Starts the container; the process and its PID 1, if it came up.
+fn start(root: &Path, shared: &Path, log: &Path) -> Option<(Tied, String)> {
+    let console = fs::File::create(log).unwrap();
+    let mut command = tied::command("systemd-nspawn", OnOurDeath::Kill);
+    command
+        .arg("--directory")
+        .arg(root)
+        .args([
+            "--volatile=overlay",
+            "--boot",
+            "--register=no",
+            "--keep-unit",
+            "--console=pipe",
+        ])
+        .arg(format!("--machine=etagfs-{}", std::process::id()))
+        .args(["--bind=/dev/fuse", "--bind=/dev/autofs"])
+        .arg(format!("--bind={}:/host", shared.display()))
+        // Where the host has the control groups of old as well, the container would take those.
+        .env("SYSTEMD_NSPAWN_UNIFIED_HIERARCHY", "1")
+        .stdin(Stdio::null())
+        .stdout(console.try_clone().unwrap())
+        .stderr(console);
+    let mut container = tied::spawn(command);
+    let parent = container.pid();
+    let mut init = String::new();
+    let is_up = wait::eventually(wait::SOON, || {
+        if container.ended().is_some() {
+            return true;
+        }
+        init = Script::bash(&format!("pgrep -P {parent} | head -1"))
+            .run()
+            .stdout
+            .trim()
+            .to_owned();
+        let asked = format!("nsenter -t {init} -a -- systemctl is-system-running");
+        !init.is_empty()
+            && ["running\n", "degraded\n"].contains(&&*Script::bash(&asked).run().stdout)
+    });
+    let is_up = is_up && container.ended().is_none();
+    if !is_up {
+        println!("{}", fs::read_to_string(log).unwrap_or_default());
+    }
+    is_up.then_some((container, init))
+}
