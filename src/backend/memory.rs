@@ -330,6 +330,39 @@ mod tests {
         assert_eq!(after_all_in("a//"), "a/0");
     }
 
+    #[tokio::test]
+    async fn every_version_is_listed_and_read_by_its_name() {
+        let memory = Memory::keeping_versions();
+        let at = ObjectKey::new("k");
+        let mut expect = Expect::Absent;
+        for text in ["a", "b", "c"] {
+            let body = Body {
+                bytes: Bytes::from(text),
+                meta: crate::backend::Meta::default(),
+            };
+            let put = memory.put(&at, body, &expect, PutId::new(1)).await;
+            let Ok(Outcome::Saved(version)) = put else {
+                panic!("{put:?}");
+            };
+            expect = Expect::Is(version);
+        }
+        let kept = memory.versions(&at).await.expect("they are kept");
+        let newest: Vec<_> = kept.iter().map(|kept| kept.newest).collect();
+        assert_eq!(newest, [true, false, false]);
+        for (kept, text) in kept.iter().zip(["c", "b", "a"]) {
+            let pin = Pin::Snapshot(kept.snapshot.clone());
+            let read = memory.get(&at, &pin, Span::UpTo(9)).await;
+            let Ok(Fetched::Object(object)) = read else {
+                panic!("{read:?}");
+            };
+            assert_eq!(object.bytes, text);
+        }
+        let none = Pin::Snapshot("none".to_owned());
+        let read = memory.get(&at, &none, Span::UpTo(9)).await;
+        assert!(matches!(read, Err(Error::VersionGone(_))), "{read:?}");
+        assert!(Memory::new().versions(&at).await.is_err());
+    }
+
     #[test]
     fn spans_are_cut_to_what_there_is() {
         let bytes = Bytes::from_static(b"0123456789");

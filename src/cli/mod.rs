@@ -83,10 +83,10 @@ daemon, not the store.")]
     Probe(probe::Args),
     /// List, create, copy and remove stores.
     Stores(stores::Args),
-    /// Watch a mount: operations, requests, conflicts, the hottest keys.
-    Top(top::Args),
     /// Create and remove buckets.
     Bucket(bucket::Args),
+    /// Watch a mount: operations, requests, conflicts, the hottest keys.
+    Top(top::Args),
     /// Look at the kept bytes of refused and failed saves.
     Rescue(rescue::Args),
     #[command(flatten)]
@@ -125,8 +125,8 @@ fn run(command: Command, words: &[OsString]) -> Result<(), Failure> {
         Command::Serve(args) => serve::run(args),
         Command::Probe(args) => probe::run(args),
         Command::Stores(args) => stores::run(args),
-        Command::Top(args) => top::run(&args),
         Command::Bucket(args) => bucket::run(args),
+        Command::Top(args) => top::run(&args),
         Command::Rescue(args) => rescue::run(args),
         Command::Keys(command) => kv::run(command),
         Command::Man(args) => pages::man(&args, Cli::command()),

@@ -65,6 +65,10 @@ pub(in crate::cli) fn run(args: &Args) -> Outcome {
 
 async fn get(args: &Args, session: Session<'_>) -> Outcome {
     let place = session.place(&args.target).await?;
+    if let (Place::Path(_), Some(_)) = (&place, &args.version) {
+        return Err(Failure::usage(format!("{} is a path", args.target))
+            .hint("old versions are those of a key: s3://BUCKET/UUID/KEY"));
+    }
     let wanted = match (&args.if_match, &args.if_none_match, &args.version) {
         (Some(version), ..) => Wanted::Is(version.clone()),
         (None, Some(version), _) => Wanted::Not(version.clone()),

@@ -62,9 +62,11 @@ impl Remote {
         ask: impl AsyncFn(&Store, &Key) -> Result<T, Error>,
         found: impl Fn(&T) -> bool,
     ) -> Result<T, Failure> {
+        // Before it is asked: another key of the store may settle it meanwhile.
+        let is_certain = self.home.is_certain();
         let assumed = self.home.assumed();
         let answer = ask(&assumed, &self.key(&assumed)?).await;
-        if self.home.is_certain() {
+        if is_certain {
             return Ok(answer?);
         }
         match answer {

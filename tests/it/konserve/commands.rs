@@ -271,3 +271,41 @@ fn a_store_is_copied_with_its_logs_and_binary_values() {
     );
     assert_eq!(ground.says("etagfs log -n 1 $S/:alog/log"), "[4 5]\n");
 }
+
+#[test]
+fn many_keys_are_read_saved_and_deleted_as_konserve_does_it() {
+    let ground = or_skip!(Ground::new());
+    let statuses = |script: &str| {
+        ground.says(&format!(
+            "{script} | jq -r '.key + \" \" + .status' | tr '\n' ','"
+        ))
+    };
+    // multi-assoc of two, in order, the pointer last.
+    let put = r#"printf '%s\n' '{"key":":node","value":"{:a 1}"}' '{"key":":root","value":":node"}' | etagfs mput --ordered --in $S"#;
+    assert_eq!(statuses(put), ":node saved,:root saved,");
+    assert_eq!(ground.writer.get(":root"), value(":node"));
+    // multi-get: all there, some missing, all missing, no keys.
+    let get = "etagfs mget --in $S";
+    assert_eq!(
+        statuses(&format!("{get} :node :root")),
+        ":node found,:root found,"
+    );
+    assert_eq!(
+        statuses(&format!("{get} :none :root")),
+        ":none absent,:root found,"
+    );
+    assert_eq!(statuses(&format!("{get} :none")), ":none absent,");
+    assert_eq!(statuses(&format!("{get} < /dev/null")), "");
+    assert_eq!(
+        ground.says(&format!("{get} :node | jq -r .value")),
+        "{:a 1}\n\n"
+    );
+    // multi-dissoc: mixed.
+    assert_eq!(
+        statuses("etagfs mrm --in $S :node :none"),
+        ":node removed,:none absent,"
+    );
+    let bad = ground.run(r#"echo '{"key":":x","value":"{:a"}' | etagfs mput --in $S"#);
+    assert_eq!(bad.code, Some(1), "{bad:#?}");
+    assert!(bad.stdout.contains("line 1"), "{bad:#?}");
+}

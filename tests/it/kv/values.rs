@@ -78,6 +78,8 @@ fn get_prints_a_part_of_a_value() {
         let said = desk.says(&format!("etagfs get --range {range} $S/key"));
         assert_eq!(said, part, "{range}");
     }
+    desk.other.put(&desk.object("empty"), "");
+    assert_eq!(desk.says("etagfs get --range 0-9 $S/empty"), "");
     let out = desk.run("etagfs get --range 4-2 $S/key");
     assert_eq!(out.code, Some(2), "{out:#?}");
 }

@@ -60,7 +60,7 @@ impl Manager {
 }
 
 /// Told often enough for a test.
-const WATCHDOG: &str = "400000";
+const WATCHDOG: &str = "3000000";
 
 fn supervised(manager: &Manager) -> Result<Mounted, String> {
     mounts::possible()?;
