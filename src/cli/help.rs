@@ -6,7 +6,7 @@ use clap::Command;
 
 /// The commands in groups, in the order in which they are shown.
 const GROUPS: [(&str, &[&str]); 5] = [
-    ("Mounts", &["mount", "umount", "alive", "rescue"]),
+    ("Mounts", &["mount", "umount", "alive", "top", "rescue"]),
     (
         "Keys (KEY is s3://BUCKET[/PREFIX]/UUID/KEY, or a path)",
         &[
