@@ -220,9 +220,6 @@ pub(super) fn run(mut args: Args, words: &[OsString]) -> Result<(), Failure> {
     {
         environment::load(file, words)?;
     }
-    if args.dir.as_os_str().is_empty() {
-        return Err(Failure::usage("no mount point is given").hint("give an empty directory"));
-    }
     let source = Source::parse(&args.source, &args.connection)?;
     let state_dir = args.service.state.dir()?;
     args.dir = std::path::absolute(&args.dir)?;

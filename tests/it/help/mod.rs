@@ -145,7 +145,7 @@ fn every_command_has_a_manual_page_that_can_be_read() {
     }
     let read = |page: &str| {
         let script = format!(
-            "LC_ALL=C MANWIDTH=80 man --warnings -l '{}' | col -b",
+            "LC_ALL=C MANWIDTH=200 man --warnings -l '{}' | col -bx",
             directory.path().join(page).display()
         );
         let out = Script::bash(&script).run().ok();

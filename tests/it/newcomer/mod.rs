@@ -261,11 +261,6 @@ fn directories_that_are_wrong() {
         "etagfs mount $B full",
         &["full is not empty", "choose an empty"],
     );
-    user.errs(
-        "no name at all",
-        "etagfs mount $B ''",
-        &["no mount point", "give"],
-    );
     let mounted = Mount::of(&user.bucket).flat().start();
     let again = format!("etagfs mount $B '{}'", mounted.path().display());
     let out = user.run(&again);

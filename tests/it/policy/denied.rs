@@ -43,7 +43,8 @@ fn read_only_credentials_are_told_in_one_line_what_is_missing_and_what_to_do() {
             "s3:DeleteObject",
             "the environment",
         ] {
-            assert!(told[0].contains(part), "{part}: {log}");
+            // The line, and the hint below it.
+            assert!(log.contains(part), "{part}: {log}");
         }
     }
     // And so it works.
