@@ -253,7 +253,10 @@ pub(super) async fn serve(
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hangup = signal(SignalKind::hangup())?;
-    let terminal = Terminal::at_start();
+    let terminal = match ready.is_daemon() {
+        true => Terminal::none(),
+        false => Terminal::at_start(),
+    };
     let metrics = args.observing.listen().await?;
     let telemetry = Arc::<Telemetry>::default();
     args.observing.tell_store_of_traces(&telemetry);

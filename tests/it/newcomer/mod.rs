@@ -155,7 +155,7 @@ fn buckets_servers_and_regions_that_are_wrong() {
     );
     user.errs(
         "no region",
-        "AWS_REGION= ETAGFS_ENDPOINT_URL= etagfs mount $B mnt",
+        "unset AWS_REGION ETAGFS_ENDPOINT_URL; etagfs mount $B mnt",
         &["region", "--region", "AWS_REGION"],
     );
     let silent = Canned::silent();
