@@ -35,6 +35,7 @@ use super::{
     ObjectKey, Page, Pin, Signed, Span,
 };
 use crate::model::{Expect, Outcome, PutId, Version};
+use crate::telemetry::exchange;
 
 pub use connect::{Endpoint, S3Config};
 pub use credentials::{Credentials, Instance};
@@ -68,7 +69,7 @@ impl S3 {
         format!("{}/{at}", self.name)
     }
 
-    /// Carries an operation out. What went wrong on the way to a server tells to which one.
+    /// Carries an operation out. What is not about an object tells which server it is about.
     async fn ask<T, F>(&self, operation: impl Fn() -> F + Send) -> Result<T, Error>
     where
         T: Send,
@@ -76,10 +77,15 @@ impl S3 {
     {
         let mut answer = self.ask_with_keys(operation).await;
         match &mut answer {
-            Err(Error::Unreachable { why, .. }) => *why = format!("{}: {why}", self.server),
+            Err(Error::Unreachable { why, .. } | Error::Failed { why, .. }) => {
+                *why = format!("{}: {why}", self.server)
+            }
             Err(Error::Deadline { what, .. }) => {
-                what.push_str(" from ");
-                what.push_str(&self.server);
+                what.push_str(&format!(" from {}", self.server));
+                // The time was over before the patience of the client.
+                if let Some(why) = exchange::last_stranded() {
+                    what.push_str(&format!(" ({why})"));
+                }
             }
             _ => {}
         }

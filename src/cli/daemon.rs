@@ -77,11 +77,10 @@ pub(super) struct Ready {
 }
 
 impl Ready {
-    /// As a daemon, leaves the session of the terminal.
+    /// As a daemon, leaves the directory it was started in.
     pub(super) fn begin() -> Result<Self, Failure> {
         let daemon = is_child();
         if daemon {
-            rustix::process::setsid().map_err(std::io::Error::from)?;
             std::env::set_current_dir("/")?;
         }
         Ok(Self {
@@ -114,12 +113,15 @@ impl Ready {
         self.daemon
     }
 
-    /// Tells, and as a daemon lets go of the terminal.
+    /// Tells, and as a daemon leaves the session of the terminal and lets go of it.
     pub(super) fn tell(self, label: &str, at: &Path) -> Result<(), Failure> {
         if let Some(held) = self.held {
             held.let_go();
         }
         if self.daemon {
+            // Not before there is a mount. On a directory of autofs(5), only the process group that
+            // systemd's automount began the mount in may look at it meanwhile; all others wait for it.
+            rustix::process::setsid().map_err(std::io::Error::from)?;
             let mut out = std::io::stdout().lock();
             writeln!(out, "{READY}")?;
             out.flush()?;

@@ -11,6 +11,11 @@ pub(super) struct Terminal {
 }
 
 impl Terminal {
+    /// None: a daemon leaves it as soon as it is mounted.
+    pub(super) fn none() -> Self {
+        Self { had: false }
+    }
+
     /// As it is now: at the start.
     pub(super) fn at_start() -> Self {
         Self { had: is_there() }

@@ -221,9 +221,6 @@ pub(super) fn run(mut args: Args, words: &[OsString]) -> Result<(), Failure> {
     {
         environment::load(file, words)?;
     }
-    if args.dir.as_os_str().is_empty() {
-        return Err(Failure::usage("no mount point is given").hint("give an empty directory"));
-    }
     let source = Source::parse(&args.source, &args.connection)?;
     let state_dir = args.service.state.dir()?;
     args.dir = std::path::absolute(&args.dir)?;
@@ -257,7 +254,10 @@ pub(super) async fn serve(
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hangup = signal(SignalKind::hangup())?;
-    let terminal = Terminal::at_start();
+    let terminal = match ready.is_daemon() {
+        true => Terminal::none(),
+        false => Terminal::at_start(),
+    };
     let metrics = args.observing.listen().await?;
     let telemetry = Arc::<Telemetry>::default();
     args.observing.tell_store_of_traces(&telemetry);

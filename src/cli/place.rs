@@ -4,7 +4,7 @@ use std::io::{Error, ErrorKind};
 use std::path::Path;
 
 use super::report::Failure;
-use crate::mount::{is_automount, is_mount_point};
+use crate::mount::is_mount_point;
 
 /// Whether a bucket can be mounted there.
 ///
@@ -18,10 +18,7 @@ pub(super) fn check(dir: &Path) -> Result<(), Failure> {
                 .hint(format!("unmount it: etagfs umount {shown}")),
         );
     }
-    // Looking into it would wait for this very mount.
-    if !is_automount(dir)? {
-        check_directory(dir)?;
-    }
+    check_directory(dir)?;
     if !Path::new("/dev/fuse").exists() {
         return Err(Failure::new("there is no /dev/fuse").hint(
             "load it (modprobe fuse); in a container: --device /dev/fuse --cap-add SYS_ADMIN",

@@ -5,7 +5,6 @@
 //! every error is in `errno.rs`.
 
 mod answer;
-mod direct;
 mod directory;
 mod errno;
 mod fs;
@@ -28,7 +27,7 @@ use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 
 pub use process::Proc;
-pub use table::{is_automount, is_in_mount, is_mount_point};
+pub use table::{is_in_mount, is_mount_point};
 pub use unmount::{Busy, unmount};
 
 use crate::model::{FileName, Ino};
@@ -207,7 +206,7 @@ impl Mounted {
         );
         let mut config = fuser::Config::default();
         config.mount_options = vec![
-            MountOption::FSName(options.source.clone()),
+            MountOption::FSName(options.source),
             // For the type `fuse.etagfs`. Not as fuser's own option, which does not reach mount(2).
             MountOption::CUSTOM("subtype=etagfs".to_owned()),
             MountOption::DefaultPermissions,
@@ -231,14 +230,7 @@ impl Mounted {
                 .map_or(2, usize::from)
                 .min(4),
         );
-        let session = match is_automount(at)? {
-            true => {
-                let device = direct::mount(at, &options)?;
-                fuser::Session::from_fd(fs::Fs(bridge), device, config.acl, config)?
-            }
-            false => fuser::Session::new(fs::Fs(bridge), at, &config)?,
-        };
-        let session = session.spawn()?;
+        let session = fuser::Session::new(fs::Fs(bridge), at, &config)?.spawn()?;
         vfs.attach(Box::new(Caches::new(session.notifier())));
         Ok(Self {
             session,

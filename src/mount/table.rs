@@ -34,21 +34,6 @@ pub fn is_in_mount(file: &Path) -> io::Result<bool> {
         .any(|line| line.is_ours() && line.device == device))
 }
 
-/// Whether a directory is one of autofs(5), and nothing is mounted on it yet: who opens it waits until
-/// something is.
-///
-/// # Errors
-/// When the table of mounts cannot be read.
-pub fn is_automount(at: &Path) -> io::Result<bool> {
-    let at = real(at)?;
-    let table = read()?;
-    let mut there = table
-        .lines()
-        .filter_map(Line::parse)
-        .filter(|line| line.at == at);
-    Ok(there.next_back().is_some_and(|line| line.kind == "autofs"))
-}
-
 fn read() -> io::Result<String> {
     std::fs::read_to_string("/proc/self/mountinfo")
 }
@@ -131,6 +116,5 @@ mod tests {
     fn a_directory_that_is_no_mount_point_is_none() {
         let dir = tempfile::tempdir().expect("a directory");
         assert!(!is_mount_point(dir.path()).expect("readable"));
-        assert!(!is_automount(dir.path()).expect("readable"));
     }
 }

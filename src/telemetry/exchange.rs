@@ -22,6 +22,8 @@ pub struct Messages {
     pub request_id: Option<String>,
     /// Why its fate is not known, in words.
     pub why: Option<String>,
+    /// Why the last message got nowhere, in words.
+    pub stranded: Option<String>,
 }
 
 /// A request under way.
@@ -75,7 +77,21 @@ pub fn answered(status: u16, request_id: Option<&str>) {
     tell(|messages| {
         messages.statuses.push(status);
         messages.request_id = request_id.map(str::to_owned);
+        messages.stranded = None;
     });
+}
+
+/// A message got nowhere: there was no connection.
+pub fn stranded(why: impl Into<String>) {
+    tell(|messages| messages.stranded = Some(why.into()));
+}
+
+/// Why the last message of this task's request got nowhere, if it did not.
+pub fn last_stranded() -> Option<String> {
+    EXCHANGE
+        .try_with(|exchange| exchange.messages().stranded.clone())
+        .ok()
+        .flatten()
 }
 
 /// The request did not end well, and this is why.
@@ -99,6 +115,8 @@ mod tests {
         });
         let second = two.watch(async {
             sent();
+            stranded("refused");
+            assert_eq!(last_stranded().as_deref(), Some("refused"));
             explain("lost");
         });
         tokio::join!(first, second);
@@ -114,5 +132,7 @@ mod tests {
     fn nobody_need_watch() {
         sent();
         explain("nobody hears it");
+        stranded("nobody hears it");
+        assert_eq!(last_stranded(), None);
     }
 }

@@ -10,7 +10,7 @@ use aws_sdk_s3::config::interceptors::{
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_s3::error::BoxError;
 
-use super::failure::REQUEST_ID;
+use super::failure::{REQUEST_ID, chain};
 use crate::telemetry::exchange;
 
 /// How AWS services are told of the trace that a request belongs to (AWS X-Ray developer guide).
@@ -61,6 +61,10 @@ impl Intercept for Wire {
         if let Some(answer) = context.response() {
             let request_id = answer.headers().get(REQUEST_ID);
             exchange::answered(answer.status().as_u16(), request_id);
+        } else if let Some(Err(error)) = context.output_or_error()
+            && let Some(error) = error.as_connector_error()
+        {
+            exchange::stranded(chain(error));
         }
         Ok(())
     }

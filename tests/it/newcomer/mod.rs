@@ -155,7 +155,7 @@ fn buckets_servers_and_regions_that_are_wrong() {
     );
     user.errs(
         "no region",
-        "AWS_REGION= ETAGFS_ENDPOINT_URL= etagfs mount $B mnt",
+        "unset AWS_REGION ETAGFS_ENDPOINT_URL; etagfs mount $B mnt",
         &["region", "--region", "AWS_REGION"],
     );
     let silent = Canned::silent();
@@ -260,11 +260,6 @@ fn directories_that_are_wrong() {
         "a directory with something in it",
         "etagfs mount $B full",
         &["full is not empty", "choose an empty"],
-    );
-    user.errs(
-        "no name at all",
-        "etagfs mount $B ''",
-        &["no mount point", "give"],
     );
     let mounted = Mount::of(&user.bucket).flat().start();
     let again = format!("etagfs mount $B '{}'", mounted.path().display());

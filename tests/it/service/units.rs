@@ -149,6 +149,11 @@ fn the_unit_is_ready_when_the_mount_answers_and_tells_how_it_goes() {
         format!("{source} at {at}: saves 0, conflicts 0, rescues 0")
     );
 
+    // Nothing ends with a reload.
+    let reload = format!("systemctl reload '{}'; cat '{at}/key'", instance.unit);
+    assert_eq!(instance.machine.says(&reload), "value");
+    assert_eq!(instance.show("NRestarts"), "0");
+
     let script = format!(
         "systemd-analyze security --no-pager '{}' | tail -1",
         instance.unit
