@@ -143,3 +143,40 @@ print(os.waitstatus_to_exitcode(status), os.path.ismount("{point}"))
         .ok();
     assert_eq!(out.stdout, "0 False\n", "{out:#?}");
 }
+
+#[test]
+fn a_daemon_that_was_started_on_a_terminal_has_none_and_drops_caches() {
+    or_skip!(mounts::possible());
+    let bucket = or_skip!(servers::shared(Kind::Embedded)).bucket();
+    let place = tempfile::tempdir().unwrap();
+    let point = place.path().join("mnt");
+    fs::create_dir(&point).unwrap();
+    let script = format!(
+        r#"
+import json, os, pty, signal
+child, master = pty.fork()
+if child == 0:
+    os.execv("{etagfs}", ["etagfs", "mount", "s3://{bucket}", "{point}", "--flat", "--daemon",
+        "--endpoint-url", "{endpoint}", "--path-style", "--state-dir", "{place}/state"])
+status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+os.close(master)
+pid = json.load(open("{point}/.etagfs/status"))["pid"]
+os.kill(pid, signal.SIGHUP)
+while "etagfs_cache_drops_total 1" not in open("{point}/.etagfs/stats").read(): pass
+print(status, os.path.ismount("{point}"))
+os.kill(pid, signal.SIGTERM)
+while os.path.ismount("{point}"): pass
+"#,
+        etagfs = env!("CARGO_BIN_EXE_etagfs"),
+        bucket = bucket.name,
+        endpoint = bucket.endpoint,
+        point = point.display(),
+        place = place.path().display(),
+    );
+    let out = Script::python(&script)
+        .env("AWS_ACCESS_KEY_ID", &bucket.keys.id)
+        .env("AWS_SECRET_ACCESS_KEY", &bucket.keys.secret)
+        .run()
+        .ok();
+    assert_eq!(out.stdout, "0 True\n", "{out:#?}");
+}
