@@ -251,7 +251,7 @@ impl Mounted {
     ///
     /// # Errors
     /// When the mount cannot be taken out of the tree, or the session ended with an error.
-    pub async fn end(self, ending: Ending, grace: Duration) -> io::Result<()> {
+    pub async fn end(mut self, ending: Ending, grace: Duration) -> io::Result<()> {
         let until = tokio::time::Instant::now() + grace;
         let detached = match self.is_over() {
             true => Ok(()),
@@ -273,16 +273,20 @@ impl Mounted {
         while !self.is_over() && tokio::time::Instant::now() < until {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        if self.is_over() {
-            match self.session.join() {
+        let is_over = self.is_over();
+        let serving = std::mem::replace(&mut self.session.guard, std::thread::spawn(|| Ok(())));
+        // fuser would unmount by path, also when the kernel has done so already (its test of that is the
+        // wrong way round), and something else may be at that place by now, or has been there all along.
+        std::mem::forget(self.session);
+        if is_over {
+            match serving.join() {
                 // How the end of the connection looks to a thread that was just reading from it.
-                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
-                result => result?,
+                Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                Ok(result) => result?,
+                Err(_) => return Err(io::Error::other("a thread that serves the kernel panicked")),
             }
         } else {
             tracing::warn!("files are still open; they end with the daemon");
-            // Dropping the session would unmount by path, and something else may be there by now.
-            std::mem::forget(self.session);
         }
         detached
     }

@@ -13,7 +13,7 @@ use super::layout::Layout;
 use super::listing::Shown;
 use super::{Child, Entry, Envelope, Error, Opened, Store};
 use crate::backend::{After, Fetched, Grant, Kept, Object, Pin, Signed, Span};
-use crate::model::{BadName, FileName, Key};
+use crate::model::{BadName, Expect, FileName, Key, Outcome};
 
 /// A part of a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,6 +128,20 @@ impl Store {
                 })
             }
         })
+    }
+
+    /// Makes a value of lines, under a key that does not exist: in a konserve store one of its logs.
+    ///
+    /// # Errors
+    /// Any [`Error`]; the key then certainly was not made.
+    pub async fn create_log(&self, key: &Key, lines: Bytes) -> Result<Outcome, Error> {
+        match &self.layout {
+            Layout::Konserve(store) => store.create_log(key, &lines).await,
+            Layout::Plain => {
+                let envelope = Envelope::default();
+                self.put(key, lines, &envelope, &Expect::Absent).await
+            }
+        }
     }
 
     /// The versions that are kept of a key, newest first.

@@ -284,10 +284,12 @@ fn is_connecting(error: &(dyn StdError + 'static)) -> bool {
 }
 
 /// What the client's layers call themselves, and add nothing with.
-const LAYERS: [&str; 4] = [
+const LAYERS: [&str; 6] = [
     "dispatch failure",
     "io error",
+    "other",
     "client error (Connect)",
+    "client error (SendRequest)",
     "tcp connect error",
 ];
 

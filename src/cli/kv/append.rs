@@ -18,7 +18,6 @@ use super::session::{self, Reach, Session};
 use super::target::Target;
 use crate::cli::output::{copy, say};
 use crate::model::{Expect, Outcome};
-use crate::store::Envelope;
 
 /// The options of `append`.
 #[derive(Debug, ClapArgs)]
@@ -91,22 +90,25 @@ pub(super) async fn put_behind(
         let outcome = match place {
             // The mount merges, and any other filesystem too.
             Place::Path(path) => path.append(lines)?,
-            Place::Remote(_) => {
+            Place::Remote(remote) => {
                 let asked = Instant::now();
                 let answer = place.read(&Wanted::Newest, None).await?;
                 tries.measured(asked.elapsed());
-                let (before, envelope, expect) = match answer {
-                    Answer::Got(got) => (
-                        got.content.into_bytes()?,
-                        got.about.envelope,
-                        Expect::from(got.about.version),
-                    ),
+                let outcome = match answer {
+                    Answer::Got(got) => {
+                        let after = joined(&got.content.into_bytes()?, lines);
+                        let expect = Expect::from(got.about.version);
+                        place.save(after, &got.about.envelope, &expect).await?
+                    }
                     Answer::Absent | Answer::Other | Answer::Unchanged => {
-                        (Bytes::new(), Envelope::default(), Expect::Absent)
+                        match remote.create_log(lines.clone()).await? {
+                            Outcome::Saved(version) => Outcome::Saved(Some(version)),
+                            Outcome::Refused => Outcome::Refused,
+                            Outcome::Unknown => Outcome::Unknown,
+                        }
                     }
                 };
-                let after = joined(&before, lines);
-                match place.save(after, &envelope, &expect).await? {
+                match outcome {
                     Outcome::Saved(_) => Outcome::Saved(()),
                     Outcome::Refused => Outcome::Refused,
                     Outcome::Unknown => Outcome::Unknown,

@@ -209,6 +209,15 @@ impl Remote {
         })
     }
 
+    /// Makes a value of lines, if it does not exist; in a konserve store a log.
+    ///
+    /// # Errors
+    /// When it cannot be made; a refusal is no error.
+    pub(super) async fn create_log(&self, lines: Bytes) -> Result<Outcome, Failure> {
+        let store = self.home.certain().await?;
+        Ok(store.create_log(&self.key(&store)?, lines).await?)
+    }
+
     /// See [`super::place::Place::delete`].
     pub(super) async fn delete(&self, version: &Version) -> Result<Outcome<()>, Failure> {
         let delete = async |store: &Store, key: &Key| store.delete(key, version).await;

@@ -11,10 +11,10 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use uuid::Uuid;
 
-use super::KonserveStore;
 use super::write::{now, salt};
+use super::{KonserveStore, target};
 use crate::backend::{Meta, Pin};
-use crate::model::{Expect, Outcome, Version};
+use crate::model::{Expect, Key, Outcome, Version};
 use crate::store::Error;
 use crate::store::konserve::Value;
 use crate::store::konserve::blob::{Blob, Codec, Header};
@@ -33,6 +33,13 @@ struct Stored {
     meta: Meta,
     glance: Glance,
     element: Element,
+}
+
+/// Elements that were made, and that nothing points to yet.
+struct Chain {
+    first: Uuid,
+    last: Uuid,
+    made: Vec<(Uuid, Version)>,
 }
 
 impl KonserveStore {
@@ -114,38 +121,18 @@ impl KonserveStore {
         before: &Bytes,
         after: &Bytes,
     ) -> Result<Outcome, Error> {
-        let values = appended(before, after).map_err(|why| match why {
-            Unappendable::NotAppended => {
-                self.read_only(log.object, "a log can only be appended to")
-            }
-            Unappendable::Line(why) => self.unsavable(log.object, &Unsavable::Text(why)),
-        })?;
-        let ids: Vec<Uuid> = values.iter().map(|_| Uuid::new_v4()).collect();
-        let (Some(first), Some(last)) = (ids.first().copied(), ids.last().copied()) else {
+        let values = self.to_append(log.object, before, after)?;
+        if values.is_empty() {
             return Ok(Outcome::Saved(log.version.clone()));
-        };
-        let (tail_id, tail) = self.tail(log.object, head).await?;
-        let mut text = BytesMut::from(&before[..]);
-        let mut made = Vec::new();
-        for (at, value) in values.into_iter().enumerate() {
-            let element = Element {
-                next: ids.get(at + 1).copied(),
-                value,
-            };
-            text.extend_from_slice(element.line().as_bytes());
-            let metadata = Metadata::new(log.metadata.key().clone(), &Kind::AppendLog, now());
-            let sealed = self.seal(log.header.codec, metadata, &element.into_value())?;
-            let object = object_of(ids[at]);
-            match self
-                .send(object, &sealed, Meta::default(), &Expect::Absent)
-                .await?
-            {
-                Outcome::Saved(version) => made.push((object, version)),
-                Outcome::Refused | Outcome::Unknown => return Ok(Outcome::Unknown),
-            }
         }
+        let (tail_id, tail) = self.tail(log.object, head).await?;
+        let (key, codec) = (log.metadata.key(), log.header.codec);
+        let mut text = BytesMut::from(&before[..]);
+        let Some(chain) = self.chain(key, codec, values, &mut text).await? else {
+            return Ok(Outcome::Unknown);
+        };
         let linked = Element {
-            next: Some(first),
+            next: Some(chain.first),
             ..tail.element
         };
         let sealed = self.seal(
@@ -161,13 +148,16 @@ impl KonserveStore {
             Outcome::Saved(_) => {}
             Outcome::Unknown => return Ok(Outcome::Unknown),
             Outcome::Refused => {
-                self.take_back(made).await;
+                self.take_back(chain.made).await;
                 return Ok(Outcome::Refused);
             }
         }
         // Of what a crash or another program linked in between, the text is not known here.
         let text = (tail_id == head.last).then(|| text.freeze());
-        let head = Head { last, ..head };
+        let head = Head {
+            last: chain.last,
+            ..head
+        };
         // Now that they are linked, no failure means any more that they are not in the log.
         match self.write_head(log, head, text).await {
             Ok(outcome) => Ok(outcome),
@@ -177,6 +167,78 @@ impl KonserveStore {
                 Ok(Outcome::Unknown)
             }
         }
+    }
+
+    /// Makes a log of lines, under a key that does not exist: the elements, then the head, which decides.
+    ///
+    /// # Errors
+    /// [`Error::Rejected`] for lines that are no values; any other [`Error`].
+    pub(in crate::store) async fn create_log(
+        &self,
+        key: &Key,
+        lines: &Bytes,
+    ) -> Result<Outcome, Error> {
+        let object = target(key)?.object;
+        let values = self.to_append(object, &Bytes::new(), lines)?;
+        if values.is_empty() {
+            let why = Unsavable::Text("there is no value in the lines".to_owned());
+            return Err(self.unsavable(object, &why));
+        }
+        let (key, codec) = (self.key_of(key)?, self.codec().await?);
+        let mut text = BytesMut::new();
+        let Some(chain) = self.chain(&key, codec, values, &mut text).await? else {
+            return Ok(Outcome::Unknown);
+        };
+        let (first, last) = (chain.first, chain.last);
+        let metadata = Metadata::new(key, &Kind::AppendLog, now());
+        let sealed = self.seal(codec, metadata, &Head { first, last }.into_value())?;
+        let outcome = self
+            .send(object, &sealed, Meta::default(), &Expect::Absent)
+            .await?;
+        if outcome == Outcome::Refused {
+            self.take_back(chain.made).await;
+        }
+        Ok(outcome)
+    }
+
+    /// The values of the lines that one text has more than the other.
+    fn to_append(&self, log: Uuid, before: &Bytes, after: &Bytes) -> Result<Vec<Value>, Error> {
+        appended(before, after).map_err(|why| match why {
+            Unappendable::NotAppended => self.read_only(log, "a log can only be appended to"),
+            Unappendable::Line(why) => self.unsavable(log, &Unsavable::Text(why)),
+        })
+    }
+
+    /// Makes elements, each but the last pointing to the next, and adds their lines to the text. `None`
+    /// when it is in doubt whether they were made.
+    async fn chain(
+        &self,
+        key: &Value,
+        codec: Codec,
+        values: Vec<Value>,
+        text: &mut BytesMut,
+    ) -> Result<Option<Chain>, Error> {
+        let ids: Vec<Uuid> = values.iter().map(|_| Uuid::new_v4()).collect();
+        let mut made = Vec::new();
+        for (at, value) in values.into_iter().enumerate() {
+            let element = Element {
+                next: ids.get(at + 1).copied(),
+                value,
+            };
+            text.extend_from_slice(element.line().as_bytes());
+            let metadata = Metadata::new(key.clone(), &Kind::AppendLog, now());
+            let sealed = self.seal(codec, metadata, &element.into_value())?;
+            let object = object_of(ids[at]);
+            match self
+                .send(object, &sealed, Meta::default(), &Expect::Absent)
+                .await?
+            {
+                Outcome::Saved(version) => made.push((object, version)),
+                Outcome::Refused | Outcome::Unknown => return Ok(None),
+            }
+        }
+        let ends = ids.first().copied().zip(ids.last().copied());
+        Ok(ends.map(|(first, last)| Chain { first, last, made }))
     }
 
     /// The element that has none behind it. After a crash it lies behind the one that the head names.

@@ -202,7 +202,7 @@ impl KonserveStore {
     }
 
     /// How new objects are written: like the others of the store; encrypted if one is.
-    async fn codec(&self) -> Result<Codec, Error> {
+    pub(super) async fn codec(&self) -> Result<Codec, Error> {
         if let Some(codec) = self.memory().codec {
             return Ok(codec);
         }

@@ -84,3 +84,25 @@ fn umount_of_what_is_no_mount_is_refused() {
     // What is mounted there is not ours.
     says(&umount("", "/proc".as_ref()), 1, &["/proc", "findmnt"]);
 }
+
+#[test]
+fn the_end_of_a_mount_takes_nothing_else_from_its_place() {
+    or_skip!(mounts::possible());
+    if !rustix::process::geteuid().is_root() {
+        skip_optional!("only root can mount something below");
+    }
+    let bucket = or_skip!(servers::shared(Kind::Ministack)).bucket();
+    let base = tempfile::tempdir().unwrap();
+    let at = base.path().canonicalize().unwrap().join("mnt");
+    fs::create_dir(&at).unwrap();
+    let flags = rustix::mount::MountFlags::empty();
+    rustix::mount::mount("below", &at, "tmpfs", flags, None).unwrap();
+    let mut mount = Mount::of(&bucket).flat().at(&at).start();
+    wait::until("the bucket is mounted", wait::SOON, || {
+        fs::read(at.join(".etagfs/status")).is_ok()
+    });
+    umount("", &at).ok();
+    wait::until("the daemon ends", wait::SOON, || mount.ended().is_some());
+    assert!(mount.ended().unwrap().success());
+    assert!(is_mount_point(&at), "what was there before is gone");
+}

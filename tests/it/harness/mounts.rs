@@ -73,7 +73,7 @@ fn a_mount_is_there_when_started_and_gone_when_unmounted() {
     let log = mount.unmount();
     assert!(!is_mount_point(&point));
     let called = format!(
-        "called with: mount s3://b/p {} --endpoint-url http://127.0.0.1:1 --path-style --log debug \
+        "called with: mount s3://b/p {} --endpoint-url http://127.0.0.1:1 --path-style \
          --state-dir {} --flat\nkey id, X=y\n",
         point.display(),
         state.display()

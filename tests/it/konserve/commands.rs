@@ -211,6 +211,34 @@ fn logs_are_shown_and_appended_to() {
     assert_eq!(json, "{\"line\":2,\"text\":\"\\\"second\\\"\"}\n");
 }
 
+/// The first item of konserve's compliance test.
+#[test]
+fn append_of_two_maps_makes_a_log_that_gives_both_in_order() {
+    let ground = or_skip!(Ground::new());
+    ground.says(
+        "echo '{:bar 42}' | etagfs append $S/:foolog; echo '{:bar 43}' | etagfs append $S/:foolog",
+    );
+    assert_eq!(
+        ground.says("etagfs log $S/:foolog"),
+        "{:bar 42}\n{:bar 43}\n"
+    );
+    let head = ground.writer.read(&value(":foolog"));
+    assert_eq!(head.metadata.kind(), Some(Kind::AppendLog));
+    assert_eq!(head.metadata.key(), &value(":foolog"));
+    let race = "for i in 1 2 3 4 5; do (printf '%s\n' \"[$i :a]\" \"[$i :b]\" | etagfs append $S/:race) & done; wait";
+    ground.says(race);
+    let log = ground.says("etagfs log $S/:race");
+    let lines: Vec<_> = log.lines().collect();
+    assert_eq!(lines.len(), 10, "{log}");
+    // What was appended together stays together.
+    for pair in lines.chunks(2) {
+        assert_eq!(pair[0].replace(":a", ":b"), pair[1], "{log}");
+    }
+    let bad = ground.run("echo '{' | etagfs append $S/:other");
+    assert_eq!(bad.code, Some(1), "{bad:#?}");
+    assert_eq!(ground.says("etagfs ls $S"), ":foolog\n:race\n");
+}
+
 #[test]
 fn commands_on_konserve_stores_make_few_requests() {
     let ground = or_skip!(Ground::new());

@@ -199,9 +199,15 @@ fn an_automount_mounts_when_somebody_looks_and_unmounts_when_nobody_does() {
     world.machine.run(&format!("systemctl start {unit}")).ok();
     assert_eq!(world.mounts(), 0);
     for _ in 0..2 {
-        assert_eq!(world.machine.says("cat /mnt/auto/key"), "value");
+        let out = world.machine.run("cat /mnt/auto/key");
+        let journal = world.machine.journal("mnt-auto.*");
+        assert_eq!(out.stdout, "value", "{out:#?}\n{journal}");
         assert_eq!(world.mounts(), 1);
         wait::until("it is unmounted", wait::SOON, || world.mounts() == 0);
+        // Whoever looks while systemd is still at it finds the directory below, empty.
+        world
+            .machine
+            .until("mnt-auto.mount", "ActiveState", "inactive");
     }
     assert_eq!(world.machine.show(unit, "Result"), "success");
 }
