@@ -408,11 +408,14 @@ async fn check_bucket(backend: &dyn Backend, source: &Source) -> Result<(), Fail
     };
     match backend.list(&query).await {
         Ok(_) => Ok(()),
-        Err(error) if error.is_not_found() => Err(Failure::new(format!(
-            "the bucket {} does not exist",
-            source.bucket
-        ))
-        .hint("check its name and the endpoint, or create it with the tools of your provider")),
+        Err(error) if error.is_not_found() => {
+            Err(
+                Failure::new(format!("the bucket {} does not exist", source.bucket)).hint(format!(
+                    "check its name and the endpoint, or create it: etagfs bucket create s3://{}",
+                    source.bucket
+                )),
+            )
+        }
         Err(error) => Err(Failure::denied(
             error,
             "allow these keys s3:ListBucket there; a bucket that is not public wants keys, not --no-sign-request",

@@ -221,8 +221,8 @@ impl Keys {
                     .is_none_or(|before| differ(before, &found));
                 if is_other {
                     held.generation += 1;
-                    let key = found.keys.access_key_id();
-                    tracing::info!(source = %found.whence, key, "credentials");
+                    let access_key_id = found.keys.access_key_id();
+                    tracing::info!(source = %found.whence, access_key_id, "credentials");
                 }
                 let keys = found.keys.clone();
                 held.found = Some(found);

@@ -29,7 +29,7 @@ pub(super) fn lines(view: &View, size: Size) -> Vec<String> {
     lines.push(String::new());
     lines.push(format!(
         "OPERATIONS {:>9}/s   waiting {}   errors: {}",
-        number(view.operations.iter().map(|rate| rate.per_second).sum()),
+        number(all_together(&view.operations)),
         view.waiting,
         shares(&view.errors)
     ));
@@ -37,7 +37,7 @@ pub(super) fn lines(view: &View, size: Size) -> Vec<String> {
     lines.push(String::new());
     lines.push(format!(
         "REQUESTS   {:>9}/s   in flight {}   {}",
-        number(view.requests.iter().map(|rate| rate.per_second).sum()),
+        number(all_together(&view.requests)),
         view.in_flight,
         shares(&view.outcomes)
     ));
@@ -107,6 +107,11 @@ pub(super) fn lines(view: &View, size: Size) -> Vec<String> {
 pub(super) fn room_for_keys(height: usize) -> usize {
     // All other lines, with as many operations and requests as are shown at most.
     height.saturating_sub(13 + OPERATIONS + 5).max(3)
+}
+
+/// Not `sum()`: of nothing that is -0.
+fn all_together(rates: &[Rate]) -> f64 {
+    rates.iter().fold(0.0, |sum, rate| sum + rate.per_second)
 }
 
 fn rates(rates: &[Rate]) -> impl Iterator<Item = String> {
