@@ -208,6 +208,20 @@ impl fmt::Debug for Secret {
 }
 
 impl Who {
+    /// Who asks, as far as options and variables say it; nothing secret.
+    fn named(&self) -> String {
+        let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+        if self.no_sign_request {
+            return "nobody".to_owned();
+        }
+        let profile = |name: String| format!("profile {name}");
+        let own = self.access_key_id.clone();
+        own.or_else(|| self.profile.clone().map(profile))
+            .or_else(|| variable("AWS_ACCESS_KEY_ID"))
+            .or_else(|| variable("AWS_PROFILE").map(profile))
+            .unwrap_or_default()
+    }
+
     fn credentials(&self) -> Credentials {
         if self.no_sign_request {
             return Credentials::Anonymous;
@@ -270,6 +284,12 @@ impl Connection {
             prefix.push('/');
         }
         prefix
+    }
+
+    /// Which bucket and whose answers a probe is about, as one text; nothing secret.
+    pub(super) fn asked(&self, source: &Source) -> String {
+        let endpoint = self.endpoint_url.as_deref().unwrap_or("aws");
+        format!("{} {endpoint} {}", source.label(), self.who.named())
     }
 
     /// How long operations in the store may take.

@@ -268,8 +268,8 @@ pub(super) async fn serve(
         .await?;
     check_bucket(&*backend, source).await?;
     if !args.access.read_only {
-        let endpoint = args.connection.endpoint_url.as_deref();
-        probe::require_conditions(&*backend, source, endpoint, state_dir).await?;
+        let asked = args.connection.asked(source);
+        probe::require_conditions(&*backend, source, &asked, state_dir).await?;
     }
     let settings = args.konserve.settings(state_dir)?;
     let catalog = Catalog::new(backend, &*source.prefix).with(settings, args.konserve.layout());

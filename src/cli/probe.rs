@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use clap::Args as ClapArgs;
-use serde::{Deserialize, Serialize};
 
 use super::report::Failure;
 use super::source::{Connection, Source};
@@ -96,28 +95,18 @@ fn may_not_write(label: &str, why: &str) -> Failure {
     .hint("mount it with --read-only, or allow these keys s3:PutObject, s3:GetObject and s3:DeleteObject")
 }
 
-/// What is remembered of a bucket that may be written to.
-#[derive(Serialize, Deserialize)]
-struct Verdict {
-    source: String,
-    endpoint: Option<String>,
-}
-
-/// Makes sure that a bucket may be written to.
+/// Makes sure that a bucket may be written to. A good verdict is remembered of what was `asked`: which
+/// bucket, where, and with whose credentials.
 ///
 /// # Errors
 /// When its server ignores or rejects conditions, or cannot be asked.
 pub(super) async fn require_conditions(
     backend: &dyn Backend,
     source: &Source,
-    endpoint: Option<&str>,
+    asked: &str,
     state_dir: &Path,
 ) -> Result<(), Failure> {
-    let verdict = Verdict {
-        source: source.label(),
-        endpoint: endpoint.map(str::to_owned),
-    };
-    let note = note_path(state_dir, &verdict);
+    let note = note_path(state_dir, asked);
     if is_remembered(&note) {
         return Ok(());
     }
@@ -140,24 +129,19 @@ pub(super) async fn require_conditions(
         tracing::warn!(source = %source.label(), "this server does not keep the id of a put: saves whose reply is lost will be reported as failed");
     }
     // Without the note the next mount asks again.
-    let _ = remember(&note, &verdict);
+    let _ = remember(&note, asked);
     Ok(())
 }
 
-fn note_path(state_dir: &Path, verdict: &Verdict) -> PathBuf {
-    let key = format!(
-        "{} {}",
-        verdict.source,
-        verdict.endpoint.as_deref().unwrap_or("aws")
-    );
-    let id = uuid::Uuid::from_u128(key.bytes().fold(
+fn note_path(state_dir: &Path, asked: &str) -> PathBuf {
+    let id = uuid::Uuid::from_u128(asked.bytes().fold(
         // FNV-1a, 128 bit.
         0x6c62_272e_07bb_0142_62b8_2175_6295_c58d,
         |hash, byte| {
             (hash ^ u128::from(byte)).wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013b)
         },
     ));
-    state_dir.join("probes").join(format!("{id}.json"))
+    state_dir.join("probes").join(id.to_string())
 }
 
 fn is_remembered(note: &Path) -> bool {
@@ -168,9 +152,9 @@ fn is_remembered(note: &Path) -> bool {
     age.is_some_and(|age| age < REMEMBERED)
 }
 
-fn remember(note: &Path, verdict: &Verdict) -> std::io::Result<()> {
+fn remember(note: &Path, asked: &str) -> std::io::Result<()> {
     if let Some(dir) = note.parent() {
         fs::create_dir_all(dir)?;
     }
-    fs::write(note, serde_json::to_vec(verdict)?)
+    fs::write(note, format!("{asked}\n"))
 }

@@ -1,34 +1,40 @@
 //! `rescue diff` and `rescue apply`: what was refused in a mount is saved after all.
 
-use std::fs::File;
-use std::io::{Read, Write};
+use std::thread;
 
 use super::{Desk, fails};
+use crate::world::attempts::attempt;
 use crate::world::mounts::{self, Mount};
-use crate::world::proxy::{Fault, Op, When};
+use crate::world::proxy::{Fault, Gate, Op, When};
 use crate::world::rescues;
 
-/// A writer in a mount loses `key` to another machine: the id of the rescue with its bytes.
-fn lost(desk: &Desk, how: &mut std::fs::OpenOptions, bytes: &str) -> String {
+/// A writer in a mount opens `key` like this, and loses it to another machine: the id of the rescue with
+/// its bytes.
+fn lost(desk: &Desk, how: &str) -> String {
     desk.other.put(&desk.object("key"), "old\n");
     let mount = Mount::of(&desk.bucket)
         .store(&desk.store)
         .state_dir(desk.state.path())
         .arg("--append-retries=1")
         .start();
-    let mut file: File = how.open(mount.file("key")).unwrap();
-    let mut old = String::new();
-    // A file that is open for appending alone cannot be read.
-    let _ = file.read_to_string(&mut old);
-    desk.other.put(&desk.object("key"), "theirs\n");
+    let put = || When::op(Op::Put).key(&desk.object("key"));
+    let gate = Gate::new();
+    desk.proxy
+        .inject(put().once(), Fault::HoldRequest(gate.clone()));
     // An append would merge.
-    desk.proxy.inject(
-        When::op(Op::Put).key(&desk.object("key")),
-        Fault::Answer(412, "PreconditionFailed"),
+    desk.proxy
+        .inject(put(), Fault::Answer(412, "PreconditionFailed"));
+    let script = format!(
+        "f = os.open('key', {how})\nif not {how} & os.O_WRONLY: os.read(f, 9)\nos.write(f, b'mine\\n')\nos.close(f)"
     );
-    file.write_all(bytes.as_bytes()).unwrap();
-    assert!(file.sync_all().is_err());
-    drop(file);
+    let told = thread::scope(|scope| {
+        let writer = scope.spawn(|| attempt(mount.path(), &script));
+        gate.wait_for(1);
+        desk.other.put(&desk.object("key"), "theirs\n");
+        gate.open();
+        writer.join().unwrap()
+    });
+    assert_eq!(told, "EAGAIN");
     mount.unmount();
     desk.proxy.heal();
     let kept = rescues::of(desk.state.path());
@@ -40,7 +46,7 @@ fn lost(desk: &Desk, how: &mut std::fs::OpenOptions, bytes: &str) -> String {
 fn a_rescue_is_compared_and_replaces_the_winner_that_its_writer_was_told_of() {
     or_skip!(mounts::possible());
     let desk = or_skip!(Desk::new());
-    let id = lost(&desk, File::options().read(true).write(true), "mine\n");
+    let id = lost(&desk, "os.O_RDWR");
     let diff = desk.says(&format!("etagfs rescue diff {id}"));
     let changes: Vec<_> = diff.lines().skip(3).collect();
     assert_eq!(changes, ["-theirs", "+old", "+mine"], "{diff}");
@@ -55,7 +61,7 @@ fn a_rescue_is_compared_and_replaces_the_winner_that_its_writer_was_told_of() {
 fn a_rescue_replaces_nothing_newer_unless_that_is_said() {
     or_skip!(mounts::possible());
     let desk = or_skip!(Desk::new());
-    let id = lost(&desk, File::options().read(true).write(true), "mine\n");
+    let id = lost(&desk, "os.O_RDWR");
     let newest = desk.other.put(&desk.object("key"), "newer\n");
     let refused = desk.run(&format!("etagfs rescue apply {id}"));
     fails(&refused, 75, &["is not what", &newest, "rescue diff"]);
@@ -71,7 +77,7 @@ fn a_rescue_replaces_nothing_newer_unless_that_is_said() {
 fn what_was_to_be_appended_is_appended() {
     or_skip!(mounts::possible());
     let desk = or_skip!(Desk::new());
-    let id = lost(&desk, File::options().append(true), "mine\n");
+    let id = lost(&desk, "(os.O_WRONLY | os.O_APPEND)");
     let diff = desk.says(&format!("etagfs rescue diff {id}"));
     let changes: Vec<_> = diff.lines().skip(3).collect();
     assert_eq!(changes, [" theirs", "+mine"], "{diff}");

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 
+use crate::world::client::Keys;
 use crate::world::mounts::{self, Mount, Mounted};
 use crate::world::proxy::{Fault, Op, Proxy, When};
 use crate::world::servers::{self, Bucket, Kind};
@@ -45,6 +46,47 @@ fn read_only_credentials_are_told_what_is_missing_and_what_to_do() {
     // And so it works.
     let mount = Mount::of(&bucket).through(&proxy).flat().read_only();
     mount.start().unmount();
+}
+
+#[test]
+fn what_other_keys_were_allowed_is_not_believed_of_these() {
+    let (bucket, proxy) = or_skip!(ground());
+    let state = tempfile::tempdir().unwrap();
+    let mount = || {
+        Mount::of(&bucket)
+            .through(&proxy)
+            .flat()
+            .state_dir(state.path())
+    };
+    mount().start().unmount();
+    proxy.inject(When::op(Op::Put), Fault::access_denied());
+    // The same keys are believed for a day, and told by their first save.
+    mount().start().unmount();
+    let keys = &bucket.keys;
+    let others = mount()
+        .without_keys()
+        .env("ETAGFS_ACCESS_KEY_ID", &keys.id)
+        .env("ETAGFS_SECRET_ACCESS_KEY", &keys.secret);
+    // Keys by another way are the same keys; a profile is somebody else.
+    others.start().unmount();
+    let log = refused(
+        mount()
+            .env("AWS_SHARED_CREDENTIALS_FILE", profile(state.path(), keys))
+            .without_keys()
+            .arg("--profile=other"),
+    );
+    assert!(log.contains("may not be written to"), "{log}");
+}
+
+/// A file in which the profile `other` has these keys.
+fn profile(directory: &std::path::Path, keys: &Keys) -> std::path::PathBuf {
+    let file = directory.join("credentials");
+    let text = format!(
+        "[other]\naws_access_key_id = {}\naws_secret_access_key = {}\n",
+        keys.id, keys.secret
+    );
+    fs::write(&file, text).unwrap();
+    file
 }
 
 #[test]
