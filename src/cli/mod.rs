@@ -72,8 +72,8 @@ Options can also be given as mount(8) and fstab(5) write them: -o sync,ro,allow_
     Umount(umount::Args),
     /// Find out whether a mount answers.
     #[command(after_help = "\
-Exits with 0 if it does and with 1 if not, never later than --timeout: for health checks. It asks the
-daemon, not the store.")]
+Exits with 0 if it does and with 1 if not, never later than --timeout: for health checks. It
+asks the daemon, not the store.")]
     Alive(alive::Args),
     /// Try it: a server, a bucket and a mount, all on this machine.
     Demo(demo::Args),

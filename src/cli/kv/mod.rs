@@ -50,8 +50,8 @@ Examples: etagfs ls s3://bucket                  its stores
 Examples: etagfs get s3://bucket/UUID/settings.json | jq .
           etag=$(etagfs get --etag s3://bucket/UUID/key 2>&1 > value)
           etagfs get s3://bucket/UUID/key --default 0
-Exit codes: 66 no such key; 3 with --if-none-match, the key still has that version; 75 with --if-match,
-it has another one.")]
+Exit codes: 66 no such key; 3 with --if-none-match, the key still has that version; 75 with
+--if-match, it has another one.")]
     Get(Box<get::Args>),
     /// Save a value and print its ETag.
     #[command(after_help = "\

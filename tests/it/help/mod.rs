@@ -4,8 +4,9 @@
 //! After a change that is meant, `ETAGFS_BLESS=1 cargo test --test it help` writes the snapshots and
 //! docs/cli.md anew; read the difference before you commit it.
 
+mod page;
+
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -52,22 +53,6 @@ fn helps() -> BTreeMap<String, String> {
     found
 }
 
-/// docs/cli.md, of the help of every command.
-fn page(helps: &BTreeMap<String, String>) -> String {
-    let mut page = "# The command line\n\n\
-        Made of the program's own definition, as its `--help`, its manual pages (`etagfs man`) and its\n\
-        completions (`etagfs completions`) are. Not to be edited: see `tests/it/help/`.\n\n"
-        .to_owned();
-    for name in helps.keys() {
-        let anchor = name.replace(' ', "-");
-        writeln!(page, "- [{name}](#{anchor})").unwrap();
-    }
-    for (name, help) in helps {
-        write!(page, "\n## {name}\n\n```text\n{help}```\n").unwrap();
-    }
-    page
-}
-
 #[test]
 fn the_help_of_every_command_is_as_it_was() {
     let helps = helps();
@@ -108,7 +93,7 @@ fn the_help_of_every_command_is_as_it_was() {
 
 #[test]
 fn docs_cli_is_made_of_the_help() {
-    let page = page(&helps());
+    let page = page::of(&helps());
     if blessing() {
         fs::write(at("docs/cli.md"), page).unwrap();
         return;
