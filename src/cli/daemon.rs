@@ -25,9 +25,11 @@ pub(super) fn is_child() -> bool {
 /// Starts the process that goes on, `words` being its command line, and waits until it is ready.
 pub(super) fn spawn(words: &[OsString]) -> Result<(), Failure> {
     let mut command = Command::new(std::env::current_exe()?);
-    if std::env::var_os("HOME").is_none() && rustix::process::geteuid().is_root() {
-        // systemd mounts the fstab without one, and the AWS configuration would not be found.
-        command.env("HOME", "/root");
+    if std::env::var_os("HOME").is_none()
+        && let Some(home) = std::env::home_dir()
+    {
+        // mount(8) and systemd mount without one, and the AWS configuration would not be found.
+        command.env("HOME", home);
     }
     let mut child = command
         .args(words.iter().skip(1))

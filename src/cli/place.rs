@@ -56,9 +56,9 @@ fn check_directory(dir: &Path) -> Result<(), Failure> {
 
 /// `fusermount3`, which mounts for those who are not root.
 fn has_helper() -> bool {
-    std::env::var_os("PATH").is_some_and(|path| {
-        std::env::split_paths(&path).any(|dir| dir.join("fusermount3").exists())
-    })
+    // Below mount(8) there is no PATH; execvp(3) looks in these places then.
+    let path = std::env::var_os("PATH").unwrap_or_else(|| "/bin:/usr/bin".into());
+    std::env::split_paths(&path).any(|dir| dir.join("fusermount3").exists())
 }
 
 /// Why mounting failed, and what to do about it.

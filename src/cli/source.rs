@@ -75,10 +75,11 @@ impl State {
         if rustix::process::geteuid().is_root() {
             return Ok(PathBuf::from("/var/lib/etagfs"));
         }
-        let from = |name| std::env::var_os(name).filter(|value| !value.is_empty());
-        from("XDG_STATE_HOME")
-            .map(PathBuf::from)
-            .or_else(|| from("HOME").map(|home| PathBuf::from(home).join(".local/state")))
+        let said = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from);
+        // That of the user database where there is no HOME, as below mount(8).
+        let home = std::env::home_dir().filter(|home| !home.as_os_str().is_empty());
+        said.filter(|dir| !dir.as_os_str().is_empty())
+            .or_else(|| home.map(|home| home.join(".local/state")))
             .map(|dir| dir.join("etagfs"))
             .ok_or_else(|| {
                 Failure::new("there is no home directory to keep rescued bytes in")

@@ -173,6 +173,26 @@ fn mount_says_what_is_wrong_in_two_lines_and_with_its_own_exit_codes() {
 }
 
 #[test]
+fn a_user_mounts_and_unmounts_a_line_that_allows_it_as_himself() {
+    let world = or_skip!(World::new("user", "noauto,user"));
+    let run = |script: &str| world.machine.run(script);
+    run("useradd -m alice; chown alice /mnt/user /etc/etagfs/user.env").ok();
+    let as_alice = |script: &str| run(&format!("runuser -u alice -- sh -c '{script}'"));
+    as_alice("mount /mnt/user && cat /mnt/user/key && echo new > /mnt/user/key").ok();
+    assert_eq!(world.bucket.client().text("key"), "new\n");
+    let daemon = run("ps -o user= -p $(pgrep -f \" /mnt/user$\")").stdout;
+    assert_eq!(daemon, "alice\n");
+    assert_eq!(as_alice("stat -c %U /mnt/user/key").stdout, "alice\n");
+    // Nobody else gets in, not even root, unless allow_other says so.
+    assert_eq!(run("cat /mnt/user/key").code, Some(1));
+    as_alice("umount /mnt/user").ok();
+    assert_eq!(world.mounts(), 0);
+    wait::until("the daemon ends", wait::SOON, || world.daemons() == 0);
+    let log = run("tail -1 /home/alice/.local/state/etagfs/mnt-user.log");
+    assert!(log.stdout.contains("unmounted"), "{log:#?}");
+}
+
+#[test]
 fn systemd_mounts_and_unmounts_a_line_of_the_fstab() {
     let world = or_skip!(World::new("unit", "_netdev,nofail"));
     let unit = "mnt-unit.mount";

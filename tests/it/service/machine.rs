@@ -74,10 +74,15 @@ impl Machine {
         let shared = directory.path().join("host");
         fs::create_dir(&shared).unwrap();
         fs::copy(package, shared.join("etagfs.deb")).unwrap();
+        // With the mode that udev gives it, whatever it has on this machine.
+        let fuse = directory.path().join("fuse");
+        Script::bash(&format!("mknod -m 666 '{}' c 10 229", fuse.display()))
+            .run()
+            .ok();
         let log = directory.path().join("console");
         let mut booted = None;
         wait::until("a container with systemd boots", BOOT, || {
-            booted = start(root, &shared, &log);
+            booted = start(root, [&shared, &fuse], &log);
             booted.is_some()
         });
         let (container, init) = booted.unwrap();
@@ -161,7 +166,7 @@ impl Machine {
 }
 
 /// Starts the container; the process and its PID 1, if it came up.
-fn start(root: &Path, shared: &Path, log: &Path) -> Option<(Tied, String)> {
+fn start(root: &Path, [shared, fuse]: [&Path; 2], log: &Path) -> Option<(Tied, String)> {
     let console = fs::File::create(log).unwrap();
     let mut command = tied::command("systemd-nspawn", OnOurDeath::Kill);
     command
@@ -175,7 +180,8 @@ fn start(root: &Path, shared: &Path, log: &Path) -> Option<(Tied, String)> {
             "--console=pipe",
         ])
         .arg(format!("--machine=etagfs-{}", std::process::id()))
-        .args(["--bind=/dev/fuse", "--bind=/dev/autofs"])
+        .arg("--bind=/dev/autofs")
+        .arg(format!("--bind={}:/dev/fuse", fuse.display()))
         .arg(format!("--bind={}:/host", shared.display()))
         // Where the host has the control groups of old as well, the container would take those.
         .env("SYSTEMD_NSPAWN_UNIFIED_HIERARCHY", "1")
