@@ -118,7 +118,7 @@ fn section(name: &str, keys: &Keys) -> String {
 }
 
 /// What a process or an endpoint of ECS says; the process's needs a version.
-fn json(keys: &Keys, token: Option<&str>, expires: Option<Duration>) -> String {
+fn json(keys: &Keys, token: Option<&str>, expires: Option<&str>) -> String {
     let mut value = serde_json::json!({
         "Version": 1,
         "Code": "Success",
@@ -131,7 +131,7 @@ fn json(keys: &Keys, token: Option<&str>, expires: Option<Duration>) -> String {
         value["Token"] = token.into();
     }
     if let Some(expires) = expires {
-        value["Expiration"] = after(expires).into();
+        value["Expiration"] = expires.into();
     }
     value.to_string()
 }

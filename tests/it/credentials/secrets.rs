@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Home, json};
+use super::{Home, after, json};
 use crate::world::mounts;
 use crate::world::procs::Script;
 use crate::world::proxy::{Fault, Op, Proxy, When};
@@ -36,8 +36,8 @@ fn no_log_at_any_level_holds_a_secret_a_token_or_a_signature() {
         "aws_smithy_runtime=trace,aws_sigv4=trace,aws_config=trace,hyper=trace,hyper_util=trace,etagfs=trace",
     ] {
         let home = Home::new();
-        let soon = Duration::from_secs(3600);
-        home.write("keys.json", &json(&bucket.keys, Some(token), Some(soon)));
+        let hour = after(Duration::from_secs(3600));
+        home.write("keys.json", &json(&bucket.keys, Some(token), Some(&hour)));
         let file = home.path("keys.json");
         home.config(&format!(
             "[default]\ncredential_process = sh -c 'cat {}' {argument}\n\

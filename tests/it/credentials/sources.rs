@@ -134,7 +134,7 @@ fn a_process_is_asked() {
     let bucket = or_skip!(bucket());
     let home = |keys: &Keys| {
         let home = Home::new();
-        home.write("keys.json", &json(keys, Some(TOKEN), Some(HOUR)));
+        home.write("keys.json", &json(keys, Some(TOKEN), Some(&after(HOUR))));
         let file = home.path("keys.json");
         let config = format!("[default]\ncredential_process = cat {}\n", file.display());
         home.config(&config);
@@ -311,7 +311,9 @@ fn a_container_is_asked() {
     let ecs = |keys: Keys| {
         Issuer::start(
             move |asked: &Asked| match asked.headers.get("authorization") {
-                Some(token) if token == "the-pass" => (200, json(&keys, Some(TOKEN), Some(HOUR))),
+                Some(token) if token == "the-pass" => {
+                    (200, json(&keys, Some(TOKEN), Some(&after(HOUR))))
+                }
                 _ => (403, "{}".to_owned()),
             },
         )
@@ -341,7 +343,7 @@ fn imds(keys: Keys) -> Issuer {
         match asked.path.as_str() {
             "/latest/meta-data/iam/security-credentials/" => (200, "the-role".to_owned()),
             "/latest/meta-data/iam/security-credentials/the-role" => {
-                (200, json(&keys, Some(TOKEN), Some(HOUR)))
+                (200, json(&keys, Some(TOKEN), Some(&after(HOUR))))
             }
             "/latest/meta-data/placement/region" => (200, "eu-central-1".to_owned()),
             _ => (404, String::new()),

@@ -1,10 +1,13 @@
 //! The servers start, are what they are said to be, and do not outlive the tests.
 
+use std::collections::BTreeSet;
 use std::env;
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
 
 use crate::world::client::Put;
+use crate::world::port::Port;
 use crate::world::servers::{self, Kind};
 use crate::world::wait;
 
@@ -46,6 +49,21 @@ fn s3rver_ignores_conditions() {
         .put_if_match("key", "3", "\"00000000000000000000000000000000\"")
         .saved();
     assert_eq!(client.text("key"), "3");
+}
+
+#[test]
+fn a_port_stays_ours_and_is_closed_unless_somebody_listens() {
+    let ports: Vec<_> = (0..20).map(|_| Port::new()).collect();
+    let distinct: BTreeSet<_> = ports.iter().map(Port::address).collect();
+    assert_eq!(distinct.len(), ports.len());
+    let is_open = || TcpStream::connect(ports[0].address()).is_ok();
+    for _ in 0..2 {
+        assert!(!is_open());
+        let listener = ports[0].listen();
+        assert!(is_open());
+        drop(listener);
+    }
+    assert!(!is_open());
 }
 
 fn keeps_its_data(kind: Kind) -> Result<(), String> {

@@ -9,6 +9,7 @@ use std::path::Path;
 use servers_gone_wrong::Canned;
 
 use crate::world::mounts::{self, Mount, is_mount_point};
+use crate::world::namespace::ALONE;
 use crate::world::procs::{Output, Script};
 use crate::world::proxy::{Fault, Op, Proxy, When};
 use crate::world::servers::{self, Bucket, Kind};
@@ -283,6 +284,7 @@ fn directories_that_are_wrong() {
 fn elsewhere(dev: &str, script: &str) -> String {
     format!(
         "exec unshare -m --propagation private bash -c '
+{ALONE}
 mount -t tmpfs -o mode=755 none /dev && mknod -m 666 /dev/null c 1 3 && {dev}
 {script}'"
     )

@@ -10,6 +10,7 @@ use serde_json::Value as Json;
 use super::lose_a_race;
 use crate::world::counted::Counted;
 use crate::world::mounts::{self, Mount};
+use crate::world::namespace;
 use crate::world::procs::Script;
 use crate::world::proxy::{Fault, Op, When};
 use crate::world::servers::{self, Kind};
@@ -199,7 +200,8 @@ fn below_systemd_each_field_is_a_field_of_the_journal() {
         .unwrap();
     let place = tempfile::tempdir().unwrap();
     let script = format!(
-        r#"set -e
+        r#"{alone}
+set -e
 mount --bind "{run}" /run
 cd "{place}"; mkdir mnt state
 exec 2> stderr
@@ -210,6 +212,7 @@ cat mnt/key; cat mnt/missing || true
 umount mnt
 wait
 cat stderr"#,
+        alone = namespace::ALONE,
         run = run.path().display(),
         place = place.path().display(),
         etagfs = env!("CARGO_BIN_EXE_etagfs"),

@@ -44,20 +44,21 @@ fn an_operation_is_a_span_and_its_requests_are_spans_in_it() {
             .iter()
             .all(|line| line.starts_with("post /v1/traces "))
     );
-    let flushes = find(&spans, "flush", "key");
     let puts = find(&spans, "PUT", "key");
-    let ([flush, ..], [put]) = (flushes.as_slice(), puts.as_slice()) else {
+    let [put] = puts.as_slice() else {
         panic!("{spans:#?}");
     };
+    // Each close is a flush, that of the reader too, and that of every process which another test forked
+    // while the file was open; and a span ends after its answer, so that they come in any order.
+    let flushes = find(&spans, "flush", "key").into_iter();
+    let mut saves = flushes.filter(|flush| flush.span_id == put.parent_span_id);
+    let flush = saves.next().unwrap_or_else(|| panic!("{spans:#?}"));
     assert_eq!(attribute(flush, "errno").as_deref(), Some("OK"));
     assert_eq!(attribute(flush, "store").as_deref(), Some("flat"));
     assert!(attribute(flush, "fh").is_some());
     assert_eq!(flush.kind(), SpanKind::Server);
     assert!(flush.parent_span_id.is_empty());
-    assert_eq!(
-        (&put.parent_span_id, &put.trace_id),
-        (&flush.span_id, &flush.trace_id)
-    );
+    assert_eq!(put.trace_id, flush.trace_id);
     assert_eq!(put.kind(), SpanKind::Client);
     assert_eq!(attribute(put, "outcome").as_deref(), Some("ok"));
     assert_eq!(attribute(put, "status").as_deref(), Some("200"));
@@ -70,7 +71,7 @@ fn an_operation_is_a_span_and_its_requests_are_spans_in_it() {
             .iter()
             .any(|read| attribute(read, "bytes").as_deref() == Some("5"))
     );
-    assert_ne!(reads[0].trace_id, flush.trace_id);
+    assert!(reads.iter().all(|read| read.trace_id != flush.trace_id));
 }
 
 #[test]

@@ -17,6 +17,8 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use crate::world::wait::SOON;
+
 /// The bucket that every server starts with.
 pub(super) const BUCKET: &str = "bucket";
 
@@ -198,9 +200,9 @@ impl Checks {
     }
 }
 
-/// Waits for `probe` to give something; fails after ten seconds.
+/// Waits for `probe` to give something; fails when it does not within [`SOON`].
 pub(super) async fn eventually<T>(what: &str, mut probe: impl AsyncFnMut() -> Option<T>) -> T {
-    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(10);
+    let deadline = tokio::time::Instant::now() + SOON;
     loop {
         if let Some(found) = probe().await {
             return found;

@@ -3,7 +3,8 @@
 //! overlay in memory takes what is. The package of this very build is installed in it.
 //!
 //! `--register=no --keep-unit` and nsenter(1) instead of machinectl(1): here PID 1 need not be systemd.
-//! It ends with the tests, and all of it with it.
+//! It ends with the tests, and all of it with it: told to, since a container whose systemd-nspawn is killed
+//! goes on without it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,8 +12,11 @@ use std::process::Stdio;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use rustix::process::Signal;
+
 use super::package;
 use crate::world::client::REGION;
+use crate::world::namespace::ALONE;
 use crate::world::procs::{Output, Script};
 use crate::world::servers::Bucket;
 use crate::world::tied::{self, OnOurDeath, Tied};
@@ -168,9 +172,11 @@ impl Machine {
 /// Starts the container; the process and its PID 1, if it came up.
 fn start(root: &Path, [shared, fuse]: [&Path; 2], log: &Path) -> Option<(Tied, String)> {
     let console = fs::File::create(log).unwrap();
-    let mut command = tied::command("systemd-nspawn", OnOurDeath::Kill);
+    let mut command = tied::command("unshare", OnOurDeath::Terminate);
     command
-        .arg("--directory")
+        .args(["--mount", "--propagation", "private", "sh", "-c"])
+        .arg(format!("{ALONE}\nexec \"$0\" \"$@\""))
+        .args(["systemd-nspawn", "--directory"])
         .arg(root)
         .args([
             "--volatile=overlay",
@@ -207,6 +213,8 @@ fn start(root: &Path, [shared, fuse]: [&Path; 2], log: &Path) -> Option<(Tied, S
     let is_up = is_up && container.ended().is_none();
     if !is_up {
         println!("{}", fs::read_to_string(log).unwrap_or_default());
+        container.signal(Signal::TERM);
+        let _ = container.wait(wait::SOON);
     }
     is_up.then_some((container, init))
 }

@@ -15,6 +15,8 @@ pub(crate) mod counted;
 pub(crate) mod dialogue;
 pub(crate) mod issuer;
 pub(crate) mod mounts;
+pub(crate) mod namespace;
+pub(crate) mod port;
 pub(crate) mod procs;
 pub(crate) mod proxy;
 pub(crate) mod report;

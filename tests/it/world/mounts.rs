@@ -347,13 +347,21 @@ impl Mounted {
         self.process.signal(signal);
     }
 
-    /// Unmounts as a user does.
+    /// Unmounts as a user does, as soon as nobody uses it.
+    ///
+    /// A test that starts a process forks this one, and until the child has become its program it has all
+    /// files open that this process had at that moment, also those of other tests' mounts.
     ///
     /// # Panics
     /// When that fails, or the daemon does not end with status 0.
     #[track_caller]
     pub(crate) fn unmount(mut self) -> String {
-        unmount_as_user(&self.point).unwrap_or_else(|why| panic!("cannot unmount: {why}"));
+        let mut result = Ok(());
+        let _ = wait::eventually(SOON, || {
+            result = unmount_as_user(&self.point);
+            !matches!(&result, Err(why) if why.contains("busy"))
+        });
+        result.unwrap_or_else(|why| panic!("cannot unmount: {why}"));
         self.ends_in_order()
     }
 

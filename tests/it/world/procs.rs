@@ -21,8 +21,8 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, wa
 
 use super::wait;
 
-/// The deadline of a script that names none.
-const DEADLINE: Duration = Duration::from_secs(60);
+/// The deadline of a script that names none. It only bounds a hang.
+const DEADLINE: Duration = Duration::from_secs(300);
 
 /// What a script came to.
 #[derive(Debug)]
@@ -101,7 +101,7 @@ impl Script {
         self
     }
 
-    /// How long it may take (60 s when not said).
+    /// How long it may take (300 s when not said).
     pub(crate) fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self

@@ -28,7 +28,7 @@ pub(crate) mod policy;
 pub(crate) mod record;
 mod serve;
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
@@ -37,6 +37,7 @@ use tokio::sync::watch;
 pub(crate) use fault::{Fault, Gate, Injected, When};
 pub(crate) use record::{Log, Op, Record};
 
+use super::port::Port;
 use super::wait;
 
 /// A place in the log.
@@ -86,7 +87,8 @@ enum Door {
 /// A running proxy on a loopback port of its own; it ends on drop.
 #[derive(Debug)]
 pub(crate) struct Proxy {
-    address: SocketAddr,
+    /// Also while it does not listen.
+    port: Port,
     shared: Arc<Shared>,
     /// `None` only in drop.
     door: Option<watch::Sender<Door>>,
@@ -105,9 +107,8 @@ impl Proxy {
             rules: Mutex::default(),
             policy: policy::World::of_this_run(),
         });
-        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        listener.set_nonblocking(true).unwrap();
-        let address = listener.local_addr().unwrap();
+        let port = Port::new();
+        let listener = port.listen();
         let (door, watching) = watch::channel(Door::Open);
         let serving = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
@@ -115,7 +116,7 @@ impl Proxy {
             .spawn(move || serve::run(listener, &serving, watching))
             .unwrap();
         Self {
-            address,
+            port,
             shared,
             door: Some(door),
             thread: Some(thread),
@@ -124,7 +125,7 @@ impl Proxy {
 
     /// The proxy's URL.
     pub(crate) fn endpoint(&self) -> String {
-        format!("http://{}", self.address)
+        format!("http://{}", self.port.address())
     }
 
     /// All requests so far, in the order of their arrival.
@@ -188,7 +189,7 @@ impl Proxy {
             sender.send(door).expect("the proxy's thread runs");
         }
         wait::until(&format!("the proxy's door is {door:?}"), wait::SOON, || {
-            let open = std::net::TcpStream::connect(self.address).is_ok();
+            let open = std::net::TcpStream::connect(self.port.address()).is_ok();
             open == (door == Door::Open)
         });
     }

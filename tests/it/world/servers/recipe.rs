@@ -2,13 +2,13 @@
 //! The options are from the servers' own help texts; `tests/setup` installs them and pins the versions.
 
 use std::fs::{self, File};
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 use super::Kind;
 use crate::world::client::Keys;
+use crate::world::port::Port;
 use crate::world::tied::{self, OnOurDeath, Tied};
 
 const ETAGFS: &str = env!("CARGO_BIN_EXE_etagfs");
@@ -18,9 +18,8 @@ const ETAGFS: &str = env!("CARGO_BIN_EXE_etagfs");
 pub(super) struct Recipe {
     kind: Kind,
     directory: PathBuf,
-    /// The ports it was given; the first is that of S3. The embedded server chooses one itself at its
-    /// first start.
-    ports: Vec<u16>,
+    /// The first is that of S3.
+    ports: Vec<Port>,
     keys: Keys,
 }
 
@@ -70,27 +69,16 @@ pub(super) fn keys(kind: Kind) -> Keys {
     }
 }
 
-/// Ports nobody listens on now. All are held until the last is found, so that they differ.
-fn free_ports(count: usize) -> Vec<u16> {
-    let held: Vec<_> = (0..count)
-        .map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap())
-        .collect();
-    held.iter()
-        .map(|listener| listener.local_addr().unwrap().port())
-        .collect()
-}
-
 impl Recipe {
     pub(super) fn new(kind: Kind, directory: &Path, keys: Keys) -> Self {
-        let ports = match kind {
-            Kind::Ministack | Kind::S3rver => free_ports(1),
-            Kind::Seaweed => free_ports(8),
-            Kind::Embedded => Vec::new(),
+        let count = match kind {
+            Kind::Ministack | Kind::S3rver | Kind::Embedded => 1,
+            Kind::Seaweed => 8,
         };
         Self {
             kind,
             directory: directory.to_owned(),
-            ports,
+            ports: (0..count).map(|_| Port::new()).collect(),
             keys,
         }
     }
@@ -112,12 +100,14 @@ impl Recipe {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// The URL, as soon as it is known.
-    pub(super) fn endpoint(&mut self) -> Option<String> {
-        if self.ports.is_empty() {
-            self.ports.push(printed_port(&self.log())?);
-        }
-        Some(format!("http://127.0.0.1:{}", self.ports[0]))
+    /// HOST:PORT of S3.
+    fn address(&self) -> String {
+        self.ports[0].address().to_string()
+    }
+
+    /// The URL.
+    pub(super) fn endpoint(&self) -> String {
+        format!("http://{}", self.address())
     }
 
     pub(super) fn spawn(&self) -> Tied {
@@ -154,7 +144,7 @@ impl Recipe {
                 "0",
                 "--bind",
             ])
-            .arg(format!("127.0.0.1:{}", self.ports[0]))
+            .arg(self.address())
             .env("S3_PERSIST", "1")
             .env("S3_DATA_DIR", self.data());
         command
@@ -191,7 +181,7 @@ impl Recipe {
             "filer.port.grpc",
         ];
         for (option, port) in options.iter().zip(&self.ports) {
-            command.arg(format!("-{option}={port}"));
+            command.arg(format!("-{option}={}", port.address().port()));
         }
         command.args(["-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-filer", "-s3"]);
         command.args(["-s3.port.iceberg=0", "-s3.port.lance=0"]);
@@ -212,53 +202,24 @@ impl Recipe {
             .arg("--directory")
             .arg(self.data());
         command.args(["--address", "127.0.0.1", "--no-vhost-buckets"]);
-        command.arg("--port").arg(self.ports[0].to_string());
+        let port = self.ports[0].address().port();
+        command.arg("--port").arg(port.to_string());
         command
     }
 
     fn embedded(&self) -> Command {
         let keys = &self.keys;
-        let port = self.ports.first().copied().unwrap_or(0);
         let mut command = tied::command(installation(self.kind), OnOurDeath::Kill);
         command
             .arg("serve")
             .arg(self.data())
             .arg("--listen")
-            .arg(format!("127.0.0.1:{port}"))
+            .arg(self.address())
             // Then it checks signatures.
             .env("ETAGFS_SERVE_ACCESS_KEY", &keys.id)
             .env("ETAGFS_SERVE_SECRET_KEY", &keys.secret)
             // The tests kill it; they do not cut the power.
             .env("ETAGFS_SERVE_NO_SYNC", "true");
         command
-    }
-}
-
-/// The port of the first loopback URL in the text, once its line is complete.
-fn printed_port(text: &str) -> Option<u16> {
-    let (_, after) = text.split_once("http://127.0.0.1:")?;
-    let digits = after.find(|c: char| !c.is_ascii_digit())?;
-    after[..digits].parse().ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_port_is_read_only_from_a_complete_line() {
-        assert_eq!(printed_port("serving at http://127.0.0.1:80"), None);
-        assert_eq!(
-            printed_port("serving at http://127.0.0.1:8080/ now\n"),
-            Some(8080)
-        );
-        assert_eq!(printed_port("serving\n"), None);
-    }
-
-    #[test]
-    fn free_ports_differ() {
-        let ports = free_ports(8);
-        let distinct: std::collections::BTreeSet<_> = ports.iter().collect();
-        assert_eq!(distinct.len(), ports.len());
     }
 }
