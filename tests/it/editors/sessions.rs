@@ -6,6 +6,7 @@ use super::desk::{Came, Desk, FIRST, journal};
 use super::editor::Editor;
 use super::terminal::Terminal;
 use crate::world::counted::Counted;
+use crate::world::luck;
 use crate::world::proxy::{Log, Op, Record};
 use crate::world::servers::{self, Bucket, Kind};
 
@@ -26,9 +27,7 @@ pub(super) fn row(editor: &Editor) -> Result<Vec<String>, String> {
     Ok(vec![cost, seen, seen_twice, unseen, unseen_twice])
 }
 
-/// The name of a temporary file ends with six random characters. One time in two hundred all are
-/// lower-case letters; that may as well be a word in the name of a key, and the mount takes it for one.
-/// Then the session says nothing (W9 does not promise it), and there is another.
+/// Holds a session again if a temporary file of the last one was taken for a key ([`luck`]).
 fn lucky<T>(session: impl FnMut() -> Option<T>) -> T {
     let mut sessions = std::iter::repeat_with(session).take(5);
     sessions
@@ -39,10 +38,7 @@ fn lucky<T>(session: impl FnMut() -> Option<T>) -> T {
 /// Whether a temporary file was taken for a key.
 fn is_unlucky(writes: &Log, keys: &[&str]) -> bool {
     let mut others = writes.0.iter().map(|one| &*one.key);
-    others.any(|key| {
-        let random = key.get(key.len().saturating_sub(6)..).unwrap_or_default();
-        !keys.contains(&key) && random.bytes().all(|byte| byte.is_ascii_lowercase())
-    })
+    others.any(|key| !keys.contains(&key) && luck::may_be_a_word(key))
 }
 
 /// Opens, changes, saves, saves again, and leaves.

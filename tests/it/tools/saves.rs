@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::bench::{Bench, missing, said};
+use crate::world::luck;
 use crate::world::proxy::{Op, Record};
 use crate::world::report;
 
@@ -129,11 +130,7 @@ fn work(heading: &str, saves: Vec<Save>) {
             wrong(format!("stray keys: {others:?}"));
         }
         let written = (counts.of(Op::Put), counts.of(Op::Delete));
-        // In six of a thousand names mkstemp(3) chooses lower-case letters only, and such a name is
-        // taken for that of a key.
-        let is_unlucky = |record: &Record| {
-            record.op == Op::Put && record.key.bytes().all(|byte| byte.is_ascii_lowercase())
-        };
+        let is_unlucky = |record: &Record| record.op == Op::Put && luck::may_be_a_word(&record.key);
         if written != (save.puts, save.deletes) && !log.0.iter().any(is_unlucky) {
             wrong(format!("{written:?} PUT and DELETE"));
         }
