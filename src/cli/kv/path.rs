@@ -281,9 +281,13 @@ impl PathKey {
             let mut file = OpenOptions::new().write(true).open(&path)?;
             return file.write_all(bytes);
         }
+        // Never more than in the end. Of these the umask takes its part.
+        let permissions = match &found {
+            Some(found) => found.permissions(),
+            None => fs::Permissions::from_mode(0o666),
+        };
         let mut file = tempfile::Builder::new()
-            // Of which the umask takes its part.
-            .permissions(fs::Permissions::from_mode(0o666))
+            .permissions(permissions)
             .tempfile_in(directory(&path))?;
         file.write_all(bytes)?;
         if let Some(found) = found {
