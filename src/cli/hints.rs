@@ -66,6 +66,10 @@ const HINTS: &[(&[&str], &str)] = &[
         "the keys have expired: get new ones (aws sso login, or from whoever gave them)",
     ),
     (
+        &["a temporary file: "],
+        "large values lie there while they are read: make room, or name another directory by TMPDIR",
+    ),
+    (
         &["RequestTimeTooSkewed"],
         "the clock of this machine is wrong: timedatectl set-ntp true, then look at date -u",
     ),

@@ -1,11 +1,11 @@
 //! `etagfs man` and `etagfs completions`: what is made of the definition of the command line.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::{Args as ClapArgs, Command};
 use clap_complete::Shell;
 
+use super::output::copy;
 use super::report::Failure;
 
 /// The page about fstab and mount(8): no command of ours, so that it is written by hand.
@@ -31,7 +31,9 @@ pub(super) fn man(args: &ManArgs, command: Command) -> Result<(), Failure> {
     let Some(dir) = &args.dir else {
         let mut command = command.disable_help_subcommand(true);
         command.build();
-        return Ok(clap_mangen::Man::new(command).render(&mut std::io::stdout().lock())?);
+        let mut page = Vec::new();
+        clap_mangen::Man::new(command).render(&mut page)?;
+        return copy(&page[..]);
     };
     write(dir, command).map_err(|error| {
         Failure::new(format!(
@@ -52,5 +54,5 @@ fn write(dir: &Path, command: Command) -> std::io::Result<()> {
 pub(super) fn completions(args: &CompletionsArgs, mut command: Command) -> Result<(), Failure> {
     let mut text = Vec::new();
     clap_complete::generate(args.shell, &mut command, "etagfs", &mut text);
-    Ok(std::io::stdout().lock().write_all(&text)?)
+    copy(&text[..])
 }

@@ -4,12 +4,12 @@
 //! costs one request.
 
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use clap::Args as ClapArgs;
 
+use super::output::say;
 use super::report::Failure;
 use super::source::{Connection, Source};
 use super::{log, runtime};
@@ -43,7 +43,7 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
         true => json(&found),
         false => prose(&found, &source.label()),
     };
-    std::io::stdout().lock().write_all(text.as_bytes())?;
+    say(&text)?;
     match &found.conditional {
         Conditional::None { why } => Err(refusal(&source.label(), why)),
         Conditional::Full | Conditional::PutsOnly { .. } => Ok(()),

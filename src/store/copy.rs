@@ -97,7 +97,12 @@ impl Catalog {
         let span = Span::UpTo(u64::MAX);
         let object = match self.backend.get(from, &Pin::Newest, span).await {
             Ok(Fetched::Object(object)) => *object,
-            Ok(Fetched::Unchanged) => return Ok(One::Gone),
+            Ok(Fetched::Unchanged) => {
+                return Err(Error::Damaged {
+                    what: format!("{}/{from}", self.backend.name()),
+                    why: "an unconditional read was answered with \"unchanged\"".to_owned(),
+                });
+            }
             Err(error) if error.is_not_found() => return Ok(One::Gone),
             Err(error) => return Err(error.into()),
         };

@@ -2,6 +2,7 @@
 
 use aws_sdk_s3::error::ProvideErrorMetadata;
 use aws_sdk_s3::types::{BucketLocationConstraint, CreateBucketConfiguration};
+use tokio::time::timeout;
 
 use super::S3;
 use super::failure::Failure;
@@ -50,19 +51,13 @@ impl S3 {
     /// # Errors
     /// Any [`Error`].
     pub async fn remove_bucket(&self) -> Result<bool, Error> {
-        match self
-            .writes
-            .delete_bucket()
-            .bucket(&self.bucket)
-            .send()
-            .await
-        {
-            Ok(_) => Ok(true),
-            Err(error) if error.code() == Some("BucketNotEmpty") => Ok(false),
-            Err(error) => {
-                let failure = Failure::of(&error, true);
-                Err(failure.of_read(self.name.clone(), &self.bucket, self.deadlines))
-            }
-        }
+        let sent = self.writes.delete_bucket().bucket(&self.bucket).send();
+        let failure = match timeout(self.deadlines.operation, sent).await {
+            Ok(Ok(_)) => return Ok(true),
+            Ok(Err(error)) if error.code() == Some("BucketNotEmpty") => return Ok(false),
+            Ok(Err(error)) => Failure::of(&error, true),
+            Err(_) => Failure::Late,
+        };
+        Err(failure.of_read(self.name.clone(), &self.bucket, self.deadlines))
     }
 }

@@ -54,9 +54,18 @@ pub(in crate::cli) struct Patience {
         long,
         env = "ETAGFS_TIMEOUT",
         value_name = "SECONDS",
-        default_value_t = 60.0
+        default_value_t = 60.0,
+        value_parser = seconds
     )]
     timeout: f64,
+}
+
+/// Any time at all, also one without an end.
+fn seconds(text: &str) -> Result<f64, String> {
+    text.parse()
+        .ok()
+        .filter(|seconds| *seconds >= 0.0)
+        .ok_or_else(|| "it is a number of seconds, not less than 0".to_owned())
 }
 
 impl Patience {
@@ -159,6 +168,15 @@ mod tests {
         assert_eq!(backoff.pause(1.0), Duration::from_millis(8));
         backoff.measured(Duration::ZERO);
         assert_eq!(backoff.pause(1.0), Duration::from_millis(4));
+    }
+
+    #[test]
+    fn a_time_below_nothing_is_not_for_ever() {
+        for bad in ["-1", "NaN", "-inf", "x", ""] {
+            assert!(seconds(bad).is_err(), "{bad}");
+        }
+        assert_eq!(seconds("0.5"), Ok(0.5));
+        assert_eq!(seconds("inf"), Ok(f64::INFINITY));
     }
 
     #[tokio::test(start_paused = true)]

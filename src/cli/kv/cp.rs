@@ -8,6 +8,7 @@ use bytes::Bytes;
 use clap::Args as ClapArgs;
 
 use super::backoff::Patience;
+use super::path::PathKey;
 use super::place::{About, Answer, Content, Place, Wanted};
 use super::put::{input, put_if, put_over};
 use super::rm::remove_if;
@@ -88,13 +89,11 @@ impl Pair {
         let (about, content) = read(&source).await?;
         let there = session.place(&target).await?;
         self.be_two(&source, &about, &there).await?;
-        self.save(&session, content, copied(about.envelope)).await?;
+        self.save(&session, content, copied(about.envelope.clone()))
+            .await?;
         let gone = match (&source, &about.version) {
             (_, Some(version)) => remove_if(&source, version).await,
-            (Place::Path(path), None) => match path.unlink()? {
-                Outcome::Saved(_) => Ok(()),
-                Outcome::Refused | Outcome::Unknown => Err(source.unknown()),
-            },
+            (Place::Path(path), None) => remove_as_read(path, &about),
             (Place::Remote(_), None) => Err(source.unknown()),
         };
         gone.map_err(|failure| {
@@ -164,6 +163,19 @@ impl Pair {
             }
         };
         Ok(())
+    }
+}
+
+/// Deletes a file that has no version if it still looks as it did when it was read.
+fn remove_as_read(path: &PathKey, about: &About) -> session::Outcome {
+    let now = path.look()?;
+    let is_same = now.is_some_and(|now| (now.modified, now.size) == (about.modified, about.size));
+    match is_same.then(|| path.unlink()).transpose()? {
+        Some(Outcome::Saved(_)) => Ok(()),
+        _ => Err(Failure::conflict(format!(
+            "{} was changed while it was copied",
+            path.label()
+        ))),
     }
 }
 

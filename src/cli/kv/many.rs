@@ -123,7 +123,7 @@ pub(in crate::cli) fn get(args: &Get) -> Outcome {
             .await
         };
         let results = args.keys.items().map(one).buffered(args.work.at_once());
-        print("values read:", args.keys.count(), results).await
+        print("values read:", args.keys.count(), false, results).await
     })
 }
 
@@ -144,7 +144,7 @@ pub(in crate::cli) fn put(args: &Put) -> Outcome {
             false => args.work.at_once(),
         };
         let results = lines().map(Item::parse).map(one).buffered(at_once);
-        print("values saved:", None, results).await
+        print("values saved:", None, true, results).await
     })
 }
 
@@ -206,11 +206,11 @@ pub(in crate::cli) fn remove(args: &Remove) -> Outcome {
         match args.if_unchanged {
             true => {
                 let results = lines().map(Item::parse).map(one).buffered(at_once);
-                print("keys deleted:", None, results).await
+                print("keys deleted:", None, true, results).await
             }
             false => {
                 let results = args.keys.items().map(one).buffered(at_once);
-                print("keys deleted:", args.keys.count(), results).await
+                print("keys deleted:", args.keys.count(), true, results).await
             }
         }
     })
@@ -251,8 +251,12 @@ impl Keys {
 fn lines() -> impl Stream<Item = Result<String, Failure>> {
     let (send, receive) = mpsc::channel(WAITING);
     std::thread::spawn(move || {
-        for line in std::io::stdin().lock().lines() {
-            let line = line.map_err(|error| Failure::new(format!("standard input: {error}")));
+        // Not `lines()`: a key may end with a carriage return.
+        for line in std::io::stdin().lock().split(b'\n') {
+            let text = |line| String::from_utf8(line).map_err(std::io::Error::other);
+            let line = line
+                .and_then(text)
+                .map_err(|error| Failure::new(format!("standard input: {error}")));
             let is_last = line.is_err();
             if line.as_ref().is_ok_and(String::is_empty) {
                 continue;
@@ -308,14 +312,16 @@ fn skipped(item: Result<Item, Failure>) -> Done {
     Done { line, code: 0 }
 }
 
-/// Prints results as they come, in order.
+/// Prints results as they come, in order. What changes something goes on when nobody reads any more.
 async fn print(
     what: &'static str,
     total: Option<u64>,
+    changes: bool,
     results: impl Stream<Item = Done>,
 ) -> Outcome {
     let mut progress = Progress::new(what, total);
     let (mut failed, mut conflicts) = (0_u64, 0_u64);
+    let mut is_read = true;
     let mut results = std::pin::pin!(results);
     while let Some(done) = results.next().await {
         match done.code {
@@ -323,7 +329,8 @@ async fn print(
             CONFLICT => conflicts += 1,
             _ => failed += 1,
         }
-        if !offer(&format!("{}\n", Value::from(done.line)))? {
+        is_read = is_read && offer(&format!("{}\n", Value::from(done.line)))?;
+        if !is_read && !changes {
             break;
         }
         progress.step();

@@ -5,14 +5,16 @@
 //! in no mount has no versions; it is replaced in one step, and what needs a version is refused. It
 //! makes no request.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::fd::AsFd;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use rustix::fs::XattrFlags;
+use rustix::fs::{OFlags, XattrFlags};
+use rustix::io::Errno;
 
 use super::place::{About, Answer, Content, Got, IN_MEMORY, Part, READS, Wanted};
 use crate::backend::Meta;
@@ -24,6 +26,8 @@ use crate::store::Envelope;
 const ETAG: &str = "user.etag";
 const CONTENT_TYPE: &str = "user.content_type";
 const META: &str = "user.meta.";
+/// So many links lead on from each other, as the kernel has it (path_resolution(7)).
+const LINKS: usize = 40;
 
 /// A file.
 pub(in crate::cli) struct PathKey {
@@ -52,20 +56,33 @@ impl PathKey {
         self.path.display().to_string()
     }
 
-    /// Whether its saves are compare-and-swaps.
+    /// Whether it is, or would be, a file of a mount.
     ///
     /// # Errors
     /// When the directory that it is in does not exist.
-    pub(in crate::cli) fn is_mounted(&self) -> Result<bool, Failure> {
-        let parent = match self.path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
+    fn is_mounted(&self) -> Result<bool, Failure> {
         let found = match is_in_mount(&self.path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => is_in_mount(parent),
+            Err(error) if error.kind() == ErrorKind::NotFound => is_in_mount(directory(&self.path)),
             found => found,
         };
         found.map_err(|error| self.failed(&error))
+    }
+
+    /// The file itself, and not a link to it; it need not exist.
+    fn itself(&self) -> PathBuf {
+        let mut path = self.path.clone();
+        for _ in 0..LINKS {
+            match fs::read_link(&path) {
+                Ok(to) => path = directory(&path).join(to),
+                Err(_) => break,
+            }
+        }
+        path
+    }
+
+    /// The directory in which it takes its name.
+    pub(in crate::cli) fn directory(&self) -> PathBuf {
+        directory(&self.itself()).to_owned()
     }
 
     /// The path.
@@ -102,26 +119,26 @@ impl PathKey {
                     if error.kind() == ErrorKind::StaleNetworkFileHandle
                         && !matches!(wanted, Wanted::Is(_))
                         && reads < READS => {}
-                Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Answer::Absent),
-                Err(error) if error.kind() == ErrorKind::InvalidInput => {
-                    return Err(self.no_versions());
-                }
-                answer => return answer.map_err(|error| self.failed(&error)),
+                Err(error) if is_absent(&error) => return Ok(Answer::Absent),
+                Err(error) => return Err(self.failed(&error)),
+                Ok(Some(answer)) => return Ok(answer),
+                Ok(None) => return Err(self.no_versions()),
             }
         }
     }
 
-    fn read_once(&self, wanted: &Wanted, part: Option<Part>) -> io::Result<Answer> {
+    /// Nothing if a version is wanted, and it has none.
+    fn read_once(&self, wanted: &Wanted, part: Option<Part>) -> io::Result<Option<Answer>> {
         let mut file = File::open(&self.path)?;
         let about = about(&file)?;
         match (wanted, &about.version) {
             (Wanted::Newest, _) => {}
-            (Wanted::Kept(_), _) | (Wanted::Is(_) | Wanted::Not(_), None) => {
-                return Err(ErrorKind::InvalidInput.into());
+            (Wanted::Kept(_), _) | (Wanted::Is(_) | Wanted::Not(_), None) => return Ok(None),
+            (Wanted::Is(version), Some(found)) if found != version => {
+                return Ok(Some(Answer::Other));
             }
-            (Wanted::Is(version), Some(found)) if found != version => return Ok(Answer::Other),
             (Wanted::Not(version), Some(found)) if found == version => {
-                return Ok(Answer::Unchanged);
+                return Ok(Some(Answer::Unchanged));
             }
             _ => {}
         }
@@ -139,7 +156,7 @@ impl PathKey {
             }
         };
         self.note(&about);
-        Ok(Answer::Got(Box::new(Got { about, content })))
+        Ok(Some(Answer::Got(Box::new(Got { about, content }))))
     }
 
     fn note(&self, about: &About) {
@@ -155,9 +172,13 @@ impl PathKey {
 
     /// See [`super::place::Place::look`].
     pub(super) fn look(&self) -> Result<Option<About>, Failure> {
-        match File::open(&self.path).and_then(|file| about(&file)) {
+        // A named pipe would wait for somebody to write.
+        let no_wait = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
+        let mut how = OpenOptions::new();
+        let file = how.read(true).custom_flags(no_wait).open(&self.path);
+        match file.and_then(|file| about(&file)) {
             Ok(about) => Ok(Some(about)),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) if is_absent(&error) => Ok(None),
             Err(error) => Err(self.failed(&error)),
         }
     }
@@ -203,7 +224,7 @@ impl PathKey {
         };
         match saved {
             Ok(()) => {}
-            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Outcome::Refused),
+            Err(error) if is_conflict(&error) => return Ok(Outcome::Refused),
             Err(error) => return Err(self.failed(&error)),
         }
         self.describe(meta)?;
@@ -217,7 +238,7 @@ impl PathKey {
     pub(in crate::cli) fn append(&self, bytes: &Bytes) -> Result<Outcome<()>, Failure> {
         match self.write(bytes, OpenOptions::new().create(true).append(true)) {
             Ok(()) => Ok(Outcome::Saved(())),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(Outcome::Refused),
+            Err(error) if is_conflict(&error) => Ok(Outcome::Refused),
             Err(error) => Err(self.failed(&error)),
         }
     }
@@ -253,20 +274,25 @@ impl PathKey {
     /// A file in no mount: its new content takes its name when it is complete.
     fn replace_file(&self, bytes: &Bytes, over: bool) -> io::Result<()> {
         // A link stays one.
-        let path = fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
-        let parent = match path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
-        if fs::metadata(&path).is_ok_and(|found| !found.is_file()) {
+        let path = self.itself();
+        let found = fs::metadata(&path).ok();
+        if over && found.as_ref().is_some_and(|found| !found.is_file()) {
             // A terminal, a pipe, /dev/null.
             let mut file = OpenOptions::new().write(true).open(&path)?;
             return file.write_all(bytes);
         }
+        // Never more than in the end. Of these the umask takes its part.
+        let permissions = match &found {
+            Some(found) => found.permissions(),
+            None => fs::Permissions::from_mode(0o666),
+        };
         let mut file = tempfile::Builder::new()
-            .permissions(permissions(&path))
-            .tempfile_in(parent)?;
+            .permissions(permissions)
+            .tempfile_in(directory(&path))?;
         file.write_all(bytes)?;
+        if let Some(found) = found {
+            resemble(file.as_file(), &found)?;
+        }
         file.as_file().sync_all()?;
         match over {
             true => file.persist(&path)?,
@@ -299,7 +325,7 @@ impl PathKey {
     pub(in crate::cli) fn unlink(&self) -> Result<Outcome<bool>, Failure> {
         match fs::remove_file(&self.path) {
             Ok(()) => Ok(Outcome::Saved(true)),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Outcome::Saved(false)),
+            Err(error) if is_absent(&error) => Ok(Outcome::Saved(false)),
             Err(error) if lost(&error) => Ok(Outcome::Refused),
             Err(error) => Err(self.failed(&error)),
         }
@@ -320,9 +346,17 @@ impl PathKey {
             return Ok(());
         };
         let found = attributes(&found.envelope.meta);
+        let failed = |name: &str, errno: Errno| {
+            self.failed(&errno.into())
+                .hint(format!("it is saved; setting {name} failed"))
+        };
         for (name, value) in wanted.iter().filter(|wanted| !found.contains(wanted)) {
             rustix::fs::setxattr(&self.path, name, value.as_bytes(), XattrFlags::empty())
-                .map_err(|errno| self.failed(&errno.into()).hint(format!("setting {name}")))?;
+                .map_err(|errno| failed(name, errno))?;
+        }
+        let is_said = |name: &str| wanted.iter().any(|(wanted, _)| wanted == name);
+        for (name, _) in found.iter().filter(|(name, _)| !is_said(name)) {
+            rustix::fs::removexattr(&self.path, name).map_err(|errno| failed(name, errno))?;
         }
         Ok(())
     }
@@ -337,12 +371,22 @@ impl PathKey {
     }
 }
 
-/// Whether an error of a save says that somebody else was first.
-fn lost(error: &io::Error) -> bool {
+/// Whether an error says that there is no such file.
+fn is_absent(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
+}
+
+/// Whether an error of a save is a conflict: where each write is a save (W13) a lost race is ESTALE.
+fn is_conflict(error: &io::Error) -> bool {
     matches!(
         error.kind(),
-        ErrorKind::WouldBlock | ErrorKind::AlreadyExists | ErrorKind::NotFound
+        ErrorKind::WouldBlock | ErrorKind::StaleNetworkFileHandle
     )
+}
+
+/// Whether an error of a save under a condition says that somebody else was first.
+fn lost(error: &io::Error) -> bool {
+    is_conflict(error) || matches!(error.kind(), ErrorKind::AlreadyExists | ErrorKind::NotFound)
 }
 
 fn memory(mut file: impl Read) -> io::Result<Content> {
@@ -357,13 +401,13 @@ fn about(file: &File) -> io::Result<About> {
     if found.is_dir() {
         return Err(ErrorKind::IsADirectory.into());
     }
-    let version = attribute(file, ETAG).map(Version::new);
+    let version = attribute(file, ETAG)?.map(Version::new);
     let mut meta = Meta::default();
     if version.is_some() {
-        meta.content_type = attribute(file, CONTENT_TYPE);
-        for name in names(file) {
+        meta.content_type = attribute(file, CONTENT_TYPE)?;
+        for name in names(file)? {
             if let Some(user) = name.strip_prefix(META)
-                && let Some(value) = attribute(file, &name)
+                && let Some(value) = attribute(file, &name)?
             {
                 meta.user.insert(user.to_owned(), value);
             }
@@ -380,21 +424,24 @@ fn about(file: &File) -> io::Result<About> {
     })
 }
 
-fn attribute(file: impl AsFd, name: &str) -> Option<String> {
-    let mut value = Vec::with_capacity(4096);
-    rustix::fs::fgetxattr(file, name, rustix::buffer::spare_capacity(&mut value)).ok()?;
-    String::from_utf8(value).ok()
+fn attribute(file: impl AsFd, name: &str) -> io::Result<Option<String>> {
+    // As long as one can be (xattr(7)).
+    let mut value = Vec::with_capacity(64 << 10);
+    match rustix::fs::fgetxattr(file, name, rustix::buffer::spare_capacity(&mut value)) {
+        Ok(_) => Ok(String::from_utf8(value).ok()),
+        // There is none, or there are none here.
+        Err(Errno::NODATA | Errno::NOTSUP) => Ok(None),
+        Err(errno) => Err(errno.into()),
+    }
 }
 
-fn names(file: impl AsFd) -> Vec<String> {
+fn names(file: impl AsFd) -> io::Result<Vec<String>> {
     let mut list = Vec::with_capacity(64 << 10);
-    if rustix::fs::flistxattr(file, rustix::buffer::spare_capacity(&mut list)).is_err() {
-        return Vec::new();
-    }
+    rustix::fs::flistxattr(file, rustix::buffer::spare_capacity(&mut list))?;
     let names = list.split(|byte| *byte == 0);
-    names
+    Ok(names
         .filter_map(|name| Some(std::str::from_utf8(name).ok()?.to_owned()))
-        .collect()
+        .collect())
 }
 
 /// What travels with a value, as the attributes of its file.
@@ -407,12 +454,17 @@ fn attributes(meta: &Meta) -> Vec<(String, String)> {
         .collect()
 }
 
-/// Those of the file that is replaced, or of any new one.
-fn permissions(path: &Path) -> fs::Permissions {
-    use std::os::unix::fs::PermissionsExt;
-    match fs::metadata(path) {
-        Ok(found) => found.permissions(),
-        // What the umask takes away is taken away.
-        Err(_) => fs::Permissions::from_mode(0o666),
+/// The directory of a path.
+fn directory(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
     }
+}
+
+/// Gives a file the permissions of the one that it is to replace, and its owner.
+fn resemble(file: &File, replaced: &Metadata) -> io::Result<()> {
+    // Only root can; for others it is theirs from now on.
+    let _ = fchown(file, Some(replaced.uid()), Some(replaced.gid()));
+    file.set_permissions(replaced.permissions())
 }

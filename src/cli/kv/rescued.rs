@@ -4,10 +4,12 @@
 //! as for a second save in a mount (W5).
 
 use std::io::{self, Write};
+use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
 
 use bytes::Bytes;
 use clap::Args as ClapArgs;
+use rustix::process::Signal;
 
 use super::append::{joined, put_behind};
 use super::backoff::Patience;
@@ -122,6 +124,8 @@ fn compare(old: (&str, &[u8]), new: (&str, &[u8])) -> session::Outcome {
     match command.status() {
         // 1 is "they differ".
         Ok(status) if matches!(status.code(), Some(0 | 1)) => Ok(()),
+        // Whoever reads has read enough.
+        Ok(status) if status.signal() == Some(Signal::PIPE.as_raw()) => Ok(()),
         Ok(status) => Err(trouble(status.to_string())),
         Err(error) => Err(trouble(error.to_string())),
     }

@@ -156,16 +156,21 @@ pub(super) fn value(bytes: &Bytes) -> (String, Value) {
     }
 }
 
-/// A time as RFC 3339 writes it, in UTC.
+/// A time as RFC 3339 writes it, in UTC; one that it cannot write as date(1) reads it: `@SECONDS`.
 pub(super) fn time(at: SystemTime) -> String {
-    let at = OffsetDateTime::from(at);
-    let whole = at.replace_nanosecond(0).unwrap_or(at);
-    whole.format(&Rfc3339).unwrap_or_default()
+    let seconds = match at.duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(since) => i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
+        Err(before) => -i64::try_from(before.duration().as_secs()).unwrap_or(i64::MAX),
+    };
+    let at = OffsetDateTime::from_unix_timestamp(seconds).ok();
+    at.and_then(|at| at.format(&Rfc3339).ok())
+        .unwrap_or_else(|| format!("@{seconds}"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     #[test]
     fn an_etag_may_be_written_without_its_quotes() {
@@ -201,6 +206,23 @@ mod tests {
             assert!(meta(bad).is_err(), "{bad:?}");
         }
         assert_eq!(meta("a=b=c"), Ok(("a".to_owned(), "b=c".to_owned())));
+    }
+
+    #[test]
+    fn any_time_that_a_file_can_have_is_told() {
+        for (seconds, told) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (-1, "1969-12-31T23:59:59Z"),
+            (253_402_300_800, "@253402300800"),
+            (-99_999_999_999_999, "@-99999999999999"),
+        ] {
+            let distance = Duration::from_secs(i64::unsigned_abs(seconds));
+            let at = match seconds < 0 {
+                true => SystemTime::UNIX_EPOCH - distance,
+                false => SystemTime::UNIX_EPOCH + distance,
+            };
+            assert_eq!(time(at), told);
+        }
     }
 
     #[test]

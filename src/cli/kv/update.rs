@@ -5,7 +5,6 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::path::Path;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -51,6 +50,8 @@ struct Before {
     bytes: Bytes,
     expect: Expect,
     envelope: Envelope,
+    /// It exists and has none: a file in no mount, or one that lives in a mount alone.
+    has_no_version: bool,
 }
 
 /// What is to be done with what a command printed.
@@ -79,12 +80,13 @@ async fn update(args: &Args, session: Session<'_>) -> session::Outcome {
     let place = session.place(&args.target).await?;
     let mut tries = args.patience.begin();
     // Held to the end.
-    let lock = match &place {
-        Place::Path(path) if !path.is_mounted()? => Some(lock(path, &mut tries).await?),
-        _ => None,
-    };
+    let mut locked = None;
     loop {
         let before = read(&place, &mut tries).await?;
+        if let (Place::Path(path), true, None) = (&place, before.has_no_version, &locked) {
+            locked = Some(lock(path, &mut tries).await?);
+            continue;
+        }
         let version = before.expect.version();
         let filter = Filter::new(&args.command, place.label(), version);
         let after = match filter.pipe(&before.bytes, tries.time_left()).await {
@@ -104,7 +106,7 @@ async fn update(args: &Args, session: Session<'_>) -> session::Outcome {
         let decision = decide(&before.bytes, &after);
         let outcome = match (decision, &place) {
             (Decision::Leave, _) => Outcome::Saved(version.cloned()),
-            (Decision::Save, Place::Path(path)) if lock.is_some() => {
+            (Decision::Save, Place::Path(path)) if before.has_no_version => {
                 match path.overwrite(&after, &before.envelope.meta)? {
                     Outcome::Saved(()) => Outcome::Saved(None),
                     Outcome::Refused => Outcome::Refused,
@@ -158,6 +160,7 @@ async fn read(place: &Place, tries: &mut Tries) -> Result<Before, Failure> {
     Ok(match answer {
         Answer::Got(got) => Before {
             bytes: got.content.into_bytes()?,
+            has_no_version: got.about.version.is_none(),
             expect: Expect::from(got.about.version),
             envelope: got.about.envelope,
         },
@@ -165,18 +168,16 @@ async fn read(place: &Place, tries: &mut Tries) -> Result<Before, Failure> {
             bytes: Bytes::new(),
             expect: Expect::Absent,
             envelope: Envelope::default(),
+            has_no_version: false,
         },
     })
 }
 
-/// Keeps every other update out of the directory of a file that is in no mount. The file itself will
+/// Keeps every other update out of the directory of a file that has no version. The file itself will
 /// not do: it gives its place to another one.
 async fn lock(path: &PathKey, tries: &mut Tries) -> Result<File, Failure> {
-    let directory = match path.path().parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let file = File::open(directory).map_err(|error| path.failed(&error))?;
+    let directory = path.directory();
+    let file = File::open(&directory).map_err(|error| path.failed(&error))?;
     loop {
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => return Ok(file),

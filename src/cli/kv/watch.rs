@@ -182,19 +182,34 @@ async fn watch(args: &Args, session: Session<'_>) -> Outcome {
         .map_err(|_| Failure::usage("--interval is a number of seconds, not less than 0"))?;
     let watched = Watched::of(&args.target, &session).await?;
     let mut known = Snapshot::new();
-    let mut told = 0;
-    let mut is_out = false;
-    // What is there at first is what everything else is compared with.
     match (&args.since, &watched) {
         (Some(version), Watched::One(place)) => _ = known.insert(place.label(), version.clone()),
         (Some(_), Watched::Many { .. }) => {
             return Err(Failure::usage("--since is the version of one key"));
         }
-        (None, _) if args.initial => {}
-        (None, _) => known = watched.look(&known).await?,
+        (None, _) => {}
     }
+    // What is there at first is what everything else is compared with. That it cannot be looked at is
+    // no outage: it may never have been possible.
+    let mut now = watched.look(&known).await?;
+    if args.since.is_none() && !args.initial {
+        known.clone_from(&now);
+    }
+    let mut told = 0;
+    let mut is_out = false;
     loop {
-        let now = match watched.look(&known).await {
+        for change in changes(&known, &now) {
+            if !tell(args, &change).await? {
+                return Ok(());
+            }
+            told += 1;
+            if args.count.is_some_and(|count| told >= count) {
+                return Ok(());
+            }
+        }
+        known = now;
+        tokio::time::sleep(interval).await;
+        now = match watched.look(&known).await {
             Ok(now) => {
                 is_out = false;
                 now
@@ -208,17 +223,6 @@ async fn watch(args: &Args, session: Session<'_>) -> Outcome {
                 known.clone()
             }
         };
-        for change in changes(&known, &now) {
-            if !tell(args, &change).await? {
-                return Ok(());
-            }
-            told += 1;
-            if args.count.is_some_and(|count| told >= count) {
-                return Ok(());
-            }
-        }
-        known = now;
-        tokio::time::sleep(interval).await;
     }
 }
 

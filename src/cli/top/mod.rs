@@ -11,7 +11,7 @@ mod screen;
 mod text;
 mod view;
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -19,6 +19,7 @@ use clap::Args as ClapArgs;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
+use super::output::say;
 use super::report::Failure;
 use super::runtime;
 use mount::Watched;
@@ -85,11 +86,7 @@ fn tell(view: &View, as_json: bool) -> Result<(), Failure> {
             lines(view, page).join("\n")
         }
     };
-    match writeln!(std::io::stdout().lock(), "{text}") {
-        // Whoever reads it has seen enough.
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        result => Ok(result?),
-    }
+    say(&format!("{text}\n"))
 }
 
 /// Looks from a thread of its own, so that a mount that does not answer holds nobody up.

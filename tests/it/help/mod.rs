@@ -166,4 +166,7 @@ ask etagfs mount --after-conflict ''"
         );
     }
     assert_eq!(etagfs("completions nonsense").code, Some(2));
+    // Whoever has read enough leaves.
+    let script = format!("set -o pipefail; '{ETAGFS}' completions bash | head -n 1");
+    assert_eq!(Script::bash(&script).run().ok().stderr, "");
 }

@@ -3,6 +3,7 @@
 use aws_sdk_s3::types::{BucketVersioningStatus, VersioningConfiguration};
 
 use super::{Desk, fails};
+use crate::world::proxy::{Fault, Gate, When};
 use crate::world::servers::Kind;
 
 #[test]
@@ -108,6 +109,15 @@ fn buckets_come_and_go() {
         let out = desk.script(script).within(dir.path()).run().ok();
         assert!(out.stdout.contains("is not empty"), "{kind:?}: {out:#?}");
     }
+}
+
+#[test]
+fn removing_a_bucket_ends_in_time_when_nobody_answers() {
+    let desk = or_skip!(Desk::new());
+    let hole = Fault::BlackHole(Gate::new());
+    let _hole = desk.proxy.inject(When::any(), hole);
+    let out = desk.run("etagfs bucket rm --deadline 1 $B");
+    fails(&out, 1, &["no answer about"]);
 }
 
 #[test]

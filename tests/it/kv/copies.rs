@@ -69,6 +69,30 @@ fn mv_deletes_what_it_copied_and_nothing_newer() {
 }
 
 #[test]
+fn mv_leaves_a_file_that_was_changed_while_it_was_copied() {
+    let desk = or_skip!(Desk::new());
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("f");
+    std::fs::write(&file, "one").unwrap();
+    let gate = Gate::new();
+    let put = When::op(Op::Put).once();
+    desk.proxy.inject(put, Fault::HoldRequest(gate.clone()));
+    let moving = desk.script("etagfs mv f $S/f").within(dir.path()).start();
+    gate.wait_for(1);
+    std::fs::write(&file, "newer").unwrap();
+    gate.open();
+    fails(
+        &moving.finish(),
+        75,
+        &["f was changed", "/f has been written", "both exist"],
+    );
+    assert_eq!(std::fs::read(&file).unwrap(), b"newer");
+    assert_eq!(desk.other.text(&desk.object("f")), "one");
+    let out = desk.script("etagfs mv f $S/f").within(dir.path()).run();
+    assert_eq!((out.code, file.exists()), (Some(0), false), "{out:#?}");
+}
+
+#[test]
 fn mv_of_a_key_to_itself_loses_nothing() {
     let desk = or_skip!(Desk::new());
     desk.other.put(&desk.object("a"), "one");

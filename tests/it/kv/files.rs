@@ -5,6 +5,7 @@ use serde_json::Value as Json;
 use super::{Desk, fails};
 use crate::world::mounts::{self, Mount, Mounted};
 use crate::world::procs::Output;
+use crate::world::proxy::{Fault, Gate, Op, When};
 
 /// A desk with a mount of its store; `$M` is the mount point.
 struct Ground {
@@ -103,6 +104,38 @@ fn content_type_and_metadata_travel_between_urls_and_mounts() {
 }
 
 #[test]
+fn who_says_any_metadata_of_a_file_says_all_of_it() {
+    let ground = or_skip!(Ground::new());
+    ground.says(
+        "printf x | etagfs put $S/page.html --content-type text/x --meta colour=red --meta size=1
+         printf y | etagfs put $M/page.html --meta size=2",
+    );
+    let object = ground.desk.object("page.html");
+    let found = ground.desk.other.head(&object).unwrap();
+    assert_eq!(found.metadata.get("colour"), None);
+    assert_eq!(found.metadata["size"], "2");
+    // As without a mount: the type that the name gives.
+    assert_eq!(found.content_type.as_deref(), Some("text/html"));
+    assert_eq!(ground.desk.other.text(&object), "y");
+    ground.mount.unmount();
+}
+
+#[test]
+fn what_is_below_a_key_is_absent_in_a_mount_too() {
+    let ground = or_skip!(Ground::new());
+    ground.desk.other.put(&ground.desk.object("key"), "value");
+    for key in ["$S/key/below", "$M/key/below"] {
+        fails(
+            &ground.run(&format!("etagfs get {key}")),
+            66,
+            &["does not exist"],
+        );
+        ground.says(&format!("etagfs rm --force {key}"));
+    }
+    ground.mount.unmount();
+}
+
+#[test]
 fn mv_of_a_key_to_its_own_file_loses_nothing() {
     let ground = or_skip!(Ground::new());
     ground.desk.other.put(&ground.desk.object("key"), "value");
@@ -148,6 +181,47 @@ fn update_in_a_mount_is_a_compare_and_swap() {
 }
 
 #[test]
+fn a_race_that_is_lost_where_each_write_is_a_save_is_a_conflict() {
+    or_skip!(mounts::possible());
+    let desk = or_skip!(Desk::new());
+    let mount = Mount::of(&desk.bucket)
+        .store(&desk.store)
+        .arg("--sync")
+        .start();
+    desk.other.put(&desk.object("key"), "1\n");
+    let gate = Gate::new();
+    let save = When::op(Op::Put).key(&desk.object("key")).once();
+    desk.proxy.inject(save, Fault::HoldRequest(gate.clone()));
+    let update = "etagfs update --json $M/key -- sh -c 'read n; echo $((n + 1))'";
+    let running = desk.script(update).env("M", mount.path()).start();
+    gate.wait_for(1);
+    desk.other.put(&desk.object("key"), "10\n");
+    gate.open();
+    let json: Json = serde_json::from_str(&running.finish().ok().stdout).unwrap();
+    assert_eq!(json["tries"], 2);
+    assert_eq!(desk.other.text(&desk.object("key")), "11\n");
+    mount.unmount();
+}
+
+#[test]
+fn a_scratch_file_of_a_mount_is_updated_like_any_file() {
+    let ground = or_skip!(Ground::new());
+    ground.says("printf 'a\nb\n' > $M/notes~; etagfs update --timeout 9 $M/notes~ -- sort -r");
+    assert_eq!(ground.says("cat $M/notes~"), "b\na\n");
+    assert_eq!(ground.desk.other.keys(), [ground.desk.object("")]);
+    ground.mount.unmount();
+}
+
+#[test]
+fn a_listing_waits_for_no_pipe() {
+    let desk = or_skip!(Desk::new());
+    let dir = tempfile::tempdir().unwrap();
+    let script = "mkfifo pipe; etagfs ls -l . | grep -c pipe; etagfs stat pipe | grep size";
+    let out = desk.script(script).within(dir.path()).run().ok();
+    assert_eq!(out.stdout, "1\nsize: 0\n");
+}
+
+#[test]
 fn an_ordinary_file_is_replaced_in_one_step_and_has_no_version() {
     let desk = or_skip!(Desk::new());
     let dir = tempfile::tempdir().unwrap();
@@ -176,5 +250,13 @@ fn an_ordinary_file_is_replaced_in_one_step_and_has_no_version() {
         &["no/such/f", "directory"],
     );
     assert_eq!(run("etagfs ls .").ok().stdout, "before\nf\nlink\n");
+    // Also what the umask would take from a new one.
+    let script = "umask 077; chmod 666 f; echo 1 | etagfs put f; stat -c %a f; etagfs get f";
+    assert_eq!(run(script).ok().stdout, "666\n1\n");
+    fails(
+        &run("mkfifo pipe; echo | etagfs create pipe"),
+        75,
+        &["pipe exists already"],
+    );
     run("etagfs rm f; test ! -e f").ok();
 }

@@ -92,6 +92,26 @@ fn what_mget_prints_can_be_changed_and_put_back_under_its_versions() {
 }
 
 #[test]
+fn what_changes_keys_goes_on_when_nobody_reads_of_it_any_more() {
+    let desk = or_skip!(Desk::new());
+    let script = "set -o pipefail
+        seq 2000 | jq -Rc '{key: (\"k\" + .), value: \"\"}' | etagfs mput --in $S --create | head -n 1 > /dev/null
+        etagfs ls $S | wc -l
+        etagfs ls $S | etagfs mrm --in $S | head -n 1 > /dev/null
+        etagfs ls $S | wc -l";
+    assert_eq!(desk.says(script), "2000\n0\n");
+}
+
+#[test]
+fn a_key_may_end_with_a_carriage_return() {
+    let desk = or_skip!(Desk::new());
+    desk.other.put(&desk.object("a"), "theirs");
+    desk.other.put(&desk.object("a\r"), "mine");
+    desk.says("etagfs ls $S | tail -n 1 | etagfs mrm --in $S > /dev/null");
+    assert_eq!(desk.other.keys(), [desk.object(""), desk.object("a")]);
+}
+
+#[test]
 fn an_ordered_mput_stops_at_the_first_failure() {
     let desk = or_skip!(Desk::new());
     let input = r#"{"key":"part-1","value":"1"}

@@ -50,6 +50,13 @@ fn a_rescue_is_compared_and_replaces_the_winner_that_its_writer_was_told_of() {
     let diff = desk.says(&format!("etagfs rescue diff {id}"));
     let changes: Vec<_> = diff.lines().skip(3).collect();
     assert_eq!(changes, ["-theirs", "+old", "+mine"], "{diff}");
+    // Whoever has read enough leaves.
+    desk.other
+        .put(&desk.object("key"), "theirs\n".repeat(100_000));
+    desk.says(&format!(
+        "set -o pipefail; etagfs rescue diff {id} | head -n 1"
+    ));
+    desk.other.put(&desk.object("key"), "theirs\n");
     let etag = desk.says(&format!("etagfs rescue apply {id}"));
     let object = desk.other.get(&desk.object("key")).unwrap();
     assert_eq!(object.text(), "old\nmine\n");

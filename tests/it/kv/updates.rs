@@ -112,18 +112,23 @@ fn who_loses_too_often_gives_up() {
 fn updates_of_an_ordinary_file_exclude_each_other() {
     let desk = or_skip!(Desk::new());
     let dir = tempfile::tempdir().unwrap();
-    std::fs::write(dir.path().join("counter"), "0\n").unwrap();
-    let start = || -> Running {
-        let text = "for i in $(seq 20); do etagfs update counter -- sh -c 'echo $(($(cat) + 1))' || exit 1; done";
-        desk.script(text).within(dir.path()).start()
+    let elsewhere = tempfile::tempdir().unwrap();
+    let link = elsewhere.path().join("link");
+    std::os::unix::fs::symlink(dir.path().join("counter"), &link).unwrap();
+    let start = |file: &Path| -> Running {
+        let text = "for i in $(seq 20); do etagfs update $F -- sh -c 'read n; echo $((n + 1))' || exit 1; done";
+        desk.script(text).env("F", file).within(dir.path()).start()
     };
-    let all: Vec<_> = (0..3).map(|_| start()).collect();
+    // Nobody has made it yet, and it has more than one name.
+    let names = [Path::new("counter"), &link, Path::new("./counter")];
+    let all: Vec<_> = names.into_iter().map(start).collect();
     for running in all {
         running.finish().ok();
     }
     let counter = std::fs::read_to_string(dir.path().join("counter")).unwrap();
     assert_eq!(counter, "60\n");
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    assert!(link.is_symlink());
 }
 
 /// Eight processes, fifty increments each, half of them without a mount, the other half through two.

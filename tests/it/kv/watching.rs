@@ -78,6 +78,17 @@ fn watch_of_a_prefix_runs_a_command_for_each_change() {
 }
 
 #[test]
+fn what_cannot_be_watched_from_the_beginning_is_no_outage() {
+    let desk = or_skip!(Desk::new());
+    for options in ["", "--initial", "--since x"] {
+        let out = desk.run(&format!(
+            "timeout 20 etagfs watch {options} s3://no-such-bucket-here/${{S##*/}}/key"
+        ));
+        fails(&out, 1, &["no-such-bucket-here"]);
+    }
+}
+
+#[test]
 fn watch_since_a_version_misses_nothing() {
     let desk = or_skip!(Desk::new());
     let old = desk.other.put(&desk.object("key"), "1");
