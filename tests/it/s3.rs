@@ -148,6 +148,7 @@ fn what_a_failed_put_means_is_told_by_the_answer() {
         (Fault::Answer(409, "ConditionalRequestConflict"), "Refused"),
         (Fault::Answer(404, "NoSuchKey"), "Refused"),
         (Fault::Answer(404, "NoSuchBucket"), "NotFound"),
+        (no_route(), "Failed"),
         (Fault::access_denied(), "Denied"),
         (Fault::Answer(400, "ExpiredToken"), "Denied"),
         (Fault::Answer(400, "EntityTooLarge"), "TooBig"),
@@ -365,6 +366,22 @@ fn etags_that_are_no_digests_do_no_harm() {
     assert_eq!(second.of(Op::Head), first.of(Op::Head));
 }
 
+/// What a proxy says that knows of no server for the request.
+fn no_route() -> Fault {
+    let answer = "HTTP/1.1 404 Not Found\r\nContent-Type: text/plain; charset=utf-8\r\n\
+                  Content-Length: 19\r\n\r\n404 page not found\n";
+    Fault::Raw(Bytes::from_static(answer.as_bytes()))
+}
+
+#[test]
+fn a_key_that_only_a_proxy_does_not_find_is_not_absent() {
+    let rig = or_skip!(Rig::new());
+    rig.other.put("key", "value");
+    rig.proxy.inject(When::op(Op::Get), no_route());
+    let got = rig.get(&Pin::Newest, ALL);
+    assert!(matches!(got, Err(Error::Failed { .. })), "{got:?}");
+}
+
 #[test]
 fn a_listing_that_is_damaged_or_denied_is_no_empty_listing() {
     let rig = or_skip!(Rig::new());
@@ -383,6 +400,7 @@ fn a_listing_that_is_damaged_or_denied_is_no_empty_listing() {
         Fault::GarbageBody,
         Fault::garbage(),
         Fault::Answer(404, "NoSuchBucket"),
+        no_route(),
     ] {
         let label = format!("{fault:?}");
         rig.proxy.heal();
