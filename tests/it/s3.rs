@@ -393,6 +393,17 @@ fn a_listing_that_is_damaged_or_denied_is_no_empty_listing() {
         limit: 1000,
     };
     let list = || rig.runtime.block_on(rig.s3.list(&query));
+    let cut = |left: f64| {
+        Fault::edit(move |_, body| {
+            let left = (body.len() as f64 * left) as usize;
+            body.truncate(left);
+        })
+    };
+    let emptied = Fault::edit(|_, body| {
+        let text = std::str::from_utf8(body).unwrap();
+        let start = text.find("<Contents>").unwrap();
+        body.truncate(start);
+    });
     for fault in [
         Fault::access_denied(),
         Fault::slow_down(),
@@ -400,6 +411,10 @@ fn a_listing_that_is_damaged_or_denied_is_no_empty_listing() {
         Fault::GarbageBody,
         Fault::garbage(),
         Fault::Answer(404, "NoSuchBucket"),
+        cut(0.0),
+        cut(0.3),
+        cut(0.9),
+        emptied,
         no_route(),
     ] {
         let label = format!("{fault:?}");
