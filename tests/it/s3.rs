@@ -1,14 +1,15 @@
 //! The S3 backend when things go wrong between it and the server: what it calls a lost reply, a
 //! throttle, a refusal and a damaged answer. What it does when all is well is the contract's.
 
+mod listings;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use etagfs::backend::s3::{Credentials, S3Config};
 use etagfs::backend::{
-    After, Backend, Body, Deadlines, Error, Fetched, ListQuery, Meta, ObjectKey, Pin, S3, Settled,
-    Span,
+    Backend, Body, Deadlines, Error, Fetched, Meta, ObjectKey, Pin, S3, Settled, Span,
 };
 use etagfs::model::{Expect, Outcome, PutId, Version};
 use tokio::runtime::Runtime;
@@ -380,51 +381,6 @@ fn a_key_that_only_a_proxy_does_not_find_is_not_absent() {
     rig.proxy.inject(When::op(Op::Get), no_route());
     let got = rig.get(&Pin::Newest, ALL);
     assert!(matches!(got, Err(Error::Failed { .. })), "{got:?}");
-}
-
-#[test]
-fn a_listing_that_is_damaged_or_denied_is_no_empty_listing() {
-    let rig = or_skip!(Rig::new());
-    rig.other.put("key", "value");
-    let query = ListQuery {
-        prefix: String::new(),
-        fold: true,
-        after: After::Start,
-        limit: 1000,
-    };
-    let list = || rig.runtime.block_on(rig.s3.list(&query));
-    let cut = |left: f64| {
-        Fault::edit(move |_, body| {
-            let left = (body.len() as f64 * left) as usize;
-            body.truncate(left);
-        })
-    };
-    let emptied = Fault::edit(|_, body| {
-        let text = std::str::from_utf8(body).unwrap();
-        let start = text.find("<Contents>").unwrap();
-        body.truncate(start);
-    });
-    for fault in [
-        Fault::access_denied(),
-        Fault::slow_down(),
-        Fault::CutBody,
-        Fault::GarbageBody,
-        Fault::garbage(),
-        Fault::Answer(404, "NoSuchBucket"),
-        cut(0.0),
-        cut(0.3),
-        cut(0.9),
-        emptied,
-        no_route(),
-    ] {
-        let label = format!("{fault:?}");
-        rig.proxy.heal();
-        rig.proxy.inject(When::op(Op::List), fault);
-        let listed = list();
-        assert!(listed.is_err(), "{label}: {listed:?}");
-    }
-    rig.proxy.heal();
-    assert_eq!(list().unwrap().objects.len(), 1);
 }
 
 #[test]
