@@ -248,8 +248,11 @@ impl Bridge {
 
     /// Answers a request that needs no waiting and has no other answer than what `work` makes.
     pub(super) fn at_once(&self, mut op: Op, work: impl FnOnce() -> Result<(), Errno>) {
-        let result = op.begin().in_scope(work);
-        op.answered(self.vfs.telemetry(), result, 0, None, Tone::Debug);
+        let span = op.begin();
+        match catch_unwind(AssertUnwindSafe(|| span.in_scope(work))) {
+            Err(_) => self.panicked(&op),
+            Ok(result) => op.answered(self.vfs.telemetry(), result, 0, None, Tone::Debug),
+        }
     }
 
     /// Answers a request that is not even looked at.
@@ -308,5 +311,137 @@ impl Drop for Remove<'_> {
         if !self.ended && std::thread::panicking() {
             self.bridge.panicked(self.op);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::{Levels, Subject};
+    use crate::vfs::tests::in_memory;
+
+    /// A reply that notes what becomes of it.
+    struct Slip(Option<Arc<Mutex<Vec<&'static str>>>>);
+
+    impl Slip {
+        fn note(&mut self, what: &'static str) {
+            if let Some(notes) = self.0.take() {
+                notes.lock().unwrap().push(what);
+            }
+        }
+    }
+
+    impl Reply<()> for Slip {
+        fn send(mut self, (): (), _: &Look) {
+            self.note("sent");
+        }
+
+        fn fail(mut self, _: Errno) {
+            self.note("failed");
+        }
+    }
+
+    /// As fuser's: a reply that is dropped says EIO.
+    impl Drop for Slip {
+        fn drop(&mut self) {
+            self.note("dropped");
+        }
+    }
+
+    struct World {
+        bridge: Bridge,
+        tasks: TaskTracker,
+        notes: Arc<Mutex<Vec<&'static str>>>,
+        _state: tempfile::TempDir,
+    }
+
+    impl World {
+        fn new(patience: Duration) -> Self {
+            let state = tempfile::tempdir().unwrap();
+            let look = Look {
+                uid: 0,
+                gid: 0,
+                file_mode: 0o644,
+                dir_mode: 0o755,
+                ttl: Duration::ZERO,
+            };
+            let patience = Patience {
+                base: patience,
+                slowest: 1,
+            };
+            let tasks = TaskTracker::new();
+            let vfs = Arc::new(in_memory(state.path()));
+            Self {
+                bridge: Bridge::new(vfs, look, Handle::current(), tasks.clone(), patience),
+                tasks,
+                notes: Arc::default(),
+                _state: state,
+            }
+        }
+
+        fn ask(&self, work: impl Future<Output = Result<(), Error>> + Send + 'static) {
+            let slip = Slip(Some(Arc::clone(&self.notes)));
+            self.bridge.answer(op(), slip, work);
+        }
+
+        /// What became of the replies, once all is over, and how often each errno was counted.
+        async fn end(self) -> (Vec<&'static str>, String) {
+            self.tasks.close();
+            self.tasks.wait().await;
+            let text = self.bridge.vfs.telemetry().metrics.text(&Levels::default());
+            let of_ours = |line: &&str| line.contains("op=\"test\"") && line.contains("_total");
+            let counted: Vec<_> = text.lines().filter(of_ours).collect();
+            (self.notes.lock().unwrap().clone(), counted.join("\n"))
+        }
+    }
+
+    fn op() -> Op {
+        Op::new("test", 1, 0, Subject::default())
+    }
+
+    fn counted(errno: &str, times: u32) -> String {
+        format!("etagfs_operations_total{{errno=\"{errno}\",op=\"test\"}} {times}")
+    }
+
+    const LONG: Duration = Duration::from_secs(600);
+
+    #[tokio::test]
+    async fn a_request_is_answered_once_whether_it_waits_or_not() {
+        let world = World::new(LONG);
+        world.ask(async { Ok(()) });
+        world.ask(async {
+            tokio::task::yield_now().await;
+            Ok(())
+        });
+        assert_eq!(world.end().await, (vec!["sent", "sent"], counted("OK", 2)));
+    }
+
+    #[tokio::test]
+    async fn a_request_that_panics_is_answered_once_and_ends_nothing_else() {
+        let world = World::new(LONG);
+        world.ask(async { panic!("at once") });
+        world.ask(async {
+            tokio::task::yield_now().await;
+            panic!("later")
+        });
+        world.bridge.at_once(op(), || panic!("on the spot"));
+        let (notes, counts) = world.end().await;
+        assert_eq!(notes, ["dropped", "dropped"]);
+        assert_eq!(counts, counted("EIO", 3));
+    }
+
+    #[tokio::test]
+    async fn what_the_watchdog_has_answered_is_not_answered_again() {
+        let world = World::new(Duration::ZERO);
+        let (go, gate) = tokio::sync::oneshot::channel::<()>();
+        world.ask(async {
+            let _ = gate.await;
+            Ok(())
+        });
+        while world.notes.lock().unwrap().is_empty() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        go.send(()).unwrap();
+        assert_eq!(world.end().await, (vec!["failed"], counted("ETIMEDOUT", 1)));
     }
 }

@@ -12,7 +12,8 @@ use std::fs;
 use std::os::fd::OwnedFd;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, pidfd_open, test_kill_process};
 
 use crate::model::{Ancestors, Caller, Job, Process};
 use crate::vfs::{Life, Processes};
@@ -196,8 +197,17 @@ pub(super) enum Impatience {
 pub(super) fn impatience(thread: u32) -> Impatience {
     match fs::read_to_string(format!("/proc/{thread}/status")) {
         Ok(status) => parse_impatience(&status),
+        Err(_) if is_there(thread) => Impatience::None,
         Err(_) => Impatience::Killed,
     }
+}
+
+/// Whether a thread is there that `/proc` does not show: with `hidepid` it hides the processes of
+/// other users (proc(5)).
+fn is_there(thread: u32) -> bool {
+    let pid = i32::try_from(thread).ok().and_then(Pid::from_raw);
+    // Nothing is sent. Who may not send anything is told that, and so that somebody is there.
+    pid.is_some_and(|pid| test_kill_process(pid) != Err(Errno::SRCH))
 }
 
 const SIGHUP: u32 = 1;
@@ -332,6 +342,28 @@ mod tests {
         }
         assert!(!life.goes_on());
         child.wait().expect("it ended");
+    }
+
+    #[test]
+    fn a_thread_is_there_until_it_is_gone_also_one_that_leads_no_process() {
+        let (name, go) = std::sync::mpsc::channel();
+        let (end, ended) = std::sync::mpsc::channel::<()>();
+        let thread = std::thread::spawn(move || {
+            // PID/task/TID
+            let me = fs::read_link("/proc/thread-self").expect("a link");
+            let id = me.file_name().and_then(|id| id.to_str()?.parse().ok());
+            name.send(id.expect("a number")).expect("somebody listens");
+            let _ = ended.recv();
+        });
+        let id = go.recv().expect("it runs");
+        assert!(is_there(id) && is_there(1));
+        drop(end);
+        thread.join().expect("it ended");
+        let until = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        while is_there(id) && std::time::Instant::now() < until {
+            std::thread::yield_now();
+        }
+        assert!(!is_there(id) && !is_there(0));
     }
 
     #[test]

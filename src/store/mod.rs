@@ -436,3 +436,12 @@ impl Store {
         object.as_str().strip_prefix(&self.prefix)
     }
 }
+
+#[cfg(test)]
+impl Store {
+    /// An empty store that nobody else has.
+    pub(crate) fn in_memory() -> Arc<Self> {
+        let backend = crate::backend::Memory::new();
+        Arc::new(Self::flat("", Arc::new(backend)))
+    }
+}

@@ -231,12 +231,16 @@ impl Vfs {
         }
     }
 
-    /// Whether departures wait whose time is over.
+    /// Whether departures wait whose time is over, and nobody is at it: whoever asked for them to be
+    /// settled again and again would have a queue of that when the store does not answer.
     pub fn has_departures_due(&self) -> bool {
         let now = self.now();
-        let mut table = self.table();
-        table.away.forget_ghosts(now);
-        !table.away.due(Some(now)).is_empty()
+        let is_due = {
+            let mut table = self.table();
+            table.away.forget_ghosts(now);
+            !table.away.due(Some(now)).is_empty()
+        };
+        is_due && self.moving.try_lock().is_ok()
     }
 
     /// Carries out in the store what was meant.

@@ -239,3 +239,60 @@ impl Vfs {
 
 /// Who made a request, as far as it is known.
 pub type Who = Option<Caller>;
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::model::{Key, Version};
+    use crate::store::StoreName;
+
+    /// A process table that knows nobody.
+    struct Nobody;
+
+    impl Processes for Nobody {
+        fn caller(&self, _thread: u32) -> Who {
+            None
+        }
+
+        fn watch(&self, process: Process) -> Box<dyn Life> {
+            unreachable!("{process:?} is known to nobody")
+        }
+    }
+
+    /// A filesystem of one store, in memory.
+    pub(crate) fn in_memory(state_dir: &Path) -> Vfs {
+        let options = Options {
+            ttl: Duration::ZERO,
+            inline_limit: 1 << 20,
+            cache_bytes: 1 << 20,
+            draft_memory: 1 << 20,
+            read_only: false,
+            append_retries: 0,
+            sync: false,
+            after_conflict: AfterConflict::Told,
+            scratch: ScratchNames::new(Vec::new()),
+            mounted_at: state_dir.to_owned(),
+        };
+        Vfs::new(
+            Source::Store(Store::in_memory()),
+            "memory",
+            options,
+            state_dir,
+            Box::new(Nobody),
+            Arc::default(),
+        )
+    }
+
+    #[test]
+    fn while_names_are_being_moved_no_departure_is_due_for_somebody_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut vfs = in_memory(dir.path());
+        vfs.started = Instant::now().checked_sub(Duration::from_secs(60)).unwrap();
+        let place = (StoreName::Flat, Key::new("key").unwrap());
+        let base = Version::new("\"1\"");
+        vfs.table().away.depart(place, base, 1, Duration::ZERO);
+        assert!(vfs.has_departures_due());
+        let _moving = vfs.moving.try_lock().unwrap();
+        assert!(!vfs.has_departures_due());
+    }
+}

@@ -1,14 +1,15 @@
 //! The S3 backend when things go wrong between it and the server: what it calls a lost reply, a
 //! throttle, a refusal and a damaged answer. What it does when all is well is the contract's.
 
+mod listings;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use etagfs::backend::s3::{Credentials, S3Config};
 use etagfs::backend::{
-    After, Backend, Body, Deadlines, Error, Fetched, ListQuery, Meta, ObjectKey, Pin, S3, Settled,
-    Span,
+    Backend, Body, Deadlines, Error, Fetched, Meta, ObjectKey, Pin, S3, Settled, Span,
 };
 use etagfs::model::{Expect, Outcome, PutId, Version};
 use tokio::runtime::Runtime;
@@ -148,6 +149,7 @@ fn what_a_failed_put_means_is_told_by_the_answer() {
         (Fault::Answer(409, "ConditionalRequestConflict"), "Refused"),
         (Fault::Answer(404, "NoSuchKey"), "Refused"),
         (Fault::Answer(404, "NoSuchBucket"), "NotFound"),
+        (no_route(), "Failed"),
         (Fault::access_denied(), "Denied"),
         (Fault::Answer(400, "ExpiredToken"), "Denied"),
         (Fault::Answer(400, "EntityTooLarge"), "TooBig"),
@@ -365,33 +367,20 @@ fn etags_that_are_no_digests_do_no_harm() {
     assert_eq!(second.of(Op::Head), first.of(Op::Head));
 }
 
+/// What a proxy says that knows of no server for the request.
+fn no_route() -> Fault {
+    let answer = "HTTP/1.1 404 Not Found\r\nContent-Type: text/plain; charset=utf-8\r\n\
+                  Content-Length: 19\r\n\r\n404 page not found\n";
+    Fault::Raw(Bytes::from_static(answer.as_bytes()))
+}
+
 #[test]
-fn a_listing_that_is_damaged_or_denied_is_no_empty_listing() {
+fn a_key_that_only_a_proxy_does_not_find_is_not_absent() {
     let rig = or_skip!(Rig::new());
     rig.other.put("key", "value");
-    let query = ListQuery {
-        prefix: String::new(),
-        fold: true,
-        after: After::Start,
-        limit: 1000,
-    };
-    let list = || rig.runtime.block_on(rig.s3.list(&query));
-    for fault in [
-        Fault::access_denied(),
-        Fault::slow_down(),
-        Fault::CutBody,
-        Fault::GarbageBody,
-        Fault::garbage(),
-        Fault::Answer(404, "NoSuchBucket"),
-    ] {
-        let label = format!("{fault:?}");
-        rig.proxy.heal();
-        rig.proxy.inject(When::op(Op::List), fault);
-        let listed = list();
-        assert!(listed.is_err(), "{label}: {listed:?}");
-    }
-    rig.proxy.heal();
-    assert_eq!(list().unwrap().objects.len(), 1);
+    rig.proxy.inject(When::op(Op::Get), no_route());
+    let got = rig.get(&Pin::Newest, ALL);
+    assert!(matches!(got, Err(Error::Failed { .. })), "{got:?}");
 }
 
 #[test]

@@ -34,7 +34,8 @@ pub(super) enum Failure {
 #[derive(Debug, Default)]
 pub(super) struct Answer {
     status: u16,
-    /// S3's own code; none when the answer had no such body (HEAD; something between us and S3).
+    /// S3's own code; none when the answer had no such body (HEAD; something between us and S3). A 404
+    /// without any body has the code `NotFound` of the SDK.
     code: Option<String>,
     message: Option<String>,
     request_id: Option<String>,
@@ -174,13 +175,16 @@ impl Answer {
 
     /// 412 is the answer to a false condition; some servers answer 304 to If-None-Match on a
     /// put. 409: another conditional write of the key was under way. 404 under If-Match: the key
-    /// is gone.
+    /// is gone, if that is S3's own word.
     fn is_refusal(&self, expect: &Expect) -> bool {
         match self.status {
             412 => true,
             304 => *expect == Expect::Absent,
             409 => self.code.is_none() || self.has_code(&COLLIDED),
-            404 => *expect != Expect::Absent && !self.has_code(&["NoSuchBucket"]),
+            404 => {
+                let is_of_s3 = self.code.is_some() && !self.has_code(&["NoSuchBucket"]);
+                is_of_s3 && *expect != Expect::Absent
+            }
             _ => false,
         }
     }
@@ -230,6 +234,11 @@ impl Answer {
         }
         match self.status {
             401 | 403 => self.denial(what, why),
+            // Something between us and S3 knows no way there, and nothing of keys (R3).
+            404 if self.code.is_none() => Error::Failed {
+                what,
+                why: format!("{why}: it is not S3 that says so"),
+            },
             404 => Error::NotFound(what),
             413 | 414 => Error::TooBig { what, why },
             501 => Error::Failed {
@@ -359,7 +368,7 @@ mod tests {
             (409, "ConditionalRequestConflict"),
             (409, "OperationAborted"),
             (404, "NoSuchKey"),
-            (404, ""),
+            (404, "NotFound"),
         ] {
             let outcome = update(answer(status, code)).unwrap();
             assert_eq!(outcome, Outcome::Refused, "{status} {code}");
@@ -375,6 +384,14 @@ mod tests {
     fn a_missing_bucket_is_not_a_refusal() {
         let error = update(answer(404, "NoSuchBucket")).unwrap_err();
         assert!(matches!(error, Error::NotFound(what) if what == "b"));
+    }
+
+    #[test]
+    fn what_only_a_proxy_misses_is_neither_absent_nor_refused() {
+        let read = answer(404, "").of_read("s3://b/k".into(), "b", Deadlines::default());
+        assert!(matches!(read, Error::Failed { .. }), "{read:?}");
+        let error = update(answer(404, "")).unwrap_err();
+        assert!(matches!(error, Error::Failed { .. }), "{error:?}");
     }
 
     #[test]

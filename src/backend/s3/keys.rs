@@ -3,8 +3,8 @@
 //! The SDK asks for keys before every request and gets those at hand. They are looked for anew when
 //! they expire, when a profile file changes, and when the store does not take them; then the chain is
 //! built anew, since the SDK's providers read a file once and for ever. Each of these happens at most
-//! once in a while, by one task, however many requests wait. It knows no request and no source;
-//! `sources.rs` does.
+//! once in a while, by one task, however many requests wait; for keys that are renewed before they
+//! expire nobody waits. It knows no request and no source; `sources.rs` does.
 
 use std::fmt;
 use std::os::unix::fs::MetadataExt;
@@ -65,6 +65,8 @@ type Stamp = Option<(SystemTime, u64, u64)>;
 /// What is to be done for somebody who wants keys.
 enum Now {
     Use(Box<Credentials>),
+    /// They are to be used, and to be renewed beside that.
+    Renew(Box<Credentials>),
     Fail(NoKeys),
     Ask,
 }
@@ -82,15 +84,19 @@ impl Held {
         match (&self.found, left) {
             (Some(found), Some(None)) => Now::Use(Box::new(found.keys.clone())),
             (Some(found), Some(Some(left))) if !left.is_zero() => {
+                let keys = Box::new(found.keys.clone());
                 match left < EARLY && is_older(self.asked, PACE) {
-                    true => Now::Ask,
-                    false => Now::Use(Box::new(found.keys.clone())),
+                    true => Now::Renew(keys),
+                    false => Now::Use(keys),
                 }
             }
             // None, or expired.
-            _ => match &self.failed {
-                Some(why) if !is_older(self.asked, PACE_OF_NEED) => Now::Fail(why.clone()),
-                _ => Now::Ask,
+            _ if is_older(self.asked, PACE_OF_NEED) => Now::Ask,
+            (found, _) => match (&self.failed, found) {
+                (Some(why), _) => Now::Fail(why.clone()),
+                // So they came, or a clock is wrong: the store has the last word.
+                (None, Some(found)) => Now::Use(Box::new(found.keys.clone())),
+                (None, None) => Now::Ask,
             },
         }
     }
@@ -166,8 +172,13 @@ impl Keys {
     async fn provide(&self) -> Result<Credentials, NoKeys> {
         let is_changed = self.are_files_changed();
         if !is_changed {
-            match self.held().now() {
+            let now = self.held().now();
+            match now {
                 Now::Use(keys) => return Ok(*keys),
+                Now::Renew(keys) => {
+                    self.renew();
+                    return Ok(*keys);
+                }
                 Now::Fail(why) => return Err(why),
                 Now::Ask => {}
             }
@@ -184,6 +195,18 @@ impl Keys {
         })
     }
 
+    /// Asks beside the requests that go on with the keys at hand. A failure is logged.
+    fn renew(&self) {
+        self.held().asked = Some(Instant::now());
+        let keys = self.clone();
+        tokio::spawn(async move {
+            // Who holds it is asking.
+            if let Ok(mut asking) = keys.0.asking.try_lock() {
+                let _ = keys.ask(&mut asking).await;
+            }
+        });
+    }
+
     async fn renewed(&self, is_changed: bool) -> Result<Credentials, NoKeys> {
         let mut asking = self.0.asking.lock().await;
         if is_changed {
@@ -192,7 +215,7 @@ impl Keys {
         } else {
             // Somebody else may have asked meanwhile.
             match self.held().now() {
-                Now::Use(keys) => return Ok(*keys),
+                Now::Use(keys) | Now::Renew(keys) => return Ok(*keys),
                 Now::Fail(why) => return Err(why),
                 Now::Ask => {}
             }
@@ -307,5 +330,105 @@ impl ProvideCredentials for Keys {
             });
             answer
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tokio::sync::Notify;
+
+    /// A source whose keys expire in so many seconds (or did), and that takes its time.
+    #[derive(Clone, Debug)]
+    struct Slow(Arc<Answers>);
+
+    #[derive(Debug)]
+    struct Answers {
+        expire_in: i64,
+        asked: AtomicUsize,
+        /// Each answer but the first waits for this.
+        go: Notify,
+    }
+
+    impl Slow {
+        fn new(expire_in: i64) -> Self {
+            Self(Arc::new(Answers {
+                expire_in,
+                asked: AtomicUsize::new(0),
+                go: Notify::new(),
+            }))
+        }
+
+        fn asked(&self) -> usize {
+            self.0.asked.load(Ordering::SeqCst)
+        }
+
+        async fn answer(&self) -> provider::Result {
+            let number = self.0.asked.fetch_add(1, Ordering::SeqCst);
+            if number > 0 {
+                self.0.go.notified().await;
+            }
+            let seconds = Duration::from_secs(self.0.expire_in.unsigned_abs());
+            let now = SystemTime::now();
+            let until = match self.0.expire_in < 0 {
+                true => now - seconds,
+                false => now + seconds,
+            };
+            let id = format!("key-{number}");
+            Ok(Credentials::new(id, "secret", None, Some(until), "test"))
+        }
+    }
+
+    impl ProvideCredentials for Slow {
+        fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+        where
+            Self: 'a,
+        {
+            future::ProvideCredentials::new(self.answer())
+        }
+    }
+
+    fn keys_of(source: &Slow) -> Keys {
+        let source = source.clone();
+        let make = move || Chain::of(source.clone());
+        Keys::new(make, Vec::new(), Duration::from_secs(60))
+    }
+
+    async fn id_at_hand(keys: &Keys) -> String {
+        let soon = Duration::from_secs(10);
+        let provided = timeout(soon, keys.provide()).await.expect("nobody waits");
+        provided.expect("keys").access_key_id().to_owned()
+    }
+
+    #[tokio::test]
+    async fn requests_go_on_with_the_keys_at_hand_while_those_are_renewed() {
+        let source = Slow::new(30);
+        let keys = keys_of(&source);
+        assert_eq!(id_at_hand(&keys).await, "key-0");
+        // As if that had been a while ago.
+        keys.held().asked = None;
+        while source.asked() < 2 {
+            assert_eq!(id_at_hand(&keys).await, "key-0");
+            tokio::task::yield_now().await;
+        }
+        keys.held().asked = None;
+        assert_eq!(id_at_hand(&keys).await, "key-0");
+        source.0.go.notify_one();
+        while id_at_hand(&keys).await != "key-1" {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(source.asked(), 2, "one asks at a time");
+    }
+
+    #[tokio::test]
+    async fn keys_that_come_expired_are_used_and_not_asked_for_by_every_request() {
+        let source = Slow::new(-30);
+        let keys = keys_of(&source);
+        for _ in 0..100 {
+            assert_eq!(id_at_hand(&keys).await, "key-0");
+        }
+        assert_eq!(source.asked(), 1);
     }
 }

@@ -1,10 +1,14 @@
 //! LIST: one page of names.
 //!
 //! Names are asked for in URL encoding, since XML 1.0 cannot carry control characters, and
-//! decoded here: the SDK leaves them as they come. Failures are `failure.rs`'s.
+//! decoded here: the SDK leaves them as they come. Its XML reader takes the end of a text for the end
+//! of every element in it, so whether an answer is whole is seen here too. Failures are `failure.rs`'s.
 
 use std::borrow::Cow;
 
+use aws_sdk_s3::config::interceptors::AfterDeserializationInterceptorContextRef;
+use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_s3::error::BoxError;
 use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
 use aws_sdk_s3::types::EncodingType;
 use percent_encoding::percent_decode_str;
@@ -34,7 +38,7 @@ impl S3 {
             After::Name(name) => request.start_after(name),
             After::Page(Cursor(token)) => request.continuation_token(token),
         };
-        let answer = match request.send().await {
+        let answer = match request.customize().interceptor(Whole).send().await {
             Ok(answer) => answer,
             Err(error) => {
                 let failure = Failure::of(&error, true);
@@ -43,6 +47,37 @@ impl S3 {
         };
         read(answer, query).map_err(|why| Error::Corrupt { what: what(), why })
     }
+}
+
+/// Refuses a listing that breaks off where HTTP does not notice: in an answer that ends with its
+/// connection, or that something between us and the server cut. It would be a shorter listing.
+#[derive(Debug)]
+pub(super) struct Whole;
+
+impl Intercept for Whole {
+    fn name(&self) -> &'static str {
+        "whole"
+    }
+
+    fn read_after_deserialization(
+        &self,
+        context: &AfterDeserializationInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let answer = context.response();
+        let body = answer.body().bytes().unwrap_or_default();
+        match !answer.status().is_success() || is_whole(body) {
+            true => Ok(()),
+            false => Err("the listing breaks off".into()),
+        }
+    }
+}
+
+fn is_whole(xml: &[u8]) -> bool {
+    let end = xml.trim_ascii_end();
+    let roots: [&[u8]; 2] = [b"</ListBucketResult>", b"</ListVersionsResult>"];
+    roots.iter().any(|root| end.ends_with(root))
 }
 
 fn read(answer: ListObjectsV2Output, query: &ListQuery) -> Result<Page, String> {

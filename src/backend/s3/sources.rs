@@ -108,6 +108,12 @@ impl Chain {
         Self(vec![(Source::Given, Box::new(keys))])
     }
 
+    /// This one link.
+    #[cfg(test)]
+    pub(super) fn of(provider: impl ProvideCredentials + 'static) -> Self {
+        Self(vec![(Source::Given, Box::new(provider))])
+    }
+
     /// The standard chain. The SDK's providers remember what they have read in files for ever, so a
     /// new chain is what reads them again.
     pub(super) fn standard(place: &Place) -> Self {

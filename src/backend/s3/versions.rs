@@ -9,7 +9,7 @@ use aws_sdk_s3::types::EncodingType;
 use super::S3;
 use super::failure::Failure;
 use super::info::seconds;
-use super::list::name;
+use super::list::{Whole, name};
 use crate::backend::{Error, Kept, ObjectKey};
 use crate::model::Version;
 
@@ -19,7 +19,8 @@ impl S3 {
         let mut kept = Vec::new();
         let mut after: Option<(String, Option<String>)> = None;
         loop {
-            let (key, snapshot) = after.take().unzip();
+            let here = after.take();
+            let (key, snapshot) = here.clone().unzip();
             let request = self
                 .reads
                 .list_object_versions()
@@ -28,7 +29,8 @@ impl S3 {
                 .prefix(at.as_str())
                 .set_key_marker(key)
                 .set_version_id_marker(snapshot.flatten());
-            let page = request.send().await.map_err(|error| {
+            let page = request.customize().interceptor(Whole).send().await;
+            let page = page.map_err(|error| {
                 let failure = Failure::of(&error, true);
                 failure.of_read(self.what(at), &self.bucket, self.deadlines)
             })?;
@@ -66,6 +68,13 @@ impl S3 {
             }
             let snapshot = page.next_version_id_marker().map(str::to_owned);
             after = Some((at.as_str().to_owned(), snapshot));
+            if after == here {
+                let why = "the next page is this page".to_owned();
+                return Err(Error::Corrupt {
+                    what: self.what(at),
+                    why,
+                });
+            }
         }
         // Versions and deletions come in two lists, each newest first.
         kept.sort_by_key(|kept| Reverse((kept.newest, kept.modified)));

@@ -9,12 +9,16 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 use uuid::Uuid;
 
 use super::KonserveStore;
+use super::read::Looked;
 use crate::backend::{After, ListQuery, Listed};
 use crate::store::konserve::object::{Role, role};
 use crate::store::{Entry, Error, Listing, Shown};
 
 /// How many objects are looked at at once; less than the backend allows, so that others come in.
 const AT_ONCE: usize = 32;
+
+/// How often an object is looked at that somebody writes meanwhile.
+const GLIMPSES: usize = 5;
 
 /// How far the present listing is.
 #[derive(Debug, Default)]
@@ -146,12 +150,12 @@ impl KonserveStore {
                 let version = match known {
                     // Another listing was faster.
                     true => Ok(listed),
-                    false => match self.glimpse(object).await {
+                    false => match self.glimpse_at_last(object).await {
                         Ok(looked) => {
                             self.names.learn(object, &looked, self.settings.spelling);
                             Ok(Some(looked.info.version))
                         }
-                        Err(Error::NotFound(_) | Error::VersionGone(_)) => Ok(None),
+                        Err(Error::NotFound(_)) => Ok(None),
                         Err(error) => Err(error),
                     },
                 };
@@ -163,5 +167,16 @@ impl KonserveStore {
             .buffered(AT_ONCE)
             .try_collect()
             .await
+    }
+
+    /// Looks at an object whose beginning takes two requests, until nobody writes it in between.
+    async fn glimpse_at_last(&self, object: Uuid) -> Result<Looked, Error> {
+        for _ in 1..GLIMPSES {
+            match self.glimpse(object).await {
+                Err(Error::VersionGone(_)) => {}
+                looked => return looked,
+            }
+        }
+        self.glimpse(object).await
     }
 }

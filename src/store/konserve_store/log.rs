@@ -295,6 +295,10 @@ impl KonserveStore {
             let Content::Log(theirs, _) = found.content else {
                 return Ok(Outcome::Unknown);
             };
+            if theirs.first != head.first {
+                // It was deleted and made anew: what was linked is behind the log that is no more.
+                return Ok(Outcome::Refused);
+            }
             let (tail, _) = self.tail(log.object, theirs).await?;
             if tail == theirs.last {
                 return Ok(self.appended(Origin::clone(&found), theirs, None).await);

@@ -207,6 +207,62 @@ fn a_handle_goes_on_after_another_mount_wrote_the_head_during_its_append() {
     assert_eq!(shown, format!("{SHOWN}:slow-1\n:quick\n:slow-2\n"));
 }
 
+/// `(k/dissoc store :alog/log)`, and `(k/append store :alog/log value)`: another log under the same key.
+fn make_anew(writer: &Writer, text: &str) {
+    let id = Uuid::new_v4();
+    let element = Element {
+        next: None,
+        value: value(text),
+    };
+    let head = Head {
+        last: id,
+        first: id,
+    };
+    for (name, value) in [
+        (
+            format!("{}_{}.ksv", writer.store, object_of(id)),
+            element.into_value(),
+        ),
+        (writer.object(&value(":alog/log")), head.into_value()),
+    ] {
+        let metadata = Metadata::new(super::writer::value(":alog/log"), &Kind::AppendLog, 1);
+        let stored = writer.codec.encode(&value, None).unwrap();
+        let blob = writer.blob(writer.codec, &metadata, &stored);
+        writer.bucket.put(&name, blob);
+    }
+}
+
+#[test]
+fn what_was_linked_to_a_log_that_was_made_anew_meanwhile_is_appended_to_the_new_one() {
+    or_skip!(mounts::possible());
+    let bucket = or_skip!(servers::shared(Server::Embedded)).bucket();
+    let store = Store::load("fressian-appendlog");
+    store.fill(&bucket.client());
+    let writer = Writer::of(&bucket.client(), &store.id);
+    let counted = Counted::of(&bucket, |mount| mount.store(&store.id).arg("--ttl=0"));
+    let gate = Gate::new();
+    let head = When::op(Op::Put).key(&writer.object(&value(":alog/log")));
+    counted
+        .proxy
+        .inject(head.once(), Fault::HoldRequest(gate.clone()));
+    let mut file = File::options()
+        .append(true)
+        .open(counted.mount.file(LOG))
+        .unwrap();
+    thread::scope(|scope| {
+        let appending = scope.spawn(|| {
+            file.write_all(b":ours\n").unwrap();
+            file.sync_all()
+        });
+        // It is linked to the old log, whose head is about to be replaced by that of another one.
+        gate.wait_for(1);
+        make_anew(&writer, ":new");
+        gate.open();
+        appending.join().unwrap().unwrap();
+    });
+    assert_eq!(walk(&writer), [":new", ":ours"]);
+}
+
 #[test]
 fn a_handle_goes_on_behind_more_than_is_remembered() {
     let (mount, writer) = or_skip!(ground());

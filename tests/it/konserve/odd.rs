@@ -14,7 +14,7 @@ use crate::world::attempts::attempt;
 use crate::world::client::Client;
 use crate::world::counted::Counted;
 use crate::world::mounts::{self, Mount};
-use crate::world::proxy::Op;
+use crate::world::proxy::{Fault, Gate, Op, When};
 use crate::world::servers::{self, Kind as Server};
 
 const STORE: &str = "6d1a3c5e-0f5b-4d2e-9d31-0b6a3f1c2d4e";
@@ -38,6 +38,28 @@ fn names(directory: &Path) -> Vec<String> {
 /// Puts an object whose value is these stored bytes.
 fn put_stored(writer: &Writer, bucket: &Client, object: &str, metadata: &Metadata, stored: &[u8]) {
     bucket.put(object, writer.blob(writer.codec, metadata, stored));
+}
+
+#[test]
+fn a_key_that_is_written_while_a_listing_looks_at_it_is_listed() {
+    let (ground, writer) = or_skip!(ground());
+    // What its metadata say takes two requests.
+    let key = format!("\"{}\"", "k".repeat(20_000));
+    writer.assoc(&key, ":old");
+    let object = writer.object(&value(&key));
+    let gate = Gate::new();
+    let second = When::op(Op::Get).key(&object).nth(2);
+    ground
+        .proxy
+        .inject(second, Fault::HoldRequest(gate.clone()));
+    let listed = std::thread::scope(|scope| {
+        let listing = scope.spawn(|| names(ground.mount.path()));
+        gate.wait_for(1);
+        writer.assoc(&key, ":newer");
+        gate.open();
+        listing.join().unwrap()
+    });
+    assert_eq!(listed.len(), 1, "{listed:?}");
 }
 
 #[test]
