@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::aes::EncryptionKey;
 use super::blob::{Blob, Header, Serializer};
+use super::file::{self, Glanced};
 use super::metadata::{Kind, Metadata};
 use super::same::Same;
 use super::value::{Name, Tagged, Value};
@@ -111,6 +112,7 @@ fn plain_records(value: Value) -> Value {
 
 #[derive(Default)]
 struct Counts {
+    cuts: usize,
     metadata: usize,
     values: usize,
     binary: usize,
@@ -164,6 +166,25 @@ impl Store {
         value
     }
 
+    /// Wherever a read of an object breaks off, the beginning says how much it needs, or shows what the
+    /// whole object shows.
+    fn cuts(&self, object: &[u8], what: &str, counts: &mut Counts) {
+        let glance = |end: usize| file::glance(&object[..end], self.key.as_ref());
+        let value_at = Header::read(object).unwrap().value_at();
+        let whole = glance(object.len()).unwrap();
+        assert!(matches!(whole, Glanced::All(_)), "{what}");
+        for end in 0..=object.len().min(value_at as usize + 2) {
+            match end as u64 {
+                0..20 => assert!(glance(end).is_err(), "{what}: {end}"),
+                at if at < value_at => {
+                    assert_eq!(glance(end), Ok(Glanced::Needs(value_at)), "{what}: {end}");
+                }
+                _ => assert_eq!(glance(end).as_ref(), Ok(&whole), "{what}: {end}"),
+            }
+            counts.cuts += 1;
+        }
+    }
+
     fn entry(&self, entry: &Json, counts: &mut Counts) {
         let text = |name: &str| entry[name].as_str();
         let key_text = text("key_edn").unwrap_or("(no key)");
@@ -181,6 +202,7 @@ impl Store {
         assert_eq!(header.write(), bytes[..20], "{what}");
         assert_eq!(blob.write().unwrap(), bytes, "{what}");
 
+        self.cuts(&bytes, &what, counts);
         let metadata = self.part(&blob, blob.metadata, &format!("{what} metadata"), counts);
         let (actual, expected) = match from_manifest(text("meta_edn").unwrap()) {
             Some(expected) => (metadata.clone(), expected),
@@ -274,13 +296,14 @@ fn check(stores: &[&'static str], at_least: usize) -> BTreeMap<&'static str, Cou
     assert!(sum(|c| c.through_text) >= at_least);
     println!(
         "in all: {} parts decoded, {} re-encoded to the same bytes, {} read-only, {} values \
-         compared, {} binary, {} skipped",
+         compared, {} binary, {} skipped; {} beginnings",
         sum(|c| c.through_text),
         sum(|c| c.identical),
         sum(|c| c.read_only),
         sum(|c| c.compared),
         sum(|c| c.binary),
         sum(|c| c.skipped.len()),
+        sum(|c| c.cuts),
     );
     all
 }
