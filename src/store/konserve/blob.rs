@@ -11,6 +11,7 @@ use thiserror::Error;
 
 use super::aes::{self, EncryptionKey};
 use super::compress::{self, Compression};
+use super::cursor::Corrupt;
 use super::value::Value;
 use super::{cbor, edn, fressian};
 
@@ -66,11 +67,11 @@ pub enum Unreadable {
     #[error("{0}")]
     Compression(#[from] compress::Unpacked),
     /// Not Fressian.
-    #[error("{0}")]
-    Fressian(#[from] fressian::Corrupt),
+    #[error("not Fressian, {0}")]
+    Fressian(Corrupt),
     /// Not CBOR.
-    #[error("{0}")]
-    Cbor(#[from] cbor::Corrupt),
+    #[error("not CBOR, {0}")]
+    Cbor(Corrupt),
     /// Not EDN.
     #[error("not EDN: {0}")]
     Text(String),
@@ -253,8 +254,12 @@ impl Codec {
         };
         let unpacked = self.compression.unpack(stored, limit)?;
         match self.serializer {
-            Serializer::Fressian => Ok(fressian::decode(&unpacked, limit)?),
-            Serializer::CljCbor | Serializer::Boring => Ok(cbor::decode(&unpacked, limit)?),
+            Serializer::Fressian => {
+                fressian::decode(&unpacked, limit).map_err(Unreadable::Fressian)
+            }
+            Serializer::CljCbor | Serializer::Boring => {
+                cbor::decode(&unpacked, limit).map_err(Unreadable::Cbor)
+            }
             Serializer::Text => std::str::from_utf8(&unpacked)
                 .map_err(|e| Unreadable::Text(e.to_string()))
                 .and_then(|text| edn::read(text).map_err(|e| Unreadable::Text(e.to_string()))),

@@ -7,44 +7,31 @@
 //! Tags: RFC 8949, the IANA registry (25/256 string references, 27 objects, 30 ratios, 37 UUIDs,
 //! 39 identifiers, 258 sets). A tag that means nothing here becomes a struct `cbor:N`.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use ciborium_ll::{Decoder, Header};
 use num_bigint::{BigInt, Sign};
-use thiserror::Error;
 use uuid::Uuid;
 
+use super::cursor::{Corrupt, Cursor, Read};
 use super::value::{Decimal, Name, Struct, Tagged, Value};
 use super::{LEAF_DEPTH, MAX_DEPTH, STRUCT_DEPTH, edn, number, same};
 
 /// As in Fressian: about 20000 digits.
 const MAX_BIG_BYTES: usize = 8192;
 
-/// Why bytes are not a value.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("not CBOR, at byte {at}: {reason}")]
-pub struct Corrupt {
-    /// Offset of the byte that does not fit.
-    pub at: usize,
-    /// What is wrong with it.
-    pub reason: Cow<'static, str>,
-}
-
 /// Reads one value, and the index that may follow it. `limit` is how many bytes it may take in
 /// memory, strings that are stored once and used often counted each time.
 pub fn decode(bytes: &[u8], limit: usize) -> Result<Value, Corrupt> {
     let mut reader = Reader {
-        bytes,
-        at: 0,
-        left: limit,
+        input: Cursor::new(bytes, limit),
         strings: None,
     };
     let value = reader.item(0)?;
-    if reader.at < bytes.len() {
+    if !reader.input.rest().is_empty() {
         let index = reader.item(0)?;
-        if !is_index(&index) || reader.at < bytes.len() {
-            return reader.fail("bytes behind the value");
+        if !is_index(&index) || !reader.input.rest().is_empty() {
+            return reader.input.fail("bytes behind the value");
         }
     }
     Ok(value)
@@ -54,65 +41,30 @@ fn is_index(value: &Value) -> bool {
     matches!(value, Value::Tagged(t) if t.tag == Name::qualified("boring", "index"))
 }
 
-type Read<T> = Result<T, Corrupt>;
-
 struct Reader<'a> {
-    bytes: &'a [u8],
-    at: usize,
-    /// How many bytes of memory are left.
-    left: usize,
+    input: Cursor<'a>,
     /// The strings of the innermost namespace that may be referred to.
     strings: Option<Vec<Value>>,
 }
 
 impl Reader<'_> {
-    fn fail<T>(&self, reason: impl Into<Cow<'static, str>>) -> Read<T> {
-        Err(Corrupt {
-            at: self.at,
-            reason: reason.into(),
-        })
-    }
-
-    fn weigh(&mut self, bytes: usize) -> Read<()> {
-        match self.left.checked_sub(bytes) {
-            Some(left) => {
-                self.left = left;
-                Ok(())
-            }
-            None => self.fail("the value is too large"),
-        }
-    }
-
-    fn take(&mut self, count: usize) -> Read<&[u8]> {
-        let Some(end) = self
-            .at
-            .checked_add(count)
-            .filter(|end| *end <= self.bytes.len())
-        else {
-            return self.fail("ends too early");
-        };
-        let taken = &self.bytes[self.at..end];
-        self.at = end;
-        Ok(taken)
-    }
-
     fn header(&mut self) -> Read<Header> {
-        let mut decoder = Decoder::from(&self.bytes[self.at..]);
+        let mut decoder = Decoder::from(self.input.rest());
         match decoder.pull() {
             Ok(header) => {
-                self.at += decoder.offset();
+                self.input.take(decoder.offset())?;
                 Ok(header)
             }
-            Err(_) => self.fail("no item"),
+            Err(_) => self.input.fail("no item"),
         }
     }
 
     fn item(&mut self, depth: usize) -> Read<Value> {
         if depth + LEAF_DEPTH > MAX_DEPTH {
-            return self.fail("nested too deep");
+            return self.input.fail("nested too deep");
         }
-        self.weigh(size_of::<Value>())?;
-        let first = self.bytes.get(self.at).copied();
+        self.input.weigh(size_of::<Value>())?;
+        let first = self.input.rest().first().copied();
         match self.header()? {
             Header::Positive(n) => Ok(match i64::try_from(n) {
                 Ok(n) => Value::Int(n),
@@ -136,25 +88,22 @@ impl Reader<'_> {
                     None => self.items(None, depth + 1)?,
                     Some(n) => match n.checked_mul(2) {
                         Some(n) => self.items(Some(n), depth + 1)?,
-                        None => return self.fail("ends too early"),
+                        None => return self.input.fail("ends too early"),
                     },
                 };
                 self.map(items)
             }
             Header::Tag(tag) => self.tagged(tag, depth),
-            Header::Simple(_) | Header::Break => self.fail("not a value"),
+            Header::Simple(_) | Header::Break => self.input.fail("not a value"),
         }
     }
 
     /// That many items, or all up to the break.
     fn items(&mut self, length: Option<usize>, depth: usize) -> Read<Vec<Value>> {
         let mut items = Vec::new();
-        if length.is_some_and(|n| n > self.bytes.len() - self.at) {
-            return self.fail("ends too early");
-        }
+        self.input.expect(length.unwrap_or_default())?;
         while length.is_none_or(|n| items.len() < n) {
-            if length.is_none() && self.bytes.get(self.at) == Some(&0xff) {
-                self.at += 1;
+            if length.is_none() && self.input.takes(0xff) {
                 break;
             }
             items.push(self.item(depth)?);
@@ -164,7 +113,7 @@ impl Reader<'_> {
 
     fn map(&self, items: Vec<Value>) -> Read<Value> {
         if items.len() % 2 == 1 {
-            return self.fail("a key without a value");
+            return self.input.fail("a key without a value");
         }
         let mut entries = Vec::with_capacity(items.len() / 2);
         let mut items = items.into_iter();
@@ -173,15 +122,15 @@ impl Reader<'_> {
         }
         match same::duplicate(entries.iter().map(|(key, _)| key)) {
             None => Ok(Value::Map(entries)),
-            Some(_) => self.fail("a map with a key twice"),
+            Some(_) => self.input.fail("a map with a key twice"),
         }
     }
 
     /// The bytes of a string, parts joined.
     fn string_bytes(&mut self, length: Option<usize>, is_text: bool) -> Read<Vec<u8>> {
         if let Some(length) = length {
-            self.weigh(length)?;
-            return Ok(self.take(length)?.to_vec());
+            self.input.weigh(length)?;
+            return Ok(self.input.take(length)?.to_vec());
         }
         let mut bytes = Vec::new();
         loop {
@@ -189,10 +138,10 @@ impl Reader<'_> {
                 Header::Text(Some(length)) if is_text => length,
                 Header::Bytes(Some(length)) if !is_text => length,
                 Header::Break => return Ok(bytes),
-                _ => return self.fail("a part of a string is expected"),
+                _ => return self.input.fail("a part of a string is expected"),
             };
-            self.weigh(length)?;
-            bytes.extend_from_slice(self.take(length)?);
+            self.input.weigh(length)?;
+            bytes.extend_from_slice(self.input.take(length)?);
         }
     }
 
@@ -203,7 +152,7 @@ impl Reader<'_> {
                 self.remember(length, &text)?;
                 Ok(text)
             }
-            Err(_) => self.fail("malformed characters"),
+            Err(_) => self.input.fail("malformed characters"),
         }
     }
 
@@ -226,7 +175,7 @@ impl Reader<'_> {
         };
         if length >= shortest {
             strings.push(string.clone());
-            self.weigh(length + size_of::<Value>())?;
+            self.input.weigh(length + size_of::<Value>())?;
         }
         Ok(())
     }
@@ -249,7 +198,9 @@ impl Reader<'_> {
                 let value = self.item(depth + STRUCT_DEPTH)?;
                 match typed(tag, value) {
                     Some(value) => Ok(value),
-                    None => self.fail(format!("tag {tag} does not go with its item")),
+                    None => self
+                        .input
+                        .fail(format!("tag {tag} does not go with its item")),
                 }
             }
         }
@@ -270,10 +221,10 @@ impl Reader<'_> {
                     Value::Bytes(bytes) => bytes.len(),
                     _ => 0,
                 };
-                self.weigh(length)?;
+                self.input.weigh(length)?;
                 Ok(string)
             }
-            None => self.fail("a reference to nothing"),
+            None => self.input.fail("a reference to nothing"),
         }
     }
 }

@@ -16,16 +16,6 @@ use thiserror::Error;
 pub use reader::decode;
 pub use writer::encode;
 
-/// Why bytes are not a value.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("not Fressian, at byte {at}: {reason}")]
-pub struct Corrupt {
-    /// Offset of the byte that does not fit.
-    pub at: usize,
-    /// What is wrong with it.
-    pub reason: Cow<'static, str>,
-}
-
 /// Why a value cannot be stored: konserve could not write it either, or not read it back.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{0}")]

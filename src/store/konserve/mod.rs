@@ -10,6 +10,7 @@ pub mod aes;
 pub mod blob;
 pub mod cbor;
 pub mod compress;
+mod cursor;
 pub mod edn;
 pub mod file;
 pub mod fressian;
@@ -27,6 +28,7 @@ mod samples;
 #[cfg(test)]
 mod tests;
 
+pub use cursor::Corrupt;
 pub use value::{Array, Decimal, Name, Ratio, Struct, Tagged, Value};
 
 /// How deeply values may be nested, in every codec: what a thread's stack surely holds.

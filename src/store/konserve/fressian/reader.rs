@@ -8,7 +8,8 @@ use std::sync::Arc;
 use num_bigint::BigInt;
 use uuid::Uuid;
 
-use super::{Corrupt, MAX_BIG_BYTES, cesu8, code, tag};
+use super::{MAX_BIG_BYTES, cesu8, code, tag};
+use crate::store::konserve::cursor::{Corrupt, Cursor, Read};
 use crate::store::konserve::value::{Array, Decimal, Name, Struct, Tagged, Value};
 use crate::store::konserve::{LEAF_DEPTH, MAX_DEPTH, STRUCT_DEPTH, number, same};
 
@@ -16,27 +17,20 @@ use crate::store::konserve::{LEAF_DEPTH, MAX_DEPTH, STRUCT_DEPTH, number, same};
 /// are stored once and used often counted each time.
 pub fn decode(bytes: &[u8], limit: usize) -> Result<Value, Corrupt> {
     let mut reader = Reader {
-        bytes,
-        at: 0,
-        left: limit,
+        input: Cursor::new(bytes, limit),
         deepest: 0,
         cache: Vec::new(),
         structs: Vec::new(),
     };
     let value = reader.object(0)?;
-    match reader.at == bytes.len() {
+    match reader.input.rest().is_empty() {
         true => Ok(value),
-        false => reader.fail("bytes behind the value"),
+        false => reader.input.fail("bytes behind the value"),
     }
 }
 
-type Read<T> = Result<T, Corrupt>;
-
 struct Reader<'a> {
-    bytes: &'a [u8],
-    at: usize,
-    /// How many bytes of memory are left.
-    left: usize,
+    input: Cursor<'a>,
     /// The greatest depth of what was read.
     deepest: usize,
     /// What is referred to by index; nothing while it is being read.
@@ -52,43 +46,9 @@ struct Cached {
 }
 
 impl Reader<'_> {
-    fn fail<T>(&self, reason: impl Into<std::borrow::Cow<'static, str>>) -> Read<T> {
-        Err(Corrupt {
-            at: self.at,
-            reason: reason.into(),
-        })
-    }
-
-    fn take(&mut self, count: usize) -> Read<&[u8]> {
-        let Some(end) = self
-            .at
-            .checked_add(count)
-            .filter(|end| *end <= self.bytes.len())
-        else {
-            return self.fail("ends too early");
-        };
-        let taken = &self.bytes[self.at..end];
-        self.at = end;
-        Ok(taken)
-    }
-
-    fn byte(&mut self) -> Read<u8> {
-        Ok(self.take(1)?[0])
-    }
-
-    fn weigh(&mut self, bytes: usize) -> Read<()> {
-        match self.left.checked_sub(bytes) {
-            Some(left) => {
-                self.left = left;
-                Ok(())
-            }
-            None => self.fail("the value is too large"),
-        }
-    }
-
     fn reach(&mut self, depth: usize) -> Read<()> {
         if depth + LEAF_DEPTH > MAX_DEPTH {
-            return self.fail("nested too deep");
+            return self.input.fail("nested too deep");
         }
         self.deepest = self.deepest.max(depth);
         Ok(())
@@ -96,8 +56,8 @@ impl Reader<'_> {
 
     fn object(&mut self, depth: usize) -> Read<Value> {
         self.reach(depth)?;
-        let code = self.byte()?;
-        self.weigh(size_of::<Value>())?;
+        let code = self.input.byte()?;
+        self.input.weigh(size_of::<Value>())?;
         if let Some(n) = self.int_of(code)? {
             return Ok(Value::Int(n));
         }
@@ -129,15 +89,15 @@ impl Reader<'_> {
                 self.struct_body(tag, count, depth)
             }
             _ => {
-                self.at -= 1;
-                self.fail(format!("{code:#04x} begins nothing that konserve stores"))
+                let reason = format!("{code:#04x} begins nothing that konserve stores");
+                self.input.refuse(reason)
             }
         }
     }
 
     fn raw<const N: usize>(&mut self) -> Read<[u8; N]> {
         let mut raw = [0; N];
-        raw.copy_from_slice(self.take(N)?);
+        raw.copy_from_slice(self.input.take(N)?);
         Ok(raw)
     }
 
@@ -156,30 +116,28 @@ impl Reader<'_> {
             }
             _ => return Ok(None),
         };
-        let lower = self.take(more)?;
+        let lower = self.input.take(more)?;
         let n = lower.iter().fold(upper, |n, b| n << 8 | i64::from(*b));
         Ok(Some(n))
     }
 
     fn int(&mut self) -> Read<i64> {
-        let code = self.byte()?;
+        let code = self.input.byte()?;
         match self.int_of(code)? {
             Some(n) => Ok(n),
-            None => self.fail("an int is expected"),
+            None => self.input.fail("an int is expected"),
         }
     }
 
     /// A length or an index.
     fn count(&mut self) -> Read<usize> {
         let n = self.int()?;
-        usize::try_from(n).or_else(|_| self.fail("a negative count"))
+        usize::try_from(n).or_else(|_| self.input.fail("a negative count"))
     }
 
     /// A number of objects, each of which takes a byte at least.
     fn objects(&mut self, count: usize, depth: usize) -> Read<Vec<Value>> {
-        if count > self.bytes.len() - self.at {
-            return self.fail("ends too early");
-        }
+        self.input.expect(count)?;
         // A plain loop: without optimisation, iterators take a lot of stack at every level.
         let mut items = Vec::new();
         for _ in 0..count {
@@ -197,14 +155,14 @@ impl Reader<'_> {
                     usize::from(short - code::SHORT_BYTES)
                 }
                 code::BYTES_CHUNK | code::BYTES => self.count()?,
-                _ => return self.fail("a chunk is followed by something else"),
+                _ => return self.input.fail("a chunk is followed by something else"),
             };
-            self.weigh(length)?;
-            bytes.extend_from_slice(self.take(length)?);
+            self.input.weigh(length)?;
+            bytes.extend_from_slice(self.input.take(length)?);
             if code.wrapping_sub(shift) != code::BYTES_CHUNK {
                 return Ok(bytes);
             }
-            code = self.byte()?;
+            code = self.input.byte()?;
         }
     }
 
@@ -216,7 +174,7 @@ impl Reader<'_> {
         let bytes = self.chunks(code, code::SHORT_STRING - code::SHORT_BYTES)?;
         match cesu8::decode(&bytes) {
             Some(text) => Ok(text),
-            None => self.fail("malformed characters"),
+            None => self.input.fail("malformed characters"),
         }
     }
 
@@ -234,14 +192,11 @@ impl Reader<'_> {
     fn endless(&mut self, code: u8, depth: usize) -> Read<Vec<Value>> {
         let mut items = Vec::new();
         loop {
-            match self.bytes.get(self.at) {
-                Some(&code::END) => {
-                    self.at += 1;
-                    return Ok(items);
-                }
-                None if code == code::OPEN_LIST => return Ok(items),
-                _ => items.push(self.object(depth)?),
+            let is_over = code == code::OPEN_LIST && self.input.rest().is_empty();
+            if is_over || self.input.takes(code::END) {
+                return Ok(items);
             }
+            items.push(self.object(depth)?);
         }
     }
 
@@ -281,22 +236,22 @@ impl Reader<'_> {
         };
         match array {
             Some(array) => Ok(array),
-            None => self.fail("an array of mixed types"),
+            None => self.input.fail("an array of mixed types"),
         }
     }
 
     /// The list in which maps and sets have their parts; `depth` is that of the parts.
     fn parts(&mut self, depth: usize) -> Read<Vec<Value>> {
-        match self.byte()? {
+        match self.input.byte()? {
             code @ code::SHORT_LIST..=code::OPEN_LIST => self.list(code, depth),
-            _ => self.fail("a list is expected"),
+            _ => self.input.fail("a list is expected"),
         }
     }
 
     fn map(&mut self, depth: usize) -> Read<Value> {
         let items = self.parts(depth + 1)?;
         if items.len() % 2 == 1 {
-            return self.fail("a key without a value");
+            return self.input.fail("a key without a value");
         }
         let mut entries = Vec::with_capacity(items.len() / 2);
         let mut items = items.into_iter();
@@ -309,7 +264,7 @@ impl Reader<'_> {
     fn distinct(&self, entries: Vec<(Value, Value)>) -> Read<Value> {
         match same::duplicate(entries.iter().map(|(key, _)| key)) {
             None => Ok(Value::Map(entries)),
-            Some(_) => self.fail("a map with a key twice"),
+            Some(_) => self.input.fail("a map with a key twice"),
         }
     }
 
@@ -317,14 +272,14 @@ impl Reader<'_> {
         let items = self.parts(depth + 1)?;
         match same::duplicate(items.iter()) {
             None => Ok(Value::Set(items)),
-            Some(_) => self.fail("a set with an element twice"),
+            Some(_) => self.input.fail("a set with an element twice"),
         }
     }
 
     fn text(&mut self, depth: usize) -> Read<Arc<str>> {
         match self.object(depth + 1)? {
             Value::Str(text) => Ok(text),
-            _ => self.fail("a string is expected"),
+            _ => self.input.fail("a string is expected"),
         }
     }
 
@@ -332,7 +287,7 @@ impl Reader<'_> {
         let ns = match self.object(depth + 1)? {
             Value::Nil => None,
             Value::Str(ns) => Some(ns),
-            _ => return self.fail("a namespace is expected"),
+            _ => return self.input.fail("a namespace is expected"),
         };
         let name = self.text(depth)?;
         Ok(Name { ns, name })
@@ -349,15 +304,15 @@ impl Reader<'_> {
                 let scale = self.int()?;
                 match i32::try_from(scale) {
                     Ok(scale) => Value::Decimal(Box::new(Decimal { unscaled, scale })),
-                    Err(_) => return self.fail("a scale out of range"),
+                    Err(_) => return self.input.fail("a scale out of range"),
                 }
             }
             _ => match self.object(depth + 1)? {
                 Value::Bytes(bytes) => match Uuid::from_slice(&bytes) {
                     Ok(id) => Value::Uuid(id),
-                    Err(_) => return self.fail("a UUID has 16 bytes"),
+                    Err(_) => return self.input.fail("a UUID has 16 bytes"),
                 },
-                _ => return self.fail("bytes are expected"),
+                _ => return self.input.fail("bytes are expected"),
             },
         })
     }
@@ -367,20 +322,20 @@ impl Reader<'_> {
             Value::Bytes(bytes) if (1..=MAX_BIG_BYTES).contains(&bytes.len()) => {
                 Ok(BigInt::from_signed_bytes_be(&bytes))
             }
-            _ => self.fail("the bytes of a number are expected"),
+            _ => self.input.fail("the bytes of a number are expected"),
         }
     }
 
     fn cached(&mut self, index: usize, depth: usize) -> Read<Value> {
         let Some(Some(cached)) = self.cache.get(index) else {
-            return self.fail("a reference to nothing");
+            return self.input.fail("a reference to nothing");
         };
         let (weight, height) = (cached.weight, cached.height);
         self.reach(depth + height)?;
-        self.weigh(weight)?;
+        self.input.weigh(weight)?;
         match self.cache.get(index) {
             Some(Some(cached)) => Ok(cached.value.clone()),
-            _ => self.fail("a reference to nothing"),
+            _ => self.input.fail("a reference to nothing"),
         }
     }
 
@@ -388,13 +343,13 @@ impl Reader<'_> {
     fn put_cache(&mut self, depth: usize) -> Read<Value> {
         let index = self.cache.len();
         self.cache.push(None);
-        let (left, deepest) = (self.left, self.deepest);
+        let (left, deepest) = (self.input.left(), self.deepest);
         self.deepest = depth + 1;
         let value = self.object(depth + 1)?;
-        let (weight, height) = (left - self.left, self.deepest - depth);
+        let (weight, height) = (left - self.input.left(), self.deepest - depth);
         self.deepest = self.deepest.max(deepest);
         // The copy in the cache takes memory as well.
-        self.weigh(weight)?;
+        self.input.weigh(weight)?;
         self.cache[index] = Some(Cached {
             value: value.clone(),
             weight,
@@ -416,7 +371,7 @@ impl Reader<'_> {
         };
         match self.structs.get(index) {
             Some((tag, count)) => Ok((Arc::clone(tag), *count)),
-            None => self.fail("a struct that was not declared"),
+            None => self.input.fail("a struct that was not declared"),
         }
     }
 
@@ -436,18 +391,18 @@ impl Reader<'_> {
                 let unit = self.int()?;
                 match u16::try_from(unit) {
                     Ok(unit) => Ok(Value::Char(unit)),
-                    Err(_) => self.fail("a character out of range"),
+                    Err(_) => self.input.fail("a character out of range"),
                 }
             }
             tag::RATIO => match (self.object(depth + 1)?, self.object(depth + 1)?) {
                 (Value::BigInt(n), Value::BigInt(d)) => match number::stored_ratio(n, d) {
                     Some(ratio) => Ok(ratio),
-                    None => self.fail("a ratio that is not in lowest terms"),
+                    None => self.input.fail("a ratio that is not in lowest terms"),
                 },
-                _ => self.fail("a ratio of something else than numbers"),
+                _ => self.input.fail("a ratio of something else than numbers"),
             },
             _ => {
-                self.weigh(tag.len())?;
+                self.input.weigh(tag.len())?;
                 let fields = self.objects(count, depth + STRUCT_DEPTH)?;
                 Ok(Value::Struct(Box::new(Struct { tag, fields })))
             }
@@ -457,13 +412,13 @@ impl Reader<'_> {
     fn record(&mut self, depth: usize) -> Read<Value> {
         let count = self.count()?;
         let Value::Symbol(tag) = self.object(depth + 1)? else {
-            return self.fail("the tag of a record is expected");
+            return self.input.fail("the tag of a record is expected");
         };
         let mut entries = Vec::new();
         for _ in 0..count {
             match <[Value; 2]>::try_from(self.parts(depth + STRUCT_DEPTH)?) {
                 Ok([key, value]) => entries.push((key, value)),
-                Err(_) => return self.fail("a key with its value is expected"),
+                Err(_) => return self.input.fail("a key with its value is expected"),
             }
         }
         let value = self.distinct(entries)?;
