@@ -12,6 +12,7 @@ use std::process::{Command, Stdio};
 
 use super::log::{self, Held};
 use super::report::Failure;
+use super::source::make_private;
 
 /// Set for the process that goes on in the background.
 const CHILD: &str = "ETAGFS_DAEMON_CHILD";
@@ -58,7 +59,7 @@ pub(super) fn spawn(words: &[OsString]) -> Result<(), Failure> {
 pub(super) fn log_file(state_dir: &Path, at: &Path) -> Result<File, Failure> {
     let name = at.to_string_lossy().trim_matches('/').replace('/', "-");
     let path: PathBuf = state_dir.join(format!("{name}.log"));
-    std::fs::create_dir_all(state_dir)
+    make_private(state_dir)
         .and_then(|()| {
             OpenOptions::new()
                 .create(true)

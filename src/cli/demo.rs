@@ -2,11 +2,12 @@
 //!
 //! A server in this process, a store with a few keys, and a mount of it, until Ctrl-C.
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use clap::{Args as ClapArgs, Parser};
+use clap::{Args as ClapArgs, CommandFactory, FromArgMatches, Parser};
 use uuid::Uuid;
 
 use super::daemon::Ready;
@@ -58,7 +59,10 @@ struct MountArgs {
 
 /// Runs the demo until Ctrl-C.
 pub(super) fn run(args: Args) -> Result<(), Failure> {
-    std::fs::create_dir_all(&args.dir)?;
+    std::fs::create_dir_all(&args.dir).map_err(|error| {
+        Failure::new(format!("{} cannot be made: {error}", args.dir.display()))
+            .hint("choose a directory of yours")
+    })?;
     let dir = std::path::absolute(&args.dir)?;
     place::check(&dir)?;
     log::start("warn", log::Target::Stderr).map_err(Failure::new)?;
@@ -88,23 +92,27 @@ async fn demo(dir: PathBuf, data: PathBuf, scratch: &Scratch) -> Result<(), Fail
     furnish(&url).await?;
 
     let state = scratch.0.join("state");
-    let args = MountArgs::parse_from([
+    // Of nothing but these words: what the environment says is of another bucket.
+    let command = MountArgs::command().mut_args(|arg| arg.env(None::<&str>));
+    let bucket = format!("s3://{BUCKET}");
+    let words: [&OsStr; 8] = [
         "mount".as_ref(),
-        format!("s3://{BUCKET}").as_ref(),
+        bucket.as_ref(),
         dir.as_os_str(),
         "--endpoint-url".as_ref(),
         url.as_ref(),
         "--no-sign-request".as_ref(),
         "--state-dir".as_ref(),
         state.as_os_str(),
-    ])
-    .mount;
+    ];
+    let matches = command.get_matches_from(words);
+    let args = MountArgs::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let source = Source {
         bucket: BUCKET.to_owned(),
         prefix: String::new(),
     };
     let ready = Ready::with_welcome(welcome(&dir, &url));
-    let result = mount::serve(args, &source, &state, ready).await;
+    let result = mount::serve(args.mount, &source, &state, ready).await;
     // It is gone if the server ended by itself.
     let _ = stop.send(());
     let _ = serving.await;

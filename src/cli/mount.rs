@@ -262,18 +262,13 @@ pub(super) async fn serve(
     let telemetry = Arc::<Telemetry>::default();
     args.observing.tell_store_of_traces(&telemetry);
     let telling_failures = Arc::clone(&telemetry);
-    let backend = args
-        .connection
-        .connect_counted(source, Arc::clone(&telemetry))
-        .await?;
-    check_bucket(&*backend, source).await?;
-    if !args.access.read_only {
-        let asked = args.connection.asked(source);
-        probe::require_conditions(&*backend, source, &asked, state_dir).await?;
-    }
-    let settings = args.konserve.settings(state_dir)?;
-    let catalog = Catalog::new(backend, &*source.prefix).with(settings, args.konserve.layout());
-    let root = root(&args.view, catalog, source).await?;
+    let reached = tokio::select! {
+        reached = reach(&args, source, state_dir, Arc::clone(&telemetry)) => reached,
+        // There is nothing to unmount yet, and the store may take its time.
+        _ = interrupt.recv() => return Ok(()),
+        _ = terminate.recv() => return Ok(()),
+    };
+    let root = reached?;
     let patterns = args.saving.scratch.iter().filter(|text| !text.is_empty());
     let patterns: Result<Vec<Pattern>, _> = patterns.map(|text| text.parse()).collect();
     let ttl = args.view.ttl;
@@ -377,6 +372,24 @@ pub(super) async fn serve(
             "end the programs that use it, then: etagfs umount {dir}"
         ))
     })
+}
+
+/// Asks the store whether it can be mounted, and for what the root shows.
+async fn reach(
+    args: &Args,
+    source: &Source,
+    state_dir: &Path,
+    telemetry: Arc<Telemetry>,
+) -> Result<vfs::Source, Failure> {
+    let backend = args.connection.connect_counted(source, telemetry).await?;
+    check_bucket(&*backend, source).await?;
+    if !args.access.read_only {
+        let asked = args.connection.asked(source);
+        probe::require_conditions(&*backend, source, &asked, state_dir).await?;
+    }
+    let settings = args.konserve.settings(state_dir)?;
+    let catalog = Catalog::new(backend, &*source.prefix).with(settings, args.konserve.layout());
+    root(&args.view, catalog, source).await
 }
 
 /// What the root shows.

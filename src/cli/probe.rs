@@ -11,7 +11,7 @@ use clap::Args as ClapArgs;
 
 use super::output::say;
 use super::report::Failure;
-use super::source::{Connection, Source};
+use super::source::{Connection, Source, make_private};
 use super::{log, runtime};
 use crate::backend::probe::{Conditional, Probe, probe};
 use crate::backend::{Backend, Denial, Error};
@@ -154,7 +154,7 @@ fn is_remembered(note: &Path) -> bool {
 
 fn remember(note: &Path, asked: &str) -> std::io::Result<()> {
     if let Some(dir) = note.parent() {
-        fs::create_dir_all(dir)?;
+        make_private(dir)?;
     }
     fs::write(note, format!("{asked}\n"))
 }

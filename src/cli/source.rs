@@ -1,6 +1,8 @@
 //! SOURCE, and the state directory. How a SOURCE is reached is `connection.rs`'s.
 
-use std::path::PathBuf;
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
 
 use clap::Args as ClapArgs;
 
@@ -86,6 +88,14 @@ impl State {
                     .hint("give a directory with --state-dir")
             })
     }
+}
+
+/// Makes a directory of the state, and those that it is in; nobody else is to look into them.
+///
+/// # Errors
+/// When it cannot be made.
+pub(super) fn make_private(dir: &Path) -> std::io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(dir)
 }
 
 #[cfg(test)]

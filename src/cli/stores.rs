@@ -10,7 +10,7 @@ use super::report::Failure;
 use super::source::{Connection, Source};
 use super::{log, runtime};
 use crate::model::StoreId;
-use crate::store::{Catalog, LayoutKind, Settings};
+use crate::store::{Catalog, Error, LayoutKind, Settings};
 
 /// The options of `stores`.
 #[derive(Debug, ClapArgs)]
@@ -23,9 +23,10 @@ pub(super) struct Args {
 enum Command {
     /// List all stores, one a line.
     Ls(Ls),
-    /// Create an empty store and print its name. Exactly one of several that try succeeds.
+    /// Create an empty store and print its name. Exactly one of several that try succeeds; the others
+    /// exit with 75.
     Create(Create),
-    /// Succeed if the store exists; exit with 1 if it does not.
+    /// Succeed if the store exists; exit with 66 if it does not.
     Exists(One),
     /// Remove a store, if it is empty.
     Rm(Rm),
@@ -92,7 +93,11 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
                     .await?
                     .with(Settings::default(), args.layout.into())
                     .create_new(id)
-                    .await?;
+                    .await
+                    .map_err(|error| match error {
+                        Error::Exists(_) => Failure::conflict(error.to_string()),
+                        error => error.into(),
+                    })?;
                 say(&format!("{id}\n"))
             }
             Command::Exists(args) => {
@@ -100,7 +105,10 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
                 let catalog = catalog(&args.source, &args.connection).await?;
                 match catalog.find(id).await? {
                     Some(_) => Ok(()),
-                    None => Err(Failure::new(format!("{} has no store {id}", args.source))),
+                    None => Err(Failure::absent(format!(
+                        "{} has no store {id}",
+                        args.source
+                    ))),
                 }
             }
             Command::Rm(args) => {

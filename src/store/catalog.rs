@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::konserve::object::{self, Role, role};
 use super::konserve_store::{KonserveStore, Settings};
 use super::{Error, Store, StoreName};
-use crate::backend::{After, Backend, Body, ListQuery, Meta, ObjectKey};
+use crate::backend::{After, Backend, Body, ListQuery, Listed, Meta, ObjectKey};
 use crate::model::{Expect, Outcome, PutId, StoreId};
 
 /// The length of a store's name in bytes.
@@ -133,33 +133,37 @@ impl Catalog {
             .collect())
     }
 
-    /// How a store lies, if it exists. One request.
+    /// How a store lies, if it exists. One request, but where the names of many other objects begin
+    /// like the store's.
     ///
     /// # Errors
     /// Any [`Error`].
     pub async fn find(&self, id: StoreId) -> Result<Option<LayoutKind>, Error> {
-        let query = ListQuery {
-            prefix: format!("{}{id}", self.prefix),
+        let store = format!("{}{id}", self.prefix);
+        let folded = format!("{store}/");
+        let is_konserve = |object: &Listed| {
+            let after = object.key.as_str().strip_prefix(&store);
+            after.is_some_and(belongs)
+        };
+        let mut query = ListQuery {
+            prefix: store.clone(),
             fold: true,
             after: After::Start,
             limit: super::LOOKUP_PAGE,
         };
-        let page = self.backend.list(&query).await?;
-        let folded = format!("{}{id}/", self.prefix);
-        let store = format!("{}{id}", self.prefix);
-        let is_konserve = || {
-            let mut objects = page.objects.iter();
-            objects.any(|object| {
-                object
-                    .key
-                    .as_str()
-                    .strip_prefix(&store)
-                    .is_some_and(belongs)
-            })
-        };
-        let layout = match page.prefixes.contains(&folded) {
-            true => Some(LayoutKind::Plain),
-            false => is_konserve().then_some(LayoutKind::Konserve),
+        let layout = loop {
+            let page = self.backend.list(&query).await?;
+            if page.prefixes.contains(&folded) {
+                break Some(LayoutKind::Plain);
+            }
+            if page.objects.iter().any(is_konserve) {
+                break Some(LayoutKind::Konserve);
+            }
+            let Some(cursor) = page.next else {
+                break None;
+            };
+            query.after = After::Page(cursor);
+            query.limit = 1000;
         };
         self.note(id, layout.unwrap_or_default());
         Ok(layout)

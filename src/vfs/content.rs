@@ -3,9 +3,9 @@
 //!
 //! Knows neither versions nor saves; [`crate::model::Draft`] decides about those.
 
-use std::fs::File;
+use std::fs::{DirBuilder, File};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -34,7 +34,10 @@ impl Room {
 
     /// A draft in a file, that has no bytes yet.
     pub(super) fn file(&self) -> io::Result<Content> {
-        std::fs::create_dir_all(&self.dir)?;
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&self.dir)?;
         let file = tempfile::tempfile_in(&self.dir)?;
         Ok(Content::File(file, 0))
     }

@@ -58,7 +58,7 @@ fn stores_are_listed_created_looked_for_and_removed() {
         stores(&bucket, &format!("exists {id}")).ok();
 
         let again = stores(&bucket, &format!("create {id}"));
-        assert_eq!(again.code, Some(1), "{again:#?}");
+        assert_eq!(again.code, Some(75), "{again:#?}");
         assert!(again.stderr.contains("exists"), "{again:#?}");
 
         bucket.client().put(&format!("{id}/key"), "value");
@@ -70,7 +70,7 @@ fn stores_are_listed_created_looked_for_and_removed() {
         bucket.client().delete(&format!("{id}/key"));
         stores(&bucket, &format!("rm {id}")).ok();
         let gone = stores(&bucket, &format!("exists {id}"));
-        assert_eq!(gone.code, Some(1), "{gone:#?}");
+        assert_eq!(gone.code, Some(66), "{gone:#?}");
         assert!(gone.stderr.contains(id), "{gone:#?}");
         assert!(bucket.client().keys().is_empty());
         says(

@@ -1,6 +1,7 @@
 //! `--daemon`: the command returns when the mount is ready, and the mount goes on until it is unmounted.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use rustix::mount::UnmountFlags;
@@ -55,19 +56,24 @@ fn a_daemon_is_ready_when_the_command_returns_and_ends_by_umount() {
     bucket.client().put("key", "value");
     let point = Point::new();
     let at = point.at();
+    let state = point.state().join("new");
     let arguments = format!(
         "mount --daemon --flat 's3://{}' '{}'",
         bucket.name,
         at.display()
     );
-    let out = command(&bucket, &point.state(), &arguments).run().ok();
+    let out = command(&bucket, &state, &arguments).run().ok();
     assert_eq!((&*out.stdout, &*out.stderr), ("", ""));
     assert!(is_mount_point(&at), "it is not ready");
     assert_eq!(fs::read_to_string(at.join("key")).unwrap(), "value");
     fs::write(at.join("key"), "saved").unwrap();
     assert_eq!(bucket.client().text("key"), "saved");
-    let log = log_of(&point.state());
+    let log = log_of(&state);
     assert!(log.contains("mounted") && !log.contains('\x1b'), "{log}");
+
+    // What is kept of values, and of their names, is nobody else's.
+    let mode = fs::metadata(&state).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
 
     let status = fs::read_to_string(at.join(".etagfs/status")).unwrap();
     let status: serde_json::Value = serde_json::from_str(&status).unwrap();
@@ -76,7 +82,7 @@ fn a_daemon_is_ready_when_the_command_returns_and_ends_by_umount() {
     umount("", &at).ok();
     wait::until("the daemon ends", wait::SOON, || !process.exists());
     assert!(!is_mount_point(&at));
-    assert!(log_of(&point.state()).contains("unmounted"));
+    assert!(log_of(&state).contains("unmounted"));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use rustix::process::Signal;
 
-use super::holder;
+use super::{command, holder};
 use crate::world::client::Client;
 use crate::world::mounts::{self, Mount, Mounted};
 use crate::world::proxy::{Fault, Gate, Op, Proxy, When};
@@ -53,6 +53,31 @@ fn sigint_ends_an_idle_mount() {
     world.mount.signal(Signal::INT);
     // The second signal changes nothing.
     world.mount.terminate();
+}
+
+#[test]
+fn a_mount_that_waits_for_its_store_ends_when_it_is_told_to() {
+    or_skip!(mounts::possible());
+    let mut bucket = or_skip!(servers::shared(Kind::Embedded)).bucket();
+    let proxy = Proxy::to(&bucket.endpoint);
+    bucket.endpoint = proxy.endpoint();
+    for signal in [Signal::INT, Signal::TERM] {
+        let dir = tempfile::tempdir().unwrap();
+        let hole = Gate::new();
+        let fault = proxy.inject(When::any(), Fault::BlackHole(hole.clone()));
+        let at = dir.path().display();
+        let mounting = command(
+            &bucket,
+            dir.path(),
+            &format!("mount s3://{} '{at}' --deadline 3600", bucket.name),
+        );
+        let mounting = mounting.start();
+        hole.wait_for(1);
+        mounting.signal(signal);
+        let out = mounting.finish();
+        assert_eq!((out.code, &*out.stderr), (Some(0), ""), "{out:#?}");
+        fault.remove();
+    }
 }
 
 #[test]

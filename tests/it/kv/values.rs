@@ -71,6 +71,20 @@ fn an_outage_and_a_missing_bucket_are_not_an_absent_key() {
 }
 
 #[test]
+fn a_store_is_found_behind_any_number_of_objects_that_are_named_like_it() {
+    let desk = or_skip!(Desk::new());
+    for number in 0..20 {
+        desk.other.put(&format!("{}-{number}", desk.store), "");
+        desk.other.put(&format!("{}0{number}", desk.store), "");
+    }
+    desk.says("echo 1 | etagfs create $S/key > /dev/null; etagfs stores exists $B ${S##*/}");
+    let konserve = "S=$(etagfs stores create $B --layout konserve); for n in $(seq 40); do
+        etagfs put --flat $B/$S-$n < /dev/null > /dev/null; done
+        etagfs put $B/$S/key <<< 2 > /dev/null; etagfs get $B/$S/key";
+    assert_eq!(desk.says(konserve), "2\n");
+}
+
+#[test]
 fn get_prints_a_part_of_a_value() {
     let desk = or_skip!(Desk::new());
     desk.other.put(&desk.object("key"), "0123456789");
