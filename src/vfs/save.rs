@@ -230,9 +230,12 @@ impl Vfs {
         }
         if let Some(node) = table.tree.get_mut(writer.ino) {
             node.unsaved = false;
-            node.saves += 1;
+            // What changed nothing overtakes nobody: it may not even have been sent.
+            if save.base.version() != Some(&version) {
+                node.saves += 1;
+                node.last_saved = Some(version.clone());
+            }
             state.saves_seen = node.saves;
-            node.last_saved = Some(version.clone());
         }
         table.seen.saved(writer.who, &place, &save.base, &version);
         table.changed_by(writer.ino, writer.who);

@@ -1,4 +1,4 @@
-//! What an operation is about, in the words of the log: store and key.
+//! What an operation is about, in the words of the log: store and key, as its owner calls it.
 //!
 //! It asks nobody but the table, once for each operation, before that begins: a name may be gone
 //! when it ends. Its reader is `mount`.
@@ -8,14 +8,22 @@ use std::ffi::OsStr;
 use super::Vfs;
 use super::control::{self, Control};
 use super::table::{Kind, Table};
-use crate::model::Ino;
+use crate::model::{FileName, Ino};
 use crate::store::StoreName;
 use crate::telemetry::Subject;
 
 impl Vfs {
     /// What an operation on an inode is about; with a name: one on that name in that directory.
     pub fn subject(&self, ino: Ino, name: Option<&OsStr>) -> Subject {
-        let mut subject = of(&self.table(), ino);
+        let mut subject = {
+            let table = self.table();
+            let child = name.and_then(|name| known_child(&table, ino, name));
+            match child {
+                // A key may have more names than one (of files, of objects), and is one key.
+                Some(child) => return of(&table, child),
+                None => of(&table, ino),
+            }
+        };
         let Some(name) = name else { return subject };
         if ino == Ino::ROOT && name == control::TOP {
             return own(control::TOP.to_owned());
@@ -33,9 +41,16 @@ impl Vfs {
     }
 }
 
+/// The inode of a name, if it is that of a key.
+fn known_child(table: &Table, parent: Ino, name: &OsStr) -> Option<Ino> {
+    let child = table.tree.find(parent, &FileName::new(name).ok()?)?;
+    let node = table.tree.get(child)?;
+    matches!(node.kind, Kind::File(..)).then_some(child)
+}
+
 fn of(table: &Table, ino: Ino) -> Subject {
     match table.tree.get(ino).map(|node| &node.kind) {
-        Some(Kind::File(store, key)) => inside(store.name(), key.as_str()),
+        Some(Kind::File(store, key)) => inside(store.name(), &key.to_string()),
         Some(Kind::Dir(store, dir)) => inside(store.name(), dir.prefix()),
         Some(Kind::Control(control)) => own(of_own(control)),
         Some(Kind::Scratch(_)) => match table.tree.name(ino) {

@@ -63,6 +63,23 @@ fn a_key_that_is_written_while_a_listing_looks_at_it_is_listed() {
 }
 
 #[test]
+fn the_access_log_calls_a_key_as_its_owner_does() {
+    let (ground, writer) = or_skip!(ground());
+    writer.assoc(":a/b", "1");
+    let file = ground.mount.file(":a%2Fb");
+    assert_eq!(fs::read_to_string(&file).unwrap(), "1\n");
+    fs::write(&file, "2\n").unwrap();
+    let log = fs::read_to_string(ground.mount.file(".etagfs/access")).unwrap();
+    for op in ["open", "read", "write", "flush"] {
+        let mut lines = log
+            .lines()
+            .filter(|line| line.split(' ').nth(1) == Some(op));
+        let all = lines.all(|line| line.ends_with(&format!(" {STORE}/:a/b")));
+        assert!(all && log.contains(&format!(" {op} ")), "{op}: {log}");
+    }
+}
+
+#[test]
 fn a_value_that_cannot_be_decoded_is_read_as_stored_and_can_be_repaired() {
     let (ground, writer) = or_skip!(ground());
     let key = value(":broken");

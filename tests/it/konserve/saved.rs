@@ -42,6 +42,26 @@ fn in_place(name: &str, text: &str) -> String {
 }
 
 #[test]
+fn a_save_that_changes_nothing_takes_nothing_from_others_on_the_mount() {
+    use std::os::unix::fs::FileExt;
+
+    let (ground, writer) = or_skip!(ground(|mount| mount));
+    let open = || {
+        let file = ground.mount.file(":config");
+        fs::File::options().read(true).write(true).open(file)
+    };
+    let idle = open().unwrap();
+    writer.assoc(":config", "{:colour :blue}");
+    let busy = open().unwrap();
+    idle.write_all_at(b"{:colour :green, :size 3}\n", 0)
+        .unwrap();
+    idle.sync_all().unwrap();
+    busy.write_all_at(b"{:colour :red, :size 4}", 0).unwrap();
+    busy.sync_all().unwrap();
+    assert_eq!(writer.get(":config"), value("{:colour :red, :size 4}"));
+}
+
+#[test]
 fn a_save_is_the_object_that_konserve_would_write() {
     let (ground, writer) = or_skip!(ground(|mount| mount));
     let key = value(":config");
