@@ -33,7 +33,7 @@ fn no_log_at_any_level_holds_a_secret_a_token_or_a_signature() {
     for level in [
         "trace",
         "trace,etagfs=trace",
-        "aws_smithy_runtime=trace,aws_sigv4=trace,aws_config=trace,hyper=trace,hyper_util=trace,etagfs=trace",
+        "aws_smithy_runtime=trace,aws_runtime=trace,aws_sigv4=trace,aws_config=trace,hyper=trace,hyper_util=trace,etagfs=trace",
     ] {
         let home = Home::new();
         let hour = after(Duration::from_secs(3600));
@@ -41,7 +41,8 @@ fn no_log_at_any_level_holds_a_secret_a_token_or_a_signature() {
         let file = home.path("keys.json");
         home.config(&format!(
             "[default]\ncredential_process = sh -c 'cat {}' {argument}\n\
-             [profile twice]\naws_secret_access_key = {}\naws_secret_access_key = {}\n",
+             [profile twice]\naws_secret_access_key = {}\naws_secret_access_key = {}\n\
+             [services twice]\ns3 =\n  endpoint_url = http://me:{argument}@one\n  endpoint_url = http://me:{argument}@two\n",
             file.display(),
             bucket.keys.secret,
             bucket.keys.secret
