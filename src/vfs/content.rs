@@ -93,11 +93,18 @@ impl Content {
         let end = start + data.len();
         self.make_room(end, room)?;
         if let Self::File(file, len) = self {
-            if end > *len {
+            let before = *len;
+            if end > before {
                 file.set_len(end as u64)?;
                 *len = end;
             }
-            return file.write_all_at(data, start as u64);
+            let written = file.write_all_at(data, start as u64);
+            if written.is_err() && end > before {
+                // Not a gap of zeros in the place of what had no room.
+                file.set_len(before as u64)?;
+                *len = before;
+            }
+            return written;
         }
         let bytes = self.own();
         if bytes.len() < end {

@@ -119,6 +119,8 @@ pub(super) struct WriterState {
     /// What is stored since the last save is not these bytes, and not known: an append has to ask
     /// first what it comes behind.
     pub(super) stands_elsewhere: bool,
+    /// Something that was written since it was emptied is not among these bytes: there was no room for it.
+    pub(super) is_incomplete: bool,
     /// How many saves this mount had made of the file when the draft's base was taken.
     pub(super) saves_seen: u64,
     /// With how many renewals of the file this draft has caught up.
@@ -141,6 +143,7 @@ impl WriterState {
             content,
             envelope,
             stands_elsewhere: false,
+            is_incomplete: false,
             saves_seen: 0,
             renewals_seen: 0,
             rescued: None,

@@ -234,6 +234,7 @@ impl Vfs {
         }
         .map_err(|lost| Error::of_write(lost, &store.address(&key)))?;
         let written = state.content.write(end - data.len(), data, &self.room);
+        state.is_incomplete |= written.is_err();
         written.map_err(Error::of_disk)?;
         writer.reshape(Some(Shape {
             size: state.content.len() as u64,
@@ -291,6 +292,7 @@ impl Vfs {
             .edit()
             .map_err(|lost| Error::of_write(lost, &store.address(&key)))?;
         let resized = state.content.set_len(len, &self.room);
+        state.is_incomplete = resized.is_err() || state.is_incomplete && len > 0;
         resized.map_err(Error::of_disk)?;
         let modified = SystemTime::now();
         writer.reshape(Some(Shape { size, modified }));

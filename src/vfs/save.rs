@@ -95,6 +95,13 @@ impl Vfs {
             op: op(trigger),
             base: state.draft.base().clone(),
         };
+        if state.is_incomplete && state.draft.is_dirty() && !state.draft.only_appends() {
+            let address = store.address(&key);
+            let error = Error::NoSpace(format!(
+                "{address} is not saved: there was no room for all of it"
+            ));
+            return Err(self.failed(&begun, state, Reason::Failed, error));
+        }
         let mut winner = self.overtaken(writer, state);
         if !state.draft.only_appends() {
             let place = (store.name(), key.clone());
