@@ -2,6 +2,7 @@
 //! unit under a real systemd. What a mount does once it is there is not its business.
 
 mod alive;
+mod container;
 mod fstab;
 mod machine;
 mod notify;
