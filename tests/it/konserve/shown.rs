@@ -8,12 +8,13 @@ use std::path::Path;
 use etagfs::model::FileName;
 use etagfs::store::konserve::aes::EncryptionKey;
 use etagfs::store::konserve::blob::Blob;
-use etagfs::store::konserve::edn;
 use etagfs::store::konserve::metadata::{Kind, Metadata};
 use etagfs::store::konserve::name::Spelling;
+use etagfs::store::konserve::{Value, edn};
 
 use super::fixtures::{Entry, STORES, Store, canonical, manifest_value};
 use crate::world::mounts::{self, Mount, Mounted};
+use crate::world::procs::Script;
 use crate::world::report;
 use crate::world::servers::{self, Kind as Server};
 
@@ -29,6 +30,8 @@ struct Counts {
     raw: Vec<String>,
     hidden: usize,
     without_object: Vec<String>,
+    /// What it is, the text of the file, the text of the manifest.
+    texts: Vec<[String; 3]>,
 }
 
 /// A store of the fixtures, mounted.
@@ -116,9 +119,32 @@ impl Shown<'_> {
                     assert_eq!(canonical(&value), canonical(&told), "{what}");
                     counts.like_the_manifest += 1;
                 }
+                // Clojure's printer writes these, its EDN reader does not read them.
+                let is_edn = |told: &&str| !["#object", "#\""].iter().any(|no| told.contains(no));
+                if let Some(told) = told.filter(is_edn) {
+                    counts.texts.push([what, text, told.to_owned()]);
+                }
             }
         }
     }
+}
+
+/// How many texts of files Clojure reads as the values that it reads in the manifests' texts.
+fn read_by_clojure(texts: &[[String; 3]]) -> Result<usize, String> {
+    if Script::bash("command -v clojure").run().code != Some(0) {
+        return Err("clojure (Debian: clojure) is not installed".to_owned());
+    }
+    let strings =
+        |texts: &[String; 3]| Value::Vector(texts.iter().map(|it| Value::string(it)).collect());
+    let triples = Value::Vector(texts.iter().map(strings).collect());
+    let place = tempfile::tempdir().unwrap();
+    fs::write(place.path().join("triples"), edn::print_line(&triples)).unwrap();
+    fs::write(place.path().join("agrees.clj"), include_str!("agrees.clj")).unwrap();
+    let run = Script::bash("clojure agrees.clj < triples");
+    let out = run.within(place.path()).run().ok().stdout;
+    let (count, others) = out.split_once('\n').unwrap();
+    assert_eq!(others, "", "Clojure reads another value");
+    Ok(count.parse().unwrap())
 }
 
 /// The names of a directory, by the object that each leads to.
@@ -187,6 +213,14 @@ fn every_object_of_the_real_library_is_listed_and_readable_and_says_what_its_man
             .iter()
             .map(|what| format!("no object: {what}")),
     );
+    match read_by_clojure(&counts.texts) {
+        Ok(count) => {
+            assert_eq!(count, counts.texts.len());
+            lines.push(format!("{count} texts read by Clojure, as the manifest's"));
+            assert!(count > 300);
+        }
+        Err(why) => crate::world::skip::needed(&format!("texts read by Clojure: {why}")),
+    }
     report::write("konserve fixtures on a mount", &lines.join("\n"));
     assert!(
         counts.listed > 380 && counts.like_the_manifest > 300,
