@@ -3,13 +3,13 @@
 //! It names each setting of [`S3Config`] and decides nothing about it. Secrets given as options are
 //! never shown. Next: `backend/s3/connect.rs` makes clients of the settings.
 
-use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args as ClapArgs, ValueEnum};
 
+use super::quiet::Secret;
 use super::report::Failure;
 use super::source::Source;
 use crate::backend::s3::{Credentials, Encryption, Endpoint, Instance, Network, S3Config, Terms};
@@ -191,22 +191,6 @@ enum Sse {
     KmsDsse,
 }
 
-/// A text that is never shown.
-#[derive(Clone)]
-struct Secret(String);
-
-impl From<&str> for Secret {
-    fn from(text: &str) -> Self {
-        Self(text.to_owned())
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret")
-    }
-}
-
 impl Who {
     /// Who asks, as far as options and variables say it; nothing secret.
     fn named(&self) -> String {
@@ -229,8 +213,11 @@ impl Who {
         if let (Some(id), Some(secret)) = (&self.access_key_id, &self.secret_access_key) {
             return Credentials::Keys {
                 id: id.clone(),
-                secret: secret.0.clone(),
-                token: self.session_token.as_ref().map(|token| token.0.clone()),
+                secret: secret.reveal().to_owned(),
+                token: self
+                    .session_token
+                    .as_ref()
+                    .map(|token| token.reveal().to_owned()),
             };
         }
         Credentials::Standard {
@@ -353,7 +340,7 @@ impl Connection {
         };
         config.network = Network {
             ca_bundle: self.way.ca_bundle.clone(),
-            proxy: self.way.proxy.as_ref().map(|url| url.0.clone()),
+            proxy: self.way.proxy.as_ref().map(|url| url.reveal().to_owned()),
         };
         config.terms = self.objects.terms()?;
         Ok(Arc::new(S3::connect(config).await?))

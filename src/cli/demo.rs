@@ -182,7 +182,10 @@ struct Scratch(PathBuf);
 impl Scratch {
     fn new() -> Result<Self, Failure> {
         let dir = std::env::temp_dir().join(format!("etagfs-demo-{}", Uuid::new_v4()));
-        std::fs::create_dir(&dir)?;
+        std::fs::create_dir(&dir).map_err(|error| {
+            Failure::new(format!("{} cannot be made: {error}", dir.display()))
+                .hint("name another directory for temporary files: TMPDIR")
+        })?;
         Ok(Self(dir))
     }
 }

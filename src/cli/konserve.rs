@@ -3,11 +3,11 @@
 //! From arguments, environment and files to [`Settings`]. The encryption key is read here and goes
 //! into no message.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 use clap::Args as ClapArgs;
 
+use super::quiet::Secret;
 use super::report::Failure;
 use crate::store::konserve::aes::EncryptionKey;
 use crate::store::konserve::edn;
@@ -63,7 +63,6 @@ pub(super) struct Shown {
         env = "ETAGFS_KONSERVE_KEY",
         value_name = "EDN",
         hide_env_values = true,
-        value_parser = |text: &str| Ok::<_, std::convert::Infallible>(Secret(text.to_owned())),
         conflicts_with = "konserve_key_file"
     )]
     konserve_key: Option<Secret>,
@@ -78,16 +77,6 @@ enum Names {
     Bare,
     /// Everything as EDN, strings in quotes.
     Edn,
-}
-
-/// Text that no message shows.
-#[derive(Clone)]
-struct Secret(String);
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("..")
-    }
 }
 
 impl Konserve {
@@ -112,7 +101,7 @@ impl Shown {
     /// When the encryption key cannot be read.
     pub(super) fn settings(&self, state_dir: Option<&Path>) -> Result<Settings, Failure> {
         let text = match (&self.konserve_key, &self.konserve_key_file) {
-            (Some(secret), _) => Some(secret.0.clone()),
+            (Some(secret), _) => Some(secret.reveal().to_owned()),
             (None, Some(file)) => Some(std::fs::read_to_string(file).map_err(|error| {
                 Failure::new(format!(
                     "the key of encrypted values could not be read from {}: {error}",

@@ -153,6 +153,17 @@ pub enum Outcome<T = Version> {
     Unknown,
 }
 
+impl<T> Outcome<T> {
+    /// The same, of which a success brings something else.
+    pub fn map<U>(self, brings: impl FnOnce(T) -> U) -> Outcome<U> {
+        match self {
+            Self::Saved(saved) => Outcome::Saved(brings(saved)),
+            Self::Refused => Outcome::Refused,
+            Self::Unknown => Outcome::Unknown,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -94,24 +94,16 @@ pub(super) async fn put_behind(
                 let asked = Instant::now();
                 let answer = place.read(&Wanted::Newest, None).await?;
                 tries.measured(asked.elapsed());
-                let outcome = match answer {
+                match answer {
                     Answer::Got(got) => {
                         let after = joined(&got.content.into_bytes()?, lines);
                         let expect = Expect::from(got.about.version);
-                        place.save(after, &got.about.envelope, &expect).await?
+                        let saved = place.save(after, &got.about.envelope, &expect).await?;
+                        saved.map(drop)
                     }
                     Answer::Absent | Answer::Other | Answer::Unchanged => {
-                        match remote.create_log(lines.clone()).await? {
-                            Outcome::Saved(version) => Outcome::Saved(Some(version)),
-                            Outcome::Refused => Outcome::Refused,
-                            Outcome::Unknown => Outcome::Unknown,
-                        }
+                        remote.create_log(lines.clone()).await?.map(drop)
                     }
-                };
-                match outcome {
-                    Outcome::Saved(_) => Outcome::Saved(()),
-                    Outcome::Refused => Outcome::Refused,
-                    Outcome::Unknown => Outcome::Unknown,
                 }
             }
         };

@@ -119,7 +119,12 @@ impl PathKey {
                     if error.kind() == ErrorKind::StaleNetworkFileHandle
                         && !matches!(wanted, Wanted::Is(_))
                         && reads < READS => {}
-                Err(error) if is_absent(&error) => return Ok(Answer::Absent),
+                Err(error) if is_absent(&error) => {
+                    return Ok(match wanted {
+                        Wanted::Is(_) => Answer::Other,
+                        _ => Answer::Absent,
+                    });
+                }
                 Err(error) => return Err(self.failed(&error)),
                 Ok(Some(answer)) => return Ok(answer),
                 Ok(None) => return Err(self.no_versions()),

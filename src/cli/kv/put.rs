@@ -174,11 +174,8 @@ pub(super) async fn put_over(
     loop {
         let outcome = match place {
             Place::Path(path) => {
-                match path.overwrite(&bytes, &travels.over(Envelope::default()).meta)? {
-                    Outcome::Saved(()) => Outcome::Saved(None),
-                    Outcome::Refused => Outcome::Refused,
-                    Outcome::Unknown => Outcome::Unknown,
-                }
+                let meta = travels.over(Envelope::default()).meta;
+                path.overwrite(&bytes, &meta)?.map(|()| None)
             }
             Place::Remote(_) => {
                 let asked = std::time::Instant::now();

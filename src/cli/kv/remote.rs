@@ -202,11 +202,7 @@ impl Remote {
                     .await?
             }
         };
-        Ok(match outcome {
-            Outcome::Saved(version) => Outcome::Saved(Some(version)),
-            Outcome::Refused => Outcome::Refused,
-            Outcome::Unknown => Outcome::Unknown,
-        })
+        Ok(outcome.map(Some))
     }
 
     /// Makes a value of lines, if it does not exist; in a konserve store a log.

@@ -77,11 +77,7 @@ pub(super) async fn remove_any(place: &Place, patience: Patience) -> Result<bool
                 tries.measured(asked.elapsed());
                 match found.and_then(|about| about.version) {
                     None => Outcome::Saved(false),
-                    Some(version) => match place.delete(&version).await? {
-                        Outcome::Saved(()) => Outcome::Saved(true),
-                        Outcome::Refused => Outcome::Refused,
-                        Outcome::Unknown => Outcome::Unknown,
-                    },
+                    Some(version) => place.delete(&version).await?.map(|()| true),
                 }
             }
         };

@@ -107,11 +107,8 @@ async fn update(args: &Args, session: Session<'_>) -> session::Outcome {
         let outcome = match (decision, &place) {
             (Decision::Leave, _) => Outcome::Saved(version.cloned()),
             (Decision::Save, Place::Path(path)) if before.has_no_version => {
-                match path.overwrite(&after, &before.envelope.meta)? {
-                    Outcome::Saved(()) => Outcome::Saved(None),
-                    Outcome::Refused => Outcome::Refused,
-                    Outcome::Unknown => Outcome::Unknown,
-                }
+                let meta = &before.envelope.meta;
+                path.overwrite(&after, meta)?.map(|()| None)
             }
             (Decision::Save, _) => {
                 let (envelope, expect) = (&before.envelope, &before.expect);

@@ -3,7 +3,7 @@
 //! It reads them and nothing else: no request is made, and nothing is looked at that would be one.
 
 use std::fs::{self, File};
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -30,10 +30,7 @@ impl Watched {
     pub(super) fn at(dir: &Path) -> Result<Self, Failure> {
         let dir = std::path::absolute(dir)?;
         let is_root = |dir: &&Path| fs::metadata(dir.join(".etagfs/stats")).is_ok();
-        let at = dir.ancestors().find(is_root).ok_or_else(|| {
-            Failure::new(format!("{} is in no mount of etagfs", dir.display()))
-                .hint("give the directory of a mount; findmnt -t fuse.etagfs lists them")
-        })?;
+        let at = dir.ancestors().find(is_root).ok_or_else(|| nowhere(&dir))?;
         let mut watched = Self {
             source: source(at)?,
             at: at.to_owned(),
@@ -80,6 +77,21 @@ impl Watched {
         self.read = end;
         self.keys.look(&String::from_utf8_lossy(&text));
         Ok(())
+    }
+}
+
+/// Why a directory is in no mount that can be looked at.
+fn nowhere(dir: &Path) -> Failure {
+    let shown = dir.display();
+    match fs::metadata(dir) {
+        // Perhaps it is, and the mount is dead.
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Failure::new(format!("{shown}: {error}")).hint(format!(
+                "see whether it is a mount that answers: etagfs alive {shown}"
+            ))
+        }
+        _ => Failure::new(format!("{shown} is in no mount of etagfs"))
+            .hint("give the directory of a mount; findmnt -t fuse.etagfs lists them"),
     }
 }
 

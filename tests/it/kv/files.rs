@@ -131,6 +131,9 @@ fn what_is_below_a_key_is_absent_in_a_mount_too() {
             &["does not exist"],
         );
         ground.says(&format!("etagfs rm --force {key}"));
+        // Of which a version was asked for that it does not have.
+        let pinned = format!("etagfs get --if-match x --default none {key}");
+        fails(&ground.run(&pinned), 75, &["/below does not have"]);
     }
     ground.mount.unmount();
 }
