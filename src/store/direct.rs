@@ -207,15 +207,7 @@ impl Store {
                 if is_marker {
                     continue;
                 }
-                let entry = match listed.version {
-                    Some(version) => Some(Entry {
-                        size: Some(listed.size),
-                        key,
-                        modified: listed.modified,
-                        version,
-                    }),
-                    None => self.describe(&key).await?,
-                };
+                let entry = self.entry_listed(key, listed).await?;
                 found.extend(entry.map(|entry| Scanned::Key(text, entry)));
             }
             match page.next {

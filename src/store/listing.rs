@@ -95,16 +95,7 @@ impl Store {
             },
             _ => name,
         };
-        let found = match object.version {
-            Some(version) => Some(Entry {
-                size: Some(object.size),
-                key,
-                modified: object.modified,
-                version,
-            }),
-            None => self.describe(&key).await?,
-        };
-        if let Some(entry) = found {
+        if let Some(entry) = self.entry_listed(key, object).await? {
             listing.insert(name, Shown::File(entry));
         }
         Ok(())

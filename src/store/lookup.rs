@@ -67,15 +67,23 @@ impl Store {
         Ok((object, is_dir))
     }
 
-    /// What was found under a key, with its version even where listings leave it out.
+    /// What was found under a key.
     async fn found(&self, key: Key, listed: Listed) -> Result<Found, Error> {
+        let entry = self.entry_listed(key, listed).await?;
+        Ok(entry.map_or(Found::Absent, Found::File))
+    }
+
+    /// What a listing tells of a key, with its version even where listings leave it out: then one
+    /// request, and nothing if it was deleted meanwhile.
+    pub(super) async fn entry_listed(
+        &self,
+        key: Key,
+        listed: Listed,
+    ) -> Result<Option<Entry>, Error> {
         let Some(version) = listed.version else {
-            return Ok(match self.describe(&key).await? {
-                Some(entry) => Found::File(entry),
-                None => Found::Absent,
-            });
+            return self.describe(&key).await;
         };
-        Ok(Found::File(Entry {
+        Ok(Some(Entry {
             size: Some(listed.size),
             key,
             modified: listed.modified,

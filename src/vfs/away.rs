@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::cache::Folder;
 use super::handles::{Handle, Writer, WriterState};
 use super::open::{Opening, Version as Opened};
+use super::publish::Put;
 use super::scratch::{Scratch, ScratchId};
 use super::table::{Kind, Place};
 use super::{Error, Source, Vfs, Who};
@@ -149,13 +150,15 @@ impl Vfs {
     ) -> Result<Version, Error> {
         let (version, envelope) = match newest {
             Opened::Whole(value) => {
-                alias.write(Some(0), &value.bytes).map_err(Error::of_disk)?;
+                let written = alias.write(Some(0), &value.bytes);
+                written.map_err(Error::of_disk)?;
                 (value.version.clone(), value.envelope.clone())
             }
             Opened::Large(large) => {
                 let (entry, envelope) = *large;
                 self.each_block(store, key, &entry, |at, block| {
-                    alias.write(Some(at), block).map_err(Error::of_disk)
+                    let written = alias.write(Some(at), block);
+                    written.map(drop).map_err(Error::of_disk)
                 })
                 .await?;
                 (entry.version, envelope)
@@ -293,6 +296,7 @@ impl Vfs {
             self.table().away.dissolve(&due.key);
             return Ok(());
         };
+        let changes = scratch.changes();
         let bytes = scratch.read_all().map_err(Error::of_disk)?;
         let envelope = scratch.envelope();
         let saved = store
@@ -326,12 +330,16 @@ impl Vfs {
             modified: std::time::SystemTime::now(),
             envelope,
         };
-        self.shelf()
-            .remove(&(store_name, dir), &name)
-            .map_err(Error::of_disk)?;
-        self.table()
-            .publish(&scratch, &store, &key, Arc::new(value));
         self.journal.saved();
+        let put = Put {
+            scratch: &scratch,
+            at: (&(store_name, dir), &name),
+            store: &store,
+            key: &key,
+            value,
+            changes,
+        };
+        self.publish(put).await?;
         deleted.map(drop)
     }
 

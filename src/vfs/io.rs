@@ -207,13 +207,15 @@ impl Vfs {
         durable: Durable,
         thread: u32,
     ) -> Result<(), Error> {
-        let handle = self.table().handle(fh)?;
+        let mut handle = self.table().handle(fh)?;
         if let Handle::Scratch(open) = &*handle {
-            open.write(at, data)?;
-            return match durable {
-                Durable::AtSave => Ok(()),
-                Durable::AtOnce => self.save(fh, Trigger::Fsync).await,
-            };
+            if open.write(at, data)? {
+                return match durable {
+                    Durable::AtSave => Ok(()),
+                    Durable::AtOnce => self.save(fh, Trigger::Fsync).await,
+                };
+            }
+            handle = self.table().handle(fh)?;
         }
         let writer = handle.as_writer()?;
         if writer.is_new_hand(thread)
@@ -275,10 +277,12 @@ impl Vfs {
     /// [`Error::Conflict`] when a writer that empties the file has already lost its race;
     /// [`Error::Stale`] after it lost one; any other.
     pub async fn truncate(&self, ino: Ino, fh: Fh, size: u64, who: Who) -> Result<Attr, Error> {
-        let handle = self.table().handle(fh)?;
+        let mut handle = self.table().handle(fh)?;
         if let Handle::Scratch(open) = &*handle {
-            open.scratch.set_len(size).map_err(Error::of_disk)?;
-            return self.attr(ino, who).await;
+            if open.scratch.set_len(size).map_err(Error::of_disk)? {
+                return self.attr(ino, who).await;
+            }
+            handle = self.table().handle(fh)?;
         }
         let writer = handle.as_writer()?;
         let (store, key) = self.table().file(ino)?;
@@ -339,8 +343,9 @@ impl Vfs {
     /// # Errors
     /// [`Error::Conflict`], or any other.
     pub async fn truncate_closed(&self, ino: Ino, size: u64, by: Opening) -> Result<Attr, Error> {
-        if let Some(scratch) = self.scratch_of(ino) {
-            scratch.set_len(size).map_err(Error::of_disk)?;
+        if let Some(scratch) = self.scratch_of(ino)
+            && scratch.set_len(size).map_err(Error::of_disk)?
+        {
             return self.attr(ino, by.who).await;
         }
         let access = Access {

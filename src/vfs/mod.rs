@@ -28,6 +28,7 @@ mod journal;
 mod lookup;
 mod loss;
 mod open;
+mod publish;
 mod remove;
 mod rename;
 mod rescue;

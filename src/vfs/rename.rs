@@ -16,6 +16,7 @@ use std::time::SystemTime;
 use super::cache::Folder;
 use super::loss::Attempt;
 use super::open::{Opening, Version as Newest, entry_of};
+use super::publish::Put;
 use super::scratch::{Body, Scratch};
 use super::table::{Kind, Renewal};
 use super::{Error, FileKind, Vfs};
@@ -46,8 +47,8 @@ struct Moved {
 enum From {
     /// In a store.
     Key(Arc<Store>, Key),
-    /// In this mount alone.
-    Shelf(Folder, FileName, Arc<Scratch>),
+    /// In this mount alone; with [`Scratch::changes`] when its bytes were read.
+    Shelf(Folder, FileName, Arc<Scratch>, u64),
 }
 
 /// Where it is moved to.
@@ -206,6 +207,7 @@ impl Vfs {
                 "{name}: there are no symbolic links in a store"
             )));
         }
+        let changes = scratch.changes();
         let value = Value {
             bytes: scratch.read_all().map_err(Error::of_disk)?,
             version: Version::new(String::new()),
@@ -216,7 +218,7 @@ impl Vfs {
             ino,
             value: Arc::new(value),
             callers: by.who.into_iter().chain(scratch.maker()).collect(),
-            from: From::Shelf(folder, from.1.clone(), scratch),
+            from: From::Shelf(folder, from.1.clone(), scratch, changes),
         };
         self.rename_key(&moved, from.0, target, by).await
     }
@@ -382,15 +384,19 @@ impl Vfs {
                 let old = (store.name(), key.clone());
                 table.seen.removed(callers(), &old, &Expect::Is(was));
             }
-            From::Shelf(folder, name, scratch) => {
-                if let Err(error) = self.shelf().remove(folder, name) {
-                    tracing::warn!(op = "rename", store = %folder.0, key = %format!("{}{name}", folder.1.prefix()), %error, "a scratch file could not be removed");
-                }
-                let gone = {
-                    let mut table = self.table();
-                    table.publish(scratch, &target.store, &target.key, Arc::new(value));
-                    table.away.alias_removed(scratch.id)
+            From::Shelf(folder, name, scratch, changes) => {
+                let put = Put {
+                    scratch,
+                    at: (folder, name),
+                    store: &target.store,
+                    key: &target.key,
+                    value,
+                    changes: *changes,
                 };
+                if let Err(error) = self.publish(put).await {
+                    tracing::warn!(op = "rename", store = %folder.0, key = %target.key, %error, "what was written while it was moved is scratch");
+                }
+                let gone = self.table().away.alias_removed(scratch.id);
                 // It was the value of yet another key, which moved here in two steps.
                 if let Some((old, base)) = gone
                     && let Err(error) = self.delete_departed(&old, &base, scratch.creator).await

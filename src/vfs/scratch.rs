@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
@@ -45,6 +45,10 @@ pub(super) struct Scratch {
     ino: AtomicU64,
     /// When the store last said that it has no key of this name.
     absent_at: Mutex<Option<Instant>>,
+    /// How often it was written to.
+    changes: AtomicU64,
+    /// Whether its bytes are a key's by now. Held while it is written to.
+    is_key: RwLock<bool>,
 }
 
 /// What a scratch file holds.
@@ -67,6 +71,8 @@ impl Scratch {
             envelope: Mutex::default(),
             ino: AtomicU64::new(0),
             absent_at: Mutex::new(None),
+            changes: AtomicU64::new(0),
+            is_key: RwLock::new(false),
         })
     }
 
@@ -162,21 +168,43 @@ impl Scratch {
         self.read(0, usize::MAX)
     }
 
-    /// Writes at an offset, or at the end.
-    pub(super) fn write(&self, start: Option<u64>, data: &[u8]) -> io::Result<()> {
-        self.pristine.store(false, Ordering::Relaxed);
-        let file = self.file()?;
-        let start = match start {
-            Some(start) => start,
-            None => file.metadata()?.len(),
-        };
-        file.write_all_at(data, start)
+    /// How often it was written to: who reads this first and its bytes then, and finds this unchanged
+    /// later, has read all of them.
+    pub(super) fn changes(&self) -> u64 {
+        self.changes.load(Ordering::SeqCst)
     }
 
-    /// Sets the size.
-    pub(super) fn set_len(&self, len: u64) -> io::Result<()> {
+    /// Keeps everybody from writing; whether its bytes are a key's from then on.
+    pub(super) fn is_key_for_writing(&self) -> RwLockWriteGuard<'_, bool> {
+        self.is_key.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes its bytes, unless they are a key's by now; whether it did.
+    fn change(&self, change: impl FnOnce(&File) -> io::Result<()>) -> io::Result<bool> {
+        let is_key = self.is_key.read().unwrap_or_else(PoisonError::into_inner);
+        if *is_key {
+            return Ok(false);
+        }
         self.pristine.store(false, Ordering::Relaxed);
-        self.file()?.set_len(len)
+        let changed = change(self.file()?);
+        self.changes.fetch_add(1, Ordering::SeqCst);
+        changed.map(|()| true)
+    }
+
+    /// Writes at an offset, or at the end. Not if it has become a key: then the handle has, too.
+    pub(super) fn write(&self, start: Option<u64>, data: &[u8]) -> io::Result<bool> {
+        self.change(|file| {
+            let start = match start {
+                Some(start) => start,
+                None => file.metadata()?.len(),
+            };
+            file.write_all_at(data, start)
+        })
+    }
+
+    /// Sets the size; not if it has become a key, as [`write`](Self::write).
+    pub(super) fn set_len(&self, len: u64) -> io::Result<bool> {
+        self.change(|file| file.set_len(len))
     }
 
     /// Makes the bytes durable.
@@ -212,7 +240,8 @@ impl OpenScratch {
         Handle::Writer(Box::new(writer))
     }
 
-    pub(super) fn write(&self, at: At, data: &[u8]) -> Result<(), Error> {
+    /// As [`Scratch::write`].
+    pub(super) fn write(&self, at: At, data: &[u8]) -> Result<bool, Error> {
         if !self.access.write {
             return Err(Error::BadHandle);
         }
@@ -368,11 +397,20 @@ impl Vfs {
             *scratch.maker.lock().unwrap_or_else(PoisonError::into_inner) = by.who;
         }
         let open = OpenScratch {
-            scratch,
+            scratch: Arc::clone(&scratch),
             who: by.who,
             access,
         };
-        Ok(self.table().open(ino, Handle::Scratch(open)))
+        // Held until the handle is known: who makes a key of the file makes one of its handles, too.
+        let is_key = scratch
+            .is_key
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        match *is_key {
+            // Whoever looks it up again finds that.
+            true => Err(Error::Stale("the scratch file is a key now".to_owned())),
+            false => Ok(self.table().open(ino, Handle::Scratch(open))),
+        }
     }
 
     /// Makes a symbolic link: only scratch names can be links, as the locks of emacs are. Tells the

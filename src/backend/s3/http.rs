@@ -4,6 +4,7 @@
 //! ones, and those on this machine that hand out credentials, which no proxy can reach. It knows no
 //! request. `connect.rs` builds what it needs from here.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -25,7 +26,7 @@ const IDLE: Duration = Duration::from_secs(15);
 const NEARBY: Duration = Duration::from_secs(1);
 
 /// How to get to the server.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Network {
     /// A file with the certificates to trust (PEM), in place of the system's. Else
     /// `AWS_CA_BUNDLE`.
@@ -39,6 +40,16 @@ pub struct Network {
 pub(super) struct Clients {
     pub(super) remote: SharedHttpClient,
     pub(super) local: SharedHttpClient,
+}
+
+/// The proxy's URL may hold a password.
+impl fmt::Debug for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Network")
+            .field("ca_bundle", &self.ca_bundle)
+            .field("has_proxy", &self.proxy.is_some())
+            .finish()
+    }
 }
 
 impl Network {
@@ -179,6 +190,7 @@ mod tests {
             ..Network::default()
         };
         let why = network.proxy(None).unwrap_err();
-        assert!(!why.contains("geheim"), "{why}");
+        let shown = format!("{why} {network:?}");
+        assert!(!shown.contains("geheim"), "{shown}");
     }
 }

@@ -12,3 +12,4 @@ mod examples;
 mod exclusive;
 mod kept;
 mod local;
+mod moved;

@@ -1,0 +1,110 @@
+//! A scratch file becomes a key (W8, W9), with all that is written to it meanwhile.
+//!
+//! Its bytes were read before they were put, and programs may write to it at any time. So it is looked
+//! at once more while nobody can: what came in between is put too, and only then its inode and its
+//! open handles go on with the key. Who wants to write to it after that is sent there: see
+//! `Scratch::write`. When its bytes are put for the first time is decided in `rename.rs` and `away.rs`.
+
+use std::sync::Arc;
+
+use super::cache::Folder;
+use super::scratch::Scratch;
+use super::{Error, Vfs};
+use crate::model::{Expect, FileName, Key, Outcome};
+use crate::store::{Envelope, ReadBack, Store, Value};
+
+/// How often it is put again because somebody goes on writing to it.
+const ROUNDS: u32 = 10;
+
+/// A scratch file that was put into a store.
+pub(super) struct Put<'a> {
+    pub(super) scratch: &'a Scratch,
+    /// Where it is on the shelf.
+    pub(super) at: (&'a Folder, &'a FileName),
+    pub(super) store: &'a Arc<Store>,
+    pub(super) key: &'a Key,
+    /// What the store has of it.
+    pub(super) value: Value,
+    /// [`Scratch::changes`] when its bytes were read.
+    pub(super) changes: u64,
+}
+
+impl Vfs {
+    /// Makes a key of a scratch file. No request, unless it was written to since its bytes were read.
+    ///
+    /// # Errors
+    /// Any [`Error`] of putting what was written since: the file stays on the shelf.
+    pub(super) async fn publish(&self, mut put: Put<'_>) -> Result<(), Error> {
+        let mut rounds = 0;
+        while !self.publish_unchanged(&put) {
+            rounds += 1;
+            let Put {
+                scratch,
+                store,
+                key,
+                ..
+            } = put;
+            if rounds > ROUNDS {
+                return Err(not_all(
+                    &store.address(key),
+                    "it was written to all the time",
+                ));
+            }
+            let changes = scratch.changes();
+            let bytes = scratch.read_all().map_err(Error::of_disk)?;
+            let envelope = &put.value.envelope;
+            let replaced = Expect::Is(put.value.version.clone());
+            let version = match store.put(key, bytes.clone(), envelope, &replaced).await? {
+                Outcome::Saved(version) => version,
+                Outcome::Unknown => return Err(Error::Unknown(store.address(key))),
+                Outcome::Refused => {
+                    return Err(not_all(&store.address(key), "somebody else saved it"));
+                }
+            };
+            let place = (store.name(), key.clone());
+            let mut table = self.table();
+            table
+                .seen
+                .saved(scratch.maker(), &place, &replaced, &version);
+            drop(table);
+            self.journal.saved();
+            let (bytes, envelope) = match store.read_back(key, &version) {
+                ReadBack::Same => (bytes, envelope.clone()),
+                ReadBack::Other(bytes, envelope) => (bytes, envelope),
+                ReadBack::Unknown => (bytes, Envelope::default()),
+            };
+            put.changes = changes;
+            put.value = Value {
+                bytes,
+                version,
+                modified: std::time::SystemTime::now(),
+                envelope,
+            };
+        }
+        Ok(())
+    }
+
+    /// Makes a key of a scratch file, if that has not changed since; whether it did.
+    fn publish_unchanged(&self, put: &Put<'_>) -> bool {
+        let mut is_key = put.scratch.is_key_for_writing();
+        if put.scratch.changes() != put.changes {
+            return false;
+        }
+        *is_key = true;
+        let (folder, name) = put.at;
+        if let Err(error) = self.shelf().remove(folder, name) {
+            let key = format!("{}{name}", folder.1.prefix());
+            tracing::warn!(op = "rename", store = %folder.0, key, %error, "a scratch file could not be removed");
+        }
+        let value = Arc::new(put.value.clone());
+        self.table().publish(put.scratch, put.store, put.key, value);
+        true
+    }
+}
+
+/// What was written last is not in the store, and stays scratch.
+fn not_all(key: &str, why: &str) -> Error {
+    Error::Failed(format!(
+        "{key}: {why} while a scratch file was moved there, which stays"
+    ))
+}
