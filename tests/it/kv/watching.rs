@@ -126,7 +126,9 @@ fn watch_of_a_file_tells_of_its_changes_and_a_directory_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let watch = "etagfs watch --initial --interval 0.01 --count 2 f";
     let running = desk.script(watch).within(dir.path()).start();
-    std::fs::write(dir.path().join("f"), "1").unwrap();
+    // At once: empty first and then written would be two changes to who looks in between.
+    std::fs::write(dir.path().join("new"), "1").unwrap();
+    std::fs::rename(dir.path().join("new"), dir.path().join("f")).unwrap();
     wait::until("the watcher has told", wait::SOON, || {
         running.stdout_so_far().lines().count() >= 1
     });

@@ -4,6 +4,9 @@ use super::machine::{Machine, machine};
 use crate::world::servers::{self, Bucket, Kind};
 use crate::world::wait;
 
+/// Every test writes the one fstab, and sed(1) replaces it.
+const IN_TURN: &str = "flock /run/fstab.lock";
+
 struct World {
     machine: &'static Machine,
     bucket: Bucket,
@@ -24,7 +27,7 @@ impl World {
         );
         machine
             .run(&format!(
-                "mkdir -p /mnt/{name}; echo '{line}' >> /etc/fstab; systemctl daemon-reload"
+                "mkdir -p /mnt/{name}; {IN_TURN} sh -c \"echo '{line}' >> /etc/fstab\"; systemctl daemon-reload"
             ))
             .ok();
         Ok(Self {
@@ -34,13 +37,18 @@ impl World {
         })
     }
 
-    /// Without looking at the directory itself: an automount would not be idle then.
-    fn mounts(&self) -> usize {
-        let count = format!(
+    /// A command that counts the mounts, without looking at the directory itself: an automount would not be
+    /// idle then.
+    fn count(&self) -> String {
+        format!(
             "grep -c ' /mnt/{} .* - fuse.etagfs ' /proc/self/mountinfo",
             self.name
-        );
-        self.machine.run(&count).stdout.trim().parse().unwrap()
+        )
+    }
+
+    fn mounts(&self) -> usize {
+        let counted = self.machine.run(&self.count());
+        counted.stdout.trim().parse().unwrap()
     }
 
     fn daemons(&self) -> usize {
@@ -55,7 +63,7 @@ impl World {
 impl Drop for World {
     fn drop(&mut self) {
         let script = format!(
-            "systemctl stop 'mnt-{0}.automount' 'mnt-{0}.mount'; umount -l /mnt/{0}; sed -i '/mnt.{0} /d' /etc/fstab",
+            "systemctl stop 'mnt-{0}.automount' 'mnt-{0}.mount'; umount -l /mnt/{0}; {IN_TURN} sed -i '/mnt.{0} /d' /etc/fstab",
             self.name
         );
         self.machine.run(&script);
@@ -76,8 +84,9 @@ fn a_line_of_the_fstab_is_mounted_by_mount_and_unmounted_by_umount() {
         );
     }
     assert_eq!((world.mounts(), world.daemons()), (1, 1));
-    // Neither of them mounts it once more.
-    run("mount -a && mount -a").ok();
+    // Neither of them mounts it once more. The lines of other tests are theirs to mount, or not.
+    run("grep ' /mnt/fstab ' /etc/fstab > /run/own; mount -a -T /run/own && mount -a -T /run/own")
+        .ok();
     assert_eq!((world.mounts(), world.daemons()), (1, 1));
     assert_eq!(run("mount /mnt/fstab").code, Some(32));
 
@@ -219,10 +228,11 @@ fn an_automount_mounts_when_somebody_looks_and_unmounts_when_nobody_does() {
     world.machine.run(&format!("systemctl start {unit}")).ok();
     assert_eq!(world.mounts(), 0);
     for _ in 0..2 {
-        let out = world.machine.run("cat /mnt/auto/key");
+        // Whoever is in it uses it: else it may be gone before it is looked for in the table.
+        let look = format!("cd /mnt/auto && cat key && {}", world.count());
+        let out = world.machine.run(&look);
         let journal = world.machine.journal("mnt-auto.*");
-        assert_eq!(out.stdout, "value", "{out:#?}\n{journal}");
-        assert_eq!(world.mounts(), 1);
+        assert_eq!(out.stdout, "value1\n", "{out:#?}\n{journal}");
         wait::until("it is unmounted", wait::SOON, || world.mounts() == 0);
         // Whoever looks while systemd is still at it finds the directory below, empty.
         world

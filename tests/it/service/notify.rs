@@ -152,6 +152,8 @@ fn a_store_that_is_away_does_not_stop_the_watchdog() {
 fn a_mount_that_was_taken_from_its_place_with_files_open_is_no_dead_mount() {
     let mut manager = Manager::new();
     let mut mount = or_skip!(supervised(&manager));
+    // It asks its own mount before it is ready.
+    manager.hears("READY=1");
     fs::write(mount.file("key"), "value").unwrap();
     let open = fs::File::open(mount.file("key")).unwrap();
     rustix::mount::unmount(mount.path(), rustix::mount::UnmountFlags::DETACH).unwrap();

@@ -127,7 +127,7 @@ fn stress_ng_makes_renames_and_removes_names() {
     let out = run(
         &ground,
         &format!(
-            "exec stress-ng --temp-path $MNT --timeout 30 --verify --hdd-bytes 4m --metrics-brief {}",
+            "exec stress-ng --temp-path $MNT --timeout 170 --verify --hdd-bytes 4m --metrics-brief {}",
             asked.join(" ")
         ),
     );

@@ -138,23 +138,23 @@ fn what_a_script_read_counts_for_what_it_saves() {
             ),
             refused("cat f; rm f", "cat $F > $D/t; $THEIRS $F; rm $F"),
             refused(
-                "n=$(timeout 5 cat f); echo > f",
-                "n=$(timeout 5 cat $F); $THEIRS $F; echo $n+ > $F",
+                "n=$(timeout 60 cat f); echo > f",
+                "n=$(timeout 60 cat $F); $THEIRS $F; echo $n+ > $F",
             ),
             refused(
-                "timeout 5 sed f > t; mv t f",
-                "timeout 5 sed s/old/new/ $F > $F.t; $THEIRS $F; mv $F.t $F || { rm $F.t; exit 1; }",
+                "timeout 60 sed f > t; mv t f",
+                "timeout 60 sed s/old/new/ $F > $F.t; $THEIRS $F; mv $F.t $F || { rm $F.t; exit 1; }",
             ),
             Job {
                 needs: "sponge",
                 ..refused(
-                    "timeout 5 sed f | timeout 5 sponge f",
-                    "(timeout 5 sed s/old/new/ $F; $THEIRS $F) | timeout 5 sponge $F",
+                    "timeout 60 sed f | timeout 60 sponge f",
+                    "(timeout 60 sed s/old/new/ $F; $THEIRS $F) | timeout 60 sponge $F",
                 )
             },
             refused(
-                "timeout 5 sh -c 'read and save'",
-                "timeout 5 sh -c 'n=$(cat $F); $THEIRS $F; echo $n+ > $F'",
+                "timeout 60 sh -c 'read and save'",
+                "timeout 60 sh -c 'n=$(cat $F); $THEIRS $F; echo $n+ > $F'",
             ),
             refused(
                 "a helper script reads",

@@ -33,8 +33,8 @@ const PROMPTS: [Prompt; 22] = [
         verdict: Refused,
     },
     Prompt {
-        how: "n=$(timeout 5 cat f); echo > f",
-        lines: &["n=$(timeout 5 cat $F)", "$THEIRS $F", "echo $n+ > $F"],
+        how: "n=$(timeout 60 cat f); echo > f",
+        lines: &["n=$(timeout 60 cat $F)", "$THEIRS $F", "echo $n+ > $F"],
         verdict: Refused,
     },
     Prompt {
@@ -48,9 +48,9 @@ const PROMPTS: [Prompt; 22] = [
         verdict: Refused,
     },
     Prompt {
-        how: "timeout 5 sed f > t; mv t f",
+        how: "timeout 60 sed f > t; mv t f",
         lines: &[
-            "timeout 5 sed s/old/new/ $F > $F.t",
+            "timeout 60 sed s/old/new/ $F > $F.t",
             "$THEIRS $F",
             "mv $F.t $F",
         ],
@@ -102,8 +102,8 @@ const PROMPTS: [Prompt; 22] = [
         verdict: Replaces,
     },
     Prompt {
-        how: "timeout 5 cat f (yesterday); echo > f",
-        lines: &["timeout 5 cat $F", "$THEIRS $F", "echo new > $F"],
+        how: "timeout 60 cat f (yesterday); echo > f",
+        lines: &["timeout 60 cat $F", "$THEIRS $F", "echo new > $F"],
         verdict: Replaces,
     },
     Prompt {
