@@ -6,6 +6,7 @@
 use std::ffi::OsStr;
 use std::sync::Arc;
 
+use super::away::Deleted;
 use super::loss::{Attempt, UNLINK};
 use super::open::Opening;
 use super::table::Kind;
@@ -40,7 +41,19 @@ impl Vfs {
             Unlinked::Ordinary if self.table().node(attr.ino)?.unsaved => {}
             Unlinked::Ordinary => self.delete(attr.ino, &store, &key, by).await?,
             Unlinked::Delete(base) => {
-                self.delete_departed(&place, &base, by.who).await?;
+                let deleted = self.delete_departed(&place, &base, by.who).await?;
+                if let Deleted::Changed = deleted {
+                    let current = self.current(attr.ino, &store, &key).await.ok();
+                    let attempt = Attempt {
+                        op: UNLINK,
+                        ino: attr.ino,
+                        store: &store,
+                        key: &key,
+                        callers: by.who.as_slice(),
+                        expected: &Expect::Is(base),
+                    };
+                    return Err(self.conflict(&attempt, current.as_ref(), None).error);
+                }
             }
             Unlinked::Draft => {
                 self.table().forget_draft(attr.ino);

@@ -24,7 +24,7 @@ use super::S3;
 use super::credentials::Credentials;
 use super::http::{Clients, Network};
 use super::keys::Keys;
-use super::retry::NotWithoutTrust;
+use super::retry::Worth;
 use super::sources::{Chain, Place, profile_files};
 use super::terms::Terms;
 use crate::backend::{Deadlines, Error};
@@ -149,7 +149,7 @@ impl S3 {
                 builder
                     .clone()
                     .retry_config(retries)
-                    .retry_classifier(NotWithoutTrust)
+                    .retry_classifier(Worth)
                     .build(),
             ),
             // Our own time limit, which grows with the body, takes the place of the SDK's.

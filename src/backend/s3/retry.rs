@@ -1,8 +1,9 @@
-//! Which failed reads are not worth another try, whatever the SDK thinks.
+//! Which failed reads are worth another try, where the SDK thinks otherwise.
 //!
 //! A server whose certificate is not trusted, or that speaks no TLS, will not be another one in a
-//! second: who waits for it should hear that at once, not that time was up. Everything else is the
-//! SDK's to judge. `connect.rs` puts it into the client that retries.
+//! second: who waits for it should hear that at once, not that time was up. A listing that broke off
+//! may be whole the next time. Everything else is the SDK's to judge. `connect.rs` puts it into the
+//! client that retries.
 
 use std::error::Error as StdError;
 
@@ -10,24 +11,25 @@ use aws_sdk_s3::config::retry::{ClassifyRetry, RetryAction};
 use aws_smithy_runtime_api::client::interceptors::context::InterceptorContext;
 use aws_smithy_runtime_api::client::retries::classifiers::RetryClassifierPriority;
 
-/// Says no where TLS said no.
+/// Says no where TLS said no, and yes where `list.rs` did.
 #[derive(Debug)]
-pub(super) struct NotWithoutTrust;
+pub(super) struct Worth;
 
-impl ClassifyRetry for NotWithoutTrust {
+impl ClassifyRetry for Worth {
     fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
-        let failure = match context.output_or_error() {
-            Some(Err(error)) => error.as_connector_error(),
-            _ => None,
+        let Some(Err(failure)) = context.output_or_error() else {
+            return RetryAction::NoActionIndicated;
         };
-        match failure {
+        match failure.as_connector_error() {
             Some(error) if is_of_tls(error) => RetryAction::RetryForbidden,
+            // Nothing else that looks at answers refuses one.
+            None if failure.is_interceptor_error() => RetryAction::transient_error(),
             _ => RetryAction::NoActionIndicated,
         }
     }
 
     fn name(&self) -> &'static str {
-        "not without trust"
+        "worth"
     }
 
     fn priority(&self) -> RetryClassifierPriority {

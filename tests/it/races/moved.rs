@@ -57,3 +57,20 @@ fn who_writes_to_a_moved_file_while_it_is_put_into_the_bucket_goes_on() {
         ground.other.text("notes~") == "old, and more, at last!"
     });
 }
+
+#[test]
+fn who_deletes_a_name_that_it_moved_away_and_created_anew_deletes_nothing_that_others_saved() {
+    let ground = or_skip!(Counted::mount(|mount| mount.flat()));
+    let (notes, backup) = (ground.mount.file("notes"), ground.mount.file("notes~"));
+    ground.other.put("notes", "old");
+    fs::rename(&notes, &backup).unwrap();
+    let draft = File::create(&notes).unwrap();
+    fs::remove_file(&backup).unwrap();
+    ground.other.put("notes", "winner");
+    let error = fs::remove_file(&notes).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock, "{error}");
+    assert_eq!(ground.other.text("notes"), "winner");
+    drop(draft);
+    assert_eq!(fs::read_to_string(&notes).unwrap(), "winner");
+    assert_eq!(ground.other.text("notes"), "winner");
+}

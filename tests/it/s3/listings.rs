@@ -5,17 +5,20 @@ use etagfs::backend::{After, Backend, ListQuery};
 use super::{Rig, no_route};
 use crate::world::proxy::{Fault, Op, When};
 
-#[test]
-fn a_listing_that_is_damaged_or_denied_is_no_empty_listing() {
-    let rig = or_skip!(Rig::new());
-    rig.other.put("key", "value");
-    let query = ListQuery {
+fn everything() -> ListQuery {
+    ListQuery {
         prefix: String::new(),
         fold: true,
         after: After::Start,
         limit: 1000,
-    };
-    let list = || rig.runtime.block_on(rig.s3.list(&query));
+    }
+}
+
+#[test]
+fn a_listing_that_is_damaged_or_denied_is_no_empty_listing() {
+    let rig = or_skip!(Rig::new());
+    rig.other.put("key", "value");
+    let list = || rig.runtime.block_on(rig.s3.list(&everything()));
     let cut = |left: f64| {
         Fault::edit(move |_, body| {
             let left = (body.len() as f64 * left) as usize;
@@ -48,4 +51,15 @@ fn a_listing_that_is_damaged_or_denied_is_no_empty_listing() {
     }
     rig.proxy.heal();
     assert_eq!(list().unwrap().objects.len(), 1);
+}
+
+#[test]
+fn a_listing_that_breaks_off_is_asked_for_again() {
+    let rig = or_skip!(Rig::new());
+    rig.other.put("key", "value");
+    let cut = Fault::edit(|_, body| body.truncate(body.len() - 1));
+    rig.proxy.inject(When::op(Op::List).once(), cut);
+    let listed = rig.runtime.block_on(rig.s3.list(&everything())).unwrap();
+    assert_eq!(listed.objects.len(), 1);
+    assert_eq!(rig.proxy.log().counts().of(Op::List), 2);
 }
