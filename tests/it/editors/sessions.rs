@@ -26,9 +26,8 @@ pub(super) fn row(editor: &Editor) -> Result<Vec<String>, String> {
     Ok(vec![cost, seen, seen_twice, unseen, unseen_twice])
 }
 
-/// The name of a temporary file ends with six random characters. One time in two hundred all are
-/// lower-case letters; that may as well be a word in the name of a key, and the mount takes it for one.
-/// Then the session says nothing (W9 does not promise it), and there is another.
+/// The name of a temporary file may look like that of a key, see [`Record::ends_with_a_word`]. Then the
+/// session says nothing (W9 does not promise it), and there is another.
 fn lucky<T>(session: impl FnMut() -> Option<T>) -> T {
     let mut sessions = std::iter::repeat_with(session).take(5);
     sessions
@@ -38,11 +37,8 @@ fn lucky<T>(session: impl FnMut() -> Option<T>) -> T {
 
 /// Whether a temporary file was taken for a key.
 fn is_unlucky(writes: &Log, keys: &[&str]) -> bool {
-    let mut others = writes.0.iter().map(|one| &*one.key);
-    others.any(|key| {
-        let random = key.get(key.len().saturating_sub(6)..).unwrap_or_default();
-        !keys.contains(&key) && random.bytes().all(|byte| byte.is_ascii_lowercase())
-    })
+    let mut writes = writes.0.iter();
+    writes.any(|one| !keys.contains(&&*one.key) && one.ends_with_a_word())
 }
 
 /// Opens, changes, saves, saves again, and leaves.

@@ -345,14 +345,20 @@ impl Drop for SmallDisk {
 /// Moving a scratch file over a key is one conditional PUT.
 #[test]
 fn w9_a_temporary_file_is_moved_over_a_key_with_one_put() {
-    let (world, start) = or_skip!(begin());
-    world.other.put("notes", "one");
-    world.sh("sed -i s/one/two/ notes && perl -i -pe s/two/three/ notes");
-    assert_eq!(world.other.text("notes"), "three");
-    assert_eq!(
-        (world.other.keys(), changes(&world, start)),
-        (vec!["notes".into()], (2, 0))
-    );
+    let world = or_skip!(world());
+    // Where a random name looks like that of a key, it is one, and there is another try.
+    let lucky = (0..5).any(|_| {
+        world.other.put("notes", "one");
+        let start = world.proxy.mark();
+        world.sh("sed -i s/one/two/ notes && perl -i -pe s/two/three/ notes");
+        assert_eq!(world.other.text("notes"), "three");
+        assert_eq!(world.other.keys(), ["notes"]);
+        let log = world.proxy.since(start);
+        let is_unlucky = log.of(Op::Put).iter().any(|put| put.ends_with_a_word());
+        assert!(is_unlucky || changes(&world, start) == (2, 0), "{log}");
+        !is_unlucky
+    });
+    assert!(lucky, "random names are random");
     // The same name made in another way is a key, also a copy that is for its owner alone.
     fs::write(world.file("sedAAAAAA"), "a key").unwrap();
     assert_eq!(world.other.text("sedAAAAAA"), "a key");
