@@ -18,14 +18,24 @@ struct World {
 }
 
 impl World {
+    /// With time enough for what is to succeed.
     fn on(kind: Kind) -> Result<Self, String> {
+        Self::with(kind, &[])
+    }
+
+    /// For what is to fail when the time is up.
+    fn hurried(kind: Kind) -> Result<Self, String> {
+        Self::with(kind, &["--deadline=5"])
+    }
+
+    fn with(kind: Kind, arguments: &[&str]) -> Result<Self, String> {
         mounts::possible()?;
         let bucket = servers::shared(kind)?.bucket();
         let proxy = Proxy::to(&bucket.endpoint);
         let mount = Mount::of(&bucket)
             .through(&proxy)
             .flat()
-            .arg("--deadline=5")
+            .args(arguments)
             .start();
         Ok(Self {
             kind,
@@ -68,8 +78,11 @@ impl World {
 /// Runs the body on each server that etagfs may write to.
 macro_rules! on_each_server {
     (|$world:ident| $body:block) => {
+        on_each_server!(on, |$world| $body)
+    };
+    ($how:ident, |$world:ident| $body:block) => {
         for kind in Kind::CONDITIONAL {
-            let $world = or_skip!(World::on(kind));
+            let $world = or_skip!(World::$how(kind));
             println!("on {:?}", $world.kind);
             $body
         }
@@ -283,7 +296,7 @@ fn a_refusal_of_the_second_attempt_is_not_called_a_conflict() {
 
 #[test]
 fn a_save_that_cannot_be_proved_is_an_error_and_its_handle_is_lost() {
-    let world = or_skip!(World::on(Kind::Ministack));
+    let world = or_skip!(World::hurried(Kind::Ministack));
     world.other.put("key", "old");
     world
         .proxy
@@ -345,7 +358,7 @@ fn a_rename_whose_replies_were_lost_is_done_once() {
 
 #[test]
 fn a_rename_that_cannot_be_proved_is_an_error_and_keeps_the_old_name() {
-    on_each_server!(|world| {
+    on_each_server!(hurried, |world| {
         world.other.put("from", "moved");
         world.proxy.inject(When::op(Op::Put), Fault::Refuse);
         assert_eq!(world.attempt("os.rename('from', 'to')"), "EIO");

@@ -154,6 +154,31 @@ fn a_process_that_fails_is_told_with_its_words() {
     assert!(said.contains("denied"), "{said}");
 }
 
+/// An issuer of the bucket's own keys, and one of others.
+struct Issuers {
+    own: String,
+    right: Issuer,
+    wrong: Issuer,
+}
+
+impl Issuers {
+    fn of(bucket: &Bucket, issuer: impl Fn(Keys) -> Issuer) -> Self {
+        Self {
+            own: bucket.keys.id.clone(),
+            right: issuer(bucket.keys.clone()),
+            wrong: issuer(new_keys()),
+        }
+    }
+
+    /// The URL of the one that hands out the bucket's keys, if these are, and else of the other.
+    fn url(&self, keys: &Keys) -> String {
+        match keys.id == self.own {
+            true => self.right.url(),
+            false => self.wrong.url(),
+        }
+    }
+}
+
 /// STS, as far as anybody asks here.
 fn sts(keys: Keys) -> Issuer {
     Issuer::start(move |asked: &Asked| {
@@ -183,33 +208,25 @@ const ROLE: &str = "arn:aws:iam::123456789012:role/r";
 #[test]
 fn a_web_identity_token_is_exchanged() {
     let bucket = or_skip!(bucket());
-    let (right, wrong) = (sts(bucket.keys.clone()), sts(new_keys()));
+    let issuers = Issuers::of(&bucket, sts);
     let home = |keys: &Keys| {
-        let url = match keys.id == bucket.keys.id {
-            true => right.url(),
-            false => wrong.url(),
-        };
         let home = Home::new();
         home.write("token", "the.web.token");
         let token = home.path("token").to_str().unwrap().to_owned();
         home.with("AWS_WEB_IDENTITY_TOKEN_FILE", token)
             .with("AWS_ROLE_ARN", ROLE)
-            .with("AWS_ENDPOINT_URL_STS", url)
+            .with("AWS_ENDPOINT_URL_STS", issuers.url(keys))
     };
     works(&bucket, home, &[], true, "the web identity token /");
-    assert!(right.asked()[0].body.contains("the.web.token"));
+    assert!(issuers.right.asked()[0].body.contains("the.web.token"));
 }
 
 #[test]
 fn a_role_is_assumed() {
     let bucket = or_skip!(bucket());
-    let (right, wrong) = (sts(bucket.keys.clone()), sts(new_keys()));
+    let issuers = Issuers::of(&bucket, sts);
     let home = |keys: &Keys| {
-        let url = match keys.id == bucket.keys.id {
-            true => right.url(),
-            false => wrong.url(),
-        };
-        let home = Home::new().with("AWS_ENDPOINT_URL_STS", url);
+        let home = Home::new().with("AWS_ENDPOINT_URL_STS", issuers.url(keys));
         home.credentials(&section("base", &new_keys()));
         home.config(&format!(
             "[profile app]\nrole_arn = {ROLE}\nsource_profile = base\n"
@@ -241,14 +258,10 @@ fn a_session_of_sso_is_used() {
             (200, role.to_string())
         })
     };
-    let (right, wrong) = (portal(bucket.keys.clone()), portal(new_keys()));
+    let issuers = Issuers::of(&bucket, portal);
     let url = "https://example.awsapps.com/start";
     let home = |keys: &Keys| {
-        let portal = match keys.id == bucket.keys.id {
-            true => right.url(),
-            false => wrong.url(),
-        };
-        let home = Home::new().with("AWS_ENDPOINT_URL_SSO", portal);
+        let home = Home::new().with("AWS_ENDPOINT_URL_SSO", issuers.url(keys));
         home.config(&format!(
             "[default]\nsso_start_url = {url}\nsso_region = us-east-1\n\
              sso_account_id = 123456789012\nsso_role_name = reader\n"
@@ -318,14 +331,13 @@ fn a_container_is_asked() {
             },
         )
     };
-    let (right, wrong) = (ecs(bucket.keys.clone()), ecs(new_keys()));
+    let issuers = Issuers::of(&bucket, ecs);
     let home = |keys: &Keys| {
-        let url = match keys.id == bucket.keys.id {
-            true => right.url(),
-            false => wrong.url(),
-        };
         Home::new()
-            .with("AWS_CONTAINER_CREDENTIALS_FULL_URI", format!("{url}/keys"))
+            .with(
+                "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+                format!("{}/keys", issuers.url(keys)),
+            )
             .with("AWS_CONTAINER_AUTHORIZATION_TOKEN", "the-pass")
     };
     works(&bucket, home, &[], true, "the container (ECS)");
@@ -354,14 +366,9 @@ fn imds(keys: Keys) -> Issuer {
 #[test]
 fn an_instance_is_asked_where_there_is_one() {
     let bucket = or_skip!(bucket());
-    let (right, wrong) = (imds(bucket.keys.clone()), imds(new_keys()));
-    let home = |keys: &Keys| {
-        let url = match keys.id == bucket.keys.id {
-            true => right.url(),
-            false => wrong.url(),
-        };
-        Home::new().with("AWS_EC2_METADATA_SERVICE_ENDPOINT", url)
-    };
+    let issuers = Issuers::of(&bucket, imds);
+    let home =
+        |keys: &Keys| Home::new().with("AWS_EC2_METADATA_SERVICE_ENDPOINT", issuers.url(keys));
     works(&bucket, home, &[], true, "the EC2 instance (IMDS)");
 }
 

@@ -6,7 +6,6 @@ use super::desk::{Came, Desk, FIRST, journal};
 use super::editor::Editor;
 use super::terminal::Terminal;
 use crate::world::counted::Counted;
-use crate::world::luck;
 use crate::world::proxy::{Log, Op, Record};
 use crate::world::servers::{self, Bucket, Kind};
 
@@ -27,7 +26,8 @@ pub(super) fn row(editor: &Editor) -> Result<Vec<String>, String> {
     Ok(vec![cost, seen, seen_twice, unseen, unseen_twice])
 }
 
-/// Holds a session again if a temporary file of the last one was taken for a key ([`luck`]).
+/// The name of a temporary file may look like that of a key, see [`Record::ends_with_a_word`]. Then the
+/// session says nothing (W9 does not promise it), and there is another.
 fn lucky<T>(session: impl FnMut() -> Option<T>) -> T {
     let mut sessions = std::iter::repeat_with(session).take(5);
     sessions
@@ -37,8 +37,8 @@ fn lucky<T>(session: impl FnMut() -> Option<T>) -> T {
 
 /// Whether a temporary file was taken for a key.
 fn is_unlucky(writes: &Log, keys: &[&str]) -> bool {
-    let mut others = writes.0.iter().map(|one| &*one.key);
-    others.any(|key| !keys.contains(&key) && luck::may_be_a_word(key))
+    let mut writes = writes.0.iter();
+    writes.any(|one| !keys.contains(&&*one.key) && one.ends_with_a_word())
 }
 
 /// Opens, changes, saves, saves again, and leaves.

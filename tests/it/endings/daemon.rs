@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::mount::UnmountFlags;
 
-use super::{command, says, umount};
+use super::{command, says, umount_when_unused};
 use crate::world::mounts::{self, is_mount_point};
 use crate::world::servers::{self, Kind};
 use crate::world::wait;
@@ -79,7 +79,7 @@ fn a_daemon_is_ready_when_the_command_returns_and_ends_by_umount() {
     let status: serde_json::Value = serde_json::from_str(&status).unwrap();
     let process = Path::new("/proc").join(status["pid"].to_string());
     assert_eq!(fs::read_link(process.join("cwd")).unwrap(), Path::new("/"));
-    umount("", &at).ok();
+    umount_when_unused(&at).ok();
     wait::until("the daemon ends", wait::SOON, || !process.exists());
     assert!(!is_mount_point(&at));
     assert!(log_of(&state).contains("unmounted"));

@@ -35,6 +35,21 @@ fn umount(arguments: &str, at: &Path) -> Output {
     etagfs(&format!("umount {arguments} '{}'", at.display()))
 }
 
+/// `etagfs umount DIR` of what nobody uses any more, when that is so: see [`Mounted::unmount`].
+///
+/// [`Mounted::unmount`]: crate::world::mounts::Mounted::unmount
+fn umount_when_unused(at: &Path) -> Output {
+    let mut out = umount("", at);
+    let _ = wait::eventually(wait::SOON, || {
+        let is_busy = out.stderr.contains("busy");
+        if is_busy {
+            out = umount("", at);
+        }
+        !is_busy
+    });
+    out
+}
+
 /// Asserts the exit code, and that standard error is one message and one line of what to do next,
 /// which together hold all these words.
 #[track_caller]

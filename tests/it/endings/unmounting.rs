@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::{holder, says, umount};
+use super::{holder, says, umount, umount_when_unused};
 use crate::world::client::Client;
 use crate::world::mounts::{self, Mount, Mounted, is_mount_point};
 use crate::world::procs::Script;
@@ -101,7 +101,7 @@ fn the_end_of_a_mount_takes_nothing_else_from_its_place() {
     wait::until("the bucket is mounted", wait::SOON, || {
         fs::read(at.join(".etagfs/status")).is_ok()
     });
-    umount("", &at).ok();
+    umount_when_unused(&at).ok();
     wait::until("the daemon ends", wait::SOON, || mount.ended().is_some());
     assert!(mount.ended().unwrap().success());
     assert!(is_mount_point(&at), "what was there before is gone");

@@ -110,73 +110,59 @@ fn open_files_and_drafts_go_on_and_a_working_directory_stays_one() {
     assert_eq!(ground.other.text("new"), "half and half");
 }
 
-#[test]
-fn a_mount_whose_terminal_is_gone_ends_in_order() {
-    or_skip!(mounts::possible());
-    let bucket = or_skip!(servers::shared(Kind::Embedded)).bucket();
+/// What a Python script prints that starts the words `mount` on a pseudo-terminal, as `child` with the other
+/// end in `master`, and goes on with `then`; the mount point is `at`. Whoever was started on a
+/// pseudo-terminal is hung up when its other end is closed.
+fn on_a_terminal(option: &str, then: &str) -> Result<String, String> {
+    mounts::possible()?;
+    let bucket = servers::shared(Kind::Embedded)?.bucket();
     let place = tempfile::tempdir().unwrap();
     let point = place.path().join("mnt");
     fs::create_dir(&point).unwrap();
-    // A pseudo-terminal whose other end is closed hangs up whoever was started on it.
     let script = format!(
         r#"
-import os, pty, sys
+import json, os, pty, signal, time
+at = "{point}"
+mount = ["etagfs", "mount", "s3://{bucket}", at, "--flat", "--endpoint-url", "{endpoint}", "--path-style",
+    "--state-dir", "{place}/state"] + "{option}".split()
 child, master = pty.fork()
 if child == 0:
-    os.execv("{etagfs}", ["etagfs", "mount", "s3://{bucket}", "{point}", "--flat",
-        "--endpoint-url", "{endpoint}", "--path-style", "--state-dir", "{place}/state"])
-while not os.path.ismount("{point}"): pass
-os.close(master)
-status = os.waitpid(child, 0)[1]
-print(os.waitstatus_to_exitcode(status), os.path.ismount("{point}"))
-"#,
+    os.execv("{etagfs}", mount)
+{then}"#,
         etagfs = env!("CARGO_BIN_EXE_etagfs"),
         bucket = bucket.name,
         endpoint = bucket.endpoint,
         point = point.display(),
         place = place.path().display(),
     );
-    let out = Script::python(&script)
+    let script = Script::python(&script)
         .env("AWS_ACCESS_KEY_ID", &bucket.keys.id)
-        .env("AWS_SECRET_ACCESS_KEY", &bucket.keys.secret)
-        .run()
-        .ok();
-    assert_eq!(out.stdout, "0 False\n", "{out:#?}");
+        .env("AWS_SECRET_ACCESS_KEY", &bucket.keys.secret);
+    Ok(script.run().ok().stdout)
+}
+
+#[test]
+fn a_mount_whose_terminal_is_gone_ends_in_order() {
+    let then = r#"
+while not os.path.ismount(at): time.sleep(0.01)
+os.close(master)
+status = os.waitpid(child, 0)[1]
+print(os.waitstatus_to_exitcode(status), os.path.ismount(at))
+"#;
+    assert_eq!(or_skip!(on_a_terminal("", then)), "0 False\n");
 }
 
 #[test]
 fn a_daemon_that_was_started_on_a_terminal_has_none_and_drops_caches() {
-    or_skip!(mounts::possible());
-    let bucket = or_skip!(servers::shared(Kind::Embedded)).bucket();
-    let place = tempfile::tempdir().unwrap();
-    let point = place.path().join("mnt");
-    fs::create_dir(&point).unwrap();
-    let script = format!(
-        r#"
-import json, os, pty, signal
-child, master = pty.fork()
-if child == 0:
-    os.execv("{etagfs}", ["etagfs", "mount", "s3://{bucket}", "{point}", "--flat", "--daemon",
-        "--endpoint-url", "{endpoint}", "--path-style", "--state-dir", "{place}/state"])
+    let then = r#"
 status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 os.close(master)
-pid = json.load(open("{point}/.etagfs/status"))["pid"]
+pid = json.load(open(at + "/.etagfs/status"))["pid"]
 os.kill(pid, signal.SIGHUP)
-while "etagfs_cache_drops_total 1" not in open("{point}/.etagfs/stats").read(): pass
-print(status, os.path.ismount("{point}"))
+while "etagfs_cache_drops_total 1" not in open(at + "/.etagfs/stats").read(): time.sleep(0.01)
+print(status, os.path.ismount(at))
 os.kill(pid, signal.SIGTERM)
-while os.path.ismount("{point}"): pass
-"#,
-        etagfs = env!("CARGO_BIN_EXE_etagfs"),
-        bucket = bucket.name,
-        endpoint = bucket.endpoint,
-        point = point.display(),
-        place = place.path().display(),
-    );
-    let out = Script::python(&script)
-        .env("AWS_ACCESS_KEY_ID", &bucket.keys.id)
-        .env("AWS_SECRET_ACCESS_KEY", &bucket.keys.secret)
-        .run()
-        .ok();
-    assert_eq!(out.stdout, "0 True\n", "{out:#?}");
+while os.path.ismount(at): time.sleep(0.01)
+"#;
+    assert_eq!(or_skip!(on_a_terminal("--daemon", then)), "0 True\n");
 }

@@ -3,8 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use super::{ground, lose_a_race};
+use super::{ground, lose_a_race, sample};
 use crate::editors::terminal::{ENDED, Terminal};
+use crate::world::mounts::Mounted;
 use crate::world::procs::{Output, Script};
 use crate::world::wait;
 
@@ -15,10 +16,19 @@ fn top(dir: &Path, options: &str) -> Output {
     Script::bash(&command).run()
 }
 
+/// Waits until the mount has heard of the last closes: the kernel tells of them without waiting for anybody,
+/// and they are operations.
+fn all_is_closed(mount: &Mounted) {
+    wait::until("all files are closed", wait::SOON, || {
+        sample(mount, "etagfs_open_handles{kind=\"writer\"}") == 0.0
+    });
+}
+
 #[test]
 fn a_pipe_gets_one_look_as_text() {
     let ground = or_skip!(ground());
     lose_a_race(&ground, "a key");
+    all_is_closed(&ground.mount);
     let out = top(ground.mount.path(), "").ok();
     assert!(
         out.stdout.contains(&format!("s3://{}", ground.bucket.name)),
@@ -40,6 +50,7 @@ fn json_has_the_numbers() {
     let ground = or_skip!(ground());
     lose_a_race(&ground, "key");
     fs::write(ground.mount.file("other"), "12345").unwrap();
+    all_is_closed(&ground.mount);
     let out = top(ground.mount.path(), "--json").ok();
     let view: serde_json::Value = serde_json::from_str(&out.stdout).unwrap();
     assert_eq!(view["source"], format!("s3://{}", ground.bucket.name));

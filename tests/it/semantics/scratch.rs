@@ -1,8 +1,8 @@
 //! W8 and W9: names that are moved away, and files that live only in the mount.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Read as _, Seek as _, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -394,22 +394,20 @@ impl Drop for SmallDisk {
 /// Moving a scratch file over a key is one conditional PUT.
 #[test]
 fn w9_a_temporary_file_is_moved_over_a_key_with_one_put() {
-    let (world, start) = or_skip!(begin());
-    world.other.put("notes", "one");
-    // As sed and perl do; they themselves are run in tests/it/tools/saves.rs.
-    for (temporary, value) in [("sedAb12Cd", "two"), ("XXAb12Cd", "three")] {
-        let mut options = OpenOptions::new();
-        let new = options.read(true).write(true).create_new(true).mode(0o600);
-        let mut file = new.open(world.file(temporary)).unwrap();
-        file.write_all(value.as_bytes()).unwrap();
-        drop(file);
-        fs::rename(world.file(temporary), world.file("notes")).unwrap();
-    }
-    assert_eq!(world.other.text("notes"), "three");
-    assert_eq!(
-        (world.other.keys(), changes(&world, start)),
-        (vec!["notes".into()], (2, 0))
-    );
+    let world = or_skip!(world());
+    // Where a random name looks like that of a key, it is one, and there is another try.
+    let lucky = (0..5).any(|_| {
+        world.other.put("notes", "one");
+        let start = world.proxy.mark();
+        world.sh("sed -i s/one/two/ notes && perl -i -pe s/two/three/ notes");
+        assert_eq!(world.other.text("notes"), "three");
+        assert_eq!(world.other.keys(), ["notes"]);
+        let log = world.proxy.since(start);
+        let is_unlucky = log.of(Op::Put).iter().any(|put| put.ends_with_a_word());
+        assert!(is_unlucky || changes(&world, start) == (2, 0), "{log}");
+        !is_unlucky
+    });
+    assert!(lucky, "random names are random");
     // The same name made in another way is a key, also a copy that is for its owner alone.
     fs::write(world.file("sedAAAAAA"), "a key").unwrap();
     assert_eq!(world.other.text("sedAAAAAA"), "a key");
@@ -459,7 +457,11 @@ fn w9_a_key_of_a_scratch_name_is_a_key() {
 
     fs::write(world.file("later~"), "scratch").unwrap();
     world.other.put("later~", "a key");
-    assert_eq!(fs::read_to_string(world.file("later~")).unwrap(), "a key");
+    // The kernel tells of the last close when the last copy of the descriptor is closed, and a child that
+    // another test forks has one for a moment.
+    wait::until("the scratch file gives way", wait::SOON, || {
+        fs::read_to_string(world.file("later~")).unwrap() == "a key"
+    });
     assert_eq!(world.rescues(), 1);
 }
 

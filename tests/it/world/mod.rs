@@ -14,7 +14,6 @@ pub(crate) mod client;
 pub(crate) mod counted;
 pub(crate) mod dialogue;
 pub(crate) mod issuer;
-pub(crate) mod luck;
 pub(crate) mod mounts;
 pub(crate) mod namespace;
 pub(crate) mod port;

@@ -201,6 +201,14 @@ impl Record {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
+    /// Whether the key ends with six lower-case letters. One time in two hundred mkstemp(3) chooses no others
+    /// for a temporary file, and that may as well be a word: the mount takes it for a key (W9).
+    pub(crate) fn ends_with_a_word(&self) -> bool {
+        let end = self.key.len().checked_sub(6);
+        let end = end.and_then(|at| self.key.get(at..));
+        end.is_some_and(|end| end.bytes().all(|byte| byte.is_ascii_lowercase()))
+    }
+
     /// If-Match.
     pub(crate) fn if_match(&self) -> Option<&str> {
         self.header("if-match")
