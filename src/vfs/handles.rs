@@ -150,6 +150,12 @@ impl WriterState {
         }
     }
 
+    /// Whether these bytes are a part of what was written, and worth nothing alone. Lines that were
+    /// appended are.
+    pub(super) fn is_half(&self) -> bool {
+        self.is_incomplete && self.draft.is_dirty() && !self.draft.only_appends()
+    }
+
     /// Puts what was appended behind other bytes.
     ///
     /// # Errors

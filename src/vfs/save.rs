@@ -95,7 +95,7 @@ impl Vfs {
             op: op(trigger),
             base: state.draft.base().clone(),
         };
-        if state.is_incomplete && state.draft.is_dirty() && !state.draft.only_appends() {
+        if state.is_half() {
             let address = store.address(&key);
             let error = Error::NoSpace(format!(
                 "{address} is not saved: there was no room for all of it"
@@ -314,6 +314,9 @@ impl Vfs {
 
     /// The bytes of a draft that must be rescued, in the place of those that were rescued before.
     fn kept(&self, save: &SaveBegun<'_>, state: &mut WriterState) -> Option<Kept> {
+        if state.is_half() {
+            return None;
+        }
         if let Some(older) = state.rescued.take() {
             // A rescue too many does no harm.
             let _ = self.rescue.forget(&older);

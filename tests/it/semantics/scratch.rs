@@ -323,8 +323,8 @@ fn w9_a_full_state_directory_says_so_and_harms_no_key() {
     assert_eq!(world.other.keys(), ["key"]);
 }
 
-/// When a part of a value could not be written for want of room (`ENOSPC`), what there is of it is not
-/// saved
+/// When a part of a value could not be written for want of room (`ENOSPC`), what there is of it is
+/// neither saved nor rescued
 #[test]
 fn w16_half_a_value_that_had_no_room_replaces_nothing() {
     let world = or_skip!(world());
@@ -367,6 +367,7 @@ fn w16_half_a_value_that_had_no_room_replaces_nothing() {
     mount.unmount();
     assert_eq!(world.other.text("key"), "old");
     assert_eq!(world.other.text("again"), "small");
+    assert_eq!(rescue(&["ls"], state.path()), "");
     let log = world.other.text("log");
     assert!(log.starts_with("line\n") && !log.contains('\0'), "{log:?}");
     assert_eq!(world.other.keys(), ["again", "key", "log"]);
