@@ -61,6 +61,10 @@ impl KonserveStore {
                     return Err(self.read_only(object, why));
                 }
                 if let Content::Log(head, text) = &before.content {
+                    if own.is_some() && envelope.meta != before.meta {
+                        // It would be said to be set, and be nowhere: only the head could hold it.
+                        return Err(self.read_only(object, "attributes of a log cannot be set"));
+                    }
                     let Some(text) = text.as_ref().filter(|_| other.is_none()) else {
                         return Err(self.read_only(object, "a log can only be appended to"));
                     };

@@ -146,6 +146,17 @@ fn any_other_write_to_a_log_is_refused() {
 }
 
 #[test]
+fn attributes_of_a_log_cannot_be_set() {
+    let (mount, writer) = or_skip!(ground());
+    fs::read(mount.file(LOG)).unwrap();
+    let set = format!("os.setxattr('{LOG}', 'user.meta.colour', b'red')");
+    assert_eq!(attempt(mount.path(), &set), "EROFS");
+    let get = format!("os.getxattr('{LOG}', 'user.meta.colour')");
+    assert_eq!(attempt(mount.path(), &get), "ENODATA");
+    assert_eq!(walk(&writer).len(), 4);
+}
+
+#[test]
 fn an_append_after_a_crash_takes_in_what_was_linked() {
     let (mount, writer) = or_skip!(ground());
     let head = writer
