@@ -1,6 +1,6 @@
 //! The request budget: how many requests each operation may cost, counted by the proxy. Upper bounds
 //! are asserted, kind by kind; what was counted is the report `request budget`. Counts do not depend
-//! on time: where the age of an answer matters, the mount believes it for a minute (`--ttl 60`).
+//! on time: where the age of an answer matters, the mount believes it for long (`--ttl 600`).
 
 use std::thread;
 
@@ -148,7 +148,7 @@ fn a_mount_of_a_bucket_that_was_probed_is_one_request() {
 
 #[test]
 fn operations_on_single_files_stay_within_their_budget() {
-    let mut budget = or_skip!(Budget::mount("60", Mount::flat));
+    let mut budget = or_skip!(Budget::mount("600", Mount::flat));
     for key in [
         "cat", "stat", "old", "append", "edit", "mv", "rm", "over", "taken",
     ] {
@@ -222,7 +222,7 @@ fn listings_cost_one_request_for_a_thousand_names() {
     // The directory itself has to be looked up, too.
     let below: Bounds = &[(Op::List, 3)];
 
-    let mut fresh = mount("60");
+    let mut fresh = mount("600");
     fresh.row("ls of 1,500 keys", below, "test $(ls ls | wc -l) = 1501");
     fresh.row(
         "ls -l of them, a moment later",
@@ -236,11 +236,9 @@ fn listings_cost_one_request_for_a_thousand_names() {
     fresh.row("echo > new, just listed", &[HEAD, PUT], "echo hi > ls/new");
     let rm: Bounds = &[(Op::List, 4), (Op::Delete, 60)];
     fresh.row("rm -r of 60 keys", rm, "rm -r rm");
-    fresh
-        .table
-        .finish("listings, answers believed for a minute");
+    fresh.table.finish("listings, answers believed for long");
 
-    let mut cold = mount("60");
+    let mut cold = mount("600");
     cold.row(
         "ls -l of 1,500 keys",
         below,
@@ -354,7 +352,7 @@ fn finding_the_stores_costs_requests_in_proportion_to_the_stores() {
 /// by a look-up must not take the answer to an earlier `stat` for its own (R1).
 #[test]
 fn an_open_after_a_listing_shows_the_newest_version() {
-    let ground = or_skip!(Counted::mount(|mount| mount.flat().arg("--ttl=60")));
+    let ground = or_skip!(Counted::mount(|mount| mount.flat().arg("--ttl=600")));
     let reader = ground.mount.path().to_owned();
     std::fs::write(reader.join("key"), "mine").unwrap();
     let looks = || {

@@ -21,7 +21,7 @@ use subjects::Subject;
 pub(crate) use subjects::config;
 
 /// No check takes longer, even on SeaweedFS under load; a hang must not stop the whole run.
-const LONGEST: Duration = Duration::from_secs(180);
+const LONGEST: Duration = Duration::from_secs(900);
 
 /// Runs one check on one subject.
 fn run<C>(subject: Result<Subject, String>, name: &str, check: impl FnOnce(Ground) -> C)

@@ -2,6 +2,7 @@
 //! knows what a reaction of the editor means, and finds out what became of the save: the bucket and
 //! the mount's journal tell, not the editor. What should become of it: [`super::sessions`].
 
+use std::cell::Cell;
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -17,8 +18,8 @@ use crate::world::{rescues, wait};
 pub(super) const FIRST: &str = "first line\n";
 
 /// How long an editor that says that it saved may take to correct itself. Only those that never do
-/// are waited for so long.
-const SECOND_THOUGHTS: Duration = Duration::from_secs(2);
+/// are waited for so long, and there are none.
+const SECOND_THOUGHTS: Duration = Duration::from_secs(20);
 
 /// What came of trying to save.
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +47,8 @@ pub(super) struct Desk<'a> {
     line: String,
     /// When the other machine last saved.
     theirs: Mark,
+    /// The second in which the last save began.
+    begun: Cell<u64>,
 }
 
 impl<'a> Desk<'a> {
@@ -65,6 +68,7 @@ impl<'a> Desk<'a> {
             lines: 0,
             line: String::new(),
             theirs: ground.proxy.mark(),
+            begun: Cell::default(),
         };
         let command = format!("{} {file}", editor.command);
         terminal.run(&command, ground.mount.path());
@@ -121,8 +125,16 @@ impl<'a> Desk<'a> {
             // Saved in a later second than it was written, the text would seem to be another's.
             self.until("a second begins", || now().subsec_millis() < 200);
         }
+        self.begun.set(now().as_secs());
         self.work(self.editor.save);
         self.outcome(conflicts)
+    }
+
+    /// Whether the editor takes what it just saved for another's, since its clock told one second when it
+    /// wrote and the store's the next when that arrived: a slow machine takes so long.
+    pub(super) fn was_overtaken_by_the_clock(&self) -> bool {
+        let stored = self.ground.other.head(self.file).unwrap().modified;
+        self.editor.trusts_its_clock && i64::try_from(self.begun.get()).unwrap() != stored
     }
 
     /// Answers a question as somebody does who wants to save, and looks what comes of it.

@@ -237,7 +237,7 @@ fn sizes_cost_one_get_for_each_value_that_changed_since_it_was_seen() {
     let bucket = or_skip!(bucket());
     let writer = many(&bucket.client(), 50);
     let state = tempfile::tempdir().unwrap();
-    let start = |mount: Mount| mount.store(STORE).arg("--ttl=60").state_dir(state.path());
+    let start = |mount: Mount| mount.store(STORE).arg("--ttl=600").state_dir(state.path());
     let mut lines = Vec::new();
     let mut list = |ground: &Counted, what: &str, lists: usize, gets: usize| {
         let before = ground.counts();
@@ -275,7 +275,7 @@ fn sizes_cost_one_get_for_each_value_that_changed_since_it_was_seen() {
 fn a_look_up_asks_for_one_object_and_an_open_for_no_other() {
     let bucket = or_skip!(bucket());
     Writer::create(&bucket.client(), STORE).assoc("#{1 2}", "{:a 1}");
-    let ground = Counted::of(&bucket, |mount| mount.store(STORE).arg("--ttl=60"));
+    let ground = Counted::of(&bucket, |mount| mount.store(STORE).arg("--ttl=600"));
     for name in ["#{1 2}", "#{2 1}"] {
         let before = ground.counts().total();
         assert_eq!(

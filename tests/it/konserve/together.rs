@@ -84,7 +84,7 @@ fn updates_of_a_program_and_edits_on_two_mounts_keep_all_400() {
             let script = format!("import sys\nsys.argv = ['', ':{name}', '{EACH}']\n{EDITOR}");
             let running = Script::python(&script)
                 .within(mount.path())
-                .deadline(Duration::from_secs(280))
+                .deadline(Duration::from_secs(900))
                 .start();
             (name, running)
         });

@@ -144,12 +144,12 @@ fn no_update_is_lost_under_contention() {
     let run = |target: &Path| {
         let text = format!(
             "for i in $(seq {TIMES}); do
-               etagfs update --timeout 240 --json '{}' -- sh -c 'echo $(($(cat) + 1))' || exit
+               etagfs update --timeout 600 --json '{}' -- sh -c 'echo $(($(cat) + 1))' || exit
              done",
             target.display()
         );
         let script = desk.script(&text.replace("'$S/counter'", "$S/counter"));
-        script.deadline(std::time::Duration::from_secs(280)).start()
+        script.deadline(std::time::Duration::from_secs(900)).start()
     };
     let url = Path::new("$S/counter").to_owned();
     let (first, second) = (one.file("counter"), other.file("counter"));

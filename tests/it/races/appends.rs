@@ -298,7 +298,7 @@ fn appenders(mounts: &[Mounted], each: usize, times: usize) -> Vec<String> {
                 .within(mount.path())
                 .env("NAME", name)
                 .env("TIMES", times.to_string())
-                .deadline(Duration::from_secs(300))
+                .deadline(Duration::from_secs(900))
                 .start()
         })
         .collect();

@@ -22,7 +22,7 @@ const STYLES: [&str; 3] = ["in-place", "reopen", "rename"];
 const KEY: &str = "counter";
 
 /// Far more than it takes, also with a busy neighbour.
-const DEADLINE: Duration = Duration::from_secs(300);
+const DEADLINE: Duration = Duration::from_secs(900);
 
 /// What one process did.
 #[derive(Debug, Deserialize)]

@@ -26,7 +26,7 @@ use crate::world::{mounts, wait};
 const ROOT: &str = "systemd-bookworm-1";
 
 /// Long enough for a boot; another run of the tests may hold the root meanwhile.
-const BOOT: Duration = Duration::from_secs(180);
+const BOOT: Duration = Duration::from_secs(600);
 
 /// The machine. One for all tests: each uses names of its own.
 #[derive(Debug)]

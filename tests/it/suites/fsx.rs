@@ -14,7 +14,7 @@ use crate::world::report;
 const OPERATIONS: usize = 1000;
 
 /// Generous: it takes two seconds on a quiet machine.
-const DEADLINE: Duration = Duration::from_secs(180);
+const DEADLINE: Duration = Duration::from_secs(900);
 
 /// The size of the file stays below `flen`, that of an operation below `opsize`. Not offered by the
 /// mount: fallocate, holes.

@@ -45,7 +45,7 @@ const SKIPS: [&str; 4] = [
 ];
 
 /// Generous: it takes ten seconds on a quiet machine.
-const DEADLINE: Duration = Duration::from_secs(240);
+const DEADLINE: Duration = Duration::from_secs(900);
 
 /// A reason, and the tests that fail for it.
 struct Reason {

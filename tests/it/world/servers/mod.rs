@@ -47,7 +47,7 @@ impl Kind {
 }
 
 /// From the start to the first object; SeaweedFS takes 15 s on a quiet machine after a kill.
-const READY: Duration = Duration::from_secs(120);
+const READY: Duration = Duration::from_secs(300);
 
 /// A running server; killed on drop.
 #[derive(Debug)]
