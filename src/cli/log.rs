@@ -17,6 +17,7 @@ use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Registry, fmt};
 
+use super::one_line::OneLine;
 use super::quiet::no_secrets;
 
 /// Where log lines go.
@@ -135,13 +136,18 @@ fn lines(format: Format, target: Target) -> Result<Lines, String> {
     let (writer, colours) = match target {
         Target::Stderr => {
             let colours = io::IsTerminal::is_terminal(&io::stderr());
-            (BoxMakeWriter::new(io::stderr), colours)
+            (BoxMakeWriter::new(|| OneLine(io::stderr())), colours)
         }
         Target::Held(held) => {
             let colours = io::IsTerminal::is_terminal(&io::stderr());
-            (BoxMakeWriter::new(move || held.clone()), colours)
+            let held = move || OneLine(held.clone());
+            (BoxMakeWriter::new(held), colours)
         }
-        Target::File(file) => (BoxMakeWriter::new(Mutex::new(file)), false),
+        Target::File(file) => {
+            let file = Arc::new(file);
+            let file = move || OneLine(Arc::clone(&file));
+            (BoxMakeWriter::new(file), false)
+        }
     };
     let lines = fmt::layer().with_target(false).with_writer(writer);
     Ok(match format {

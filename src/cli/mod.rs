@@ -21,6 +21,7 @@ mod metrics;
 mod mount;
 mod notify;
 mod observing;
+mod one_line;
 mod options;
 mod output;
 mod pages;

@@ -6,6 +6,7 @@
 use std::io::Write;
 
 use super::hints;
+use super::one_line::one_line;
 use crate::{backend, store};
 
 /// Exit code: the newest version is the one that the caller has.
@@ -111,10 +112,10 @@ impl Failure {
         let mut out = std::io::stderr().lock();
         // Nowhere to say it when standard error is gone.
         if !self.message.is_empty() {
-            let _ = writeln!(out, "etagfs: {}", self.message);
+            let _ = writeln!(out, "etagfs: {}", one_line(&self.message));
         }
         if let Some(hint) = self.hint {
-            let _ = writeln!(out, "  {hint}");
+            let _ = writeln!(out, "  {}", one_line(&hint));
         }
         self.code
     }

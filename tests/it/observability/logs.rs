@@ -49,6 +49,21 @@ fn a_conflict_is_one_warning_with_store_key_and_versions() {
 }
 
 #[test]
+fn a_key_with_a_line_feed_adds_no_line_to_the_log() {
+    let ground = or_skip!(Counted::mount(|mount| mount.flat()));
+    let key = "key\n2026-01-01T00:00:00.000000Z ERROR all is lost\n";
+    lose_a_race(&ground, key);
+    let log = ground.unmount().mount_log;
+    assert!(log.contains("somebody else saved first"), "{log}");
+    assert!(
+        log.contains("\\n2026-01-01T00:00:00.000000Z ERROR all is lost"),
+        "{log}"
+    );
+    let forged = log.lines().any(|line| line.starts_with("2026-01-01"));
+    assert!(!forged, "{log}");
+}
+
+#[test]
 fn a_failed_request_is_one_warning_and_names_the_operation_that_made_it() {
     let ground = or_skip!(logging("debug"));
     ground.other.put("key", "value");
