@@ -6,6 +6,8 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use clap::Args as ClapArgs;
+use rustix::fs::{Access, access};
+use rustix::io::Errno;
 use serde_json::json;
 
 use super::path::PathKey;
@@ -71,14 +73,27 @@ impl Item {
 
     /// A file; with all that is known of it, which takes looking at it, or by its name alone.
     fn of_file(path: &Path, name: String, whole: bool) -> Result<Self, Failure> {
-        let about = match whole {
-            true => PathKey::new(path.to_owned()).look()?,
-            false => None,
-        };
         let item = Self::container("key", path.display().to_string(), name);
-        Ok(match about {
-            None => item,
-            Some(about) => Self {
+        if !whole {
+            return Ok(item);
+        }
+        let file = PathKey::new(path.to_owned());
+        let found = match fs::metadata(path) {
+            Ok(found) if found.is_file() => found,
+            // A socket cannot be opened; a link may lead to a directory, or nowhere.
+            Ok(_) => return Ok(item),
+            Err(error) if leads_nowhere(&error) => return Ok(item),
+            Err(error) => return Err(file.failed(&error)),
+        };
+        Ok(match file.look() {
+            Err(_) if access(path, Access::READ_OK) == Err(Errno::ACCESS) => Self {
+                modified: found.modified().ok(),
+                size: Some(found.len()),
+                ..item
+            },
+            Err(failure) => return Err(failure),
+            Ok(None) => item,
+            Ok(Some(about)) => Self {
                 etag: about.version.map(|version| version.etag().to_owned()),
                 modified: Some(about.modified),
                 size: about.size,
@@ -86,6 +101,11 @@ impl Item {
             },
         })
     }
+}
+
+fn leads_nowhere(error: &std::io::Error) -> bool {
+    let is_loop = error.raw_os_error() == Some(Errno::LOOP.raw_os_error());
+    is_loop || error.kind() == ErrorKind::NotFound
 }
 
 /// Prints the listing.
