@@ -241,8 +241,8 @@ fn wrong_keys_are_denied() {
 /// Time limits that a test can wait for.
 fn short(config: &mut S3Config) {
     config.deadlines = Deadlines {
-        attempt: Duration::from_secs(1),
-        operation: Duration::from_secs(2),
+        attempt: Duration::from_secs(3),
+        operation: Duration::from_secs(5),
         ..Deadlines::default()
     };
 }

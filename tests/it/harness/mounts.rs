@@ -1,7 +1,6 @@
 //! The mounting, with a stand-in for etagfs: a script with its command line that mounts a tmpfs.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 
@@ -9,7 +8,7 @@ use tempfile::TempDir;
 
 use crate::world::client::Keys;
 use crate::world::mounts::{Mount, is_mount_point};
-use crate::world::procs::Script;
+use crate::world::procs::{Script, write_program};
 use crate::world::servers::Bucket;
 use crate::world::wait;
 
@@ -27,8 +26,7 @@ const FAILING: &str = "#!/bin/sh\necho 'no such bucket' >&2\nexit 7\n";
 fn program(text: &str) -> (TempDir, PathBuf) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("program");
-    fs::write(&path, text).unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    write_program(&path, text);
     (directory, path)
 }
 

@@ -76,7 +76,7 @@ impl Instance {
     /// saves nothing.
     fn writer(&self) -> crate::world::procs::Running {
         let script = format!(
-            "exec 3<>'{}/draft'; /bin/echo unsaved >&3; echo open; sleep 100",
+            "exec 3<>'{}/draft'; /bin/echo unsaved >&3; echo open; sleep 1000",
             self.at
         );
         let writer = self.machine.script(&script).start();
@@ -136,18 +136,19 @@ fn the_unit_is_ready_when_the_mount_answers_and_tells_how_it_goes() {
     gate.open();
     instance.until("ActiveState", "active");
     let at = &instance.at;
+    let source = format!("s3://{}", instance.bucket.name);
+    // Before anything is saved: it is told anew in a while.
+    instance.until(
+        "StatusText",
+        &format!("{source} at {at}: saves 0, conflicts 0, rescues 0"),
+    );
     let script =
         format!("findmnt -n -o FSTYPE,SOURCE '{at}'; echo value > '{at}/key'; cat '{at}/key'");
-    let source = format!("s3://{}", instance.bucket.name);
     assert_eq!(
         instance.machine.says(&script),
         format!("fuse.etagfs {source}\nvalue")
     );
     assert_eq!(instance.bucket.client().text("key"), "value\n");
-    assert_eq!(
-        instance.show("StatusText"),
-        format!("{source} at {at}: saves 0, conflicts 0, rescues 0")
-    );
 
     // Nothing ends with a reload.
     let reload = format!("systemctl reload '{}'; cat '{at}/key'", instance.unit);

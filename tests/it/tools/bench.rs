@@ -9,7 +9,6 @@
 //! ```
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
 use tempfile::TempDir;
@@ -17,7 +16,7 @@ use tempfile::TempDir;
 use crate::world::client::Client;
 use crate::world::counted::Counted;
 use crate::world::mounts::{self, Mount, Mounted};
-use crate::world::procs::{Output, Running, Script};
+use crate::world::procs::{Output, Running, Script, write_program};
 use crate::world::proxy::{Fault, Gate, Log, Op, When};
 use crate::world::rescues;
 use crate::world::servers::{self, Kind};
@@ -51,12 +50,12 @@ impl Bench {
         let theirs = outside.path().join("theirs");
         let at = other.path().display();
         let text = THEIRS.trim_end();
-        fs::write(
+        write_program(
             &theirs,
-            format!("#!/bin/sh\n# Keeps a pipe that it writes to open until it has saved.\n/bin/echo {text} > {at}/\"$1\"\n"),
-        )
-        .unwrap();
-        fs::set_permissions(&theirs, fs::Permissions::from_mode(0o755)).unwrap();
+            &format!(
+                "#!/bin/sh\n# Keeps a pipe that it writes to open until it has saved.\n/bin/echo {text} > {at}/\"$1\"\n"
+            ),
+        );
         Ok(Self {
             ground: Counted::of(&bucket, |mount| mount.flat()),
             _other: other,

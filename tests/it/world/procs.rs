@@ -142,6 +142,16 @@ impl Script {
     }
 }
 
+/// Writes a program. Another process does it: what is open for writing cannot be executed, and a child that
+/// another test forks has what this process has open, until it has become its program.
+pub(crate) fn write_program(path: &Path, text: &str) {
+    Script::dash(r#"printf %s "$TEXT" > "$FILE" && chmod 755 "$FILE""#)
+        .env("TEXT", text)
+        .env("FILE", path)
+        .run()
+        .ok();
+}
+
 /// A script in the background; its process group is killed on drop.
 #[derive(Debug)]
 pub(crate) struct Running {
