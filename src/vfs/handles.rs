@@ -119,7 +119,7 @@ pub(super) struct WriterState {
     /// What is stored since the last save is not these bytes, and not known: an append has to ask
     /// first what it comes behind.
     pub(super) stands_elsewhere: bool,
-    /// Something that was written since it was emptied is not among these bytes: there was no room for it.
+    /// Something that was written since it was emptied is not among these bytes: there was no room for it, or it would be too large.
     pub(super) is_incomplete: bool,
     /// How many saves this mount had made of the file when the draft's base was taken.
     pub(super) saves_seen: u64,

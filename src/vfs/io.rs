@@ -229,7 +229,10 @@ impl Vfs {
             At::Offset(start) => start,
         };
         let (store, key) = self.table().file(writer.ino)?;
-        let end = self.check_size(&store, &key, start.saturating_add(data.len() as u64))?;
+        let end = self.check_size(&store, &key, start.saturating_add(data.len() as u64));
+        // Who wrote up to here did not mean what there is now.
+        state.is_incomplete |= end.is_err() && start <= state.content.len() as u64;
+        let end = end?;
         match at {
             At::End => state.draft.append(),
             At::Offset(_) => state.draft.edit(),

@@ -464,3 +464,18 @@ fn w16_a_save_that_the_store_denies_says_so() {
     let read_only = Mount::of(&world.bucket).flat().read_only().start();
     assert_eq!(errno(File::create(read_only.file("key"))), libc::EROFS);
 }
+
+/// The same holds for a value that stops at the largest size
+#[test]
+fn w16_what_stops_at_the_largest_size_replaces_nothing() {
+    let world = or_skip!(world());
+    world.other.put("key", "old");
+    let largest = 5 << 30;
+    let file = File::create(world.file("key")).unwrap();
+    // A hole: it takes no room.
+    file.set_len(largest - 2).unwrap();
+    assert_eq!(errno(file.write_all_at(b"more", largest - 2)), libc::EFBIG);
+    assert_eq!(errno(file.sync_all()), libc::ENOSPC);
+    drop(file);
+    assert_eq!(world.other.text("key"), "old");
+}
