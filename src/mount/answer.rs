@@ -174,6 +174,9 @@ impl Bridge {
         F: Future<Output = Result<T, Error>> + Send + 'static,
     {
         let span = op.begin();
+        // Who ends the mount waits for what has begun, also while it is no task yet: it may have sent its
+        // request already.
+        let _begun = self.tasks.token();
         let mut work: Pin<Box<dyn Future<Output = Result<T, Error>> + Send>> =
             Box::pin(work.instrument(span));
         let guard = self.runtime.enter();
