@@ -5,6 +5,7 @@
 
 use std::fs::{DirBuilder, File};
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::{Path, PathBuf};
 
@@ -177,6 +178,40 @@ pub(super) fn slice(bytes: &Bytes, start: u64, len: usize) -> Bytes {
     bytes.slice(start..end)
 }
 
+/// What was to be written and had no room. Until it is written after all, or cut off, the bytes that are
+/// there are a part of a value.
+#[derive(Debug, Default)]
+pub(super) struct Missing(Option<Range<u64>>);
+
+impl Missing {
+    pub(super) fn is_something(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// These bytes could not be written.
+    pub(super) fn lost(&mut self, bytes: Range<u64>) {
+        self.0 = Some(match self.0.take() {
+            Some(others) => others.start.min(bytes.start)..others.end.max(bytes.end),
+            None => bytes,
+        });
+    }
+
+    /// These bytes were written.
+    pub(super) fn written(&mut self, bytes: Range<u64>) {
+        if let Some(missing) = &mut self.0
+            && bytes.start <= missing.start
+        {
+            missing.start = missing.start.max(bytes.end);
+        }
+        self.0.take_if(|missing| missing.is_empty());
+    }
+
+    /// The value ends here now.
+    pub(super) fn ends_at(&mut self, len: u64) {
+        self.0.take_if(|missing| len <= missing.start);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -238,5 +273,31 @@ mod tests {
                 prop_assert_eq!(&content.read(3, 20).unwrap()[..], reference.get(3..).map_or(&[][..], |rest| &rest[..rest.len().min(20)]));
             }
         }
+    }
+
+    #[test]
+    fn what_had_no_room_is_missing_until_it_is_written_or_cut_off() {
+        let mut missing = Missing::default();
+        missing.written(0..10);
+        assert!(!missing.is_something());
+        missing.lost(10..20);
+        for elsewhere in [0..10, 12..30] {
+            missing.written(elsewhere);
+            assert!(missing.is_something());
+        }
+        missing.written(5..15);
+        assert!(missing.is_something());
+        missing.written(15..20);
+        assert!(!missing.is_something());
+        missing.lost(10..20);
+        missing.lost(5..7);
+        missing.ends_at(6);
+        assert!(missing.is_something());
+        missing.ends_at(5);
+        assert!(!missing.is_something());
+        missing.lost(0..u64::MAX);
+        missing.written(0..1000);
+        missing.ends_at(0);
+        assert!(!missing.is_something());
     }
 }

@@ -10,7 +10,7 @@ use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
 
-use super::content::{Content, Room};
+use super::content::{Content, Missing, Room};
 use super::dir::DirItem;
 use super::loss::Kept;
 use super::scratch::OpenScratch;
@@ -119,8 +119,8 @@ pub(super) struct WriterState {
     /// What is stored since the last save is not these bytes, and not known: an append has to ask
     /// first what it comes behind.
     pub(super) stands_elsewhere: bool,
-    /// Something that was written since it was emptied is not among these bytes: there was no room for it, or it would be too large.
-    pub(super) is_incomplete: bool,
+    /// What is not among these bytes: there was no room for it, or the value would be too large.
+    pub(super) missing: Missing,
     /// How many saves this mount had made of the file when the draft's base was taken.
     pub(super) saves_seen: u64,
     /// With how many renewals of the file this draft has caught up.
@@ -143,7 +143,7 @@ impl WriterState {
             content,
             envelope,
             stands_elsewhere: false,
-            is_incomplete: false,
+            missing: Missing::default(),
             saves_seen: 0,
             renewals_seen: 0,
             rescued: None,
@@ -153,7 +153,7 @@ impl WriterState {
     /// Whether these bytes are a part of what was written, and worth nothing alone. Lines that were
     /// appended are.
     pub(super) fn is_half(&self) -> bool {
-        self.is_incomplete && self.draft.is_dirty() && !self.draft.only_appends()
+        self.missing.is_something() && self.draft.is_dirty() && !self.draft.only_appends()
     }
 
     /// Puts what was appended behind other bytes.

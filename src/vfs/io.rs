@@ -229,9 +229,12 @@ impl Vfs {
             At::Offset(start) => start,
         };
         let (store, key) = self.table().file(writer.ino)?;
-        let end = self.check_size(&store, &key, start.saturating_add(data.len() as u64));
+        let bytes = start..start.saturating_add(data.len() as u64);
+        let end = self.check_size(&store, &key, bytes.end);
         // Who wrote up to here did not mean what there is now.
-        state.is_incomplete |= end.is_err() && start <= state.content.len() as u64;
+        if end.is_err() && start <= state.content.len() as u64 {
+            state.missing.lost(bytes.clone());
+        }
         let end = end?;
         match at {
             At::End => state.draft.append(),
@@ -239,7 +242,10 @@ impl Vfs {
         }
         .map_err(|lost| Error::of_write(lost, &store.address(&key)))?;
         let written = state.content.write(end - data.len(), data, &self.room);
-        state.is_incomplete |= written.is_err();
+        match &written {
+            Ok(()) => state.missing.written(bytes),
+            Err(_) => state.missing.lost(bytes),
+        }
         written.map_err(Error::of_disk)?;
         writer.reshape(Some(Shape {
             size: state.content.len() as u64,
@@ -299,7 +305,11 @@ impl Vfs {
             .edit()
             .map_err(|lost| Error::of_write(lost, &store.address(&key)))?;
         let resized = state.content.set_len(len, &self.room);
-        state.is_incomplete = resized.is_err() || state.is_incomplete && len > 0;
+        match &resized {
+            Ok(()) => state.missing.ends_at(size),
+            // Of what there is, nobody knows what was meant to stay.
+            Err(_) => state.missing.lost(0..u64::MAX),
+        }
         resized.map_err(Error::of_disk)?;
         let modified = SystemTime::now();
         writer.reshape(Some(Shape { size, modified }));

@@ -6,6 +6,7 @@ mod alive;
 mod names_and_results;
 mod numbers;
 mod reading;
+mod room;
 mod saving;
 mod scratch;
 mod view;

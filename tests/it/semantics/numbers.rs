@@ -6,10 +6,11 @@ use crate::world::report;
 
 const DOCUMENT: &str = include_str!("../../../docs/semantics.md");
 
-const TESTS: [&str; 6] = [
+const TESTS: [&str; 7] = [
     include_str!("alive.rs"),
     include_str!("names_and_results.rs"),
     include_str!("reading.rs"),
+    include_str!("room.rs"),
     include_str!("saving.rs"),
     include_str!("scratch.rs"),
     include_str!("view.rs"),

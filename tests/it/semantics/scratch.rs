@@ -1,7 +1,7 @@
 //! W8 and W9: names that are moved away, and files that live only in the mount.
 
 use std::fs::{self, File};
-use std::io::{BufRead as _, BufReader, Read as _, Seek as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use super::{World, errno, world, world_with};
 use crate::world::mounts::Mount;
-use crate::world::procs::Script;
 use crate::world::proxy::{Mark, Op};
 use crate::world::wait;
 
@@ -288,7 +287,7 @@ fn w9_scratch_files_survive_a_restart() {
 }
 
 /// What `etagfs rescue` says.
-fn rescue(arguments: &[&str], state: &Path) -> String {
+pub(super) fn rescue(arguments: &[&str], state: &Path) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_etagfs"))
         .arg("rescue")
         .args(arguments)
@@ -297,99 +296,6 @@ fn rescue(arguments: &[&str], state: &Path) -> String {
         .output()
         .unwrap();
     String::from_utf8(output.stdout).unwrap()
-}
-
-/// They lie in the state directory
-#[test]
-fn w9_a_full_state_directory_says_so_and_harms_no_key() {
-    let world = or_skip!(world());
-    let state = tempfile::tempdir().unwrap();
-    if !rustix::process::geteuid().is_root() {
-        skip_optional!("only root can mount a small disk");
-    }
-    let _disk = SmallDisk::at(state.path());
-    let mount = Mount::of(&world.bucket)
-        .flat()
-        .state_dir(state.path())
-        .start();
-    world.other.put("key", "v".repeat(200_000));
-    let moved = fs::rename(mount.file("key"), mount.file("key~"));
-    let written = fs::write(mount.file("notes~"), "v".repeat(200_000));
-    let (moved, written) = (errno(moved), errno(written));
-    let shown = fs::read(mount.file("key")).map(|value| value.len());
-    mount.unmount();
-    assert_eq!((moved, written), (libc::ENOSPC, libc::ENOSPC));
-    assert_eq!(shown.unwrap(), 200_000);
-    assert_eq!(world.other.keys(), ["key"]);
-}
-
-/// When a part of a value could not be written for want of room (`ENOSPC`), what there is of it is
-/// neither saved nor rescued
-#[test]
-fn w16_half_a_value_that_had_no_room_replaces_nothing() {
-    let world = or_skip!(world());
-    let state = tempfile::tempdir().unwrap();
-    if !rustix::process::geteuid().is_root() {
-        skip_optional!("only root can mount a small disk");
-    }
-    let _disk = SmallDisk::at(state.path());
-    let mount = Mount::of(&world.bucket)
-        .flat()
-        .state_dir(state.path())
-        .arg("--draft-memory=4K")
-        .start();
-    world.other.put("key", "old");
-    let large = "v".repeat(2_000_000);
-    let mut file = File::create(mount.file("key")).unwrap();
-    let written = file.write_all(large.as_bytes());
-    let saved = file.sync_all();
-    drop(file);
-    let made = fs::write(mount.file("new"), &large);
-    assert_eq!((errno(written), errno(saved)), (libc::ENOSPC, libc::ENOSPC));
-    assert_eq!(errno(made), libc::ENOSPC);
-    // Emptied, it begins anew; and lines that had room are lines.
-    let mut file = File::create(mount.file("again")).unwrap();
-    assert!(file.write_all(large.as_bytes()).is_err());
-    file.set_len(0).unwrap();
-    file.rewind().unwrap();
-    file.write_all(b"small").unwrap();
-    file.sync_all().unwrap();
-    let mut log = File::options();
-    let mut log = log
-        .create(true)
-        .append(true)
-        .open(mount.file("log"))
-        .unwrap();
-    log.write_all(b"line\n").unwrap();
-    assert!(log.write_all(large.as_bytes()).is_err());
-    log.sync_all().unwrap();
-    drop((file, log));
-    mount.unmount();
-    assert_eq!(world.other.text("key"), "old");
-    assert_eq!(world.other.text("again"), "small");
-    assert_eq!(rescue(&["ls"], state.path()), "");
-    let log = world.other.text("log");
-    assert!(log.starts_with("line\n") && !log.contains('\0'), "{log:?}");
-    assert_eq!(world.other.keys(), ["again", "key", "log"]);
-}
-
-/// A disk of 64 KiB, until it is dropped.
-struct SmallDisk(String);
-
-impl SmallDisk {
-    fn at(directory: &Path) -> Self {
-        let at = directory.display().to_string();
-        Script::dash(&format!("mount -t tmpfs -o size=64k tmpfs '{at}'"))
-            .run()
-            .ok();
-        Self(at)
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").args(["--lazy", &self.0]).status();
-    }
 }
 
 /// Moving a scratch file over a key is one conditional PUT.
