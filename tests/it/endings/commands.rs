@@ -111,7 +111,7 @@ fn rescues_are_listed_shown_and_dropped() {
         other.put(key, "old");
         let lose = format!(
             "f = os.open('{key}', os.O_RDWR); os.write(f, b'lost {key}\\0')
-os.close(os.open('{key}', os.O_WRONLY | os.O_TRUNC)); os.close(f)"
+t = os.open('{key}', os.O_WRONLY | os.O_TRUNC); os.fsync(t); os.close(t); os.close(f)"
         );
         assert_eq!(attempt(mount.path(), &lose), "EAGAIN");
     }

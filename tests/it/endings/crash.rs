@@ -25,7 +25,7 @@ fn a_crash_leaves_a_dead_mount_that_umount_clears_and_complete_rescues() {
         "import subprocess
 f = os.open('key', os.O_RDWR)
 os.write(f, b'x' * {})
-os.close(os.open('key', os.O_WRONLY | os.O_TRUNC))
+t = os.open('key', os.O_WRONLY | os.O_TRUNC); os.fsync(t); os.close(t)
 os.close(f)",
         large.len()
     );
