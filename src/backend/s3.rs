@@ -1,11 +1,12 @@
 //! S3, and servers that speak like it, through the AWS SDK.
 //!
 //! The SDK's types, its names and its status codes end here: `connect` configures it, `keys` has the
-//! keys that requests are signed with, `read`, `write` and `list` send requests, `info`, `span` and `integrity` read answers, and `failure`
-//! says what their failures mean. It knows neither stores nor files, and of prefixes only those
+//! keys that requests are signed with, `read`, `write` and `list` send requests, `info`, `span` and `integrity` read answers, `failure`
+//! says what their failures mean, and `answer` whose word an error answer is. It knows neither stores nor files, and of prefixes only those
 //! in a listing. Reads are retried by the SDK; a write is sent once (W6), the decorator `settle`
 //! does the rest.
 
+mod answer;
 mod bucket;
 mod connect;
 mod credentials;

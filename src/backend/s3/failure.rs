@@ -1,4 +1,4 @@
-//! What a failed request means: the only place that knows status codes and S3's error codes.
+//! What a failed request means; with `answer.rs` the only place that knows status codes and S3's error codes.
 //!
 //! The question that matters is whether a write can have happened. An answer that says no, and a
 //! request that never left, are errors; everything else is [`Outcome::Unknown`]. Sources: the S3
@@ -10,6 +10,7 @@ use std::error::Error as StdError;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
+use super::answer::{Answer, REQUEST_ID};
 use super::sources::NoKeys;
 use crate::backend::{Deadlines, Denial, Error};
 use crate::model::{Expect, Outcome};
@@ -30,52 +31,6 @@ pub(super) enum Failure {
     Late,
 }
 
-/// An error answer.
-#[derive(Debug, Default)]
-pub(super) struct Answer {
-    status: u16,
-    /// S3's own code; none when the answer had no such body (HEAD; something between us and S3). A 404
-    /// without any body has the code `NotFound` of the SDK.
-    code: Option<String>,
-    message: Option<String>,
-    request_id: Option<String>,
-    /// The bucket's region, which S3 tells in a header to those who ask elsewhere.
-    region: Option<String>,
-}
-
-/// The header with the id that the server gave a request.
-pub(super) const REQUEST_ID: &str = "x-amz-request-id";
-
-/// Codes of answers that say: this did nothing, try again.
-const TRY_AGAIN: [&str; 7] = [
-    "SlowDown",
-    "ServiceUnavailable",
-    "TooManyRequests",
-    "Throttling",
-    "ThrottlingException",
-    // The body did not arrive in time, or not whole.
-    "RequestTimeout",
-    "IncompleteBody",
-];
-/// Codes that say that the keys themselves are no good; some come with 400.
-const BAD_KEYS: [&str; 5] = [
-    "ExpiredToken",
-    "InvalidToken",
-    "TokenRefreshRequired",
-    "InvalidAccessKeyId",
-    "SignatureDoesNotMatch",
-];
-/// A request was signed for another region than the bucket's (HEAD tells it without a code).
-const WRONG_REGION: &str = "AuthorizationHeaderMalformed";
-const TOO_BIG: [&str; 4] = [
-    "EntityTooLarge",
-    "KeyTooLongError",
-    "KeyTooLong",
-    "MetadataTooLarge",
-];
-/// What S3 calls a 409 that comes of concurrent conditional requests.
-const COLLIDED: [&str; 2] = ["ConditionalRequestConflict", "OperationAborted"];
-
 impl Failure {
     /// Reads the SDK's error. `sent` tells whether transmission began.
     pub(super) fn of<E>(error: &SdkError<E, HttpResponse>, sent: bool) -> Self
@@ -91,11 +46,14 @@ impl Failure {
         }
         if let Some(response) = error.raw_response() {
             let header = |name| response.headers().get(name).map(str::to_owned);
+            // The SDK makes up a code for a 404 without a body.
+            let has_body = response.body().bytes().is_none_or(|body| !body.is_empty());
             let answer = Answer {
                 status: response.status().as_u16(),
-                code: error.code().map(str::to_owned),
+                code: error.code().filter(|_| has_body).map(str::to_owned),
                 message: error.message().map(str::to_owned),
                 request_id: header(REQUEST_ID),
+                etag: header("etag"),
                 region: header("x-amz-bucket-region"),
             };
             // A success whose answer could not be read is no error answer.
@@ -120,6 +78,29 @@ impl Failure {
             Self::Answered(answer) => Some(answer.status),
             _ => None,
         }
+    }
+
+    /// Whether the answer has this status, and it is S3 that says so.
+    pub(super) fn says(&self, status: u16) -> bool {
+        matches!(self, Self::Answered(answer) if answer.status == status && answer.is_of_s3())
+    }
+
+    /// Whether the answer is that the version with this ETag is still the newest: 304, which has no body,
+    /// names the ETag (RFC 9110, 15.4.5).
+    pub(super) fn is_unchanged(&self, etag: &str) -> bool {
+        let bare = |etag: &str| etag.trim_start_matches("W/").trim_matches('"').to_owned();
+        let names_it = |answer: &Answer| {
+            let told = answer.etag.as_deref();
+            told.is_some_and(|told| bare(told) == bare(etag))
+        };
+        self.says(304)
+            || matches!(self, Self::Answered(answer) if answer.status == 304 && names_it(answer))
+    }
+
+    /// Whether something says that the object does not exist, and nothing shows that it is S3: a HEAD has
+    /// no body that could name `NoSuchKey`.
+    pub(super) fn is_hearsay(&self) -> bool {
+        self.status() == Some(404) && !self.says(404)
     }
 
     /// The failure of a read.
@@ -163,118 +144,6 @@ impl Failure {
                 Ok(Outcome::Unknown)
             }
         }
-    }
-}
-
-impl Answer {
-    fn has_code(&self, codes: &[&str]) -> bool {
-        self.code
-            .as_deref()
-            .is_some_and(|code| codes.contains(&code))
-    }
-
-    /// 412 is the answer to a false condition; some servers answer 304 to If-None-Match on a
-    /// put. 409: another conditional write of the key was under way. 404 under If-Match: the key
-    /// is gone, if that is S3's own word.
-    fn is_refusal(&self, expect: &Expect) -> bool {
-        match self.status {
-            412 => true,
-            304 => *expect == Expect::Absent,
-            409 => self.code.is_none() || self.has_code(&COLLIDED),
-            404 => {
-                let is_of_s3 = self.code.is_some() && !self.has_code(&["NoSuchBucket"]);
-                is_of_s3 && *expect != Expect::Absent
-            }
-            _ => false,
-        }
-    }
-
-    /// Whether S3 says that it did nothing for want of time or capacity. Only S3's own words
-    /// count: the 503 of a proxy tells nothing about the server behind it.
-    fn asks_to_try_again(&self) -> bool {
-        self.status == 429
-            || self.has_code(&TRY_AGAIN)
-            || (self.status == 503 && self.code.is_some())
-    }
-
-    /// Whether a write may have happened all the same.
-    fn is_no_answer(&self) -> bool {
-        match self.status {
-            501 | 505 => false,
-            500.. => !self.asks_to_try_again(),
-            408 => !self.asks_to_try_again(),
-            _ => false,
-        }
-    }
-
-    fn is_misdirected(&self) -> bool {
-        match self.status {
-            300..400 => true,
-            400 => self.code.is_none() || self.has_code(&[WRONG_REGION]),
-            _ => false,
-        }
-    }
-
-    fn error(self, what: String, bucket: &str) -> Error {
-        let why = self.words();
-        if self.asks_to_try_again() {
-            return Error::Unreachable { what, why };
-        }
-        if self.has_code(&TOO_BIG) {
-            return Error::TooBig { what, why };
-        }
-        if self.has_code(&["NoSuchBucket"]) {
-            return Error::NotFound(bucket.to_owned());
-        }
-        if let Some(region) = &self.region
-            && self.is_misdirected()
-        {
-            let why = format!("the bucket is in the region {region}: {why}");
-            return Error::Failed { what, why };
-        }
-        match self.status {
-            401 | 403 => self.denial(what, why),
-            // Something between us and S3 knows no way there, and nothing of keys (R3).
-            404 if self.code.is_none() => Error::Failed {
-                what,
-                why: format!("{why}: it is not S3 that says so"),
-            },
-            404 => Error::NotFound(what),
-            413 | 414 => Error::TooBig { what, why },
-            501 => Error::Failed {
-                what,
-                why: format!("{why} (the server has no conditional requests of this kind)"),
-            },
-            _ if self.has_code(&BAD_KEYS) => self.denial(what, why),
-            _ => Error::Failed { what, why },
-        }
-    }
-
-    fn denial(&self, what: String, why: String) -> Error {
-        Error::Denied {
-            what,
-            why,
-            // The answer to a HEAD has no code; it may be the keys.
-            to: match self.code.is_none() || self.has_code(&BAD_KEYS) {
-                true => Denial::Credentials,
-                false => Denial::Request,
-            },
-        }
-    }
-
-    /// The server's own words, with what its operators need to find the request.
-    fn words(&self) -> String {
-        let mut words = match (&self.code, &self.message) {
-            (Some(code), Some(message)) => format!("{code}: {message}"),
-            (Some(word), None) | (None, Some(word)) => word.clone(),
-            (None, None) => "no explanation".to_owned(),
-        };
-        words.push_str(&format!(" (HTTP {}", self.status));
-        if let Some(id) = &self.request_id {
-            words.push_str(&format!(", request {id}"));
-        }
-        words.push(')');
-        words
     }
 }
 
@@ -341,6 +210,15 @@ mod tests {
         })
     }
 
+    /// Without a code, but with the number that S3 gives each request.
+    fn numbered(status: u16) -> Failure {
+        Failure::Answered(Answer {
+            status,
+            request_id: Some("1".to_owned()),
+            ..Answer::default()
+        })
+    }
+
     fn write(failure: Failure, expect: &Expect) -> Result<Outcome<()>, Error> {
         failure.of_write("s3://b/k".into(), "b", expect)
     }
@@ -364,7 +242,6 @@ mod tests {
     fn refusals_are_412_409_and_404_under_if_match() {
         for (status, code) in [
             (412, "PreconditionFailed"),
-            (412, ""),
             (409, "ConditionalRequestConflict"),
             (409, "OperationAborted"),
             (404, "NoSuchKey"),
@@ -373,11 +250,50 @@ mod tests {
             let outcome = update(answer(status, code)).unwrap();
             assert_eq!(outcome, Outcome::Refused, "{status} {code}");
         }
-        let create = |status, code| write(answer(status, code), &Expect::Absent);
-        assert_eq!(create(412, "").unwrap(), Outcome::Refused);
-        assert_eq!(create(304, "").unwrap(), Outcome::Refused);
-        assert!(create(404, "NoSuchKey").is_err());
+        for status in [412, 409, 404] {
+            assert_eq!(update(numbered(status)).unwrap(), Outcome::Refused);
+        }
+        let create = |failure| write(failure, &Expect::Absent);
+        assert_eq!(create(numbered(412)).unwrap(), Outcome::Refused);
+        assert_eq!(create(numbered(304)).unwrap(), Outcome::Refused);
+        assert!(create(answer(404, "NoSuchKey")).is_err());
         assert!(update(answer(409, "BucketNotEmpty")).is_err());
+    }
+
+    #[test]
+    fn a_status_that_nothing_shows_to_be_of_s3_is_no_verdict() {
+        for status in [412, 409, 304] {
+            for expect in [Expect::Absent, Expect::Is(Version::new("\"1\""))] {
+                let outcome = write(answer(status, ""), &expect).unwrap();
+                assert_eq!(outcome, Outcome::Unknown, "{status} {expect}");
+            }
+        }
+        for status in [304, 404, 409, 412, 416] {
+            assert!(!answer(status, "").says(status));
+            let error = answer(status, "").of_read("x".into(), "b", Deadlines::default());
+            assert!(matches!(&error, Error::Failed { .. }), "{error:?}");
+            assert!(error.to_string().contains("not S3"), "{error}");
+            assert!(numbered(status).says(status));
+        }
+        assert!(answer(404, "").is_hearsay() && !numbered(404).is_hearsay());
+        assert!(!answer(404, "NoSuchKey").is_hearsay());
+    }
+
+    #[test]
+    fn a_304_names_the_version_that_is_still_there() {
+        let told = |etag: Option<&str>| {
+            Failure::Answered(Answer {
+                status: 304,
+                etag: etag.map(str::to_owned),
+                ..Answer::default()
+            })
+        };
+        for same in ["\"1\"", "W/\"1\"", "1"] {
+            assert!(told(Some(same)).is_unchanged("\"1\""), "{same}");
+        }
+        assert!(!told(Some("\"2\"")).is_unchanged("\"1\""));
+        assert!(!told(None).is_unchanged("\"1\""));
+        assert!(numbered(304).is_unchanged("\"1\""));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! An answer is checked against what it announces and what was asked for, since servers exist
 //! that ignore conditions or ranges, and connections that break in the middle. It knows status
-//! codes only where they are answers (304, 412, 416); `failure.rs` knows the rest.
+//! codes only where they are answers (304, 412, 416); `failure.rs` knows the rest, and whose they are.
 
 use std::time::Duration;
 
@@ -53,9 +53,23 @@ impl S3 {
             .head_object()
             .bucket(&self.bucket)
             .key(at.as_str());
-        match request.send().await {
-            Ok(answer) => answer.into_info().map_err(|why| self.corrupt(at, why)),
-            Err(error) => Err(self.read_error(at, Failure::of(&error, true))),
+        let failure = match request.send().await {
+            Ok(answer) => return answer.into_info().map_err(|why| self.corrupt(at, why)),
+            Err(error) => Failure::of(&error, true),
+        };
+        match failure.is_hearsay() {
+            true => self.look_by_get(at).await,
+            false => Err(self.read_error(at, failure)),
+        }
+    }
+
+    /// A HEAD was answered 404, and nothing shows that it is S3 that says so. The answer to a GET would
+    /// name S3's own code (R3).
+    async fn look_by_get(&self, at: &ObjectKey) -> Result<ObjectInfo, Error> {
+        // No bytes of it. Boxed: a read may look, too.
+        match Box::pin(self.read(at, &Pin::Newest, Span::UpTo(0))).await? {
+            Fetched::Object(object) => Ok(object.info),
+            Fetched::Unchanged => Err(self.corrupt(at, "it is not said what is there".to_owned())),
         }
     }
 
@@ -130,22 +144,32 @@ impl S3 {
     /// The object is shorter than the range's start, which an empty object always is. The answer
     /// to a GET like that brings no version, so a HEAD must.
     async fn past_the_end(&self, at: &ObjectKey, pin: &Pin, start: u64) -> Result<Got, Error> {
-        let request = self
-            .reads
-            .head_object()
-            .bucket(&self.bucket)
-            .key(at.as_str());
-        let request = match pin {
-            Pin::Is(version) => match version.snapshot() {
-                Some(snapshot) => request.version_id(snapshot),
-                None => request.if_match(version.etag()),
-            },
-            Pin::Snapshot(snapshot) => request.version_id(snapshot),
-            Pin::Newest | Pin::Not(_) => request,
+        let snapshot = match pin {
+            Pin::Is(version) => version.snapshot(),
+            Pin::Snapshot(snapshot) => Some(&**snapshot),
+            Pin::Newest | Pin::Not(_) => None,
         };
-        let info = match request.send().await {
-            Ok(answer) => answer.into_info().map_err(|why| self.corrupt(at, why))?,
-            Err(error) => return self.no_object(at, Wanted::Pin(pin), Failure::of(&error, true)),
+        let info = match snapshot {
+            None => match self.look(at).await {
+                Err(Error::NotFound(what)) if matches!(pin, Pin::Is(_)) && what != self.bucket => {
+                    return Ok(Got::Gone);
+                }
+                info => info?,
+            },
+            Some(snapshot) => {
+                let request = self
+                    .reads
+                    .head_object()
+                    .bucket(&self.bucket)
+                    .key(at.as_str())
+                    .version_id(snapshot);
+                match request.send().await {
+                    Ok(answer) => answer.into_info().map_err(|why| self.corrupt(at, why))?,
+                    Err(error) => {
+                        return self.no_object(at, Wanted::Pin(pin), Failure::of(&error, true));
+                    }
+                }
+            }
         };
         Ok(match pin {
             Pin::Is(version) if info.version != *version => Got::Gone,
@@ -258,10 +282,12 @@ impl S3 {
             wanted,
             Wanted::Pin(Pin::Is(_) | Pin::Snapshot(_)) | Wanted::Snapshot(..)
         );
-        match failure.status() {
-            Some(304) if matches!(wanted, Wanted::Pin(Pin::Not(_))) => Ok(Got::Unchanged),
-            Some(412) if pinned => Ok(Got::Gone),
-            Some(416) => Ok(Got::PastTheEnd),
+        match wanted {
+            Wanted::Pin(Pin::Not(version)) if failure.is_unchanged(version.etag()) => {
+                Ok(Got::Unchanged)
+            }
+            _ if pinned && failure.says(412) => Ok(Got::Gone),
+            _ if failure.says(416) => Ok(Got::PastTheEnd),
             _ => match self.read_error(at, failure) {
                 Error::NotFound(what) if pinned && what != self.bucket => Ok(Got::Gone),
                 error => Err(error),

@@ -10,7 +10,8 @@ use aws_sdk_s3::config::interceptors::{
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_s3::error::BoxError;
 
-use super::failure::{REQUEST_ID, chain};
+use super::answer::REQUEST_ID;
+use super::failure::chain;
 use crate::telemetry::exchange;
 
 /// How AWS services are told of the trace that a request belongs to (AWS X-Ray developer guide).

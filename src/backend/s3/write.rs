@@ -10,7 +10,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use aws_sdk_s3::config::http::HttpResponse;
-use aws_sdk_s3::config::interceptors::BeforeTransmitInterceptorContextRef;
+use aws_sdk_s3::config::interceptors::{
+    AfterDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextRef,
+};
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_s3::error::{BoxError, ProvideErrorMetadata, SdkError};
 use tokio::time::timeout;
@@ -20,6 +22,7 @@ use super::integrity::may_be_digest;
 use super::{PUT_ID, S3};
 use crate::backend::{Body, Error, ObjectKey};
 use crate::model::{Expect, Outcome, PutId, Version};
+use crate::telemetry::exchange;
 
 impl S3 {
     /// [`crate::backend::Backend::put`].
@@ -55,7 +58,7 @@ impl S3 {
         let departure = Departure::default();
         let sending = request.customize().interceptor(departure.clone()).send();
         match within(limit, &departure, sending).await {
-            Ok(answer) => match answer.e_tag {
+            Ok(answer) => match answer.e_tag.filter(|_| !departure.is_talk()) {
                 Some(etag) => {
                     let encryption = answer.server_side_encryption.as_ref();
                     let customer = answer.sse_customer_algorithm.as_deref();
@@ -86,6 +89,10 @@ impl S3 {
         let departure = Departure::default();
         let sending = request.customize().interceptor(departure.clone()).send();
         match within(self.deadlines.attempt, &departure, sending).await {
+            Ok(_) if departure.is_talk() => {
+                exchange::explain("the answer is not one of S3's");
+                Ok(Outcome::Unknown)
+            }
             Ok(_) => Ok(Outcome::Saved(())),
             Err(failure) => {
                 let expect = Expect::Is(version.clone());
@@ -119,7 +126,7 @@ impl S3 {
         }
     }
 
-    /// A put succeeded and did not say which version it made.
+    /// A put succeeded, as it seems, and did not say as S3 does which version it made.
     async fn version_of(&self, at: &ObjectKey, id: PutId) -> Outcome {
         match self.look(at).await {
             Ok(info) if info.put_id == Some(id) => Outcome::Saved(info.version),
@@ -148,13 +155,22 @@ where
 }
 
 /// Notes that a request has been signed and is about to leave. Until then its failure proves
-/// that nothing was written: no credentials, for instance.
+/// that nothing was written: no credentials, for instance. And notes what came back.
 #[derive(Clone, Default)]
-struct Departure(Arc<AtomicBool>);
+struct Departure {
+    begun: Arc<AtomicBool>,
+    talk: Arc<AtomicBool>,
+}
 
 impl Departure {
     fn has_begun(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+        self.begun.load(Ordering::Acquire)
+    }
+
+    /// Whether the success has something to say. S3 has nothing to say to a PUT or a DELETE that it
+    /// did; a portal or a gateway that answers everything with a page has.
+    fn is_talk(&self) -> bool {
+        self.talk.load(Ordering::Acquire)
     }
 }
 
@@ -175,7 +191,19 @@ impl Intercept for Departure {
         _: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        self.0.store(true, Ordering::Release);
+        self.begun.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    fn read_after_deserialization(
+        &self,
+        context: &AfterDeserializationInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let body = context.response().body().bytes().unwrap_or_default();
+        self.talk
+            .store(!body.trim_ascii().is_empty(), Ordering::Release);
         Ok(())
     }
 }

@@ -6,6 +6,7 @@ mod buckets;
 mod conditions;
 mod copies;
 mod files;
+mod gateways;
 mod many;
 mod requests;
 mod rescued;

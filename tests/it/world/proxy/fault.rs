@@ -84,6 +84,9 @@ pub(crate) type Edit = Arc<dyn Fn(&mut Parts, &mut Bytes) + Send + Sync>;
 pub(crate) enum Fault {
     /// The server is not asked; the client gets this status with an S3 error of this code.
     Answer(u16, &'static str),
+    /// The server is not asked; the client gets this status and a page for people, as from a router, a gateway or
+    /// a portal that knows nothing of S3. To a HEAD the page is not sent.
+    Page(u16),
     /// The server is not asked; the client gets these bytes on the wire, and the end.
     Raw(Bytes),
     /// The server is not asked; the connection closes without an answer.
@@ -141,6 +144,7 @@ impl fmt::Debug for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Answer(status, code) => write!(f, "answered {status} {code}"),
+            Self::Page(status) => write!(f, "a page with {status}"),
             Self::Raw(_) => f.write_str("raw answer"),
             Self::Refuse => f.write_str("refused"),
             Self::BlackHole(_) => f.write_str("black hole"),

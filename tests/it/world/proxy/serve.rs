@@ -166,6 +166,7 @@ impl Exchange {
         match fault {
             None => self.forward().await,
             Some(Fault::Answer(status, code)) => Ok(self.error(status, code)),
+            Some(Fault::Page(status)) => Ok(self.page(status)),
             Some(Fault::Raw(bytes)) => self.write_and_end(&bytes).await,
             Some(Fault::Refuse) => Err(End::AsTold),
             Some(Fault::BlackHole(gate)) => {
@@ -265,6 +266,20 @@ impl Exchange {
             .headers
             .insert("content-type", HeaderValue::from_static("application/xml"));
         (parts, Bytes::from(xml))
+    }
+
+    /// What a web server says that is no S3.
+    fn page(&self, status: u16) -> Reply {
+        let (mut parts, ()) = Response::new(()).into_parts();
+        parts.status = StatusCode::from_u16(status).expect("a fault has a valid status");
+        let html = HeaderValue::from_static("text/html");
+        parts.headers.insert("content-type", html);
+        let is_bare = self.parts.method == Method::HEAD || status == 304;
+        let page = match is_bare {
+            true => "",
+            false => "<html><body><h1>This is not the page that you look for</h1></body></html>\n",
+        };
+        (parts, Bytes::from_static(page.as_bytes()))
     }
 
     /// Writes a reply whose Content-Length may be a lie, and ends the connection.

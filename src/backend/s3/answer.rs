@@ -1,0 +1,172 @@
+//! An error answer: whose word it is, and what it says.
+//!
+//! A status alone is no word of S3's: routers, gateways and portals answer 404, 412, 409 and 304 too. What
+//! shows that it is S3 is a code of its own, or the number that it gives each request. It knows nothing of
+//! answers that did not arrive; that is `failure.rs`.
+
+use crate::backend::{Denial, Error};
+use crate::model::Expect;
+
+/// An error answer.
+#[derive(Debug, Default)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    /// S3's own code; none when the answer had no such body (HEAD; something between us and S3).
+    pub(super) code: Option<String>,
+    pub(super) message: Option<String>,
+    pub(super) request_id: Option<String>,
+    pub(super) etag: Option<String>,
+    /// The bucket's region, which S3 tells in a header to those who ask elsewhere.
+    pub(super) region: Option<String>,
+}
+
+/// The header with the id that the server gave a request.
+pub(super) const REQUEST_ID: &str = "x-amz-request-id";
+
+/// Codes of answers that say: this did nothing, try again.
+const TRY_AGAIN: [&str; 7] = [
+    "SlowDown",
+    "ServiceUnavailable",
+    "TooManyRequests",
+    "Throttling",
+    "ThrottlingException",
+    // The body did not arrive in time, or not whole.
+    "RequestTimeout",
+    "IncompleteBody",
+];
+/// Codes that say that the keys themselves are no good; some come with 400.
+const BAD_KEYS: [&str; 5] = [
+    "ExpiredToken",
+    "InvalidToken",
+    "TokenRefreshRequired",
+    "InvalidAccessKeyId",
+    "SignatureDoesNotMatch",
+];
+/// A request was signed for another region than the bucket's (HEAD tells it without a code).
+const WRONG_REGION: &str = "AuthorizationHeaderMalformed";
+const TOO_BIG: [&str; 4] = [
+    "EntityTooLarge",
+    "KeyTooLongError",
+    "KeyTooLong",
+    "MetadataTooLarge",
+];
+/// What S3 calls a 409 that comes of concurrent conditional requests.
+const COLLIDED: [&str; 2] = ["ConditionalRequestConflict", "OperationAborted"];
+
+impl Answer {
+    fn has_code(&self, codes: &[&str]) -> bool {
+        self.code
+            .as_deref()
+            .is_some_and(|code| codes.contains(&code))
+    }
+
+    /// Whether it is S3 that answers, and not something between us and it: a code of S3's, or the number
+    /// that it gives each request.
+    pub(super) fn is_of_s3(&self) -> bool {
+        self.code.is_some() || self.request_id.is_some()
+    }
+
+    /// 412 is the answer to a false condition; some servers answer 304 to If-None-Match on a
+    /// put. 409: another conditional write of the key was under way. 404 under If-Match: the key
+    /// is gone. None of them is, unless it is S3's own word.
+    pub(super) fn is_refusal(&self, expect: &Expect) -> bool {
+        self.is_of_s3()
+            && match self.status {
+                412 => true,
+                304 => *expect == Expect::Absent,
+                409 => self.code.is_none() || self.has_code(&COLLIDED),
+                404 => !self.has_code(&["NoSuchBucket"]) && *expect != Expect::Absent,
+                _ => false,
+            }
+    }
+
+    /// Whether S3 says that it did nothing for want of time or capacity. Only S3's own words
+    /// count: the 503 of a proxy tells nothing about the server behind it.
+    fn asks_to_try_again(&self) -> bool {
+        self.status == 429
+            || self.has_code(&TRY_AGAIN)
+            || (self.status == 503 && self.code.is_some())
+    }
+
+    /// Whether a write may have happened all the same.
+    pub(super) fn is_no_answer(&self) -> bool {
+        match self.status {
+            501 | 505 => false,
+            500.. => !self.asks_to_try_again(),
+            408 => !self.asks_to_try_again(),
+            // Whoever says so may have passed the request on before.
+            304 | 409 | 412 => !self.is_of_s3(),
+            _ => false,
+        }
+    }
+
+    fn is_misdirected(&self) -> bool {
+        match self.status {
+            300..400 => true,
+            400 => self.code.is_none() || self.has_code(&[WRONG_REGION]),
+            _ => false,
+        }
+    }
+
+    pub(super) fn error(self, what: String, bucket: &str) -> Error {
+        let why = self.words();
+        if self.asks_to_try_again() {
+            return Error::Unreachable { what, why };
+        }
+        if self.has_code(&TOO_BIG) {
+            return Error::TooBig { what, why };
+        }
+        if self.has_code(&["NoSuchBucket"]) {
+            return Error::NotFound(bucket.to_owned());
+        }
+        if let Some(region) = &self.region
+            && self.is_misdirected()
+        {
+            let why = format!("the bucket is in the region {region}: {why}");
+            return Error::Failed { what, why };
+        }
+        match self.status {
+            401 | 403 => self.denial(what, why),
+            // Something between us and S3 knows no way there, and nothing of keys (R3).
+            304 | 404 | 409 | 412 | 416 if !self.is_of_s3() => Error::Failed {
+                what,
+                why: format!("{why}: it is not S3 that says so"),
+            },
+            404 => Error::NotFound(what),
+            413 | 414 => Error::TooBig { what, why },
+            501 => Error::Failed {
+                what,
+                why: format!("{why} (the server has no conditional requests of this kind)"),
+            },
+            _ if self.has_code(&BAD_KEYS) => self.denial(what, why),
+            _ => Error::Failed { what, why },
+        }
+    }
+
+    fn denial(&self, what: String, why: String) -> Error {
+        Error::Denied {
+            what,
+            why,
+            // The answer to a HEAD has no code; it may be the keys.
+            to: match self.code.is_none() || self.has_code(&BAD_KEYS) {
+                true => Denial::Credentials,
+                false => Denial::Request,
+            },
+        }
+    }
+
+    /// The server's own words, with what its operators need to find the request.
+    pub(super) fn words(&self) -> String {
+        let mut words = match (&self.code, &self.message) {
+            (Some(code), Some(message)) => format!("{code}: {message}"),
+            (Some(word), None) | (None, Some(word)) => word.clone(),
+            (None, None) => "no explanation".to_owned(),
+        };
+        words.push_str(&format!(" (HTTP {}", self.status));
+        if let Some(id) = &self.request_id {
+            words.push_str(&format!(", request {id}"));
+        }
+        words.push(')');
+        words
+    }
+}
