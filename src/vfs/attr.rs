@@ -4,10 +4,11 @@
 //! from the version. Owner and mode are the mount's, and are added in `mount`.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::handles::{Fh, Handle, ReadFrom};
-use super::table::{Kind, Known, Node};
+use super::known::Known;
+use super::table::{Kind, Node, Table};
 use super::{Error, Vfs, Who};
 use crate::model::{Ino, Version};
 use crate::store::Entry;
@@ -95,6 +96,19 @@ impl Vfs {
         Attr {
             ttl: known.time_left(attr.ttl),
             ..attr
+        }
+    }
+
+    /// The attributes of a file of which an answer was just noted, or was not since this mount itself
+    /// changed the file after it asked: then of what is known, or only for now.
+    pub(super) fn noted_attr(&self, table: &Table, ino: Ino, entry: &Entry) -> Attr {
+        let known = table.tree.get(ino).and_then(|node| node.known.as_ref());
+        match known {
+            Some(known) => self.known_attr(ino, known),
+            None => Attr {
+                ttl: Duration::ZERO,
+                ..self.entry_attr(ino, entry)
+            },
         }
     }
 
@@ -288,16 +302,16 @@ impl Vfs {
                 }
             }
         };
+        let asked = Instant::now();
         match self.ask(&store, &key).await? {
             Some((entry, _)) => {
-                let attr = self.entry_attr(ino, &entry);
                 let mut table = self.table();
                 // The kernel may ask for attributes between a look-up and its open: that is still
                 // the same system call.
                 let known = table.node(ino)?.known.as_ref();
                 let asked_by = known.and_then(|known| known.asked_by);
-                table.learn(ino, entry, asked_by);
-                Ok(attr)
+                table.learn(ino, entry.clone(), asked, asked_by);
+                Ok(self.noted_attr(&table, ino, &entry))
             }
             None => {
                 let mut table = self.table();
@@ -310,7 +324,7 @@ impl Vfs {
                         ..self.entry_attr(ino, &known.entry)
                     }),
                     None => {
-                        table.learn_absent(ino);
+                        table.learn_absent(ino, asked);
                         Err(Error::NotFound(store.address(&key)))
                     }
                 }

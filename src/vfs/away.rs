@@ -5,7 +5,7 @@
 //! new value in the store if the daemon ends in between. Renames as such are in `rename.rs`.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::cache::Folder;
 use super::handles::{Handle, Writer, WriterState};
@@ -222,6 +222,7 @@ impl Vfs {
                 let mut table = self.table();
                 table.seen.removed(who, place, &Expect::Is(base.clone()));
                 table.values.remove(place);
+                table.deletes.note(place.clone(), Instant::now());
                 table.listings.remove_store(place.0);
                 Ok(Deleted::Gone)
             }
@@ -230,7 +231,10 @@ impl Vfs {
                 tracing::warn!(%store, %key, "it was moved away here and saved elsewhere: it stays");
                 Ok(Deleted::Changed)
             }
-            Outcome::Unknown => Err(Error::Unknown(store.address(&place.1))),
+            Outcome::Unknown => {
+                self.table().listings.remove_store(place.0);
+                Err(Error::Unknown(store.address(&place.1)))
+            }
         }
     }
 
@@ -309,7 +313,10 @@ impl Vfs {
                 self.table().away.dissolve(&due.key);
                 return Ok(());
             }
-            Outcome::Unknown => return Err(Error::Unknown(store.address(&key))),
+            Outcome::Unknown => {
+                self.table().listings.remove_store(store_name);
+                return Err(Error::Unknown(store.address(&key)));
+            }
         };
         let deleted = self
             .delete_departed(&due.key, &due.base, scratch.creator)

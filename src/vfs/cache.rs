@@ -4,6 +4,7 @@
 //! newest. Both caches are bounded, the one in bytes, the other in names. What travels with a value is
 //! remembered for longer than its bytes.
 
+use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -103,10 +104,28 @@ pub(super) type Folder = (StoreName, Dir);
 /// How many names listings may hold together.
 const MAX_NAMES: usize = 100_000;
 
-/// Listings that were read, with the time of their reading.
+/// A listing that was read.
+#[derive(Debug)]
+struct Remembered {
+    listing: Arc<Listing>,
+    /// When it was asked for.
+    asked: Instant,
+    /// When that was asked which corrected a name since: an answer to an older question cannot
+    /// contradict it.
+    corrected: HashMap<FileName, Instant>,
+}
+
+impl Remembered {
+    /// How many names it takes the room of.
+    fn names(&self) -> usize {
+        self.listing.len() + self.corrected.len()
+    }
+}
+
+/// Listings that were read, each as it was answered and as later answers corrected it.
 #[derive(Debug)]
 pub(super) struct ListingCache {
-    listings: LruCache<Folder, (Arc<Listing>, Instant)>,
+    listings: LruCache<Folder, Remembered>,
     names: usize,
     /// How often this mount changed a name, in any directory.
     changes: u64,
@@ -129,25 +148,35 @@ impl ListingCache {
         folder: &Folder,
         ttl: Duration,
     ) -> Option<(Arc<Listing>, Instant)> {
-        let (listing, at) = self.listings.get(folder)?;
-        (at.elapsed() < ttl).then(|| (Arc::clone(listing), *at))
+        let known = self.listings.get(folder)?;
+        (known.asked.elapsed() < ttl).then(|| (Arc::clone(&known.listing), known.asked))
     }
 
-    pub(super) fn put(&mut self, folder: Folder, listing: Arc<Listing>, at: Instant) {
+    /// Remembers a listing that was asked for at this time, unless a younger one is remembered.
+    pub(super) fn put(&mut self, folder: Folder, listing: Arc<Listing>, asked: Instant) {
+        let known = self.listings.peek(&folder);
+        if known.is_some_and(|known| known.asked > asked) {
+            return;
+        }
         self.remove(&folder);
-        self.names += listing.len();
-        self.listings.put(folder, (listing, at));
+        let remembered = Remembered {
+            listing,
+            asked,
+            corrected: HashMap::new(),
+        };
+        self.names += remembered.names();
+        self.listings.put(folder, remembered);
         while self.names > MAX_NAMES {
-            let Some((_, (oldest, _))) = self.listings.pop_lru() else {
+            let Some((_, oldest)) = self.listings.pop_lru() else {
                 return;
             };
-            self.names -= oldest.len();
+            self.names -= oldest.names();
         }
     }
 
     pub(super) fn remove(&mut self, folder: &Folder) {
-        if let Some((listing, _)) = self.listings.pop(folder) {
-            self.names -= listing.len();
+        if let Some(known) = self.listings.pop(folder) {
+            self.names -= known.names();
         }
     }
 
@@ -189,22 +218,74 @@ impl ListingCache {
 
     /// Whether a remembered listing has this name.
     pub(super) fn has(&self, folder: &Folder, name: &FileName) -> bool {
-        let listing = self.listings.peek(folder);
-        listing.is_some_and(|(listing, _)| listing.contains_key(name))
+        let known = self.listings.peek(folder);
+        known.is_some_and(|known| known.listing.contains_key(name))
     }
 
-    /// Notes what became of one name.
-    pub(super) fn correct(&mut self, folder: &Folder, name: &FileName, entry: Option<&Entry>) {
-        let Some((listing, _)) = self.listings.get_mut(folder) else {
+    /// Notes what an answer said of one name that was asked about at this time. If that contradicts
+    /// what was asked for later, it is not known which of them is newer, and the listing is forgotten.
+    pub(super) fn correct(
+        &mut self,
+        folder: &Folder,
+        name: &FileName,
+        entry: Option<&Entry>,
+        asked: Instant,
+    ) {
+        let Some(known) = self.listings.get_mut(folder) else {
             return;
         };
-        self.names -= listing.len();
-        let names = Arc::make_mut(listing);
+        let contradicts = known.listing.contains_key(name) != entry.is_some();
+        let since = known.corrected.get(name).unwrap_or(&known.asked);
+        if asked < *since {
+            if contradicts {
+                self.remove(folder);
+            }
+            return;
+        }
+        self.names -= known.names();
+        known.corrected.insert(name.clone(), asked);
+        let names = Arc::make_mut(&mut known.listing);
         match entry {
             Some(entry) => names.insert(name.clone(), Shown::File(entry.clone())),
             None => names.remove(name),
         };
-        self.names += names.len();
+        self.names += known.names();
+    }
+}
+
+/// How many deletes are remembered. What is older than the oldest of them counts as older than all.
+const DELETES: NonZeroUsize = NonZeroUsize::new(4096).expect("it is not zero");
+
+/// When this mount deleted which keys: what was asked about one of them before is older news.
+#[derive(Debug)]
+pub(super) struct Deletes {
+    at: LruCache<Place, Instant>,
+    forgotten: Option<Instant>,
+}
+
+impl Default for Deletes {
+    fn default() -> Self {
+        Self {
+            at: LruCache::new(DELETES),
+            forgotten: None,
+        }
+    }
+}
+
+impl Deletes {
+    /// A key was just deleted.
+    pub(super) fn note(&mut self, place: Place, now: Instant) {
+        if let Some((evicted, at)) = self.at.push(place.clone(), now)
+            && evicted != place
+        {
+            self.forgotten = self.forgotten.max(Some(at));
+        }
+    }
+
+    /// Whether a key was deleted after this time.
+    pub(super) fn since(&self, place: &Place, asked: Instant) -> bool {
+        let at = self.at.peek(place).copied().max(self.forgotten);
+        at.is_some_and(|at| at > asked)
     }
 }
 
@@ -241,6 +322,56 @@ mod tests {
         cache.put(place("huge"), value(10_000));
         assert!(cache.get(&place("huge")).is_none());
         assert_eq!(cache.bytes(), 50 + 2 * OVERHEAD);
+    }
+
+    #[test]
+    fn what_was_asked_before_a_delete_is_older_also_when_that_is_forgotten() {
+        let mut deletes = Deletes::default();
+        let before = Instant::now();
+        let at = |n: u32| before + Duration::from_millis(n.into());
+        deletes.note(place("a"), at(2));
+        assert!(deletes.since(&place("a"), at(1)) && !deletes.since(&place("b"), at(1)));
+        assert!(!deletes.since(&place("a"), at(2)));
+        let many = u32::try_from(DELETES.get()).expect("a small number");
+        for n in 0..many {
+            deletes.note(place(&format!("other {n}")), at(3 + n));
+        }
+        assert!(deletes.since(&place("a"), at(1)) && !deletes.since(&place("a"), at(2)));
+    }
+
+    /// An answer corrects what was asked for earlier, and cannot contradict what was asked for later.
+    #[test]
+    fn of_two_answers_that_contradict_each_other_the_older_strikes_nothing() {
+        let now = Instant::now();
+        let at = |n: u64| now + Duration::from_secs(n);
+        let folder = || (StoreName::Flat, Dir::root());
+        let name = |text: &str| FileName::new(text.as_ref()).expect("a name");
+        let entry = |text: &str| Entry {
+            key: Key::new(text).expect("a key"),
+            size: Some(1),
+            modified: SystemTime::UNIX_EPOCH,
+            version: Version::new("1"),
+        };
+        let mut cache = ListingCache::default();
+        let has = |cache: &ListingCache, text: &str| cache.has(&folder(), &name(text));
+        cache.put(folder(), Arc::default(), at(10));
+        cache.correct(&folder(), &name("saved"), Some(&entry("saved")), at(12));
+        cache.correct(&folder(), &name("other"), Some(&entry("other")), at(11));
+        assert!(has(&cache, "saved") && has(&cache, "other"));
+        // As old as the listing: it has nothing to contradict.
+        cache.correct(&folder(), &name("third"), None, at(9));
+        assert!(has(&cache, "saved"));
+        cache.correct(&folder(), &name("other"), None, at(12));
+        assert!(has(&cache, "saved") && !has(&cache, "other"));
+        assert_eq!(cache.names(), 1 + 2);
+        // From before it was saved: the whole listing is in doubt.
+        cache.correct(&folder(), &name("saved"), None, at(11));
+        assert!(cache.get(&folder(), Duration::MAX).is_none());
+        assert_eq!(cache.names(), 0);
+        cache.put(folder(), Arc::default(), at(20));
+        cache.put(folder(), Arc::default(), at(19));
+        let (_, asked) = cache.get(&folder(), Duration::MAX).expect("a listing");
+        assert_eq!(asked, at(20));
     }
 
     #[test]

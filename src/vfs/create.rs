@@ -4,6 +4,7 @@
 //! alone, and the save demands that it exists nowhere else.
 
 use std::ffi::OsStr;
+use std::time::Instant;
 
 use super::attr::Attr;
 use super::handles::Fh;
@@ -70,6 +71,7 @@ impl Vfs {
         };
         let departed = self.table().away.base(&place).cloned();
         let just_asked = self.table().is_just_absent(parent, &name, by.thread);
+        let asked = Instant::now();
         if departed.is_none()
             && !just_asked
             && let Some(entry) = store.describe(&key).await?
@@ -80,7 +82,7 @@ impl Vfs {
             let ino = {
                 let mut table = self.table();
                 let ino = table.insert(parent, &name, Kind::File(store, key));
-                table.learn(ino, entry.clone(), Some(by.thread));
+                table.learn(ino, entry.clone(), asked, Some(by.thread));
                 table.tree.remember(ino);
                 ino
             };

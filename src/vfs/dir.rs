@@ -195,12 +195,20 @@ impl Vfs {
     ) -> Option<Attr> {
         let mut table = self.table();
         let (store, _) = table.dir(parent).ok()?;
-        let ino = table.insert(parent, name, Kind::File(store, entry.key.clone()));
+        let place = (store.name(), entry.key.clone());
+        // It may have been created anew since.
+        let is_old = table.deletes.since(&place, read_at);
+        let ino = match is_old {
+            true => table.tree.find(parent, name)?,
+            false => table.insert(parent, name, Kind::File(store, entry.key.clone())),
+        };
         let node = table.tree.get_mut(ino)?;
         if node.unsaved {
             return Some(self.unsaved_attr(ino, node));
         }
-        node.learn_listed(entry, read_at);
+        if !is_old {
+            node.learn_listed(entry, read_at);
+        }
         // The kernel now believes the name: the next open may come without a look-up of its own.
         node.end_call();
         let known = node.known.as_ref()?;

@@ -4,6 +4,8 @@
 //! nothing: a file that is emptied, created anew, or whose name another file takes. What it is made
 //! of says the layout of the store; it is remembered in `cache.rs`.
 
+use std::time::Instant;
+
 use super::Vfs;
 use super::{Error, open::Opening};
 use crate::model::{Expect, Ino, Key, Version};
@@ -27,14 +29,15 @@ impl Vfs {
         {
             return Ok((Expect::Is(entry.version), envelope));
         }
+        let asked = Instant::now();
         let found = self.ask(store, key).await?;
         let mut table = self.table();
         let Some((entry, envelope)) = found else {
-            table.learn_absent(ino);
+            table.learn_absent(ino, asked);
             return Ok((Expect::Absent, store.fresh_envelope(key)));
         };
         let expect = Expect::Is(entry.version.clone());
-        table.learn(ino, entry, None);
+        table.learn(ino, entry, asked, None);
         Ok((expect, envelope))
     }
 

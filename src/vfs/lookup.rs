@@ -145,6 +145,7 @@ impl Vfs {
         if self.table().is_just_absent(parent, name, thread) {
             return Err(Error::NotFound(name.to_string()));
         }
+        let asked = Instant::now();
         let found = match store.lookup(dir, name).await {
             Ok(found) => found,
             Err(crate::store::Error::BadName(BadName::Illegal)) => Found::Absent,
@@ -155,8 +156,8 @@ impl Vfs {
                 let kind = Kind::File(Arc::clone(store), entry.key.clone());
                 let mut table = self.table();
                 let ino = table.insert(parent, name, kind);
-                table.learn(ino, entry.clone(), Some(thread));
-                Ok(self.entry_attr(ino, &entry))
+                table.learn(ino, entry.clone(), asked, Some(thread));
+                Ok(self.noted_attr(&table, ino, &entry))
             }
             Found::Read(key, value) => {
                 let entry = entry_of(key.clone(), &value);
@@ -164,8 +165,8 @@ impl Vfs {
                 let mut table = self.table();
                 table.values.put((store.name(), key), Arc::new(value));
                 let ino = table.insert(parent, name, kind);
-                table.learn(ino, entry.clone(), Some(thread));
-                Ok(self.entry_attr(ino, &entry))
+                table.learn(ino, entry.clone(), asked, Some(thread));
+                Ok(self.noted_attr(&table, ino, &entry))
             }
             Found::Dir(below) => Ok(self.found_dir(parent, name, Store::clone(store), below)),
             Found::Absent => {
@@ -178,7 +179,7 @@ impl Vfs {
                     return Ok(self.found_dir(parent, name, Store::clone(store), below));
                 }
                 if let Some(ino) = table.tree.find(parent, name) {
-                    table.learn_absent(ino);
+                    table.learn_absent(ino, asked);
                 }
                 table.just_absent = Some((parent, name.clone(), thread));
                 Err(Error::NotFound(name.to_string()))

@@ -25,6 +25,7 @@ mod forgetting;
 mod handles;
 mod io;
 mod journal;
+mod known;
 mod lookup;
 mod loss;
 mod open;

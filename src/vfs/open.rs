@@ -5,6 +5,7 @@
 //! before anything is truncated (W4).
 
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use bytes::Bytes;
 
@@ -270,12 +271,13 @@ impl Vfs {
         store: &Store,
         key: &Key,
     ) -> Result<Expect, Error> {
+        let asked = Instant::now();
         let entry = self.ask(store, key).await?.map(|(entry, _)| entry);
         let expect = entry.as_ref().map(|entry| entry.version.clone()).into();
         let mut table = self.table();
         match entry {
-            Some(entry) => table.learn(ino, entry, None),
-            None => table.learn_absent(ino),
+            Some(entry) => table.learn(ino, entry, asked, None),
+            None => table.learn_absent(ino, asked),
         }
         Ok(expect)
     }
@@ -311,6 +313,7 @@ impl Vfs {
         let place = (store.name(), key.clone());
         let cached = self.table().values.get(&place);
         let have = cached.as_ref().map(|value| &value.version);
+        let asked = Instant::now();
         let opened = store.open(key, have, self.options.inline_limit).await;
         if let Ok(opened) = &opened {
             self.looked_up(Cache::Values, matches!(opened, Opened::Unchanged));
@@ -319,7 +322,8 @@ impl Vfs {
             Ok(Opened::Unchanged) => match cached {
                 Some(value) => {
                     let value = self.dated(ino, place, value);
-                    self.table().learn(ino, entry_of(key.clone(), &value), None);
+                    let entry = entry_of(key.clone(), &value);
+                    self.table().learn(ino, entry, asked, None);
                     Ok(Version::Whole(value))
                 }
                 None => Err(Error::Failed(format!(
@@ -330,7 +334,7 @@ impl Vfs {
             Ok(Opened::Whole(value)) => {
                 let value = Arc::new(value);
                 let mut table = self.table();
-                table.learn(ino, entry_of(key.clone(), &value), None);
+                table.learn(ino, entry_of(key.clone(), &value), asked, None);
                 table.values.put(place, Arc::clone(&value));
                 Ok(Version::Whole(value))
             }
@@ -339,14 +343,14 @@ impl Vfs {
                 table.values.remove(&place);
                 let (version, known) = (entry.version.clone(), envelope.clone());
                 table.values.put_envelope(place, version, known);
-                table.learn(ino, entry.clone(), None);
+                table.learn(ino, entry.clone(), asked, None);
                 Ok(Version::Large(Box::new((entry, envelope))))
             }
             Err(error) => {
                 if matches!(error, crate::store::Error::NotFound(_)) {
                     let mut table = self.table();
                     table.values.remove(&place);
-                    table.learn_absent(ino);
+                    table.learn_absent(ino, asked);
                 }
                 Err(error.into())
             }

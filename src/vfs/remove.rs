@@ -5,6 +5,7 @@
 
 use std::ffi::OsStr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::away::Deleted;
 use super::loss::{Attempt, UNLINK};
@@ -13,6 +14,14 @@ use super::table::Kind;
 use super::{Error, Vfs};
 use crate::model::{Base, Expect, FileName, Ino, Key, Outcome, Unlinked, Version};
 use crate::store::{Dir, Store};
+
+/// Why a name that was removed is free.
+enum Gone {
+    /// The store deleted the key; when it was asked to.
+    Deleted(Instant),
+    /// It was a file of this mount that was never saved.
+    NeverWas,
+}
 
 /// How often a caller that was shown nothing looks again when the key changes under its delete.
 const LOOKS: usize = 5;
@@ -37,10 +46,11 @@ impl Vfs {
         let turn = Arc::clone(&self.table().node(attr.ino)?.turn);
         let _turn = turn.lock().await;
         let place = (store.name(), key.clone());
-        match self.unlinked(&place, by.who) {
-            Unlinked::Ordinary if self.table().node(attr.ino)?.unsaved => {}
+        let gone = match self.unlinked(&place, by.who) {
+            Unlinked::Ordinary if self.table().node(attr.ino)?.unsaved => Gone::NeverWas,
             Unlinked::Ordinary => self.delete(attr.ino, &store, &key, by).await?,
             Unlinked::Delete(base) => {
+                let sent = Instant::now();
                 let deleted = self.delete_departed(&place, &base, by.who).await?;
                 if let Deleted::Changed = deleted {
                     let current = self.current(attr.ino, &store, &key).await.ok();
@@ -54,6 +64,7 @@ impl Vfs {
                     };
                     return Err(self.conflict(&attempt, current.as_ref(), None).error);
                 }
+                Gone::Deleted(sent)
             }
             Unlinked::Draft => {
                 self.table().forget_draft(attr.ino);
@@ -63,9 +74,9 @@ impl Vfs {
                 self.table().tree.unlink(attr.ino);
                 return Ok(());
             }
-        }
+        };
         self.table().changed_by(attr.ino, by.who);
-        self.removed(parent, &name, attr.ino, &store, &dir);
+        self.removed((parent, &name), attr.ino, &store, &dir, gone);
         Ok(())
     }
 
@@ -75,7 +86,7 @@ impl Vfs {
         store: &Arc<Store>,
         key: &Key,
         by: Opening,
-    ) -> Result<(), Error> {
+    ) -> Result<Gone, Error> {
         let place = (store.name(), key.clone());
         let mut current = match self.known_version(ino) {
             Some(version) => Expect::Is(version),
@@ -98,13 +109,17 @@ impl Vfs {
                     return Err(self.conflict(&attempt, Some(&current), None).error);
                 }
             };
+            let sent = Instant::now();
             match store.delete(key, &version).await? {
                 Outcome::Saved(()) => {
                     let replaced = Expect::Is(version);
                     self.table().seen.removed(by.who, &place, &replaced);
-                    return Ok(());
+                    return Ok(Gone::Deleted(sent));
                 }
-                Outcome::Unknown => return Err(Error::Unknown(store.address(key))),
+                Outcome::Unknown => {
+                    self.table().forget(ino);
+                    return Err(Error::Unknown(store.address(key)));
+                }
                 // The answer to the last look was older than it seemed; look now.
                 Outcome::Refused => current = self.current(ino, store, key).await?,
             }
@@ -123,9 +138,20 @@ impl Vfs {
     }
 
     /// A name was removed: forgets it, and lets its open handles go on in vain.
-    fn removed(&self, parent: Ino, name: &FileName, ino: Ino, store: &Store, dir: &Dir) {
+    fn removed(
+        &self,
+        (parent, name): (Ino, &FileName),
+        ino: Ino,
+        store: &Store,
+        dir: &Dir,
+        gone: Gone,
+    ) {
         let mut table = self.table();
-        table.learn_absent(ino);
+        match gone {
+            Gone::Deleted(sent) => table.learn_deleted(ino, sent),
+            // Somebody else may have saved a key of this name.
+            Gone::NeverWas => table.forget(ino),
+        }
         table.keep_dir(store, dir);
         table.tree.unlink(ino);
         if let Ok((_, key)) = table.file(ino) {

@@ -11,7 +11,7 @@ mod base;
 
 use std::ffi::OsStr;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use super::cache::Folder;
 use super::loss::Attempt;
@@ -49,6 +49,14 @@ enum From {
     Key(Arc<Store>, Key),
     /// In this mount alone; with [`Scratch::changes`] when its bytes were read.
     Shelf(Folder, FileName, Arc<Scratch>, u64),
+}
+
+/// What became of the name that a key had.
+enum OldName {
+    /// The store deleted it; when it was asked to.
+    Deleted(Instant),
+    /// It is still there, or nobody knows.
+    Stays,
 }
 
 /// Where it is moved to.
@@ -250,23 +258,15 @@ impl Vfs {
                 self.departure_failed(moved, &target);
                 return Err(match failed {
                     Ok(Outcome::Refused) => self.rename_refused(moved, &target, &expect).await,
-                    Ok(_) => Error::Unknown(target.store.address(&target.key)),
+                    Ok(_) => {
+                        self.table().forget_name(target.at.0, target.at.1);
+                        Error::Unknown(target.store.address(&target.key))
+                    }
                     Err(error) => error.into(),
                 });
             }
         };
-        if let From::Key(store, key) = &moved.from {
-            let left = match store.delete(key, &moved.value.version).await {
-                Ok(Outcome::Saved(())) => None,
-                Ok(Outcome::Refused) => Some("somebody else saved it meanwhile".to_owned()),
-                Ok(Outcome::Unknown) => Some("it is not known whether it was deleted".to_owned()),
-                Err(error) => Some(error.to_string()),
-            };
-            if let Some(why) = left {
-                // Both names exist now; saying that the rename failed would be as wrong as silence.
-                tracing::warn!(op = "rename", store = %store.name(), %key, to = %target.key, why, "the old name stays");
-            }
-        }
+        let left = self.delete_old_name(moved, &target.key).await;
         let bytes = moved.value.bytes.clone();
         let (bytes, envelope) = match target.store.read_back(&target.key, &version) {
             ReadBack::Same => (bytes, envelope),
@@ -279,8 +279,26 @@ impl Vfs {
             envelope,
             bytes,
         };
-        self.renamed(moved, from, &target, &expect, value).await;
+        self.renamed(moved, from, &target, &expect, value, left)
+            .await;
         Ok(())
+    }
+
+    /// Deletes the old name of a key whose bytes have the new one; what became of it.
+    async fn delete_old_name(&self, moved: &Moved, to: &Key) -> OldName {
+        let From::Key(store, key) = &moved.from else {
+            return OldName::Stays;
+        };
+        let sent = Instant::now();
+        let why = match store.delete(key, &moved.value.version).await {
+            Ok(Outcome::Saved(())) => return OldName::Deleted(sent),
+            Ok(Outcome::Refused) => "somebody else saved it meanwhile".to_owned(),
+            Ok(Outcome::Unknown) => "it is not known whether it was deleted".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        // Both names exist now; saying that the rename failed would be as wrong as silence.
+        tracing::warn!(op = "rename", store = %store.name(), %key, %to, why, "the old name stays");
+        OldName::Stays
     }
 
     /// The file that was to take the place of a key that was moved away did not.
@@ -337,6 +355,7 @@ impl Vfs {
         target: &Target<'_>,
         replaced: &Expect,
         value: Value,
+        old_name: OldName,
     ) {
         let (ino, version) = (moved.ino, value.version.clone());
         let place = (target.store.name(), target.key.clone());
@@ -345,7 +364,10 @@ impl Vfs {
             let mut table = self.table();
             table.away.saved(&place);
             if let From::Key(store, key) = &moved.from {
-                table.learn_absent(ino);
+                match old_name {
+                    OldName::Deleted(sent) => table.learn_deleted(ino, sent),
+                    OldName::Stays => table.forget(ino),
+                }
                 if let Ok((store, dir)) = table.dir(from) {
                     table.keep_dir(&store, &dir);
                 }

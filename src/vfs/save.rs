@@ -306,6 +306,9 @@ impl Vfs {
     ) -> Error {
         let place = (save.store.name(), save.key.clone());
         self.not_recreated(save.writer, &place);
+        if reason == Reason::Unknown {
+            self.table().forget(save.writer.ino);
+        }
         let kept = self.kept(save, state);
         let lost = self.not_done(&save.attempt(), reason, "unknown", kept.as_ref(), error);
         state.rescued = lost.rescue;

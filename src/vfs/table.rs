@@ -8,15 +8,16 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::cache::{ListingCache, ValueCache};
+use super::cache::{Deletes, ListingCache, ValueCache};
 use super::closing::Closing;
 use super::control::Control;
 use super::handles::{Fh, Handle};
+use super::known::Known;
 use super::open::entry_of;
 use super::scratch::{Scratch, ScratchId};
 use super::{Error, Who};
 use crate::model::{Away, Caller, Expect, FileName, Ino, Key, Seen, Tree, Version};
-use crate::store::{Dir, Entry, Envelope, Store, StoreName, Value};
+use crate::store::{Dir, Envelope, Store, StoreName, Value};
 
 /// A key of the mount: the name under which it is remembered who was shown what.
 pub(super) type Place = (StoreName, Key);
@@ -34,30 +35,6 @@ pub(super) enum Kind {
     Scratch(Arc<Scratch>),
     /// The mount's own directory and files.
     Control(Control),
-}
-
-/// What the backend last said of a file.
-#[derive(Clone, Debug)]
-pub(super) struct Known {
-    pub(super) entry: Entry,
-    /// When it was asked.
-    pub(super) at: Instant,
-    /// The thread in whose present system call it was asked; it need not be asked again before
-    /// that call ends.
-    pub(super) asked_by: Option<u32>,
-    /// This mount saved it itself, and the time in the entry is our clock's: the next `stat` asks
-    /// the store for its own.
-    pub(super) own: bool,
-}
-
-impl Known {
-    /// For how long it may still be believed, when nothing is believed for longer than `ttl`.
-    pub(super) fn time_left(&self, ttl: Duration) -> Duration {
-        match self.own {
-            true => Duration::ZERO,
-            false => ttl.saturating_sub(self.at.elapsed()),
-        }
-    }
 }
 
 /// A file got another version and kept its bytes: it was renamed, or its metadata was changed. What
@@ -122,48 +99,6 @@ impl Node {
     pub(super) fn is_fresh_dir(&self, ttl: Duration) -> bool {
         self.there.is_some_and(|there| there.elapsed() < ttl)
     }
-
-    /// What is known, if it is not older than `ttl`.
-    pub(super) fn fresh(&self, ttl: Duration) -> Option<&Known> {
-        self.known
-            .as_ref()
-            .filter(|known| !known.time_left(ttl).is_zero() && known.entry.size.is_some())
-    }
-
-    /// Notes what a listing said that was asked for at `at`, unless something newer is known; what
-    /// is known now. The kernel will believe in the name for a while, so that the next open comes
-    /// without a look-up, and has to ask for itself.
-    pub(super) fn learn_listed(&mut self, entry: &Entry, at: Instant) -> &Known {
-        let listed = || Known {
-            entry: entry.clone(),
-            at,
-            asked_by: None,
-            own: false,
-        };
-        if self.known.as_ref().is_some_and(|known| known.at < at) {
-            self.known = None;
-        }
-        let known = self.known.get_or_insert_with(listed);
-        known.asked_by = None;
-        known
-    }
-
-    /// The system call in which the backend was asked is over.
-    pub(super) fn end_call(&mut self) {
-        if let Some(known) = self.known.as_mut() {
-            known.asked_by = None;
-        }
-    }
-
-    /// Notes what the backend said.
-    pub(super) fn learn(&mut self, entry: Entry, asked_by: Option<u32>) {
-        self.known = Some(Known {
-            entry,
-            at: Instant::now(),
-            asked_by,
-            own: false,
-        });
-    }
 }
 
 /// Everything a mount remembers.
@@ -176,6 +111,7 @@ pub(super) struct Table {
     pub(super) away: Away<Place, ScratchId>,
     pub(super) values: ValueCache,
     pub(super) listings: ListingCache,
+    pub(super) deletes: Deletes,
     /// The last name that the store did not have, and the thread in whose present system call it was
     /// asked. One is enough: losing it costs a request, and nothing else.
     pub(super) just_absent: Option<(Ino, FileName, u32)>,
@@ -194,6 +130,7 @@ impl Table {
             away: Away::default(),
             values: ValueCache::new(cache_bytes),
             listings: ListingCache::default(),
+            deletes: Deletes::default(),
             just_absent: None,
             kept: HashSet::new(),
         }
@@ -291,71 +228,6 @@ impl Table {
             .collect()
     }
 
-    /// Notes what the backend said of a file, wherever it is remembered.
-    pub(super) fn learn(&mut self, ino: Ino, entry: Entry, asked_by: Option<u32>) {
-        self.relist(ino, Some(&entry));
-        if let Some(node) = self.tree.get_mut(ino) {
-            node.learn(entry, asked_by);
-        }
-    }
-
-    /// Notes what this mount itself made of a file.
-    pub(super) fn learn_own(&mut self, ino: Ino, entry: Entry) {
-        self.learn(ino, entry, None);
-        self.listings.outdate();
-        if let Some(node) = self.tree.get_mut(ino)
-            && let Some(known) = node.known.as_mut()
-        {
-            known.own = true;
-        }
-    }
-
-    /// Notes that the backend said that a file does not exist (any more).
-    pub(super) fn learn_absent(&mut self, ino: Ino) {
-        self.relist(ino, None);
-        if let Some(node) = self.tree.get_mut(ino) {
-            node.known = None;
-        }
-    }
-
-    /// A system call begins with the look-up of this name: what earlier calls asked, they asked for
-    /// themselves.
-    pub(super) fn begin_call(&mut self, parent: Ino, name: &FileName) {
-        if let Some(ino) = self.tree.find(parent, name)
-            && let Some(node) = self.tree.get_mut(ino)
-        {
-            node.end_call();
-        }
-        let absent = self.just_absent.as_ref();
-        if absent.is_some_and(|(dir, absent, _)| *dir == parent && absent == name) {
-            self.just_absent = None;
-        }
-    }
-
-    /// Whether the store said in the present system call of `thread` that there is no such name.
-    pub(super) fn is_just_absent(&self, parent: Ino, name: &FileName, thread: u32) -> bool {
-        let absent = self.just_absent.as_ref();
-        absent.is_some_and(|(dir, absent, asked_by)| {
-            *dir == parent && absent == name && *asked_by == thread
-        })
-    }
-
-    /// Corrects the remembered listing of the directory of a file.
-    fn relist(&mut self, ino: Ino, entry: Option<&Entry>) {
-        let Some((parent, name)) = self.tree.name(ino) else {
-            return;
-        };
-        let name = name.clone();
-        if let Ok((store, dir)) = self.dir(parent) {
-            let folder = (store.name(), dir);
-            // Under which of its names a new key is listed is for the store to say.
-            match store.has_aliases() && !self.listings.has(&folder, &name) {
-                true => self.listings.remove(&folder),
-                false => self.listings.correct(&folder, &name, entry),
-            }
-        }
-    }
-
     /// The bytes of a file have another version now; its writers will catch up.
     pub(super) fn renew(&mut self, ino: Ino, renewal: Renewal) {
         if let Some(node) = self.tree.get_mut(ino)
@@ -428,6 +300,7 @@ impl Table {
     /// The inode of a name. A name that was a file and is a directory now, or the other way round,
     /// gets a new one.
     pub(super) fn insert(&mut self, parent: Ino, name: &FileName, kind: Kind) -> Ino {
+        self.no_longer_absent(parent, name);
         if let Some(ino) = self.tree.find(parent, name)
             && self
                 .tree

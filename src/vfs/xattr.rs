@@ -154,7 +154,10 @@ impl Vfs {
                 };
                 Err(self.conflict(&attempt, Some(&found), None).error)
             }
-            Outcome::Unknown => Err(Error::Unknown(store.address(&key))),
+            Outcome::Unknown => {
+                self.table().forget(ino);
+                Err(Error::Unknown(store.address(&key)))
+            }
         }
     }
 

@@ -8,6 +8,7 @@
 #[macro_use]
 mod world;
 
+mod absent_properties;
 mod away_model;
 mod bad_input;
 mod budget;

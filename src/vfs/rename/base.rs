@@ -1,12 +1,15 @@
 //! What a rename must find under its new name, and what is said when it does not (W1, W4).
 
+use std::sync::Arc;
+use std::time::Instant;
+
 use super::super::loss::Attempt;
 use super::super::open::Opening;
-use super::super::table::Place;
+use super::super::table::{Kind, Place};
 use super::super::{Error, Vfs};
 use super::{From, Moved, Target};
 use crate::model::{Base, Expect, backed_up};
-use crate::store::{Entry, Envelope};
+use crate::store::Envelope;
 
 impl Vfs {
     /// What travels with the moved file, if somebody chose it.
@@ -84,12 +87,25 @@ impl Vfs {
         target: &Target<'_>,
         expect: &Expect,
     ) -> Error {
-        let current = match target.store.describe(&target.key).await {
-            Ok(entry) => entry.map(|entry: Entry| entry.version).into(),
-            Err(error) => return error.into(),
+        let asked = Instant::now();
+        let entry = match target.store.describe(&target.key).await {
+            Ok(entry) => entry,
+            Err(error) => {
+                // Who won is not known; what was known before is not so any more.
+                self.table().forget_name(target.at.0, target.at.1);
+                return error.into();
+            }
         };
-        if let Some(taken) = target.taken {
-            self.table().learn_absent(taken);
+        let current = entry.as_ref().map(|entry| entry.version.clone()).into();
+        {
+            let (mut table, (parent, name)) = (self.table(), target.at);
+            let kind = Kind::File(Arc::clone(&target.store), target.key.clone());
+            let taken = table.insert(parent, name, kind);
+            match entry {
+                Some(entry) => table.learn(taken, entry, asked, None),
+                None => table.learn_absent(taken, asked),
+            }
+            table.tree.sweep(taken);
         }
         self.rename_lost(moved, target, expect, &current)
     }

@@ -1,6 +1,6 @@
 //! Races: several processes save one key through one mount or two, and no save is ever lost.
 //! `counter` counts, `between` is about two machines, `local` about two processes of one,
-//! `appends` about those who append. What a
+//! `appends` about those who append, `listed` about what is shown meanwhile. What a
 //! process does is in `actor.py` and `increments.py`, run by `actor` and `counter`.
 
 mod actor;
@@ -11,5 +11,6 @@ mod counter;
 mod examples;
 mod exclusive;
 mod kept;
+mod listed;
 mod local;
 mod moved;

@@ -1,0 +1,224 @@
+//! What is known of a file: what an answer said, and when that was asked.
+//!
+//! An answer may be older than what became known while it was on its way, so that each comes with the
+//! time of its question. There are two ways for a file to be known no more, and they are never mixed
+//! up: an answer said that it is absent ([`Table::learn_absent`]), or nobody knows any longer what it
+//! is ([`Table::forget`]). It makes no request; who asks is `lookup.rs`, `open.rs` and `attr.rs`.
+
+use std::time::{Duration, Instant};
+
+use super::cache::Folder;
+use super::table::{Kind, Node, Table};
+use crate::model::{FileName, Ino};
+use crate::store::Entry;
+
+/// What the backend last said of a file.
+#[derive(Clone, Debug)]
+pub(super) struct Known {
+    pub(super) entry: Entry,
+    /// When it was asked.
+    pub(super) at: Instant,
+    /// The thread in whose present system call it was asked; it need not be asked again before
+    /// that call ends.
+    pub(super) asked_by: Option<u32>,
+    /// This mount saved it itself, and the time in the entry is our clock's: the next `stat` asks
+    /// the store for its own.
+    pub(super) own: bool,
+}
+
+impl Known {
+    /// For how long it may still be believed, when nothing is believed for longer than `ttl`.
+    pub(super) fn time_left(&self, ttl: Duration) -> Duration {
+        match self.own {
+            true => Duration::ZERO,
+            false => ttl.saturating_sub(self.at.elapsed()),
+        }
+    }
+}
+
+impl Node {
+    /// What is known, if it is not older than `ttl`.
+    pub(super) fn fresh(&self, ttl: Duration) -> Option<&Known> {
+        self.known
+            .as_ref()
+            .filter(|known| !known.time_left(ttl).is_zero() && known.entry.size.is_some())
+    }
+
+    /// Notes what a listing said that was asked for at `at`, unless something newer is known; what
+    /// is known now. The kernel will believe in the name for a while, so that the next open comes
+    /// without a look-up, and has to ask for itself.
+    pub(super) fn learn_listed(&mut self, entry: &Entry, at: Instant) -> &Known {
+        let listed = || Known {
+            entry: entry.clone(),
+            at,
+            asked_by: None,
+            own: false,
+        };
+        if self.known.as_ref().is_some_and(|known| known.at < at) {
+            self.known = None;
+        }
+        let known = self.known.get_or_insert_with(listed);
+        known.asked_by = None;
+        known
+    }
+
+    /// The system call in which the backend was asked is over.
+    pub(super) fn end_call(&mut self) {
+        if let Some(known) = self.known.as_mut() {
+            known.asked_by = None;
+        }
+    }
+
+    /// Whether this mount saved it itself after this time: what was asked about then may be what it
+    /// replaced.
+    fn is_saved_since(&self, asked: Instant) -> bool {
+        let known = self.known.as_ref();
+        known.is_some_and(|known| known.own && known.at > asked)
+    }
+
+    /// Notes what the backend said.
+    fn learn(&mut self, entry: Entry, asked_by: Option<u32>) {
+        self.known = Some(Known {
+            entry,
+            at: Instant::now(),
+            asked_by,
+            own: false,
+        });
+    }
+}
+
+impl Table {
+    /// Notes what the backend said of a file, wherever it is remembered. `asked` is when it was asked,
+    /// here and below: an answer may be older than what became known while it was on its way.
+    pub(super) fn learn(&mut self, ino: Ino, entry: Entry, asked: Instant, asked_by: Option<u32>) {
+        let Some(node) = self.tree.get_mut(ino) else {
+            return;
+        };
+        let place = match &node.kind {
+            Kind::File(store, key) if *key == entry.key => (store.name(), key.clone()),
+            _ => return,
+        };
+        if node.is_saved_since(asked) || self.deletes.since(&place, asked) {
+            return;
+        }
+        node.learn(entry.clone(), asked_by);
+        if let Some((parent, name)) = self.tree.name(ino) {
+            let name = name.clone();
+            self.no_longer_absent(parent, &name);
+        }
+        self.relist(ino, Some(&entry), asked);
+    }
+
+    /// Notes what this mount itself made of a file.
+    pub(super) fn learn_own(&mut self, ino: Ino, entry: Entry) {
+        self.learn(ino, entry, Instant::now(), None);
+        self.listings.outdate();
+        if self.tree.name(ino).is_none()
+            && let Ok((store, _)) = self.file(ino)
+        {
+            self.listings.remove_store(store.name());
+        }
+        if let Some(node) = self.tree.get_mut(ino)
+            && let Some(known) = node.known.as_mut()
+        {
+            known.own = true;
+        }
+    }
+
+    /// Notes that the store deleted the key of a file when this mount asked for it, at `sent`.
+    pub(super) fn learn_deleted(&mut self, ino: Ino, sent: Instant) {
+        self.learn_absent(ino, sent);
+        if let Ok((store, key)) = self.file(ino) {
+            self.deletes.note((store.name(), key), Instant::now());
+        }
+    }
+
+    /// Notes that an answer said that a file does not exist (any more). Nothing else may be noted so,
+    /// see [`forget`](Self::forget).
+    pub(super) fn learn_absent(&mut self, ino: Ino, asked: Instant) {
+        let Some(node) = self.tree.get_mut(ino) else {
+            return;
+        };
+        if node.is_saved_since(asked) {
+            return;
+        }
+        node.known = None;
+        node.there = None;
+        self.relist(ino, None, asked);
+    }
+
+    /// Forgets what is known of a file, since it proved wrong or nobody can know: whoever asks next
+    /// asks the store. That is not to note an absence: whether there is such a key, an answer says.
+    pub(super) fn forget(&mut self, ino: Ino) {
+        if let Some(node) = self.tree.get_mut(ino) {
+            node.known = None;
+        }
+        match self.folder_of(ino) {
+            Some((folder, _)) => self.listings.remove(&folder),
+            None => {
+                if let Ok((store, _)) = self.file(ino) {
+                    self.listings.remove_store(store.name());
+                }
+            }
+        }
+        self.listings.outdate();
+    }
+
+    /// As [`forget`](Self::forget), of whatever has this name or will be found to have it.
+    pub(super) fn forget_name(&mut self, parent: Ino, name: &FileName) {
+        self.no_longer_absent(parent, name);
+        if let Some(ino) = self.tree.find(parent, name) {
+            self.forget(ino);
+        } else if let Ok((store, dir)) = self.dir(parent) {
+            self.listings.remove(&(store.name(), dir));
+            self.listings.outdate();
+        }
+    }
+
+    /// The directory that lists a file, and the name by which it does.
+    fn folder_of(&self, ino: Ino) -> Option<(Folder, FileName)> {
+        let (parent, name) = self.tree.name(ino)?;
+        let (store, dir) = self.dir(parent).ok()?;
+        Some(((store.name(), dir), name.clone()))
+    }
+
+    /// A system call begins with the look-up of this name: what earlier calls asked, they asked for
+    /// themselves.
+    pub(super) fn begin_call(&mut self, parent: Ino, name: &FileName) {
+        if let Some(ino) = self.tree.find(parent, name)
+            && let Some(node) = self.tree.get_mut(ino)
+        {
+            node.end_call();
+        }
+        self.no_longer_absent(parent, name);
+    }
+
+    /// Something has this name: whoever asked before and heard that there is none must ask again.
+    pub(super) fn no_longer_absent(&mut self, parent: Ino, name: &FileName) {
+        let absent = self.just_absent.as_ref();
+        if absent.is_some_and(|(dir, absent, _)| *dir == parent && absent == name) {
+            self.just_absent = None;
+        }
+    }
+
+    /// Whether the store said in the present system call of `thread` that there is no such name.
+    pub(super) fn is_just_absent(&self, parent: Ino, name: &FileName, thread: u32) -> bool {
+        let absent = self.just_absent.as_ref();
+        absent.is_some_and(|(dir, absent, asked_by)| {
+            *dir == parent && absent == name && *asked_by == thread
+        })
+    }
+
+    /// Corrects the remembered listing of the directory of a file.
+    fn relist(&mut self, ino: Ino, entry: Option<&Entry>, asked: Instant) {
+        let Some((folder, name)) = self.folder_of(ino) else {
+            return;
+        };
+        let has_aliases = self.file(ino).is_ok_and(|(store, _)| store.has_aliases());
+        // Under which of its names a new key is listed is for the store to say.
+        match has_aliases && entry.is_some() && !self.listings.has(&folder, &name) {
+            true => self.listings.remove(&folder),
+            false => self.listings.correct(&folder, &name, entry, asked),
+        }
+    }
+}
