@@ -22,6 +22,7 @@ mod retry;
 mod sources;
 mod span;
 mod terms;
+mod trust;
 mod versions;
 mod wire;
 mod write;
@@ -42,6 +43,7 @@ pub use connect::{Endpoint, S3Config};
 pub use credentials::{Credentials, Instance};
 pub use http::Network;
 pub use terms::{Encryption, Terms};
+pub use trust::{NoTrust, Trust};
 
 /// The name of the user metadata that holds the put-id (`x-amz-meta-etagfs-put` on the wire).
 const PUT_ID: &str = "etagfs-put";

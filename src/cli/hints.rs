@@ -20,6 +20,14 @@ const HINTS: &[(&[&str], &str)] = &[
         "the server speaks http, not https: --endpoint-url http://HOST:PORT",
     ),
     (
+        &["the CA bundle"],
+        "name a file with certificates (PEM): --ca-bundle FILE, or AWS_CA_BUNDLE",
+    ),
+    (
+        &["no certificate of an authority"],
+        "install the package ca-certificates, or name a file with certificates (PEM): --ca-bundle FILE",
+    ),
+    (
         &["certificate"],
         "give the certificate of who signed the server's: --ca-bundle FILE (PEM)",
     ),

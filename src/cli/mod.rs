@@ -155,10 +155,35 @@ fn mount_for_mount8(arguments: impl Iterator<Item = OsString>) -> Result<(), Fai
     }
 }
 
-/// The runtime of a subcommand that talks to servers.
+/// The runtime of a subcommand that talks to servers. Left to itself it would read the number of its threads
+/// in `TOKIO_WORKER_THREADS`, and panic if that is none; and where no thread can be started.
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    let none = |error| {
+        Failure::new(format!("no threads can be started: {error}"))
+            .hint("the limit of processes is reached: ulimit -u, or pids.max of the control group")
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    can_start(threads + SPARE).map_err(none)?;
     tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads)
         .enable_all()
         .build()
-        .map_err(|error| Failure::new(format!("no threads can be started: {error}")))
+        .map_err(none)
+}
+
+/// For what blocks: name resolution, local files.
+const SPARE: usize = 2;
+
+/// Whether that many more threads can exist at the same time.
+fn can_start(threads: usize) -> std::io::Result<()> {
+    let gate = std::sync::Mutex::new(());
+    std::thread::scope(|scope| {
+        let closed = gate.lock();
+        let wait = || drop(gate.lock());
+        let started: std::io::Result<Vec<_>> = (0..threads)
+            .map(|_| std::thread::Builder::new().spawn_scoped(scope, wait))
+            .collect();
+        drop(closed);
+        started.map(drop)
+    })
 }

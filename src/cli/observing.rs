@@ -6,6 +6,8 @@
 use std::net::SocketAddr;
 
 use clap::Args as ClapArgs;
+#[cfg(feature = "otlp")]
+use rustls::RootCertStore;
 use tokio::runtime::Handle;
 #[cfg(feature = "otlp")]
 use tracing_subscriber::layer::Layer;
@@ -13,6 +15,8 @@ use tracing_subscriber::layer::Layer;
 use super::log::{self, Format, Lines, Target};
 use super::metrics::{self, Listening};
 use super::report::Failure;
+#[cfg(feature = "otlp")]
+use crate::backend::s3::Trust;
 use crate::telemetry::Telemetry;
 #[cfg(feature = "otlp")]
 use crate::telemetry::traces;
@@ -88,12 +92,26 @@ impl Observing {
         }
         let wanted = traces::Wanted {
             collector: self.otlp.clone(),
+            roots: self.roots()?,
             x_ray: self.x_ray,
             source: source.to_owned(),
         };
         let started = traces::Traces::start(&wanted, runtime.clone());
         let (going, layer) = started.map_err(Failure::usage)?;
         Ok((Some(going), Some(layer.boxed())))
+    }
+
+    /// Whom to trust about a collector: nobody has to be for http.
+    #[cfg(feature = "otlp")]
+    fn roots(&self) -> Result<RootCertStore, Failure> {
+        let collector = self.otlp.as_deref().unwrap_or_default();
+        if !collector.starts_with("https://") {
+            return Ok(RootCertStore::empty());
+        }
+        Trust::of_system().store().map_err(|none| {
+            Failure::new(format!("traces cannot be sent to {collector}: {none}"))
+                .hint("install the package ca-certificates, or name a file (PEM) by SSL_CERT_FILE")
+        })
     }
 
     #[cfg(not(feature = "otlp"))]

@@ -15,6 +15,7 @@ use opentelemetry::{KeyValue, trace::SpanContext};
 use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator, SdkTracerProvider};
+use rustls::RootCertStore;
 use tokio::runtime::Handle;
 use tracing::{Span, Subscriber};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
@@ -35,10 +36,12 @@ const PATH: &str = "/v1/traces";
 const LAST: Duration = Duration::from_secs(3);
 
 /// What is wanted.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Wanted {
     /// The URL of a collector. Without one spans have ids, and nobody gets them.
     pub collector: Option<String>,
+    /// Whom to trust that the collector is who it says, if its URL is of https.
+    pub roots: RootCertStore,
     /// Ids as AWS X-Ray wants them.
     pub x_ray: bool,
     /// What is mounted.
@@ -70,7 +73,8 @@ impl Traces {
             .build();
         let mut provider = SdkTracerProvider::builder().with_resource(resource);
         if let Some(url) = &wanted.collector {
-            let post = Post::new(runtime).map_err(|error| error.to_string())?;
+            let post =
+                Post::new(runtime, wanted.roots.clone()).map_err(|error| error.to_string())?;
             let exporter = SpanExporter::builder()
                 .with_http()
                 .with_http_client(post)

@@ -26,6 +26,7 @@ mod konserve;
 mod kv;
 mod layers;
 mod lost_replies;
+mod machines;
 mod newcomer;
 mod observability;
 mod policy;

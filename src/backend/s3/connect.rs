@@ -25,13 +25,16 @@ use super::credentials::Credentials;
 use super::http::{Clients, Network};
 use super::keys::Keys;
 use super::retry::Worth;
-use super::sources::{Chain, Place, profile_files};
+use super::sources::{self, Chain, Place, profile_files};
 use super::terms::Terms;
 use crate::backend::{Deadlines, Error};
 
 /// First and longest pause between attempts at a read. The SDK's own first pause of a second is
 /// for machines; somebody is waiting for `cat`.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(80), Duration::from_secs(5));
+
+/// How all of AWS is reached.
+const AWS: &str = "https://";
 
 /// Where servers that are not AWS are told to be.
 const REGION_OF_ENDPOINTS: &str = "us-east-1";
@@ -104,6 +107,11 @@ impl S3 {
             what: name.clone(),
             why,
         };
+        let owner = config.terms.expected_owner.as_deref();
+        if owner.is_some_and(|owner| !sources::is_signable(owner)) {
+            let why = "the expected owner of the bucket has a control character in it";
+            return Err(wrong(why.to_owned()));
+        }
         if let Some(url) = &config.endpoint_url
             && !(url.starts_with("http://") || url.starts_with("https://"))
         {
@@ -181,6 +189,7 @@ async fn load(
     config: &S3Config,
     timeouts: &TimeoutConfig,
 ) -> Result<(SdkConfig, Option<Keys>), String> {
+    sources::readable(&profile_files())?;
     let url = config.endpoint_url.clone().or_else(endpoint_of_environment);
     let clients = config
         .network
@@ -188,6 +197,8 @@ async fn load(
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
         .http_client(clients.remote.clone())
         .timeout_config(timeouts.clone())
+        // Each client has its own; else a bad AWS_MAX_ATTEMPTS or AWS_RETRY_MODE would be a panic.
+        .retry_config(RetryConfig::standard())
         // Ours are cached in `keys.rs`, which knows when they change.
         .identity_cache(IdentityCache::no_cache());
     if let Ok(name) = AppName::new("etagfs") {
@@ -210,6 +221,11 @@ async fn load(
         loader = loader.profile_name(profile);
     }
     let region = region(config, profile.as_deref(), instance, &clients).await;
+    if let Some(region) = &region
+        && !sources::is_signable(region.as_ref())
+    {
+        return Err(format!("the region {region} has a control character in it"));
+    }
     let keys = match &config.credentials {
         Credentials::Anonymous => None,
         Credentials::Keys { id, secret, token } => {
@@ -225,8 +241,8 @@ async fn load(
                 fips: config.endpoint.fips,
                 dual_stack: config.endpoint.dual_stack,
                 timeouts: timeouts.clone(),
-                remote: clients.remote,
-                local: clients.local,
+                remote: clients.remote.clone(),
+                local: clients.local.clone(),
             };
             let make = move || Chain::standard(&place);
             let files = profile_files().to_vec();
@@ -238,7 +254,14 @@ async fn load(
         Some(keys) => loader.credentials_provider(keys.clone()),
     };
     let loader = loader.region(RegionProviderChain::first_try(region));
-    Ok((loader.load().await, keys))
+    let shared = loader.load().await;
+    let url = url.as_deref().or(shared.endpoint_url());
+    // A profile may name another endpoint for S3 alone, which nobody is told before the first request.
+    if url.is_some() || !sources::name_endpoints(&profile_files()) {
+        let trusted = clients.can_trust(url.unwrap_or(AWS));
+        trusted.map_err(|none| none.to_string())?;
+    }
+    Ok((shared, keys))
 }
 
 async fn region(
@@ -275,9 +298,12 @@ fn server(endpoint: &Option<String>, shared: &SdkConfig) -> String {
     }
 }
 
+/// The variables that name it.
+const ENDPOINTS: [&str; 2] = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"];
+
 /// The endpoint that the environment names.
 fn endpoint_of_environment() -> Option<String> {
-    ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"]
+    ENDPOINTS
         .into_iter()
         .find_map(|name| std::env::var(name).ok().filter(|url| !url.is_empty()))
 }

@@ -12,6 +12,7 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
 use super::answer::{Answer, REQUEST_ID};
 use super::sources::NoKeys;
+use super::trust::NoTrust;
 use crate::backend::{Deadlines, Denial, Error};
 use crate::model::{Expect, Outcome};
 use crate::telemetry::exchange;
@@ -25,6 +26,8 @@ pub(super) enum Failure {
     Unsent(String),
     /// It was never sent, since nobody says who asks: no credentials, and a second try would find none.
     Nobody(String),
+    /// It was never sent, since no answer could be trusted: there is no certificate of an authority.
+    Untrusted(String),
     /// It ended without an answer, and may have arrived.
     Lost(String),
     /// Time was up, and it may have arrived.
@@ -43,6 +46,9 @@ impl Failure {
                 true => Self::Unsent(none.why.clone()),
                 false => Self::Nobody(none.why.clone()),
             };
+        }
+        if let Some(none) = cause::<NoTrust>(error) {
+            return Self::Untrusted(none.to_string());
         }
         if let Some(response) = error.raw_response() {
             let header = |name| response.headers().get(name).map(str::to_owned);
@@ -108,6 +114,7 @@ impl Failure {
         match self {
             Self::Answered(answer) => answer.error(what, bucket),
             Self::Nobody(why) => nobody(what, why),
+            Self::Untrusted(why) => Error::Failed { what, why },
             Self::Unsent(why) | Self::Lost(why) => Error::Unreachable { what, why },
             Self::Late => Error::Deadline {
                 what,
@@ -135,6 +142,7 @@ impl Failure {
             Self::Answered(answer) => Err(answer.error(what, bucket)),
             Self::Unsent(why) => Err(Error::Unreachable { what, why }),
             Self::Nobody(why) => Err(nobody(what, why)),
+            Self::Untrusted(why) => Err(Error::Failed { what, why }),
             Self::Lost(why) => {
                 exchange::explain(why);
                 Ok(Outcome::Unknown)

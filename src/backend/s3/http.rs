@@ -1,22 +1,26 @@
-//! How bytes get to a server: TLS, whom to trust, and by way of which proxy.
+//! How bytes get to a server: with TLS or without, and by way of which proxy.
 //!
-//! One TLS stack, rustls with ring, and one connection pool for each of two kinds of servers: far
+//! One TLS stack, rustls with ring, and connection pools for each of two kinds of servers: far
 //! ones, and those on this machine that hand out credentials, which no proxy can reach. It knows no
-//! request. `connect.rs` builds what it needs from here.
+//! request. `connect.rs` builds what it needs from here; `trust.rs` says whom to trust.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode};
-use aws_smithy_http_client::{Connector, ConnectorBuilder};
+use aws_smithy_http_client::{Connector, ConnectorBuilder, HttpClientError};
+use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::http::{
-    HttpConnectorSettings, SharedHttpClient, SharedHttpConnector, http_client_fn,
+    HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
+    SharedHttpConnector, http_client_fn,
 };
-use rustls::RootCertStore;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_runtime_api::client::result::ConnectorError;
+
+use super::trust::{NoTrust, Trust};
 
 /// S3 closes idle connections after some seconds; ours go first, since a request on a connection
 /// that is being closed may get no answer.
@@ -40,6 +44,22 @@ pub struct Network {
 pub(super) struct Clients {
     pub(super) remote: SharedHttpClient,
     pub(super) local: SharedHttpClient,
+    trust: Trust,
+    /// Whether the remote one speaks TLS whatever the URL says: to a proxy.
+    is_always_secured: bool,
+}
+
+impl Clients {
+    /// Makes sure that a server at this URL, or the proxy before it, could be trusted.
+    ///
+    /// # Errors
+    /// It could not: there is no certificate of an authority.
+    pub(super) fn can_trust(&self, url: &str) -> Result<(), NoTrust> {
+        match self.is_always_secured || !has_scheme(url, "http://") {
+            true => self.trust.store().map(drop),
+            false => Ok(()),
+        }
+    }
 }
 
 /// The proxy's URL may hold a password.
@@ -62,26 +82,18 @@ impl Network {
         endpoint: Option<&str>,
         connect: Duration,
     ) -> Result<Clients, String> {
-        let trust = self.trust()?;
+        let trust = Trust::of(self.ca_bundle.as_deref());
         let proxy = self.proxy(endpoint)?;
-        let local = ProxyConfig::disabled();
+        let is_always_secured = self.has_secured_proxy(endpoint);
+        let local = Way::new(trust.clone(), ProxyConfig::disabled(), NEARBY.min(connect))?;
+        let mut remote = Way::new(trust.clone(), proxy, connect)?;
+        remote.is_always_secured = is_always_secured;
         Ok(Clients {
-            remote: client(trust.clone(), proxy, connect),
-            local: client(trust, local, NEARBY.min(connect)),
+            remote: remote.client(),
+            local: local.client(),
+            trust,
+            is_always_secured,
         })
-    }
-
-    fn trust(&self) -> Result<TlsContext, String> {
-        let bundle = self.ca_bundle.clone().or_else(|| {
-            let named = std::env::var_os("AWS_CA_BUNDLE");
-            named.filter(|path| !path.is_empty()).map(PathBuf::from)
-        });
-        let store = match bundle {
-            Some(file) => TrustStore::empty().with_pem_certificate(certificates(&file)?),
-            None => TrustStore::default(),
-        };
-        let context = TlsContext::builder().with_trust_store(store).build();
-        context.map_err(|error| error.to_string())
     }
 
     fn proxy(&self, endpoint: Option<&str>) -> Result<ProxyConfig, String> {
@@ -100,38 +112,98 @@ impl Network {
             Err(_) => proxy,
         })
     }
+
+    /// Whether the way to the proxy of plain http is by TLS.
+    fn has_secured_proxy(&self, endpoint: Option<&str>) -> bool {
+        match &self.proxy {
+            Some(url) => has_scheme(url, "https://"),
+            None if endpoint.is_some_and(is_loopback) => false,
+            None => PROXIES
+                .iter()
+                .any(|name| std::env::var(name).is_ok_and(|url| has_scheme(&url, "https://"))),
+        }
+    }
 }
 
-fn client(trust: TlsContext, proxy: ProxyConfig, connect: Duration) -> SharedHttpClient {
+/// The variables that name a proxy for plain http.
+const PROXIES: [&str; 4] = ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
+
+/// One way to servers. TLS, and with it whom to trust, is made ready for the first request that needs it.
+#[derive(Debug)]
+struct Way {
+    trust: Trust,
+    proxy: ProxyConfig,
+    connect: Duration,
+    /// Whether plain http goes by TLS too: to the proxy.
+    is_always_secured: bool,
+    plain: SharedHttpConnector,
+    secured: OnceLock<SharedHttpConnector>,
+}
+
+impl Way {
+    fn new(trust: Trust, proxy: ProxyConfig, connect: Duration) -> Result<Self, String> {
+        let plain = connector(TrustStore::empty(), proxy.clone(), connect);
+        Ok(Self {
+            trust,
+            plain: plain.map_err(|error| error.to_string())?,
+            secured: OnceLock::new(),
+            proxy,
+            connect,
+            is_always_secured: false,
+        })
+    }
+
+    fn client(self) -> SharedHttpClient {
+        let connector = SharedHttpConnector::new(self);
+        http_client_fn(move |_, _| connector.clone())
+    }
+
+    fn secured(&self) -> Result<&SharedHttpConnector, BoxError> {
+        if let Some(connector) = self.secured.get() {
+            return Ok(connector);
+        }
+        let trusted = TrustStore::empty().with_pem_certificate(self.trust.pem()?);
+        let made = connector(trusted, self.proxy.clone(), self.connect)?;
+        Ok(self.secured.get_or_init(|| made))
+    }
+}
+
+impl HttpConnector for Way {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let is_secured = self.is_always_secured || !has_scheme(request.uri(), "http://");
+        let connector = match is_secured {
+            true => self.secured(),
+            false => Ok(&self.plain),
+        };
+        match connector {
+            Ok(connector) => connector.call(request),
+            // Nothing is sent, and another attempt would end likewise.
+            Err(error) => HttpConnectorFuture::ready(Err(ConnectorError::user(error))),
+        }
+    }
+}
+
+fn connector(
+    trusted: TrustStore,
+    proxy: ProxyConfig,
+    connect: Duration,
+) -> Result<SharedHttpConnector, HttpClientError> {
     let settings = HttpConnectorSettings::builder().connect_timeout(connect);
     let builder: ConnectorBuilder = Connector::builder();
     let connector = builder
         .tls_provider(Provider::Rustls(CryptoMode::Ring))
-        .tls_context(trust)
+        .tls_context(TlsContext::builder().with_trust_store(trusted).build()?)
         .proxy_config(proxy)
         .connector_settings(settings.build())
         .pool_idle_timeout(IDLE)
         .build();
-    let connector = SharedHttpConnector::new(connector);
-    http_client_fn(move |_, _| connector.clone())
+    Ok(SharedHttpConnector::new(connector))
 }
 
-/// The file's bytes, if they are what the TLS library will take: it would not refuse politely.
-fn certificates(file: &Path) -> Result<Vec<u8>, String> {
-    let shown = file.display();
-    let bytes = std::fs::read(file).map_err(|error| format!("the CA bundle {shown}: {error}"))?;
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(&bytes) {
-        let certificate =
-            certificate.map_err(|error| format!("the CA bundle {shown} is damaged: {error}"))?;
-        roots
-            .add(certificate)
-            .map_err(|error| format!("the CA bundle {shown} has a bad certificate: {error}"))?;
-    }
-    match roots.is_empty() {
-        true => Err(format!("the CA bundle {shown} holds no certificate (PEM)")),
-        false => Ok(bytes),
-    }
+/// Whether a URL begins like this; schemes have no case.
+fn has_scheme(url: &str, scheme: &str) -> bool {
+    url.get(..scheme.len())
+        .is_some_and(|start| start.eq_ignore_ascii_case(scheme))
 }
 
 /// Whether a URL's host is this machine: no proxy elsewhere could reach it.
@@ -166,21 +238,6 @@ mod tests {
         ] {
             assert!(!is_loopback(url), "{url}");
         }
-    }
-
-    #[test]
-    fn a_bad_bundle_is_refused_politely() {
-        let network = |file: &Path| Network {
-            ca_bundle: Some(file.to_owned()),
-            ..Network::default()
-        };
-        let why = |file: &Path| network(file).trust().expect_err("refused");
-        assert!(why(Path::new("/nowhere/ca.pem")).contains("/nowhere/ca.pem"));
-        let file = tempfile::NamedTempFile::new().unwrap();
-        assert!(why(file.path()).contains("no certificate"));
-        let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
-        std::fs::write(file.path(), broken).unwrap();
-        assert!(why(file.path()).contains("bad certificate"));
     }
 
     #[test]

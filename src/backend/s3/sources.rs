@@ -23,6 +23,7 @@ use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_runtime_api::client::result::ConnectorError;
 
 use super::failure::{cause, chain};
+use super::trust::NoTrust;
 
 /// A place that credentials come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -152,9 +153,21 @@ impl Chain {
 
     /// Asks one link after the other; the first that knows of credentials decides.
     pub(super) async fn load(&self) -> Result<Found, NoKeys> {
+        let refused = |why| NoKeys {
+            why,
+            is_passing: false,
+        };
         let mut tried = Vec::new();
         for (source, provider) in &self.0 {
+            let files = profile_files();
+            readable(&files).map_err(refused)?;
+            askable(source, &files).map_err(refused)?;
             match provider.provide_credentials().await {
+                Ok(keys) if !is_signable(keys.access_key_id()) => {
+                    return Err(refused(format!(
+                        "{source}: the access key id has a control character in it"
+                    )));
+                }
                 Ok(keys) => {
                     let whence = match way(&keys) {
                         Some(way) => format!("{source}, {way}"),
@@ -183,10 +196,10 @@ impl Chain {
                 }
             }
         }
-        Err(NoKeys {
-            why: format!("no credentials are known; looked at {}", tried.join(", ")),
-            is_passing: false,
-        })
+        Err(refused(format!(
+            "no credentials are known; looked at {}",
+            tried.join(", ")
+        )))
     }
 }
 
@@ -205,13 +218,18 @@ fn is_over(error: &CredentialsError) -> bool {
     let words = chain(error).to_lowercase();
     // The second is the portal's own message.
     let is_of_sso = words.contains("sso") || words.contains("session token not found");
-    is_of_sso && !is_passing(error)
+    is_of_sso && !is_passing(error) && !is_untrusted(error)
 }
 
-/// Whether somebody could not be reached, or did not answer in time.
+/// Whether somebody could not be reached, or did not answer in time. Without an authority to trust, nobody
+/// ever can.
 fn is_passing(error: &CredentialsError) -> bool {
     matches!(error, CredentialsError::ProviderTimedOut(_))
-        || cause::<ConnectorError>(error).is_some()
+        || (cause::<ConnectorError>(error).is_some() && !is_untrusted(error))
+}
+
+fn is_untrusted(error: &CredentialsError) -> bool {
+    cause::<NoTrust>(error).is_some()
 }
 
 /// The files of profiles: credentials, then configuration.
@@ -227,6 +245,81 @@ pub(super) fn profile_files() -> [PathBuf; 2] {
         file("AWS_SHARED_CREDENTIALS_FILE", "credentials"),
         file("AWS_CONFIG_FILE", "config"),
     ]
+}
+
+/// Whether a name can stand in the header that signs a request. The SDK asserts that it can.
+pub(super) fn is_signable(name: &str) -> bool {
+    !name.chars().any(char::is_control)
+}
+
+/// What of a profile ends in that header: its region, and the key id that a role is asked for with.
+const SIGNED: [&str; 2] = ["region", "aws_access_key_id"];
+
+/// Whether the SDK takes what the files of profiles say: it asserts that what it signs with can stand in a
+/// header, and that an endpoint is not empty.
+///
+/// # Errors
+/// What is wrong, and where.
+pub(super) fn readable(files: &[PathBuf]) -> Result<(), String> {
+    for file in files {
+        for (at, (name, value)) in settings(file).iter().enumerate() {
+            let wrong = match &**name {
+                "endpoint_url" if value.is_empty() => "is empty",
+                name if SIGNED.contains(&name) && !is_signable(value) => {
+                    "has a control character in it"
+                }
+                _ => continue,
+            };
+            let (file, line) = (file.display(), at + 1);
+            return Err(format!("{name} in line {line} of {file} {wrong}"));
+        }
+    }
+    Ok(())
+}
+
+/// The lines of a file of profiles, as names and values; a line that is no such thing is a name.
+fn settings(file: &Path) -> Vec<(String, String)> {
+    // One that cannot be read says nothing.
+    let text = std::fs::read(file).unwrap_or_default();
+    let lines = String::from_utf8_lossy(&text);
+    let split = |line: &str| {
+        let (name, value) = line.split_once('=').unwrap_or((line, ""));
+        (name.trim().to_owned(), value.trim().to_owned())
+    };
+    lines.lines().map(split).collect()
+}
+
+/// Whether the files of profiles name any endpoint.
+pub(super) fn name_endpoints(files: &[PathBuf]) -> bool {
+    let of_endpoint = |(name, _): &(String, String)| name == "endpoint_url";
+    files
+        .iter()
+        .any(|file| settings(file).iter().any(of_endpoint))
+}
+
+/// Where STS and SSO are, if not at AWS.
+const ISSUERS: [&str; 4] = [
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_STS",
+    "AWS_ENDPOINT_URL_SSO",
+    "AWS_ENDPOINT_URL_SSO_OIDC",
+];
+
+/// Whether STS and SSO can be asked, if this link may do so: here too an endpoint must not be empty.
+fn askable(source: &Source, files: &[PathBuf]) -> Result<(), String> {
+    let asks = match source {
+        Source::WebIdentity => std::env::var_os("AWS_WEB_IDENTITY_TOKEN_FILE").is_some(),
+        Source::Profile { .. } => files.iter().any(|file| {
+            let of_issuer = |name: &str| name == "role_arn" || name.starts_with("sso_");
+            settings(file).iter().any(|(name, _)| of_issuer(name))
+        }),
+        Source::Given | Source::Environment | Source::Container | Source::Instance => false,
+    };
+    let is_empty = |name: &&str| std::env::var_os(name).is_some_and(|url| url.is_empty());
+    match ISSUERS.iter().find(|name| is_empty(name)) {
+        Some(name) if asks => Err(format!("{source}: {name} is set and empty")),
+        _ => Ok(()),
+    }
 }
 
 /// What messages call the profile that counts.

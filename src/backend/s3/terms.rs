@@ -115,7 +115,7 @@ impl Intercept for Everywhere {
             context
                 .request_mut()
                 .headers_mut()
-                .insert(*name, value.clone());
+                .try_insert(*name, value.clone())?;
         }
         Ok(())
     }

@@ -1,9 +1,9 @@
 //! The HTTP client that spans leave by: hyper, with the TLS that the rest of the program has.
 //!
-//! It knows no trace. The exporter calls it from a thread of its own, and the requests run where all
+//! It knows no trace, and is told whom to trust. The exporter calls it from a thread of its own, and the requests run where all
 //! others do.
 
-use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use opentelemetry_http::{HttpClient, HttpError};
+use rustls::{ClientConfig, RootCertStore};
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
@@ -34,11 +35,18 @@ pub(super) struct Post {
 }
 
 impl Post {
+    /// One that trusts these authorities; http needs none.
+    ///
     /// # Errors
-    /// When this machine's certificates cannot be read.
-    pub(super) fn new(runtime: Handle) -> io::Result<Self> {
+    /// TLS cannot be had.
+    pub(super) fn new(runtime: Handle, roots: RootCertStore) -> Result<Self, rustls::Error> {
+        let ring = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ClientConfig::builder_with_provider(ring)
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
         let connector = HttpsConnectorBuilder::new()
-            .with_provider_and_native_roots(rustls::crypto::ring::default_provider())?
+            .with_tls_config(config)
             .https_or_http()
             .enable_http1()
             .build();

@@ -24,6 +24,7 @@ pub(crate) fn script(bucket: &Bucket, state_dir: &Path, text: &str) -> Script {
         .env("AWS_REGION", REGION)
         .env("AWS_CONFIG_FILE", "/dev/null")
         .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+        .env("AWS_CA_BUNDLE", "")
         .env("ETAGFS_ENDPOINT_URL", &bucket.endpoint)
         .env("ETAGFS_STATE_DIR", state_dir)
 }
