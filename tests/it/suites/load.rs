@@ -76,7 +76,13 @@ fn fio_reads_back_many_small_files() {
 fn dbench_plays_two_clients_of_a_file_server() {
     or_skip!(packaged("dbench"));
     let ground = or_skip!(Ground::mount(|mount| mount));
-    let out = run(&ground, "exec dbench -D $MNT -t 3 2");
+    // As root, as if nobody had made a semaphore since this machine was started. Such a one has the number 0,
+    // which dbench 4 takes for a failure; it says so, and goes on. (If there is really none, it ends.)
+    let fresh = match rustix::process::geteuid().is_root() {
+        true => "unshare --ipc ",
+        false => "",
+    };
+    let out = run(&ground, &format!("exec {fresh}dbench -D $MNT -t 3 2"));
     let throughput = out
         .stdout
         .lines()
@@ -88,6 +94,7 @@ fn dbench_plays_two_clients_of_a_file_server() {
         .lines()
         .chain(out.stderr.lines())
         .filter(|line| line.contains("failed") || line.contains("ERROR"))
+        .filter(|line| line.trim() != "failed to create barrier semaphore")
         .collect();
     assert!(failures.is_empty(), "{failures:#?}");
     // It stops somewhere, and leaves what it has made: all of that is in the bucket.
