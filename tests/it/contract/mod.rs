@@ -30,7 +30,7 @@ where
 {
     let subject = or_skip!(subject);
     if let Some(reason) = subject.excuse(name) {
-        skip_optional!("{reason}");
+        skip!("{reason}");
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)

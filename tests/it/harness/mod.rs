@@ -6,4 +6,5 @@ mod procs;
 mod proxy;
 mod report;
 mod servers;
+mod skips;
 mod upstream;

@@ -16,7 +16,7 @@ use crate::world::procs::Script;
 fn w9_a_full_state_directory_says_so_and_harms_no_key() {
     let world = or_skip!(world());
     if !rustix::process::geteuid().is_root() {
-        skip_optional!("only root can mount a small disk");
+        skip!("only root can mount a small disk");
     }
     let disk = SmallDisk::new();
     let mount = disk.mount_of(&world).start();
@@ -37,7 +37,7 @@ fn w9_a_full_state_directory_says_so_and_harms_no_key() {
 fn w16_half_a_value_that_had_no_room_replaces_nothing() {
     let world = or_skip!(world());
     if !rustix::process::geteuid().is_root() {
-        skip_optional!("only root can mount a small disk");
+        skip!("only root can mount a small disk");
     }
     let disk = SmallDisk::new();
     let mount = disk.mount_of(&world).arg("--draft-memory=4K").start();

@@ -15,7 +15,7 @@ const CAPABILITIES: &str = "-all,+audit_write,+chown,+dac_override,+fowner,+fset
 fn the_first_process_of_a_container_mounts_answers_and_ends_in_order() {
     or_skip!(mounts::possible());
     if !rustix::process::geteuid().is_root() {
-        skip_optional!("only root can make a container");
+        skip!("only root can make a container");
     }
     let bucket = or_skip!(servers::shared(Kind::Embedded)).bucket();
     let place = tempfile::tempdir().unwrap();

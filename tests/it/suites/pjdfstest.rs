@@ -126,7 +126,7 @@ fn surprises(results: &BTreeMap<&str, Ended<'_>>, reasons: &[Reason]) -> Vec<Str
 #[test]
 fn pjdfstest_fails_where_a_bucket_is_no_disk_and_nowhere_else() {
     if !rustix::process::geteuid().is_root() {
-        skip_optional!("pjdfstest has to change users: it needs root");
+        skip!("pjdfstest has to change users: it needs root");
     }
     let pjdfstest = or_skip!(built("pjdfstest"));
     // Programs are run from it.

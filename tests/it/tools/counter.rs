@@ -152,7 +152,7 @@ fn workers_of_one_script_count_as_exactly_as_machines_do() {
         ),
     ] {
         if let Some(reason) = needs.split_whitespace().find_map(super::bench::missing) {
-            crate::world::skip::needed(&format!("{how}: {reason}"));
+            crate::world::skip::note(&format!("{how}: {reason}"));
             continue;
         }
         for shell in [Script::bash as fn(&str) -> Script, Script::dash] {

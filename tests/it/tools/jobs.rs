@@ -54,7 +54,7 @@ fn run(heading: &str, jobs: &[Job]) {
     let mut problems = Vec::new();
     for (job, keys) in jobs.iter().zip(keys.chunks(2)) {
         if let Some(reason) = job.needs.split_whitespace().find_map(missing) {
-            crate::world::skip::needed(&format!("{}: {reason}", job.how));
+            crate::world::skip::note(&format!("{}: {reason}", job.how));
             continue;
         }
         for (key, shell) in keys

@@ -111,7 +111,7 @@ fn run(heading: &str, races: &[Race]) {
     let mut problems = Vec::new();
     for (race, keys) in races.iter().zip(keys.chunks(2)) {
         if let Some(reason) = race.needs.split_whitespace().find_map(missing) {
-            crate::world::skip::needed(&format!("{}: {reason}", race.tool));
+            crate::world::skip::note(&format!("{}: {reason}", race.tool));
             continue;
         }
         let mut row = |when: &str, key: &str, code: i32, done: &Output| {

@@ -93,7 +93,7 @@ fn work(heading: &str, saves: Vec<Save>) {
     let mut losses = 0;
     for (n, save) in saves {
         if let Some(reason) = save.needs.split_whitespace().find_map(missing) {
-            crate::world::skip::needed(&format!("{}: {reason}", save.tool));
+            crate::world::skip::note(&format!("{}: {reason}", save.tool));
             continue;
         }
         let name = key(n);

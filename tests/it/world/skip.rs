@@ -4,24 +4,20 @@
 //! ```ignore
 //! let server = or_skip!(servers::shared(Kind::Seaweed)); // Result<_, String>: Err is the reason
 //! if !has_vim { skip!("vim is not installed"); }         // returns from the test
-//! skip_optional!("ETAGFS_TEST_S3 is not set");           // may happen in CI too
 //! ```
+//!
+//! Where `CI=true` everything must be installed: a skip there is a failure, but for the ones that
+//! `tests/known-skips.txt` names.
 
 use super::report;
 
-/// Ends the test here, as skipped, with a reason. When `CI=true` that is a failure: there everything
-/// must be installed.
+/// What may be skipped everywhere, one `TEST: REASON` a line.
+pub(crate) const KNOWN: &str = include_str!("../../known-skips.txt");
+
+/// Ends the test here, as skipped, with a reason.
 macro_rules! skip {
     ($($reason:tt)*) => {{
-        $crate::world::skip::needed(&format!($($reason)*));
-        return;
-    }};
-}
-
-/// Ends the test here, as skipped, with a reason; in CI too.
-macro_rules! skip_optional {
-    ($($reason:tt)*) => {{
-        $crate::world::skip::optional(&format!($($reason)*));
+        $crate::world::skip::note(&format!($($reason)*));
         return;
     }};
 }
@@ -36,11 +32,6 @@ macro_rules! or_skip {
     };
 }
 
-/// Whether this run has to have everything (`CI=true`).
-pub(crate) fn in_ci() -> bool {
-    std::env::var("CI").is_ok_and(|ci| ci == "true")
-}
-
 /// The name of the running test, as libtest names its threads.
 pub(crate) fn test_name() -> String {
     std::thread::current()
@@ -49,21 +40,28 @@ pub(crate) fn test_name() -> String {
         .to_owned()
 }
 
-/// Records a skip that CI does not tolerate.
+/// Records a skip.
 ///
 /// # Panics
-/// When `CI=true`.
-pub(crate) fn needed(reason: &str) {
-    assert!(
-        !in_ci(),
-        "this test must not be skipped when CI=true: {reason}"
-    );
-    optional(reason);
-}
-
-/// Records a skip.
-pub(crate) fn optional(reason: &str) {
+/// When `CI=true`, and the skip is not on the list of known ones.
+pub(crate) fn note(reason: &str) {
     let line = format!("{}: {}", test_name(), reason.replace('\n', " "));
+    let in_ci = std::env::var("CI").is_ok_and(|ci| ci == "true");
+    assert!(
+        !in_ci || is_known(&line),
+        "CI=true, and this skip is not in tests/known-skips.txt: {line}"
+    );
     println!("SKIPPED {line}");
     report::append_line("skips", &line);
+}
+
+/// Whether a skip is on the list.
+pub(crate) fn is_known(line: &str) -> bool {
+    known().any(|known| known == line)
+}
+
+/// The lines of the list.
+pub(crate) fn known() -> impl Iterator<Item = &'static str> {
+    let is_line = |line: &&str| !line.is_empty() && !line.starts_with('#');
+    KNOWN.lines().filter(is_line)
 }
