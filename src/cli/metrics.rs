@@ -1,7 +1,7 @@
 //! `--metrics`: the metrics over HTTP, for Prometheus to fetch, on this machine alone unless one says
 //! otherwise.
 //!
-//! One page, `/metrics`. It knows no metric: `telemetry/metrics.rs` does. A client that is slow or
+//! One page, `/metrics`, which web pages of others cannot read through a browser on this machine. It knows no metric: `telemetry/metrics.rs` does. A client that is slow or
 //! silent is let go after a while, and only few are served at once.
 
 use std::convert::Infallible;
@@ -13,7 +13,7 @@ use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{ALLOW, CONTENT_TYPE};
 use hyper::service::service_fn;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -21,6 +21,7 @@ use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
 use super::report::Failure;
+use crate::server::web;
 use crate::vfs::Vfs;
 
 /// The text format that `telemetry/metrics.rs` writes (Prometheus, exposition formats).
@@ -81,7 +82,8 @@ impl Listening {
     /// # Errors
     /// When the address cannot be told.
     pub(super) fn serve(self, vfs: Arc<Vfs>) -> Result<Serving, Failure> {
-        tracing::info!(at = %self.0.local_addr()?, "metrics are served");
+        let address = self.0.local_addr()?;
+        tracing::info!(at = %address, "metrics are served");
         let places = Arc::new(Semaphore::new(CLIENTS));
         let listening = tokio::spawn(async move {
             loop {
@@ -97,7 +99,7 @@ impl Listening {
                 tokio::spawn(async move {
                     let _place = place;
                     // What goes wrong is the client's concern.
-                    let _ = timeout(PATIENCE, talk(client, vfs)).await;
+                    let _ = timeout(PATIENCE, talk(client, vfs, address)).await;
                 });
             }
         });
@@ -109,9 +111,12 @@ fn is_local(ip: IpAddr) -> bool {
     ip.is_loopback()
 }
 
-async fn talk(client: TcpStream, vfs: Arc<Vfs>) -> hyper::Result<()> {
+async fn talk(client: TcpStream, vfs: Arc<Vfs>, address: SocketAddr) -> hyper::Result<()> {
     let answer = |request: Request<Incoming>| {
-        let answer = answer(request.method(), request.uri().path(), || vfs.metrics());
+        let answer = match admit(request.headers(), address) {
+            Ok(()) => answer(request.method(), request.uri().path(), || vfs.metrics()),
+            Err(why) => refusal(why),
+        };
         async { Ok::<_, Infallible>(answer) }
     };
     hyper::server::conn::http1::Builder::new()
@@ -121,6 +126,21 @@ async fn talk(client: TcpStream, vfs: Arc<Vfs>) -> hyper::Result<()> {
         .keep_alive(false)
         .serve_connection(TokioIo::new(client), service_fn(answer))
         .await
+}
+
+/// Whether a request may be answered. What is public has whatever names its machine has.
+fn admit(headers: &HeaderMap, address: SocketAddr) -> Result<(), String> {
+    web::refuse_pages(headers)?;
+    match is_local(address.ip()) {
+        true => web::refuse_foreign_names(headers, address),
+        false => Ok(()),
+    }
+}
+
+fn refusal(why: String) -> Response<Full<Bytes>> {
+    let mut answer = Response::new(Full::new((why + "\n").into()));
+    *answer.status_mut() = StatusCode::FORBIDDEN;
+    answer
 }
 
 fn answer(method: &Method, path: &str, text: impl FnOnce() -> String) -> Response<Full<Bytes>> {

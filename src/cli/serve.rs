@@ -18,7 +18,8 @@ use crate::server::{Config, Credentials, Durability, Server};
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "\
 Prints `listening on http://ADDRESS` on standard output once it takes requests, and stops on
-SIGINT or SIGTERM. Without a key pair it takes every request, signed or not.")]
+SIGINT or SIGTERM. Without a key pair it takes every request, signed or not, except those of web pages
+of other sites.")]
 pub(super) struct Args {
     /// Directory that holds the data; created if missing.
     data_dir: PathBuf,

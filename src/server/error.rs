@@ -22,12 +22,28 @@ pub enum Error {
         source: io::Error,
     },
     /// The data directory holds something that is not, or no longer, a store.
-    #[error("the store in {} cannot be read: {message}", path.display())]
+    #[error(
+        "the index of {} is damaged: {message}. Nothing was removed; bring index.redb and blobs/ back \
+         from one backup, or use another directory",
+        path.display()
+    )]
     Corrupt {
         /// The data directory.
         path: PathBuf,
         /// What is wrong with it.
         message: String,
+    },
+    /// The index of the data directory and the bodies beside it do not belong together.
+    #[error(
+        "{}: {why}. Nothing was removed; bring index.redb and blobs/ back from one backup, or use \
+         another directory",
+        path.display()
+    )]
+    Mismatch {
+        /// The data directory.
+        path: PathBuf,
+        /// What does not fit.
+        why: Mismatch,
     },
     /// The address cannot be listened on.
     #[error("cannot listen on {addr}: {source}")]
@@ -39,7 +55,32 @@ pub enum Error {
     },
 }
 
+/// How an index and the bodies beside it can fail to belong together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Mismatch {
+    /// There is no index, but objects were stored here.
+    #[error("the index (index.redb) is missing or empty, but objects were stored here")]
+    NoIndex,
+    /// The index is a copy from an earlier time.
+    #[error("the index (index.redb) is older than the bodies (blobs/)")]
+    OldIndex,
+    /// The index is that of another store.
+    #[error("the index (index.redb) is that of another store than the bodies (blobs/)")]
+    OtherIndex,
+    /// Bodies are missing that the index counts, so many.
+    #[error("{0} bodies are missing in blobs/ that the index (index.redb) names")]
+    NoBodies(usize),
+}
+
 impl Error {
+    pub(super) fn mismatch(path: &Path, why: Mismatch) -> Self {
+        Self::Mismatch {
+            path: path.to_owned(),
+            why,
+        }
+    }
+
     pub(super) fn io(path: &Path, source: io::Error) -> Self {
         Self::Io {
             path: path.to_owned(),

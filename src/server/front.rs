@@ -1,23 +1,29 @@
-//! What stands between a connection and s3s: request ids, open mode, the checksums of a batch
-//! delete, and two repairs, of a header that clients send twice and of XML with control characters.
+//! What stands between a connection and s3s: request ids, open mode and the web pages it refuses, the
+//! pace of bodies, the checksums of a batch delete, and repairs, of a header that clients send twice, of
+//! XML with control characters, and of the status of a malformed signature.
 //!
 //! It knows HTTP, no operations. Read [`super::s3`] for those.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
-use hyper::{HeaderMap, Method, Request, Response};
+use hyper::header::{
+    CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue,
+};
+use hyper::{HeaderMap, Method, Request, Response, Uri};
 use s3s::service::{S3Service, S3ServiceBuilder};
 use s3s::{Body, HttpError, S3Result, s3_error};
 
 use super::auth::OneKeyPair;
 use super::claims::{Claims, Trailers};
+use super::pace::Paced;
 use super::s3::Service;
 use super::storage::Storage;
-use super::{Credentials, open};
+use super::{Credentials, open, web};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amz-request-id");
 
@@ -29,13 +35,21 @@ const MAX_BATCH: usize = 8 * 1024 * 1024;
 pub(super) struct Front {
     s3: S3Service,
     open: bool,
+    listen: SocketAddr,
+    patience: Duration,
     /// Tells the requests of one run from another's.
     run: Arc<str>,
     count: Arc<std::sync::atomic::AtomicU64>,
 }
 
 impl Front {
-    pub(super) fn new(storage: Storage, credentials: Option<Credentials>) -> Self {
+    /// `listen` is the address that clients use, `patience` how long a body may be silent.
+    pub(super) fn new(
+        storage: Storage,
+        credentials: Option<Credentials>,
+        listen: SocketAddr,
+        patience: Duration,
+    ) -> Self {
         let mut builder = S3ServiceBuilder::new(Service::new(storage));
         let open = credentials.is_none();
         if let Some(credentials) = credentials {
@@ -45,6 +59,8 @@ impl Front {
         Self {
             s3: builder.build(),
             open,
+            listen,
+            patience,
             run: run[..8].into(),
             count: Arc::default(),
         }
@@ -59,22 +75,63 @@ impl Front {
         let number = self
             .count
             .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let request = if self.open {
-            open::without_signature(request)
-        } else {
-            request.map(Body::from)
-        };
-        let response = match with_true_claims(request).await {
+        let request = request.map(|body| Paced::new(body, self.patience));
+        let ended = request.body().ended();
+        let response = match self.admit(request).await {
             Ok(request) => self.s3.call(request).await?,
             Err(refusal) => refusal
                 .to_http_response()
                 .map_err(|e| HttpError::new(e.into()))?,
         };
         let mut response = with_clean_xml(response);
+        if !ended.is_reached() {
+            // The rest of the body, or a client that waits for `100 Continue` and then goes on with
+            // its next request: nobody could tell the two apart.
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(CONNECTION, close);
+        }
         if let Ok(id) = HeaderValue::try_from(format!("{}-{number:08X}", self.run)) {
             response.headers_mut().insert(REQUEST_ID, id);
         }
         Ok(response)
+    }
+
+    /// What s3s is to see of a request, or why it is refused before that.
+    async fn admit(&self, request: Request<Paced>) -> S3Result<Request<Body>> {
+        let request = match self.open {
+            true => {
+                web::refuse_pages(request.headers())
+                    .and_then(|()| web::refuse_foreign_names(request.headers(), self.listen))
+                    .map_err(|why| s3_error!(AccessDenied, "{why}, or start it with a key pair"))?;
+                open::without_signature(request)
+            }
+            false => {
+                if !is_signature_well_formed(request.uri()) {
+                    return Err(s3_error!(SignatureDoesNotMatch));
+                }
+                request.map(Body::http_body_unsync)
+            }
+        };
+        with_true_claims(request).await
+    }
+}
+
+/// Whether the signature of a presigned URL, if there is one, is 64 hexadecimal digits. s3s calls any
+/// other a bad request, and S3 a wrong signature.
+fn is_signature_well_formed(uri: &Uri) -> bool {
+    let signatures: Vec<&str> = uri
+        .query()
+        .unwrap_or_default()
+        .split('&')
+        .filter_map(|pair| pair.strip_prefix("X-Amz-Signature="))
+        .collect();
+    let is_one = |signature: &str| {
+        signature.len() == 64 && signature.bytes().all(|byte| byte.is_ascii_hexdigit())
+    };
+    match signatures[..] {
+        [] => true,
+        [signature] => is_one(signature),
+        _ => false,
     }
 }
 

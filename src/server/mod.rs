@@ -29,17 +29,20 @@ mod error;
 mod front;
 mod listing;
 mod open;
+mod pace;
 mod range;
 mod receive;
 mod run;
 mod s3;
 mod storage;
+pub mod web;
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
-pub use error::Error;
+pub use error::{Error, Mismatch};
 pub use run::Server;
 pub use storage::Durability;
 
@@ -56,16 +59,21 @@ pub struct Config {
     pub credentials: Option<Credentials>,
     /// What an acknowledged write survives.
     pub durability: Durability,
+    /// How long a silent client keeps its connection: one that sends no request, nothing more of a
+    /// head or a body, or takes nothing of an answer. A body must also bring 1 KiB a second on average.
+    pub patience: Duration,
 }
 
 impl Config {
-    /// An open server on a free port of 127.0.0.1, whose writes survive a power failure.
+    /// An open server on a free port of 127.0.0.1, whose writes survive a power failure, and which
+    /// waits 30 seconds for a silent client.
     pub fn new(data_dir: impl Into<PathBuf>) -> Self {
         Self {
             data_dir: data_dir.into(),
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             credentials: None,
             durability: Durability::default(),
+            patience: Duration::from_secs(30),
         }
     }
 }

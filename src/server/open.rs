@@ -7,7 +7,6 @@
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use http_body_util::BodyStream;
-use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderName};
 use hyper::{HeaderMap, Request, Uri};
 use s3s::dto::StreamingBlob;
@@ -15,12 +14,13 @@ use s3s::{Body, StdError};
 
 use super::chunked::Decoder;
 use super::claims::OpenTrailers;
+use super::pace::Paced;
 
 const CONTENT_SHA256: HeaderName = HeaderName::from_static("x-amz-content-sha256");
 const DECODED_LENGTH: HeaderName = HeaderName::from_static("x-amz-decoded-content-length");
 
 /// Takes the signature off a request.
-pub(super) fn without_signature(request: Request<Incoming>) -> Request<Body> {
+pub(super) fn without_signature(request: Request<Paced>) -> Request<Body> {
     let (mut head, body) = request.into_parts();
     head.headers.remove(AUTHORIZATION);
     if let Some(uri) = without_signed_query(&head.uri) {
@@ -28,7 +28,7 @@ pub(super) fn without_signature(request: Request<Incoming>) -> Request<Body> {
     }
     let framed = is_framed(&head.headers);
     if !framed {
-        return Request::from_parts(head, Body::from(body));
+        return Request::from_parts(head, Body::http_body_unsync(body));
     }
     head.headers.remove(CONTENT_LENGTH);
     if let Some(length) = head.headers.remove(DECODED_LENGTH) {
@@ -82,17 +82,17 @@ fn without_signed_query(uri: &Uri) -> Option<Uri> {
 /// A failure while a framed body is read.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-struct Broken(StdError);
+struct Broken(#[source] StdError);
 
 struct Framed {
     /// A mutex that is never locked: it makes the body shareable, which s3s asks for.
-    body: std::sync::Mutex<BodyStream<Incoming>>,
+    body: std::sync::Mutex<BodyStream<Paced>>,
     decoder: Decoder,
     trailers: OpenTrailers,
 }
 
 fn decoded(
-    body: Incoming,
+    body: Paced,
     trailers: OpenTrailers,
 ) -> impl futures_util::Stream<Item = Result<Bytes, Broken>> + Send + Sync + 'static {
     let body = std::sync::Mutex::new(BodyStream::new(body));
@@ -115,7 +115,7 @@ fn decoded(
                 .unwrap_or_else(std::sync::PoisonError::into_inner);
             match body.next().await {
                 Some(frame) => {
-                    if let Ok(data) = frame.map_err(|e| Broken(e.into()))?.into_data() {
+                    if let Ok(data) = frame.map_err(Broken)?.into_data() {
                         framed.decoder.feed(&data);
                     }
                 }

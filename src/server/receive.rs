@@ -106,10 +106,21 @@ async fn keep(storage: &Storage, kept: Kept, chunk: &[u8]) -> std::io::Result<Ke
     }
 }
 
+/// Whether the pace of the body ended it, however deep that is wrapped.
+fn is_too_slow(error: &(dyn std::error::Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |error| error.source())
+        .filter_map(|error| error.downcast_ref::<s3s::S3Error>())
+        .any(|error| *error.code() == s3s::S3ErrorCode::RequestTimeout)
+}
+
 /// A body that ended too early, or whose signature or framing is wrong: nothing is stored.
 fn broken_body(error: StdError) -> s3s::S3Error {
     match error.downcast::<s3s::S3Error>() {
         Ok(error) => *error,
+        // A framed body's failure holds what its inner body said.
+        Err(error) if is_too_slow(&*error) => {
+            s3_error!(RequestTimeout, "the body arrives too slowly")
+        }
         Err(error) => {
             let mut refusal = s3_error!(IncompleteBody, "the body could not be read: {error}");
             refusal.set_source(error);

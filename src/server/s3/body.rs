@@ -12,10 +12,9 @@ use futures_util::stream;
 use s3s::dto::StreamingBlob;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 
-use crate::server::storage::{Content, Lease, Refusal, Segment, Snapshot, Storage};
-
-/// How much of a file is read at once.
-const CHUNK: usize = 256 * 1024;
+use crate::server::storage::{
+    CHUNK, Content, Lease, Refusal, Segment, Snapshot, Storage, Sums, sum,
+};
 
 /// The bytes of one read.
 pub(super) struct Bytes {
@@ -26,7 +25,17 @@ pub(super) struct Bytes {
 
 enum Piece {
     Memory(bytes::Bytes),
-    File { id: u64, range: Range<u64> },
+    File(File),
+}
+
+/// A part of a body file.
+struct File {
+    id: u64,
+    /// Of the whole file.
+    size: u64,
+    /// What is wanted of it.
+    range: Range<u64>,
+    sums: Option<Sums>,
 }
 
 impl Bytes {
@@ -40,13 +49,21 @@ impl Bytes {
         let mut pieces = VecDeque::new();
         for (segment, part) in cut(&content.segments, range) {
             pieces.push_back(match segment {
-                Segment::Blob { id, .. } => Piece::File { id, range: part },
-                Segment::Inline { id, .. } => {
+                Segment::Blob { id, size } => Piece::File(File {
+                    id,
+                    size,
+                    range: part,
+                    sums: snapshot.sums(id)?,
+                }),
+                Segment::Inline { id, sum: known, .. } => {
                     let whole = bytes::Bytes::from(snapshot.body(id)?);
                     // The index never holds more than fits in memory.
                     let (start, end) = (part.start as usize, part.end as usize);
                     if end > whole.len() {
                         return Err(Refusal::broken("a body is shorter than recorded"));
+                    }
+                    if known.is_some_and(|known| known != sum(&whole)) {
+                        return Err(Refusal::broken("a body does not match its checksum"));
                     }
                     Piece::Memory(whole.slice(start..end))
                 }
@@ -79,8 +96,8 @@ pub(super) fn stream(storage: &Storage, bytes: Bytes) -> StreamingBlob {
 struct Reading {
     storage: Storage,
     pieces: VecDeque<Piece>,
-    /// The open file, and how much of it is still to be sent.
-    file: Option<(tokio::fs::File, u64)>,
+    /// The open file, and what of it is still to be sent.
+    file: Option<(tokio::fs::File, File)>,
     _lease: Lease,
 }
 
@@ -103,31 +120,58 @@ pub(super) fn chunks(
 impl Reading {
     async fn next(&mut self) -> io::Result<Option<bytes::Bytes>> {
         loop {
-            if let Some((file, left)) = &mut self.file {
-                if *left > 0 {
-                    let mut chunk = BytesMut::zeroed((*left).min(CHUNK as u64) as usize);
-                    let read = file.read(&mut chunk).await?;
-                    if read == 0 {
-                        return Err(io::ErrorKind::UnexpectedEof.into());
-                    }
-                    *left -= read as u64;
-                    chunk.truncate(read);
-                    return Ok(Some(chunk.freeze()));
+            if let Some((open, file)) = &mut self.file {
+                if !file.range.is_empty() {
+                    return file.next(open).await.map(Some);
                 }
                 self.file = None;
             }
             match self.pieces.pop_front() {
                 None => return Ok(None),
                 Some(Piece::Memory(bytes)) => return Ok(Some(bytes)),
-                Some(Piece::File { id, range }) => {
-                    let mut file = self.storage.open_blob(id).await?;
-                    if range.start > 0 {
-                        file.seek(SeekFrom::Start(range.start)).await?;
+                Some(Piece::File(file)) => {
+                    let mut open = self.storage.open_blob(file.id).await?;
+                    if file.chunk() > 0 {
+                        open.seek(SeekFrom::Start(file.chunk() * CHUNK as u64))
+                            .await?;
                     }
-                    self.file = Some((file, range.end - range.start));
+                    self.file = Some((open, file));
                 }
             }
         }
+    }
+}
+
+impl File {
+    /// The number of the chunk in which the next bytes are.
+    fn chunk(&self) -> u64 {
+        self.range.start / CHUNK as u64
+    }
+
+    /// The next bytes, from a whole chunk that was checked: a range is read with what is around it.
+    async fn next(&mut self, open: &mut tokio::fs::File) -> io::Result<bytes::Bytes> {
+        let start = self.chunk() * CHUNK as u64;
+        let end = self.size.min(start + CHUNK as u64);
+        let mut chunk = BytesMut::zeroed((end - start) as usize);
+        open.read_exact(&mut chunk).await?;
+        if self
+            .sums
+            .as_ref()
+            .is_some_and(|sums| !sums.fit(self.chunk(), &chunk))
+        {
+            let id = self.id;
+            tracing::error!(
+                id,
+                start,
+                "a body does not match its checksum; it is not sent"
+            );
+            return Err(io::Error::other("a body does not match its checksum"));
+        }
+        let wanted = self.range.start - start..self.range.end.min(end) - start;
+        self.range.start = self.range.end.min(end);
+        Ok(chunk
+            .freeze()
+            .slice(wanted.start as usize..wanted.end as usize))
     }
 }
 

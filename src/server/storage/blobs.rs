@@ -1,20 +1,22 @@
 //! The files that hold larger bodies: created before the commit that makes them visible, removed
 //! after the commit that drops them, but never under a reader.
 //!
-//! It knows nothing of objects. A file is part of the store if and only if the index counts its id,
-//! so there is nothing to rename: a file that no commit mentions is an orphan and is removed at the
-//! next start. Read [`super::writer`] for who calls [`Blobs::remove`].
+//! It knows nothing of objects. While a body arrives, its file has a name of its own, and is removed
+//! at the next start if the server ends; once it is whole it has its final name, and a commit counts
+//! it. A whole body that the index does not count is moved to `unclaimed`, never removed: the index may
+//! be what is wrong. Read [`super::writer`] for who calls [`Blobs::remove`].
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use tokio::io::AsyncWriteExt;
 
 use super::Durability;
+use super::sums::Summing;
 
 /// The directory of body files.
 pub(super) struct Blobs {
@@ -50,7 +52,7 @@ impl Blobs {
     }
 
     pub(super) fn path(&self, id: u64) -> PathBuf {
-        self.dir.join(format!("{id:016x}"))
+        self.dir.join(name(id))
     }
 
     /// Announces a reader that has a snapshot but no lease yet.
@@ -90,20 +92,32 @@ impl Blobs {
         }
     }
 
-    /// Removes every file that is not in `live`; returns how many.
-    pub(super) fn remove_orphans(&self, live: &HashSet<u64>) -> io::Result<usize> {
-        let mut removed = 0;
+    /// Where whole bodies go that the index does not count.
+    pub(super) fn unclaimed(&self) -> PathBuf {
+        self.dir.join("unclaimed")
+    }
+
+    /// Clears up behind a server that did not end in good order: removes bodies that never became
+    /// whole, and moves whole ones away that are not in `live`. Other files are left alone.
+    pub(super) fn clear_up(&self, live: &HashSet<u64>) -> io::Result<Left> {
+        let mut left = Left::default();
         for entry in fs::read_dir(&self.dir)? {
-            let entry = entry?;
-            let name = entry.file_name();
-            let id = name.to_str().and_then(|n| u64::from_str_radix(n, 16).ok());
-            // A file that is not ours by its name is left alone.
-            if id.is_some_and(|id| !live.contains(&id) && self.path(id) == entry.path()) {
-                fs::remove_file(entry.path())?;
-                removed += 1;
+            let path = entry?.path();
+            if is_unfinished(&path) {
+                fs::remove_file(path)?;
+                left.unfinished += 1;
             }
         }
-        Ok(removed)
+        for id in stored(&self.dir)?.difference(live) {
+            fs::create_dir_all(self.unclaimed())?;
+            fs::rename(self.path(*id), self.unclaimed().join(name(*id)))?;
+            left.unclaimed += 1;
+        }
+        Ok(left)
+    }
+
+    fn unfinished(&self, id: u64) -> PathBuf {
+        self.dir.join(format!("{}{UNFINISHED}", name(id)))
     }
 
     fn pins(&self) -> MutexGuard<'_, Pins> {
@@ -115,6 +129,42 @@ impl Blobs {
             tracing::warn!(id, %error, "could not remove a body that is no longer used");
         }
     }
+}
+
+/// What a server left behind that did not end in good order.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Left {
+    /// Bodies that never became whole; removed.
+    pub(super) unfinished: usize,
+    /// Whole bodies that the index does not count; moved away.
+    pub(super) unclaimed: usize,
+}
+
+/// What the name of a body that is not whole ends in.
+const UNFINISHED: &str = ".part";
+
+fn name(id: u64) -> String {
+    format!("{id:016x}")
+}
+
+fn is_unfinished(path: &Path) -> bool {
+    let file = path.file_name().and_then(|file| file.to_str());
+    file.and_then(|file| file.strip_suffix(UNFINISHED))
+        .is_some_and(|stem| id_of(stem).is_some())
+}
+
+fn id_of(file: &str) -> Option<u64> {
+    let id = u64::from_str_radix(file, 16).ok()?;
+    (name(id) == file).then_some(id)
+}
+
+/// The whole bodies in a directory.
+pub(super) fn stored(dir: &Path) -> io::Result<HashSet<u64>> {
+    let mut ids = HashSet::new();
+    for entry in fs::read_dir(dir)? {
+        ids.extend(entry?.file_name().to_str().and_then(id_of));
+    }
+    Ok(ids)
 }
 
 /// A reader's claim on body files.
@@ -150,17 +200,19 @@ pub(in crate::server) struct NewBlob {
     blobs: Arc<Blobs>,
     id: u64,
     file: Option<tokio::fs::File>,
+    sums: Summing,
     published: bool,
 }
 
 impl NewBlob {
     pub(super) async fn create(blobs: &Arc<Blobs>) -> io::Result<Self> {
         let id = blobs.next_id();
-        let file = tokio::fs::File::create_new(blobs.path(id)).await?;
+        let file = tokio::fs::File::create_new(blobs.unfinished(id)).await?;
         Ok(Self {
             blobs: Arc::clone(blobs),
             id,
             file: Some(file),
+            sums: Summing::default(),
             published: false,
         })
     }
@@ -168,12 +220,15 @@ impl NewBlob {
     /// Appends bytes.
     pub(in crate::server) async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         match &mut self.file {
-            Some(file) => file.write_all(bytes).await,
+            Some(file) => {
+                self.sums.update(bytes);
+                file.write_all(bytes).await
+            }
             None => Err(io::Error::other("the body is finished")),
         }
     }
 
-    /// Closes the file and, if so configured, syncs it and its name.
+    /// Closes the file, gives it its final name and, if so configured, syncs both.
     pub(in crate::server) async fn finish(&mut self) -> io::Result<()> {
         let Some(mut file) = self.file.take() else {
             return Ok(());
@@ -181,6 +236,9 @@ impl NewBlob {
         file.flush().await?;
         if self.blobs.durability == Durability::PowerLoss {
             file.sync_all().await?;
+        }
+        tokio::fs::rename(self.blobs.unfinished(self.id), self.blobs.path(self.id)).await?;
+        if self.blobs.durability == Durability::PowerLoss {
             tokio::fs::File::open(&self.blobs.dir)
                 .await?
                 .sync_all()
@@ -189,17 +247,24 @@ impl NewBlob {
         Ok(())
     }
 
-    /// Hands the file over to the transaction that counts its id.
-    pub(super) fn publish(mut self) -> u64 {
+    /// Hands the file over to the transaction that counts its id and keeps its checksums.
+    pub(super) fn publish(mut self) -> (u64, Vec<u8>) {
         self.published = true;
-        self.id
+        (self.id, std::mem::take(&mut self.sums).finish())
     }
 }
 
 impl Drop for NewBlob {
     fn drop(&mut self) {
-        if !self.published {
-            self.blobs.unlink(self.id);
+        if self.published {
+            return;
+        }
+        let path = match self.file {
+            Some(_) => self.blobs.unfinished(self.id),
+            None => self.blobs.path(self.id),
+        };
+        if let Err(error) = fs::remove_file(&path) {
+            tracing::warn!(path = %path.display(), %error, "could not remove a body that nobody wants");
         }
     }
 }
@@ -240,16 +305,30 @@ mod tests {
     }
 
     #[test]
-    fn orphans_go_and_the_rest_stays() {
+    fn what_never_became_whole_is_removed_and_what_nobody_claims_is_kept() {
         let dir = tempfile::tempdir().unwrap();
         let blobs = blobs(&dir);
         fs::write(blobs.path(1), b"live").unwrap();
-        fs::write(blobs.path(2), b"orphan").unwrap();
+        fs::write(blobs.path(2), b"unclaimed").unwrap();
+        fs::write(blobs.unfinished(3), b"half").unwrap();
         fs::write(dir.path().join("README"), b"not ours").unwrap();
-        assert_eq!(blobs.remove_orphans(&HashSet::from([1])).unwrap(), 1);
+        fs::write(dir.path().join("7.part"), b"not ours").unwrap();
+        let left = Left {
+            unfinished: 1,
+            unclaimed: 1,
+        };
+        assert_eq!(blobs.clear_up(&HashSet::from([1])).unwrap(), left);
         assert!(blobs.path(1).exists());
-        assert!(!blobs.path(2).exists());
-        assert!(dir.path().join("README").exists());
+        assert!(!blobs.path(2).exists() && !blobs.unfinished(3).exists());
+        assert_eq!(
+            fs::read(blobs.unclaimed().join(name(2))).unwrap(),
+            b"unclaimed"
+        );
+        assert!(dir.path().join("README").exists() && dir.path().join("7.part").exists());
+        assert_eq!(
+            blobs.clear_up(&HashSet::from([1])).unwrap(),
+            Left::default()
+        );
     }
 
     #[tokio::test]

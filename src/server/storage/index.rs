@@ -13,6 +13,7 @@ use redb::{Database, ReadableDatabase, ReadableTable, Table, TableDefinition, Wr
 use super::Refusal;
 use super::blobs::{Blobs, NewBlob};
 use super::record::{self, Bucket, Object, Part, Segment, Upload};
+use super::sums::sum;
 
 /// Bucket name -> [`Bucket`].
 pub(super) const BUCKETS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("buckets");
@@ -22,6 +23,8 @@ pub(super) const OBJECTS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::n
 pub(super) const BODIES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("bodies");
 /// Id of a body file -> how many segments refer to it.
 const BLOBS: TableDefinition<'_, u64, u32> = TableDefinition::new("blobs");
+/// Id of a body file -> the checksums of its chunks, see [`super::sums`].
+pub(super) const SUMS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("sums");
 /// Upload id -> [`Upload`].
 pub(super) const UPLOADS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("uploads");
 /// Upload id and part number -> [`Part`].
@@ -49,6 +52,7 @@ pub(super) fn create_tables(db: &Database) -> Result<u64, redb::Error> {
     tx.open_table(OBJECTS)?;
     tx.open_table(UPLOADS)?;
     tx.open_table(PARTS)?;
+    tx.open_table(SUMS)?;
     let bodies = tx
         .open_table(BODIES)?
         .last()?
@@ -74,6 +78,7 @@ pub(in crate::server) struct Tx<'t> {
     objects: Table<'t, &'static [u8], &'static [u8]>,
     bodies: Table<'t, u64, &'static [u8]>,
     counts: Table<'t, u64, u32>,
+    sums: Table<'t, u64, &'static [u8]>,
     uploads: Table<'t, &'static str, &'static [u8]>,
     parts: Table<'t, (&'static str, u32), &'static [u8]>,
     dropped: Vec<u64>,
@@ -87,6 +92,7 @@ impl<'t> Tx<'t> {
             objects: tx.open_table(OBJECTS)?,
             bodies: tx.open_table(BODIES)?,
             counts: tx.open_table(BLOBS)?,
+            sums: tx.open_table(SUMS)?,
             uploads: tx.open_table(UPLOADS)?,
             parts: tx.open_table(PARTS)?,
             dropped: Vec::new(),
@@ -186,6 +192,7 @@ impl<'t> Tx<'t> {
         Ok(Segment::Inline {
             id,
             size: bytes.len() as u64,
+            sum: Some(sum(bytes)),
         })
     }
 
@@ -195,8 +202,9 @@ impl<'t> Tx<'t> {
         blob: NewBlob,
         size: u64,
     ) -> Result<Segment, Refusal> {
-        let id = blob.publish();
+        let (id, sums) = blob.publish();
         self.counts.insert(id, 1)?;
+        self.sums.insert(id, sums.as_slice())?;
         Ok(Segment::Blob { id, size })
     }
 
@@ -304,6 +312,7 @@ impl<'t> Tx<'t> {
                 Segment::Blob { id, .. } => match self.count(id)? {
                     0 | 1 => {
                         self.counts.remove(id)?;
+                        self.sums.remove(id)?;
                         self.dropped.push(id);
                     }
                     more => {

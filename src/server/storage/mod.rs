@@ -10,8 +10,10 @@
 mod blobs;
 mod disk;
 mod index;
+mod lineage;
 mod record;
 mod snapshot;
+mod sums;
 mod writer;
 
 use std::path::Path;
@@ -21,9 +23,11 @@ pub(super) use blobs::{Lease, NewBlob};
 pub(super) use index::Tx;
 pub(super) use record::{Attributes, Content, Object, Segment, Upload};
 pub(super) use snapshot::Snapshot;
+pub(super) use sums::{CHUNK, Sums, sum};
 
 use super::error::Error;
 use blobs::Blobs;
+use lineage::Keeper;
 
 /// Bodies up to this many bytes live in the index, larger ones in a file of their own.
 /// In the index a save is one synced commit; a file costs two more syncs (itself, its directory).
@@ -111,18 +115,30 @@ pub(super) struct Storage {
 }
 
 impl Storage {
-    /// Opens or creates the data directory and removes what a crash left behind.
+    /// Opens or creates the data directory and removes what a crash left behind. A directory whose
+    /// index and bodies do not belong together is refused, and nothing in it changed.
     pub(super) fn open(dir: &Path, durability: Durability) -> Result<(Self, Closed), Error> {
-        disk::prepare(dir)?;
+        let bodies = disk::prepare(dir)?;
+        lineage::check_index_is_there(dir, &disk::index(dir), &bodies)?;
         let db = Arc::new(disk::open_index(dir, durability)?);
         let first_id = index::create_tables(&db).map_err(|e| Error::corrupt(dir, e))?;
-        let blobs = Arc::new(Blobs::new(dir.join("blobs"), durability, first_id));
         let live = index::live_blobs(&db).map_err(|e| Error::corrupt(dir, e))?;
-        let removed = blobs.remove_orphans(&live).map_err(|e| Error::io(dir, e))?;
-        if removed > 0 {
+        let keeper = Keeper::begin(dir, &bodies, &db, &live, durability)?;
+        let blobs = Arc::new(Blobs::new(bodies, durability, first_id));
+        let left = blobs.clear_up(&live).map_err(|e| Error::io(dir, e))?;
+        if left.unfinished > 0 {
+            let removed = left.unfinished;
             tracing::info!(removed, "removed unfinished bodies of an earlier run");
         }
-        let (writer, thread) = writer::Writer::start(Arc::clone(&db), Arc::clone(&blobs))
+        if left.unclaimed > 0 {
+            let (moved, to) = (left.unclaimed, blobs.unclaimed());
+            tracing::warn!(
+                moved, to = %to.display(),
+                "the last run did not end in good order: moved bodies away that no object has; \
+                 remove them if no object is missing"
+            );
+        }
+        let (writer, thread) = writer::Writer::start(Arc::clone(&db), Arc::clone(&blobs), keeper)
             .map_err(|e| Error::io(dir, e))?;
         Ok((Self { db, blobs, writer }, Closed(thread)))
     }

@@ -49,6 +49,9 @@ pub(in crate::server) enum Segment {
         id: u64,
         /// Bytes.
         size: u64,
+        /// Their checksum, see [`super::sums`]; earlier versions kept none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sum: Option<u32>,
     },
     /// A body in a file of its own.
     #[serde(rename = "b")]

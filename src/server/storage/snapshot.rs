@@ -13,9 +13,10 @@ use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable};
 use super::Refusal;
 use super::blobs::{Blobs, Lease};
 use super::index::{
-    BODIES, BUCKETS, OBJECTS, PARTS, UPLOADS, bucket_end, bucket_start, object_key,
+    BODIES, BUCKETS, OBJECTS, PARTS, SUMS, UPLOADS, bucket_end, bucket_start, object_key,
 };
 use super::record::{self, Bucket, Object, Part, Segment, Upload};
+use super::sums::Sums;
 
 /// A read transaction.
 pub(in crate::server) struct Snapshot {
@@ -59,6 +60,12 @@ impl Snapshot {
                 Err(Refusal::NoSuchKey)
             }
         }
+    }
+
+    /// The checksums of a body file; `None` for one that an earlier version stored.
+    pub(in crate::server) fn sums(&self, id: u64) -> Result<Option<Sums>, Refusal> {
+        let table = self.tx.open_table(SUMS)?;
+        Ok(table.get(id)?.map(|row| Sums::new(row.value())))
     }
 
     /// The bytes of a body in the index.

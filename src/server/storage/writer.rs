@@ -16,6 +16,7 @@ use tokio::sync::oneshot;
 use super::Refusal;
 use super::blobs::Blobs;
 use super::index::Tx;
+use super::lineage::Keeper;
 
 /// Operations that may share one commit.
 const BATCH: usize = 64;
@@ -74,6 +75,7 @@ impl Writer {
     pub(super) fn start(
         db: Arc<Database>,
         blobs: Arc<Blobs>,
+        mut keeper: Keeper,
     ) -> std::io::Result<(Self, JoinHandle<()>)> {
         let (queue, tasks) = mpsc::channel::<Box<dyn Task>>();
         let thread = std::thread::Builder::new()
@@ -97,6 +99,9 @@ impl Writer {
                     if let Ok(dropped) = committed {
                         blobs.remove(&dropped);
                     }
+                }
+                if let Err(error) = keeper.advance(&db) {
+                    tracing::error!(%error, "the end could not be noted in the index");
                 }
             })?;
         Ok((Self { queue }, thread))

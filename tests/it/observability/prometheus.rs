@@ -30,12 +30,13 @@ fn address(mount: &Mounted) -> SocketAddr {
 
 /// Head and body of the answer to a request.
 fn ask(address: SocketAddr, method: &str, path: &str) -> (String, String) {
+    ask_as(address, method, path, &format!("Host: {address}"))
+}
+
+/// Head and body of the answer to a request with these headers.
+fn ask_as(address: SocketAddr, method: &str, path: &str, headers: &str) -> (String, String) {
     let mut stream = TcpStream::connect(address).unwrap();
-    write!(
-        stream,
-        "{method} {path} HTTP/1.1\r\nHost: {address}\r\n\r\n"
-    )
-    .unwrap();
+    write!(stream, "{method} {path} HTTP/1.1\r\n{headers}\r\n\r\n").unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
@@ -157,4 +158,22 @@ fn an_address_that_is_taken_is_told_before_anything_is_mounted() {
         .unwrap_err();
     assert_eq!(refused.status.and_then(|status| status.code()), Some(1));
     assert!(refused.log.contains(&port.to_string()), "{}", refused.log);
+}
+
+#[test]
+fn web_pages_of_others_cannot_read_the_metrics() {
+    let mount = or_skip!(serving());
+    let at = address(&mount.mount);
+    for headers in [
+        format!("Host: {at}\r\nOrigin: https://evil.test"),
+        format!("Host: {at}\r\nSec-Fetch-Site: cross-site"),
+        "Host: evil.test".to_owned(),
+    ] {
+        let (head, body) = ask_as(at, "GET", "/metrics", &headers);
+        assert!(head.starts_with("http/1.1 403"), "{headers}: {head}");
+        assert!(!body.contains("etagfs_"), "{headers}: {body}");
+    }
+    let local = format!("Host: localhost:{}", at.port());
+    let (head, _) = ask_as(at, "GET", "/metrics", &local);
+    assert!(head.starts_with("http/1.1 200"), "{head}");
 }

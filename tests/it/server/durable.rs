@@ -14,14 +14,19 @@ use tokio::task::JoinSet;
 use super::world::{BUCKET, Running, client, eventually};
 
 /// The program, killed when this is dropped.
-struct Process {
+pub(super) struct Process {
     child: Child,
-    url: String,
+    pub(super) url: String,
 }
 
 impl Process {
-    fn start(dir: &Path, more: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_etagfs"))
+    pub(super) fn start(dir: &Path, more: &[&str]) -> Self {
+        Self::started(Command::new(env!("CARGO_BIN_EXE_etagfs")), dir, more)
+    }
+
+    /// By a command that ends in the program, such as one that limits it first.
+    pub(super) fn started(mut command: Command, dir: &Path, more: &[&str]) -> Self {
+        let mut child = command
             .arg("serve")
             .arg(dir)
             .args(["--listen", "127.0.0.1:0"])
@@ -41,7 +46,7 @@ impl Process {
         Self { child, url }
     }
 
-    fn kill(&mut self) {
+    pub(super) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
@@ -210,7 +215,7 @@ async fn sigterm_ends_the_program_after_the_requests_in_flight() {
     s3.create_bucket().bucket(BUCKET).send().await.unwrap();
     let addr: SocketAddr = server.url.strip_prefix("http://").unwrap().parse().unwrap();
     let mut slow = tokio::net::TcpStream::connect(addr).await.unwrap();
-    let head = "PUT /bucket/slow HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\nexpect: 100-continue\r\n\r\n";
+    let head = "PUT /bucket/slow HTTP/1.1\r\nhost: localhost\r\ncontent-length: 10\r\nexpect: 100-continue\r\n\r\n";
     slow.write_all(head.as_bytes()).await.unwrap();
     // The server asks for the body: the request is in flight.
     let mut go_on = [0; 25];

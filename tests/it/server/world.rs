@@ -214,3 +214,9 @@ pub(super) async fn eventually<T>(what: &str, mut probe: impl AsyncFnMut() -> Op
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
 }
+
+/// Waits for something that must come; fails when it does not within [`SOON`].
+pub(super) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+    let came = tokio::time::timeout(SOON, future).await;
+    came.unwrap_or_else(|_| panic!("not in time: {what}"))
+}
