@@ -280,6 +280,10 @@ impl Backend for Faulty {
         self.inner.name()
     }
 
+    fn server(&self) -> &str {
+        self.inner.server()
+    }
+
     fn limits(&self) -> Limits {
         self.inner.limits()
     }

@@ -58,6 +58,10 @@ impl Backend for Limited {
         self.inner.name()
     }
 
+    fn server(&self) -> &str {
+        self.inner.server()
+    }
+
     fn limits(&self) -> Limits {
         self.inner.limits()
     }

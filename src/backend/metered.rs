@@ -212,6 +212,10 @@ impl Backend for Metered {
         self.inner.name()
     }
 
+    fn server(&self) -> &str {
+        self.inner.server()
+    }
+
     fn limits(&self) -> Limits {
         self.inner.limits()
     }

@@ -344,6 +344,12 @@ pub trait Backend: Send + Sync + fmt::Debug {
     /// What messages call it: `s3://bucket`.
     fn name(&self) -> &str;
 
+    /// Which server it asks; empty where there is none. Two that spell one server differently say different
+    /// things. A decorator passes it on.
+    fn server(&self) -> &str {
+        ""
+    }
+
     /// What it can hold.
     fn limits(&self) -> Limits;
 

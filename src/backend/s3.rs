@@ -130,6 +130,10 @@ impl Backend for S3 {
         &self.name
     }
 
+    fn server(&self) -> &str {
+        &self.server
+    }
+
     fn limits(&self) -> Limits {
         Limits::S3
     }

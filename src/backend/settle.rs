@@ -181,6 +181,10 @@ impl Backend for Settled {
         self.inner.name()
     }
 
+    fn server(&self) -> &str {
+        self.inner.server()
+    }
+
     fn limits(&self) -> Limits {
         self.inner.limits()
     }

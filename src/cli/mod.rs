@@ -9,6 +9,7 @@ mod bucket;
 mod connection;
 mod daemon;
 mod demo;
+mod descriptors;
 mod environment;
 mod hangup;
 mod help;

@@ -178,7 +178,7 @@ struct Service {
     state: State,
 }
 
-fn size(text: &str) -> Result<u64, String> {
+pub(super) fn size(text: &str) -> Result<u64, String> {
     let digits = text.trim_end_matches(|unit: char| !unit.is_ascii_digit());
     let factor: u64 = match text[digits.len()..].to_ascii_uppercase().as_str() {
         "" | "B" => 1,

@@ -1,11 +1,14 @@
-//! Standard output: text, bytes, lines of JSON, and how far long work is.
+//! Standard output and input: text, bytes, lines of JSON, and how far long work is.
 //!
 //! Whoever reads may have read enough; that is no failure. It knows nothing of what is said. Messages
 //! about failures are `report.rs`'s.
 
+use std::fs::File;
 use std::io::{self, ErrorKind, IsTerminal, Read, Write};
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
+use super::descriptors;
 use super::report::Failure;
 
 /// Prints a text.
@@ -42,11 +45,31 @@ pub(super) fn offer(text: &str) -> Result<bool, Failure> {
 
 /// Whether somebody reads it.
 fn write(mut from: impl Read) -> Result<bool, Failure> {
-    let mut out = io::stdout().lock();
-    match io::copy(&mut from, &mut out).and_then(|_| out.flush()) {
+    let written = output().and_then(|mut out| io::copy(&mut from, &mut out));
+    match written {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
         Err(error) => Err(Failure::new(format!("standard output: {error}"))),
-        Ok(()) => Ok(true),
+        Ok(_) => Ok(true),
+    }
+}
+
+/// Standard output. Not by way of `std::io`, to which one that cannot be written to is as good.
+fn output() -> io::Result<File> {
+    match descriptors::has_output() {
+        true => Ok(io::stdout().as_fd().try_clone_to_owned()?.into()),
+        false => Err(io::Error::new(ErrorKind::NotConnected, "it is closed")),
+    }
+}
+
+/// Standard input. Not by way of `std::io`, to which one that cannot be read is an empty one.
+///
+/// # Errors
+/// When it is closed: nobody said that there is nothing.
+pub(super) fn input() -> Result<File, Failure> {
+    match descriptors::has_input() {
+        true => Ok(io::stdin().as_fd().try_clone_to_owned()?.into()),
+        false => Err(Failure::new("standard input is closed")
+            .hint("say what it is to be; for nothing at all: < /dev/null")),
     }
 }
 

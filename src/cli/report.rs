@@ -59,6 +59,20 @@ impl Failure {
         }
     }
 
+    /// After something was done: that is said first. The codes of what did not happen are not for it.
+    #[must_use]
+    pub(super) fn after(self, done: &str) -> Self {
+        let code = match self.code {
+            ABSENT | CONFLICT => 1,
+            code => code,
+        };
+        Self {
+            message: format!("{done}; {}", self.message),
+            code,
+            ..self
+        }
+    }
+
     /// With another exit code.
     #[must_use]
     pub(super) fn code(mut self, code: u8) -> Self {

@@ -99,6 +99,7 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
                         error => error.into(),
                     })?;
                 say(&format!("{id}\n"))
+                    .map_err(|failure| failure.after(&format!("the store {id} was made")))
             }
             Command::Exists(args) => {
                 let id = parse(&args.uuid)?;

@@ -223,6 +223,12 @@ impl Store {
         format!("{}/{}", self.backend.name(), self.object(key))
     }
 
+    /// What a key is, whatever it is called here: the server, and the address of its object there, in two
+    /// lines. The second may have more than one, as the key.
+    pub fn identity(&self, key: &Key) -> String {
+        format!("{}\n{}", self.backend.server(), self.address(key))
+    }
+
     /// What a file name in a directory stands for.
     ///
     /// # Errors

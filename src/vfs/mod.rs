@@ -57,7 +57,7 @@ pub use io::{At, Durable};
 pub use open::{Access, Opening};
 pub use rescue::{Loss, Reason, Record, Rescue};
 pub use shelf::{Label, ScratchFiles};
-pub use xattr::SetMode;
+pub use xattr::{OBJECT, SetMode};
 
 use crate::model::{Caller, FileName, Ino, Process, ScratchNames};
 use crate::store::{Catalog, Store};

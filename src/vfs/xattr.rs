@@ -19,6 +19,8 @@ const CONTENT_TYPE: &str = "user.content_type";
 const META: &str = "user.meta.";
 /// Before what only konserve stores tell.
 const KONSERVE: &str = "user.konserve.";
+/// Which object the file is, see [`Store::identity`]. It is not listed: who copies attributes would copy it.
+pub const OBJECT: &str = "user.etagfs.object";
 
 /// How an attribute is set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +68,12 @@ impl Vfs {
     /// [`Error::NoAttribute`], or any other.
     pub async fn attribute(&self, ino: Ino, name: &OsStr, by: Opening) -> Result<String, Error> {
         let name = name.to_str().ok_or(Error::NoAttribute)?;
+        if name == OBJECT {
+            return match &self.table().node(ino)?.kind {
+                Kind::File(store, key) => Ok(store.identity(key)),
+                _ => Err(Error::NoAttribute),
+            };
+        }
         if !is_ours(name) && !name.starts_with(KONSERVE) {
             return Err(Error::NoAttribute);
         }

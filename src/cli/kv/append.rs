@@ -9,14 +9,15 @@ use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use clap::Args as ClapArgs;
-use serde_json::json;
+use serde_json::Map;
 
 use super::backoff::Patience;
 use super::place::{Answer, Place, Wanted};
 use super::put::input;
+use super::said;
 use super::session::{self, Reach, Session};
 use super::target::Target;
-use crate::cli::output::{copy, say};
+use crate::cli::output::{copy, say_json};
 use crate::model::{Expect, Outcome};
 
 /// The options of `append`.
@@ -147,9 +148,11 @@ async fn print(args: &Log, session: Session<'_>) -> session::Outcome {
         match args.json {
             false => copy(&line[..])?,
             true => {
-                let text = String::from_utf8_lossy(&line);
-                let text = text.strip_suffix('\n').unwrap_or(&text);
-                say(&format!("{}\n", json!({ "line": number, "text": text })))?;
+                let mut map = Map::new();
+                map.insert("line".to_owned(), number.into());
+                let text = line.strip_suffix(b"\n").unwrap_or(&line);
+                said::text_or_bytes(&mut map, "text", text);
+                say_json(&map.into())?;
             }
         }
     }

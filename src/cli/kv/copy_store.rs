@@ -69,18 +69,20 @@ pub(in crate::cli) async fn run(args: &Args) -> Outcome {
         }
     })?;
     let url = format!("{}/{to}", target.source.label());
-    match args.json {
+    let told = match args.json {
         true => say_json(&json!({
             "target": url,
             "made": copied.made,
             "same": copied.same,
             "others": copied.others,
-        }))?,
-        false => say(&format!("{url}\n"))?,
-    }
+        })),
+        false => say(&format!("{url}\n")),
+    };
+    told.map_err(|failure| failure.after(&format!("{} was copied to {url}", args.source)))?;
     match copied.others.first() {
         None => Ok(()),
-        Some(first) => Err(Failure::conflict(format!(
+        // Not the code of a conflict: the others were made.
+        Some(first) => Err(Failure::new(format!(
             "{} objects of {url} have another value than in {}, like {first}",
             copied.others.len(),
             args.source

@@ -1,16 +1,14 @@
 //! `etagfs cp` and `etagfs mv`: a value from one place to another, with what travels with it.
 
-use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::time::Instant;
 
 use bytes::Bytes;
 use clap::Args as ClapArgs;
 
 use super::backoff::Patience;
-use super::path::PathKey;
 use super::place::{About, Answer, Content, Place, Wanted};
-use super::put::{input, put_if, put_over};
+use super::put::{input, put_if};
 use super::rm::remove_if;
 use super::said::{self, Said, Travels};
 use super::session::{self, Reach, Session};
@@ -57,19 +55,9 @@ struct Pair {
 
 /// Copies.
 pub(in crate::cli) fn cp(args: &Cp) -> session::Outcome {
-    args.pair.reach.run(async |session| {
-        if args.pair.source == Target::Stream {
-            let content = Content::Memory(input(Path::new("-"))?);
-            return args.pair.save(&session, content, args.said.travels()).await;
-        }
-        let source = session.place(&args.pair.source).await?;
-        let (about, content) = read(&source).await?;
-        let travels = match args.said.travels() {
-            Travels::Kept => copied(about.envelope),
-            said => said,
-        };
-        args.pair.save(&session, content, travels).await
-    })
+    args.pair
+        .reach
+        .run(async |session| args.pair.cp(&args.said, session).await)
 }
 
 /// Moves.
@@ -80,54 +68,56 @@ pub(in crate::cli) fn mv(args: &Mv) -> session::Outcome {
 }
 
 impl Pair {
+    async fn cp(&self, said: &Said, session: Session<'_>) -> session::Outcome {
+        let target = self.whole_target();
+        let source = match &self.source {
+            Target::Stream => None,
+            source => Some(session.place(source).await?),
+        };
+        let (content, travels) = match &source {
+            None => (Content::Memory(input(Path::new("-"))?), said.travels()),
+            Some(source) => {
+                let (about, content) = read(source).await?;
+                let travels = match said.travels() {
+                    Travels::Kept => copied(about.envelope),
+                    said => said,
+                };
+                (content, travels)
+            }
+        };
+        if target == Target::Stream {
+            return copy(content.reader()?);
+        }
+        let target = session.place(&target).await?;
+        self.save(source.as_ref(), &target, content, &travels).await
+    }
+
     async fn mv(&self, session: Session<'_>) -> session::Outcome {
         let target = self.whole_target();
         if self.source == Target::Stream || target == Target::Stream {
             return Err(Failure::usage("a stream cannot be moved").hint("copy it: etagfs cp"));
         }
         let source = session.place(&self.source).await?;
-        let (about, content) = read(&source).await?;
         let there = session.place(&target).await?;
-        self.be_two(&source, &about, &there).await?;
-        self.save(&session, content, copied(about.envelope.clone()))
-            .await?;
+        for place in [&source, &there] {
+            if let Place::Path(path) = place {
+                path.is_regular()?;
+            }
+        }
+        let (about, content) = read(&source).await?;
+        let travels = copied(about.envelope.clone());
+        self.save(Some(&source), &there, content, &travels).await?;
         let gone = match (&source, &about.version) {
             (_, Some(version)) => remove_if(&source, version).await,
-            (Place::Path(path), None) => remove_as_read(path, &about),
+            (Place::Path(path), None) => path.remove_as_read(),
             (Place::Remote(_), None) => Err(source.unknown()),
         };
         gone.map_err(|failure| {
-            let (message, code) = (failure.message().to_owned(), failure.exit_code());
-            Failure::conflict(format!("{message}; {target} has been written"))
-                .hint("both exist now, and nothing is lost: compare them, and delete one")
-                .code(code)
+            let message = failure.message().to_owned();
+            // Not the code of a conflict: something was written.
+            Failure::new(format!("{message}; {target} has been written"))
+                .hint("both may exist now, and nothing is lost: compare them, and delete one")
         })
-    }
-
-    /// That the two are not one key under two names: deleting the source would delete the copy.
-    async fn be_two(&self, source: &Place, about: &About, target: &Place) -> session::Outcome {
-        let one = match &about.version {
-            Some(version) => {
-                let there = target.look().await?;
-                there.and_then(|there| there.version).as_ref() == Some(version)
-            }
-            None => match (source, target) {
-                (Place::Path(source), Place::Path(target)) => {
-                    let id = |path| fs::metadata(path).map(|found| (found.dev(), found.ino()));
-                    matches!((id(source.path()), id(target.path())), (Ok(a), Ok(b)) if a == b)
-                }
-                _ => false,
-            },
-        };
-        match one {
-            false => Ok(()),
-            true => Err(Failure::new(format!(
-                "{} has this value already, and may be the same as {}",
-                target.label(),
-                source.label()
-            ))
-            .hint("if they are two, delete the source: etagfs rm")),
-        }
     }
 
     /// The target, with the name of the source if it is a place for keys.
@@ -143,39 +133,74 @@ impl Pair {
         }
     }
 
+    /// Saves the value over the version of the target that it was compared with, which is not that of the
+    /// source under another name; again, if somebody else is first.
     async fn save(
         &self,
-        session: &Session<'_>,
+        source: Option<&Place>,
+        target: &Place,
         content: Content,
-        travels: Travels,
+        travels: &Travels,
     ) -> session::Outcome {
-        let target = self.whole_target();
-        if target == Target::Stream {
-            return copy(content.reader()?);
-        }
-        let place = session.place(&target).await?;
         let bytes: Bytes = content.into_bytes()?;
-        match (&self.if_match, self.no_clobber) {
-            (None, false) => put_over(&place, bytes, &travels, self.patience).await?,
-            (version, _) => {
-                let expect = Expect::from(version.clone());
-                put_if(&place, bytes, &travels, &expect).await?
-            }
+        let chosen = match (&self.if_match, self.no_clobber) {
+            (None, false) => None,
+            (version, _) => Some(Expect::from(version.clone())),
         };
-        Ok(())
+        if let Some(expect) = chosen {
+            be_two(source, target).await?;
+            put_if(target, bytes, travels, &expect).await?;
+            return Ok(());
+        }
+        let mut tries = self.patience.begin();
+        loop {
+            let asked = Instant::now();
+            let found = target.look().await?;
+            tries.measured(asked.elapsed());
+            be_two(source, target).await?;
+            let outcome = save_over(target, &bytes, travels, found).await?;
+            match outcome {
+                Outcome::Saved(_) => return Ok(()),
+                Outcome::Unknown => return Err(target.unknown()),
+                Outcome::Refused if tries.another().await => {}
+                Outcome::Refused => return Err(target.contended(tries.made())),
+            }
+        }
     }
 }
 
-/// Deletes a file that has no version if it still looks as it did when it was read.
-fn remove_as_read(path: &PathKey, about: &About) -> session::Outcome {
-    let now = path.look()?;
-    let is_same = now.is_some_and(|now| (now.modified, now.size) == (about.modified, about.size));
-    match is_same.then(|| path.unlink()).transpose()? {
-        Some(Outcome::Saved(_)) => Ok(()),
-        _ => Err(Failure::conflict(format!(
-            "{} was changed while it was copied",
-            path.label()
-        ))),
+/// That the two are not one under two names: a copy would replace what was saved since the source was read, and
+/// a move would delete it.
+async fn be_two(source: Option<&Place>, target: &Place) -> session::Outcome {
+    let Some(source) = source else {
+        return Ok(());
+    };
+    let (one, other) = (source.identity().await?, target.identity().await?);
+    one.is_not(&other, &source.label(), &target.label())
+}
+
+/// Saves a value over what was found, and nothing else.
+async fn save_over(
+    target: &Place,
+    bytes: &Bytes,
+    travels: &Travels,
+    found: Option<About>,
+) -> Result<Outcome<()>, Failure> {
+    let (version, kept) = match found {
+        Some(about) => (about.version, about.envelope),
+        None => (None, Envelope::default()),
+    };
+    match target {
+        // It has no versions, or is not there; in a mount it is then made, and replaces nothing.
+        Place::Path(path) if version.is_none() && !path.is_to_be_made()? => {
+            path.overwrite(bytes, &travels.over(Envelope::default()).meta)
+        }
+        Place::Path(_) | Place::Remote(_) => {
+            let expect = Expect::from(version);
+            let envelope = travels.over(kept);
+            let saved = target.save(bytes.clone(), &envelope, &expect).await?;
+            Ok(saved.map(drop))
+        }
     }
 }
 

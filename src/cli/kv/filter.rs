@@ -4,15 +4,20 @@
 
 use std::ffi::OsString;
 use std::io::ErrorKind;
+use std::os::fd::AsFd;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::io::AsyncWriteExt;
-use tokio::process::{Child, Command};
-use tokio::time::timeout;
+use rustix::io::read;
+use rustix::process::{Signal, WaitId, WaitIdOptions, waitid};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::{ChildStdout, Command};
+use tokio::time::{interval, sleep};
 
+use super::group::Group;
+use super::stop::Stop;
 use crate::cli::report::Failure;
 use crate::model::Version;
 
@@ -20,31 +25,67 @@ use crate::model::Version;
 const NOT_FOUND: u8 = 127;
 const NOT_STARTED: u8 = 126;
 /// What a shell adds to the number of the signal that ended a command.
-const BY_SIGNAL: i32 = 128;
+pub(super) const BY_SIGNAL: i32 = 128;
+
+/// How often to see whether the terminal has stopped it.
+const LOOK: Duration = Duration::from_millis(200);
+/// So much of its output is taken at once.
+const CHUNK: usize = 64 << 10;
+/// Time without an end, for a clock that has one.
+const FOR_EVER: Duration = Duration::from_secs(u32::MAX as u64);
 
 /// A command and its arguments.
 #[derive(Clone, Debug)]
 pub(super) struct Filter<'a> {
     words: &'a [OsString],
-    key: String,
+    key: OsString,
     version: Option<&'a Version>,
     event: Option<&'static str>,
 }
 
+/// How far a command may go.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    /// How long it may take.
+    pub(super) time: Duration,
+    /// How many bytes it may print.
+    pub(super) output: u64,
+    /// It shares the terminal, and the process group, with its caller.
+    pub(super) foreground: bool,
+}
+
 /// What a command came to.
+#[derive(Debug, PartialEq, Eq)]
 pub(super) enum Ended {
     /// It succeeded, and printed this.
     Printed(Bytes),
-    /// Time was up; it was killed.
+    /// It was ended.
+    Cut(Cut),
+}
+
+/// Why a command was ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cut {
+    /// Time was up.
     Late,
+    /// It printed more than it may.
+    Much,
+    /// It wanted the terminal, which is not its own.
+    Terminal,
+    /// Its caller was told to end, by this signal.
+    Signal(Signal),
 }
 
 impl<'a> Filter<'a> {
     /// A command for a key (`ETAGFS_KEY`) and a version of it (`ETAGFS_ETAG`; empty without one).
-    pub(super) fn new(words: &'a [OsString], key: String, version: Option<&'a Version>) -> Self {
+    pub(super) fn new(
+        words: &'a [OsString],
+        key: impl Into<OsString>,
+        version: Option<&'a Version>,
+    ) -> Self {
         Self {
             words,
-            key,
+            key: key.into(),
             version,
             event: None,
         }
@@ -71,30 +112,35 @@ impl<'a> Filter<'a> {
         Ok(command)
     }
 
-    fn spawn(&self, mut command: Command) -> Result<Child, Failure> {
-        command.spawn().map_err(|error| {
-            let code = match error.kind() {
-                ErrorKind::NotFound => NOT_FOUND,
-                _ => NOT_STARTED,
-            };
-            Failure::new(format!("{} does not start: {error}", self.name())).code(code)
-        })
+    fn not_started(&self, error: &std::io::Error) -> Failure {
+        let code = match error.kind() {
+            ErrorKind::NotFound => NOT_FOUND,
+            _ => NOT_STARTED,
+        };
+        Failure::new(format!("{} does not start: {error}", self.name())).code(code)
     }
 
-    fn name(&self) -> String {
+    /// What messages call it.
+    pub(super) fn name(&self) -> String {
         let name = self.words.first().map(|word| word.to_string_lossy());
         name.unwrap_or_default().into_owned()
     }
 
-    /// Runs it with this input, no longer than this.
+    /// Runs it with this input to its own end, whatever it has started meanwhile, or to one of its bounds.
     ///
     /// # Errors
     /// When it fails, with its exit code.
-    pub(super) async fn pipe(&self, input: &Bytes, limit: Duration) -> Result<Ended, Failure> {
+    pub(super) async fn pipe(
+        &self,
+        input: &Bytes,
+        bounds: Bounds,
+        stop: &Stop,
+    ) -> Result<Ended, Failure> {
         let mut command = self.command()?;
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = self.spawn(command)?;
-        let stdin = child.stdin.take();
+        let mut group = Group::start(&mut command, bounds.foreground)
+            .map_err(|error| self.not_started(&error))?;
+        let stdin = group.child.stdin.take();
         let write = async {
             if let Some(mut stdin) = stdin {
                 // Who reads nothing, or only the beginning, is right to.
@@ -102,15 +148,43 @@ impl<'a> Filter<'a> {
                 let _ = stdin.shutdown().await;
             }
         };
-        let run = async { tokio::join!(child.wait_with_output(), write).0 };
-        match timeout(limit, run).await {
-            Ok(output) => {
-                let output = output?;
-                self.succeeded(output.status)?;
-                Ok(Ended::Printed(output.stdout.into()))
+        let mut output = Output::of(group.child.stdout.take(), bounds.output);
+        let mut write = std::pin::pin!(write);
+        let mut late = std::pin::pin!(sleep(bounds.time.min(FOR_EVER)));
+        let mut look = interval(LOOK);
+        let mut is_writing = true;
+        let cut = loop {
+            tokio::select! {
+                () = &mut write, if is_writing => is_writing = false,
+                more = output.more(), if output.is_open => if !more? {
+                    break Cut::Much;
+                },
+                status = group.child.wait() => {
+                    // What it has started may keep the pipe open, and is not waited for.
+                    let is_all = output.drain()?;
+                    group.is_over();
+                    self.succeeded(status?)?;
+                    match is_all {
+                        true => return Ok(Ended::Printed(output.bytes.into())),
+                        false => break Cut::Much,
+                    }
+                },
+                signal = stop.told() => break Cut::Signal(signal),
+                () = &mut late => break Cut::Late,
+                _ = look.tick() => if group.wants_terminal() {
+                    break Cut::Terminal;
+                },
             }
-            Err(_) => Ok(Ended::Late),
-        }
+        };
+        // Whoever it is that ends it: the rest of its output is nobody's.
+        drop(output);
+        group
+            .end(match cut {
+                Cut::Signal(signal) => signal,
+                Cut::Late | Cut::Much | Cut::Terminal => Signal::TERM,
+            })
+            .await;
+        Ok(Ended::Cut(cut))
     }
 
     /// Runs it with the terminal of its caller.
@@ -120,7 +194,11 @@ impl<'a> Filter<'a> {
     pub(super) async fn run(&self) -> Result<(), Failure> {
         let mut command = self.command()?;
         command.stdin(Stdio::null());
-        let status = self.spawn(command)?.wait().await?;
+        let child = command.spawn();
+        let status = child
+            .map_err(|error| self.not_started(&error))?
+            .wait()
+            .await?;
         self.succeeded(status)
     }
 
@@ -135,4 +213,62 @@ impl<'a> Filter<'a> {
         let code = u8::try_from(code).unwrap_or(1);
         Err(Failure::new(format!("{} failed ({status})", self.name())).code(code))
     }
+}
+
+/// What a command prints, up to a limit.
+struct Output {
+    from: Option<ChildStdout>,
+    bytes: Vec<u8>,
+    most: u64,
+    is_open: bool,
+}
+
+impl Output {
+    fn of(from: Option<ChildStdout>, most: u64) -> Self {
+        Self {
+            is_open: from.is_some(),
+            from,
+            bytes: Vec::new(),
+            most,
+        }
+    }
+
+    /// Waits for more of it; whether it is not too much.
+    async fn more(&mut self) -> std::io::Result<bool> {
+        let Some(from) = &mut self.from else {
+            return Ok(true);
+        };
+        self.bytes.reserve(CHUNK);
+        let read = from.read_buf(&mut self.bytes).await?;
+        self.is_open = read > 0;
+        Ok(self.bytes.len() as u64 <= self.most)
+    }
+
+    /// Takes what there is by now; whether it is not too much.
+    fn drain(&mut self) -> std::io::Result<bool> {
+        let Some(from) = self.from.as_ref().filter(|_| self.is_open) else {
+            return Ok(true);
+        };
+        while self.bytes.len() as u64 <= self.most {
+            self.bytes.reserve(CHUNK);
+            let more = read(
+                from.as_fd(),
+                rustix::buffer::spare_capacity(&mut self.bytes),
+            );
+            match more.map_err(std::io::Error::from) {
+                Ok(0) => return Ok(true),
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(true),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// Whether a child has ended, of which nobody has taken note yet.
+pub(super) fn has_ended(child: rustix::process::Pid) -> bool {
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    !matches!(waitid(WaitId::Pid(child), options), Ok(None))
 }

@@ -79,7 +79,10 @@ async fn get(args: &Args, session: Session<'_>) -> Outcome {
         (Answer::Got(got), _) => print(args, &place, *got),
         (Answer::Absent, Some(text)) if args.json => {
             let (name, value) = said::value(&Bytes::from(text.clone()));
-            say_json(&serde_json::json!({ "target": place.label(), "absent": true, name: value }))
+            let mut map = said::target(&place);
+            map.insert("absent".to_owned(), true.into());
+            map.insert(name, value);
+            say_json(&map.into())
         }
         (Answer::Absent, Some(text)) => say(text),
         (Answer::Absent, None) => Err(place.absent()),
@@ -95,7 +98,7 @@ async fn get(args: &Args, session: Session<'_>) -> Outcome {
 
 fn print(args: &Args, place: &Place, got: Got) -> Outcome {
     if args.json {
-        let mut map = said::about(&place.label(), &got.about);
+        let mut map = said::about(place, &got.about);
         let (name, value) = said::value(&got.content.into_bytes()?);
         map.insert(name, value);
         return say_json(&map.into());

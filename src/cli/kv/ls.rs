@@ -1,20 +1,23 @@
 //! `etagfs ls`: stores, keys, and what keys begin with.
 
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::ErrorKind;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::SystemTime;
 
 use clap::Args as ClapArgs;
 use rustix::fs::{Access, access};
 use rustix::io::Errno;
-use serde_json::json;
+use serde_json::{Map, Value};
 
 use super::path::PathKey;
 use super::said;
 use super::session::{Outcome, Reach, Session};
 use super::target::{Level, Spot, Target, Url};
-use crate::cli::output::say;
+use crate::cli::one_line::one_line;
+use crate::cli::output::copy;
 use crate::cli::report::Failure;
 use crate::store::{Entry, LayoutKind, Scanned, StoreEntry};
 
@@ -33,14 +36,18 @@ pub(in crate::cli) struct Args {
     /// Print one JSON object a line.
     #[arg(long, conflicts_with = "long")]
     json: bool,
+    /// End each name with NUL, not with a line: for mget --null, mrm --null and xargs -0, and for names that have
+    /// line feeds in them.
+    #[arg(long, short = '0', conflicts_with_all = ["long", "json"])]
+    null: bool,
     #[command(flatten)]
     reach: Reach,
 }
 
 /// Something in a listing.
 struct Item {
-    target: String,
-    name: String,
+    target: OsString,
+    name: OsString,
     kind: &'static str,
     layout: Option<&'static str>,
     etag: Option<String>,
@@ -50,10 +57,14 @@ struct Item {
 
 impl Item {
     /// Something that has no value.
-    fn container(kind: &'static str, target: String, name: String) -> Self {
+    fn container(
+        kind: &'static str,
+        target: impl Into<OsString>,
+        name: impl Into<OsString>,
+    ) -> Self {
         Self {
-            target,
-            name,
+            target: target.into(),
+            name: name.into(),
             kind,
             layout: None,
             etag: None,
@@ -72,8 +83,8 @@ impl Item {
     }
 
     /// A file; with all that is known of it, which takes looking at it, or by its name alone.
-    fn of_file(path: &Path, name: String, whole: bool) -> Result<Self, Failure> {
-        let item = Self::container("key", path.display().to_string(), name);
+    fn of_file(path: &Path, name: OsString, whole: bool) -> Result<Self, Failure> {
+        let item = Self::container("key", path, name);
         if !whole {
             return Ok(item);
         }
@@ -113,7 +124,7 @@ pub(in crate::cli) fn run(args: &Args) -> Outcome {
     args.reach.run(async |session| {
         let items = match &args.target {
             Target::Stream => return Err(Failure::usage("- cannot be listed")),
-            Target::Path(path) => files(args, path, "")?,
+            Target::Path(path) => files(args, path, OsStr::new(""))?,
             Target::Url(url) => {
                 let spot = session.spot(url)?;
                 match spot.level {
@@ -124,41 +135,67 @@ pub(in crate::cli) fn run(args: &Args) -> Outcome {
                 }
             }
         };
-        say(&items.iter().map(|item| args.line(item)).collect::<String>())
+        let lines: Vec<_> = items.iter().filter_map(|item| args.line(item)).collect();
+        copy(&lines.concat()[..])?;
+        match items.len() - lines.len() {
+            0 => Ok(()),
+            untold => Err(Failure::new(format!(
+                "{untold} names are not printed: they have line feeds in them"
+            ))
+            .hint("print them with --null, --json or --long")),
+        }
     })
 }
 
 impl Args {
-    fn line(&self, item: &Item) -> String {
-        let name = &item.name;
+    /// What is printed of it; nothing if it would be taken for two.
+    fn line(&self, item: &Item) -> Option<Vec<u8>> {
+        let name = item.name.as_bytes();
         if self.json {
-            let mut line = json!({ "target": item.target, "name": name, "type": item.kind });
+            let mut line = Map::new();
+            said::text_or_bytes(&mut line, "target", item.target.as_bytes());
+            said::text_or_bytes(&mut line, "name", name);
+            if item.kind == "key" {
+                said::text_or_bytes(&mut line, "key", name);
+            }
+            line.insert("type".to_owned(), item.kind.into());
             if let Some(layout) = item.layout {
-                line["layout"] = layout.into();
+                line.insert("layout".to_owned(), layout.into());
             }
             if let Some(etag) = &item.etag {
-                line["etag"] = etag.as_str().into();
+                line.insert("etag".to_owned(), etag.as_str().into());
             }
             if let Some(modified) = item.modified {
-                line["modified"] = said::time(modified).into();
+                line.insert("modified".to_owned(), said::time(modified).into());
             }
             if let Some(size) = item.size {
-                line["size"] = size.into();
+                line.insert("size".to_owned(), size.into());
             }
-            return format!("{line}\n");
+            return Some(format!("{}\n", Value::from(line)).into_bytes());
         }
-        let end = match item.kind {
-            "key" => "",
-            _ => "/",
+        let slash: &[u8] = match item.kind {
+            "key" => b"",
+            _ => b"/",
         };
-        if !self.long {
-            return format!("{name}{end}\n");
+        if self.long {
+            let nothing = || "-".to_owned();
+            let size = item.size.map_or_else(nothing, |size| size.to_string());
+            let modified = item.modified.map_or_else(nothing, said::time);
+            let etag = item.etag.as_deref().unwrap_or("-");
+            let before = format!("{size:>12}  {modified:20}  {etag:34}  ");
+            let shown = match name.contains(&b'\n') {
+                true => one_line(&item.name.to_string_lossy())
+                    .into_owned()
+                    .into_bytes(),
+                false => name.to_owned(),
+            };
+            return Some([before.as_bytes(), &shown, slash, b"\n"].concat());
         }
-        let nothing = || "-".to_owned();
-        let size = item.size.map_or_else(nothing, |size| size.to_string());
-        let modified = item.modified.map_or_else(nothing, said::time);
-        let etag = item.etag.as_deref().unwrap_or("-");
-        format!("{size:>12}  {modified:20}  {etag:34}  {name}{end}\n")
+        match self.null {
+            true => Some([name, slash, b"\0"].concat()),
+            false if name.contains(&b'\n') => None,
+            false => Some([name, slash, b"\n"].concat()),
+        }
     }
 }
 
@@ -221,7 +258,7 @@ async fn keys(
 }
 
 /// Files in a directory, or one file.
-fn files(args: &Args, path: &Path, before: &str) -> Result<Vec<Item>, Failure> {
+fn files(args: &Args, path: &Path, before: &OsStr) -> Result<Vec<Item>, Failure> {
     let failed = |error: std::io::Error| match error.kind() {
         ErrorKind::NotFound => Failure::absent(format!("{} does not exist", path.display()))
             .hint("check its name, and what is mounted: findmnt --types fuse,fuse.etagfs"),
@@ -229,19 +266,23 @@ fn files(args: &Args, path: &Path, before: &str) -> Result<Vec<Item>, Failure> {
     };
     let whole = args.json || args.long;
     if !fs::metadata(path).map_err(failed)?.is_dir() {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        return Ok(vec![Item::of_file(path, name.into_owned(), whole)?]);
+        let name = path.file_name().unwrap_or_default();
+        return Ok(vec![Item::of_file(path, name.to_owned(), whole)?]);
     }
     let entries: Result<Vec<_>, _> = fs::read_dir(path).map_err(failed)?.collect();
     let mut entries = entries.map_err(failed)?;
     entries.sort_by_key(fs::DirEntry::file_name);
     let mut items = Vec::new();
     for entry in entries {
-        let name = format!("{before}{}", entry.file_name().to_string_lossy());
+        let mut name = before.to_owned();
+        name.push(entry.file_name());
         let path = entry.path();
         match entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            true if args.recursive => items.extend(files(args, &path, &format!("{name}/"))?),
-            true => items.push(Item::container("prefix", path.display().to_string(), name)),
+            true if args.recursive => {
+                name.push("/");
+                items.extend(files(args, &path, &name)?);
+            }
+            true => items.push(Item::container("prefix", path, name)),
             false => items.push(Item::of_file(&path, name, whole)?),
         }
     }

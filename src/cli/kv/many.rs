@@ -5,16 +5,17 @@
 //! is atomic: each key has its own condition and its own result.
 
 use std::ffi::OsStr;
-use std::io::BufRead;
 
 use clap::Args as ClapArgs;
 use futures_util::stream::{self, Stream, StreamExt};
-use serde_json::{Map, Value, json};
-use tokio::sync::mpsc;
+use serde_json::{Map, Value};
 
 use super::backoff::Patience;
+use super::beneath;
 use super::item::{Given, Item};
-use super::place::{Answer, Wanted};
+use super::lines::{Form, lines};
+use super::path::PathKey;
+use super::place::{Answer, Place, Wanted};
 use super::put::{put_if, put_over};
 use super::rm::{remove_any, remove_if};
 use super::said;
@@ -23,9 +24,6 @@ use super::target::Target;
 use crate::cli::output::{Progress, offer};
 use crate::cli::report::{CONFLICT, Failure};
 use crate::model::Expect;
-
-/// So many lines of input wait to be worked on.
-const WAITING: usize = 64;
 
 /// The options of `mget`.
 #[derive(Debug, ClapArgs)]
@@ -66,7 +64,7 @@ pub(in crate::cli) struct Remove {
     #[command(flatten)]
     keys: Keys,
     /// The input is what mget printed; only keys that still have that version.
-    #[arg(long, conflicts_with = "keys")]
+    #[arg(long, conflicts_with_all = ["keys", "null"])]
     if_unchanged: bool,
     #[command(flatten)]
     work: Work,
@@ -80,11 +78,17 @@ pub(in crate::cli) struct Remove {
 struct Keys {
     /// Keys: URLs or paths, or with --in the names of keys [default: lines of standard input].
     keys: Vec<String>,
+    /// The keys of standard input end with NUL, not with lines, as ls --null prints them.
+    #[arg(long, short = '0', conflicts_with = "keys")]
+    null: bool,
+    /// The lines of standard input are JSON with "key", as ls --json and mget print them.
+    #[arg(long, conflicts_with_all = ["keys", "null"])]
+    json: bool,
 }
 
 #[derive(Debug, ClapArgs)]
 struct Work {
-    /// The store or directory that the keys are in.
+    /// The store or directory that the keys are in. A name that leads out of a directory is a failure.
     #[arg(long = "in", value_name = "URL|DIR")]
     base: Option<Target>,
     /// How many keys are worked on at once.
@@ -109,10 +113,10 @@ pub(in crate::cli) fn get(args: &Get) -> Outcome {
     args.reach.run(async |session| {
         let one = async |item: Result<Item, Failure>| {
             report(item, async |item| {
-                let place = session.place(&args.work.target(item)).await?;
+                let place = args.work.place(&session, item).await?;
                 match place.read(&Wanted::Newest, None).await? {
                     Answer::Got(got) => {
-                        let mut line = said::about(&place.label(), &got.about);
+                        let mut line = said::about(&place, &got.about);
                         let (name, value) = said::value(&got.content.into_bytes()?);
                         line.insert(name, value);
                         Ok(with("found", line))
@@ -143,7 +147,10 @@ pub(in crate::cli) fn put(args: &Put) -> Outcome {
             true => 1,
             false => args.work.at_once(),
         };
-        let results = lines().map(Item::parse).map(one).buffered(at_once);
+        let results = lines(Form::Json)
+            .map(Item::parse)
+            .map(one)
+            .buffered(at_once);
         print("values saved:", None, true, results).await
     })
 }
@@ -153,7 +160,7 @@ async fn save(
     session: &Session<'_>,
     item: &Item,
 ) -> Result<Map<String, Value>, Failure> {
-    let place = session.place(&args.work.target(item)).await?;
+    let place = args.work.place(session, item).await?;
     let bytes = item.bytes()?;
     let travels = item.travels()?;
     let expect = match (item.given()?, args.create, args.if_unchanged) {
@@ -167,8 +174,7 @@ async fn save(
         None => put_over(&place, bytes.clone(), &travels, args.patience).await?,
     };
     let version = place.version_of(version, &bytes);
-    let mut line = Map::new();
-    line.insert("target".to_owned(), place.label().into());
+    let mut line = said::target(&place);
     if let Some(version) = version {
         line.insert("etag".to_owned(), version.etag().into());
     }
@@ -180,7 +186,7 @@ pub(in crate::cli) fn remove(args: &Remove) -> Outcome {
     args.reach.run(async |session| {
         let one = async |item: Result<Item, Failure>| {
             report(item, async |item| {
-                let place = session.place(&args.work.target(item)).await?;
+                let place = args.work.place(&session, item).await?;
                 let version = match args.if_unchanged {
                     true => item.etag()?,
                     false => None,
@@ -194,18 +200,17 @@ pub(in crate::cli) fn remove(args: &Remove) -> Outcome {
                     None => remove_any(&place, args.patience).await?,
                 };
                 let status = if existed { "removed" } else { "absent" };
-                let target = json!({ "target": place.label() });
-                Ok(with(
-                    status,
-                    target.as_object().cloned().unwrap_or_default(),
-                ))
+                Ok(with(status, said::target(&place)))
             })
             .await
         };
         let at_once = args.work.at_once();
         match args.if_unchanged {
             true => {
-                let results = lines().map(Item::parse).map(one).buffered(at_once);
+                let results = lines(Form::Json)
+                    .map(Item::parse)
+                    .map(one)
+                    .buffered(at_once);
                 print("keys deleted:", None, true, results).await
             }
             false => {
@@ -217,10 +222,16 @@ pub(in crate::cli) fn remove(args: &Remove) -> Outcome {
 }
 
 impl Work {
-    fn target(&self, item: &Item) -> Target {
+    async fn place(&self, session: &Session<'_>, item: &Item) -> Result<Place, Failure> {
+        let name = item.key();
         match &self.base {
-            Some(base) => base.join(item.key()),
-            None => Target::from(OsStr::new(item.key())),
+            Some(Target::Path(base)) => {
+                let found = beneath::find(base, name)?;
+                let key = PathKey::beneath(found, base.join(name));
+                Ok(Place::Path(Box::new(key)))
+            }
+            Some(base) => session.place(&base.join(name)).await,
+            None => session.place(&Target::from(OsStr::new(name))).await,
         }
     }
 
@@ -236,40 +247,23 @@ impl Keys {
 
     /// The keys of the command line, or of standard input.
     fn items(&self) -> impl Stream<Item = Result<Item, Failure>> {
+        let form = match (self.null, self.json) {
+            (true, _) => Form::Null,
+            (false, true) => Form::Json,
+            (false, false) => Form::Keys,
+        };
         let given = stream::iter(self.keys.clone()).map(Ok);
         let asked = match self.keys.is_empty() {
-            true => lines().left_stream(),
+            true => lines(form).left_stream(),
             false => stream::empty().right_stream(),
         };
         given
             .chain(asked)
-            .map(|key: Result<String, Failure>| key.map(Item::named))
+            .map(move |text: Result<String, Failure>| match form {
+                Form::Json => Item::parse(text),
+                Form::Keys | Form::Null => text.map(Item::named),
+            })
     }
-}
-
-/// The lines of standard input. A thread waits for them, so that nothing else does.
-fn lines() -> impl Stream<Item = Result<String, Failure>> {
-    let (send, receive) = mpsc::channel(WAITING);
-    std::thread::spawn(move || {
-        // Not `lines()`: a key may end with a carriage return.
-        for line in std::io::stdin().lock().split(b'\n') {
-            let text = |line| String::from_utf8(line).map_err(std::io::Error::other);
-            let line = line
-                .and_then(text)
-                .map_err(|error| Failure::new(format!("standard input: {error}")));
-            let is_last = line.is_err();
-            if line.as_ref().is_ok_and(String::is_empty) {
-                continue;
-            }
-            if send.blocking_send(line).is_err() || is_last {
-                break;
-            }
-        }
-    });
-    stream::unfold(receive, async |mut receive| {
-        let line = receive.recv().await?;
-        Some((line, receive))
-    })
 }
 
 fn with(status: &str, mut line: Map<String, Value>) -> Map<String, Value> {
@@ -312,7 +306,8 @@ fn skipped(item: Result<Item, Failure>) -> Done {
     Done { line, code: 0 }
 }
 
-/// Prints results as they come, in order. What changes something goes on when nobody reads any more.
+/// Prints results as they come, in order. What changes something goes on when nobody reads any more, or they
+/// cannot be printed.
 async fn print(
     what: &'static str,
     total: Option<u64>,
@@ -320,29 +315,77 @@ async fn print(
     results: impl Stream<Item = Done>,
 ) -> Outcome {
     let mut progress = Progress::new(what, total);
-    let (mut failed, mut conflicts) = (0_u64, 0_u64);
+    let mut counts = Counts::default();
     let mut is_read = true;
+    let mut unprinted: Option<(u64, Failure)> = None;
     let mut results = std::pin::pin!(results);
     while let Some(done) = results.next().await {
-        match done.code {
-            0 => {}
-            CONFLICT => conflicts += 1,
-            _ => failed += 1,
+        counts.add(&done);
+        match (&mut unprinted, is_read) {
+            (Some((lines, _)), _) => *lines += 1,
+            (None, true) => match offer(&format!("{}\n", Value::from(done.line))) {
+                Ok(goes_on) => is_read = goes_on,
+                Err(failure) => unprinted = Some((1, failure)),
+            },
+            (None, false) => {}
         }
-        is_read = is_read && offer(&format!("{}\n", Value::from(done.line)))?;
-        if !is_read && !changes {
+        if !changes && (!is_read || unprinted.is_some()) {
             break;
         }
         progress.step();
     }
     drop(progress);
-    match (failed, conflicts) {
-        (0, 0) => Ok(()),
-        (0, conflicts) => Err(Failure::conflict(format!(
-            "somebody else was first at {conflicts} keys"
-        ))
-        .hint("the lines with the status \"conflict\" say which; read those again")),
-        (failed, _) => Err(Failure::new(format!("{failed} keys failed"))
-            .hint("the lines with the status \"failed\" say which, and why")),
+    match (unprinted, counts.outcome(changes)) {
+        (None, outcome) => outcome,
+        (Some((_, failure)), _) if !changes => Err(failure),
+        (Some((lines, failure)), outcome) => {
+            let done = match outcome {
+                Ok(()) => format!("{} keys are done", counts.done),
+                Err(failure) => failure.message().to_owned(),
+            };
+            Err(failure.after(&format!("{done}, {lines} of them untold")))
+        }
+    }
+}
+
+/// How many keys fared how.
+#[derive(Debug, Default)]
+struct Counts {
+    done: u64,
+    conflicts: u64,
+    failed: u64,
+}
+
+impl Counts {
+    fn add(&mut self, done: &Done) {
+        let skipped = done
+            .line
+            .get("status")
+            .is_some_and(|status| status == "skipped");
+        match done.code {
+            0 if skipped => {}
+            0 => self.done += 1,
+            CONFLICT => self.conflicts += 1,
+            _ => self.failed += 1,
+        }
+    }
+
+    fn outcome(&self, changes: bool) -> Outcome {
+        let hint = "the lines with the status \"conflict\" say which; read those again";
+        match (self.failed, self.conflicts) {
+            (0, 0) => Ok(()),
+            (0, conflicts) => {
+                let failure =
+                    Failure::conflict(format!("somebody else was first at {conflicts} keys"));
+                let failure = match self.done {
+                    // Not the code of a conflict: something was changed.
+                    done if changes && done > 0 => failure.after(&format!("{done} keys are done")),
+                    _ => failure,
+                };
+                Err(failure.hint(hint))
+            }
+            (failed, _) => Err(Failure::new(format!("{failed} keys failed"))
+                .hint("the lines with the status \"failed\" say which, and why")),
+        }
     }
 }

@@ -5,12 +5,18 @@
 //! requests nor system calls; each file of theirs is one of them. Read `get.rs` first.
 
 mod append;
+mod attributes;
 mod backoff;
+mod beneath;
 mod copy_store;
 mod cp;
 mod filter;
 mod get;
+mod group;
+mod identity;
 mod item;
+mod lines;
+mod local;
 mod ls;
 mod many;
 mod path;
@@ -23,6 +29,7 @@ mod rm;
 mod said;
 mod session;
 mod stat;
+mod stop;
 mod target;
 mod update;
 mod versions;
@@ -85,7 +92,7 @@ Example: etagfs update s3://bucket/UUID/counter -- sh -c 'echo $(($(cat) + 1))'"
     /// Print many values, one JSON object a line.
     #[command(after_help = "\
 Examples: etagfs mget --in s3://bucket/UUID a b c | jq -r .value
-          etagfs ls -R s3://bucket/UUID | etagfs mget --in s3://bucket/UUID > backup
+          etagfs ls -R --null s3://bucket/UUID | etagfs mget --null --in s3://bucket/UUID > backup
 A key that does not exist has the status \"absent\", and is no failure.")]
     Mget(Box<many::Get>),
     /// Save many values: JSON lines with "key" and "value", or what mget printed.

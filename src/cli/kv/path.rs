@@ -5,10 +5,10 @@
 //! in no mount has no versions; it is replaced in one step, and what needs a version is refused. It
 //! makes no request.
 
-use std::fs::{self, File, Metadata, OpenOptions};
+use std::ffi::OsStr;
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
-use std::os::fd::AsFd;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -16,24 +16,32 @@ use bytes::Bytes;
 use rustix::fs::{OFlags, XattrFlags};
 use rustix::io::Errno;
 
+use super::attributes::{about, attributes};
+use super::beneath::Beneath;
+use super::identity::Identity;
+use super::local::{self, Stamp, directory};
 use super::place::{About, Answer, Content, Got, IN_MEMORY, Part, READS, Wanted};
 use crate::backend::Meta;
 use crate::cli::report::Failure;
 use crate::model::{Expect, Outcome, Version};
 use crate::mount::is_in_mount;
 use crate::store::Envelope;
+use crate::vfs::OBJECT;
 
-const ETAG: &str = "user.etag";
-const CONTENT_TYPE: &str = "user.content_type";
-const META: &str = "user.meta.";
 /// So many links lead on from each other, as the kernel has it (path_resolution(7)).
 const LINKS: usize = 40;
 
 /// A file.
 pub(in crate::cli) struct PathKey {
     path: PathBuf,
+    /// What messages call it.
+    label: PathBuf,
     /// What this process was shown last.
     shown: Mutex<Option<Shown>>,
+    /// The file that was read last, as it was then.
+    stamp: Mutex<Option<Stamp>>,
+    /// What its path goes by, if it is below a directory.
+    _beneath: Option<Beneath>,
 }
 
 /// A version that was read, and what travels with it.
@@ -46,14 +54,33 @@ impl PathKey {
     /// The file at this path.
     pub(super) fn new(path: PathBuf) -> Self {
         Self {
+            label: path.clone(),
             path,
             shown: Mutex::default(),
+            stamp: Mutex::default(),
+            _beneath: None,
+        }
+    }
+
+    /// A file below a directory; messages call it `label`.
+    pub(super) fn beneath(found: Beneath, label: PathBuf) -> Self {
+        Self {
+            path: found.path.clone(),
+            label,
+            shown: Mutex::default(),
+            stamp: Mutex::default(),
+            _beneath: Some(found),
         }
     }
 
     /// What messages call it.
     pub(super) fn label(&self) -> String {
-        self.path.display().to_string()
+        self.label.display().to_string()
+    }
+
+    /// The same, byte for byte.
+    pub(super) fn spelling(&self) -> &OsStr {
+        self.label.as_os_str()
     }
 
     /// Whether it is, or would be, a file of a mount.
@@ -71,6 +98,10 @@ impl PathKey {
     /// The file itself, and not a link to it; it need not exist.
     fn itself(&self) -> PathBuf {
         let mut path = self.path.clone();
+        // The links of /dev/stdout and its like lead nowhere by their text.
+        if fs::metadata(&path).is_ok_and(|found| !found.is_file()) {
+            return path;
+        }
         for _ in 0..LINKS {
             match fs::read_link(&path) {
                 Ok(to) => path = directory(&path).join(to),
@@ -135,6 +166,7 @@ impl PathKey {
     /// Nothing if a version is wanted, and it has none.
     fn read_once(&self, wanted: &Wanted, part: Option<Part>) -> io::Result<Option<Answer>> {
         let mut file = File::open(&self.path)?;
+        *lock(&self.stamp) = Some(Stamp::from(&file.metadata()?));
         let about = about(&file)?;
         match (wanted, &about.version) {
             (Wanted::Newest, _) => {}
@@ -172,7 +204,76 @@ impl PathKey {
     }
 
     fn shown(&self) -> MutexGuard<'_, Option<Shown>> {
-        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.shown)
+    }
+
+    /// What the path leads to.
+    ///
+    /// # Errors
+    /// When it cannot be looked at.
+    pub(super) fn identity(&self) -> Result<Identity, Failure> {
+        let found = match fs::metadata(&self.path) {
+            Ok(found) => found,
+            Err(error) if is_absent(&error) => return Ok(Identity::Nothing),
+            Err(error) => return Err(self.failed(&error)),
+        };
+        let mut told = Vec::with_capacity(64 << 10);
+        let buffer = rustix::buffer::spare_capacity(&mut told);
+        if rustix::fs::getxattr(&self.path, OBJECT, buffer).is_ok() {
+            return Ok(Identity::of_object(&String::from_utf8_lossy(&told)));
+        }
+        // What is only in a mount, and in no bucket, has no version.
+        let has_version = || {
+            self.look()
+                .map(|about| about.and_then(|about| about.version))
+        };
+        Ok(match self.is_mounted()? && has_version()?.is_some() {
+            true => Identity::Untold,
+            false => Identity::File(found.dev(), found.ino()),
+        })
+    }
+
+    /// Whether it would be a new file of a mount.
+    ///
+    /// # Errors
+    /// When that cannot be found out.
+    pub(super) fn is_to_be_made(&self) -> Result<bool, Failure> {
+        Ok(self.is_mounted()? && self.identity()? == Identity::Nothing)
+    }
+
+    /// That it is a regular file, or does not exist: what a move deletes must not go into a pipe.
+    ///
+    /// # Errors
+    /// When it is something else.
+    pub(super) fn is_regular(&self) -> Result<(), Failure> {
+        match fs::metadata(&self.path) {
+            Ok(found) if !found.is_file() => Err(Failure::new(format!(
+                "{} is no regular file, and cannot be moved or moved to",
+                self.label()
+            ))
+            .hint("copy it: etagfs cp")),
+            Ok(_) => Ok(()),
+            Err(error) if is_absent(&error) => Ok(()),
+            Err(error) => Err(self.failed(&error)),
+        }
+    }
+
+    /// Deletes a file that has no version if it still is what was read.
+    ///
+    /// # Errors
+    /// When it is not, or cannot be deleted.
+    pub(super) fn remove_as_read(&self) -> Result<(), Failure> {
+        let now = fs::metadata(&self.path)
+            .ok()
+            .map(|found| Stamp::from(&found));
+        let is_same = now.is_some() && now == *lock(&self.stamp);
+        match is_same.then(|| self.unlink()).transpose()? {
+            Some(Outcome::Saved(_)) => Ok(()),
+            _ => Err(Failure::conflict(format!(
+                "{} was changed while it was copied",
+                self.label()
+            ))),
+        }
     }
 
     /// See [`super::place::Place::look`].
@@ -202,7 +303,7 @@ impl PathKey {
                 Ok(false) => return Ok(Outcome::Refused),
                 Err(error) => Err(error),
             },
-            (false, Expect::Absent) => self.replace_file(bytes, false),
+            (false, Expect::Absent) => local::replace(&self.itself(), bytes, false),
             (false, Expect::Is(_)) => return Err(self.no_versions()),
         };
         match saved {
@@ -225,7 +326,7 @@ impl PathKey {
     ) -> Result<Outcome<()>, Failure> {
         let saved = match self.is_mounted()? {
             true => self.write(bytes, OpenOptions::new().create(true).truncate(true)),
-            false => self.replace_file(bytes, true),
+            false => local::replace(&self.itself(), bytes, true),
         };
         match saved {
             Ok(()) => {}
@@ -241,10 +342,23 @@ impl PathKey {
     /// # Errors
     /// When it cannot be written.
     pub(in crate::cli) fn append(&self, bytes: &Bytes) -> Result<Outcome<()>, Failure> {
-        match self.write(bytes, OpenOptions::new().create(true).append(true)) {
+        let opened = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&self.path);
+        let mut file = match opened {
+            Ok(file) => file,
+            Err(error) if is_conflict(&error) => return Ok(Outcome::Refused),
+            Err(error) => return Err(self.failed(&error)),
+        };
+        match local::append(&mut file, bytes) {
             Ok(()) => Ok(Outcome::Saved(())),
-            Err(error) if is_conflict(&error) => Ok(Outcome::Refused),
-            Err(error) => Err(self.failed(&error)),
+            Err((_, error)) if is_conflict(&error) => Ok(Outcome::Refused),
+            Err((0, error)) => Err(self.failed(&error)),
+            Err((written, error)) => Err(self.failed(&error).hint(format!(
+                "{written} of {} bytes were appended: look at the end before you append again",
+                bytes.len()
+            ))),
         }
     }
 
@@ -274,36 +388,6 @@ impl PathKey {
         let _ = file.read(&mut [0])?;
         self.note(&about);
         Ok(true)
-    }
-
-    /// A file in no mount: its new content takes its name when it is complete.
-    fn replace_file(&self, bytes: &Bytes, over: bool) -> io::Result<()> {
-        // A link stays one.
-        let path = self.itself();
-        let found = fs::metadata(&path).ok();
-        if over && found.as_ref().is_some_and(|found| !found.is_file()) {
-            // A terminal, a pipe, /dev/null.
-            let mut file = OpenOptions::new().write(true).open(&path)?;
-            return file.write_all(bytes);
-        }
-        // Never more than in the end. Of these the umask takes its part.
-        let permissions = match &found {
-            Some(found) => found.permissions(),
-            None => fs::Permissions::from_mode(0o666),
-        };
-        let mut file = tempfile::Builder::new()
-            .permissions(permissions)
-            .tempfile_in(directory(&path))?;
-        file.write_all(bytes)?;
-        if let Some(found) = found {
-            resemble(file.as_file(), &found)?;
-        }
-        file.as_file().sync_all()?;
-        match over {
-            true => file.persist(&path)?,
-            false => file.persist_noclobber(&path)?,
-        };
-        Ok(())
     }
 
     /// See [`super::place::Place::delete`].
@@ -394,82 +478,12 @@ fn lost(error: &io::Error) -> bool {
     is_conflict(error) || matches!(error.kind(), ErrorKind::AlreadyExists | ErrorKind::NotFound)
 }
 
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn memory(mut file: impl Read) -> io::Result<Content> {
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes)?;
     Ok(Content::Memory(bytes.into()))
-}
-
-/// What is known of a file, of the version that this descriptor holds.
-fn about(file: &File) -> io::Result<About> {
-    let found = file.metadata()?;
-    if found.is_dir() {
-        return Err(ErrorKind::IsADirectory.into());
-    }
-    let version = attribute(file, ETAG)?.map(Version::new);
-    let mut meta = Meta::default();
-    if version.is_some() {
-        meta.content_type = attribute(file, CONTENT_TYPE)?;
-        for name in names(file)? {
-            if let Some(user) = name.strip_prefix(META)
-                && let Some(value) = attribute(file, &name)?
-            {
-                meta.user.insert(user.to_owned(), value);
-            }
-        }
-    }
-    Ok(About {
-        version,
-        size: Some(found.len()),
-        modified: found.modified()?,
-        envelope: Envelope {
-            meta,
-            ..Envelope::default()
-        },
-    })
-}
-
-fn attribute(file: impl AsFd, name: &str) -> io::Result<Option<String>> {
-    // As long as one can be (xattr(7)).
-    let mut value = Vec::with_capacity(64 << 10);
-    match rustix::fs::fgetxattr(file, name, rustix::buffer::spare_capacity(&mut value)) {
-        Ok(_) => Ok(String::from_utf8(value).ok()),
-        // There is none, or there are none here.
-        Err(Errno::NODATA | Errno::NOTSUP) => Ok(None),
-        Err(errno) => Err(errno.into()),
-    }
-}
-
-fn names(file: impl AsFd) -> io::Result<Vec<String>> {
-    let mut list = Vec::with_capacity(64 << 10);
-    rustix::fs::flistxattr(file, rustix::buffer::spare_capacity(&mut list))?;
-    let names = list.split(|byte| *byte == 0);
-    Ok(names
-        .filter_map(|name| Some(std::str::from_utf8(name).ok()?.to_owned()))
-        .collect())
-}
-
-/// What travels with a value, as the attributes of its file.
-fn attributes(meta: &Meta) -> Vec<(String, String)> {
-    let content_type = meta.content_type.iter();
-    let user = meta.user.iter();
-    content_type
-        .map(|value| (CONTENT_TYPE.to_owned(), value.clone()))
-        .chain(user.map(|(name, value)| (format!("{META}{name}"), value.clone())))
-        .collect()
-}
-
-/// The directory of a path.
-fn directory(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    }
-}
-
-/// Gives a file the permissions of the one that it is to replace, and its owner.
-fn resemble(file: &File, replaced: &Metadata) -> io::Result<()> {
-    // Only root can; for others it is theirs from now on.
-    let _ = fchown(file, Some(replaced.uid()), Some(replaced.gid()));
-    file.set_permissions(replaced.permissions())
 }

@@ -4,12 +4,14 @@
 //! filesystem, behind one set of verbs. No verb here decides what a user meant; the commands do. A
 //! refusal is an answer, as everywhere in this crate.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::time::SystemTime;
 
 use bytes::Bytes;
 
+use super::identity::Identity;
 use super::path::PathKey;
 use super::remote::Remote;
 use crate::cli::report::Failure;
@@ -27,7 +29,7 @@ pub(in crate::cli) enum Place {
     /// By requests of our own.
     Remote(Remote),
     /// By the filesystem.
-    Path(PathKey),
+    Path(Box<PathKey>),
 }
 
 /// What is known of a value without its bytes.
@@ -150,6 +152,14 @@ impl Place {
         }
     }
 
+    /// What it is called, byte for byte.
+    pub(in crate::cli) fn spelling(&self) -> &OsStr {
+        match self {
+            Self::Remote(remote) => OsStr::new(remote.label()),
+            Self::Path(path) => path.spelling(),
+        }
+    }
+
     /// Reads a value, or a part of it.
     ///
     /// # Errors
@@ -173,6 +183,17 @@ impl Place {
         match self {
             Self::Remote(remote) => remote.look().await,
             Self::Path(path) => path.look(),
+        }
+    }
+
+    /// What it is, whatever it is called.
+    ///
+    /// # Errors
+    /// When that cannot be found out.
+    pub(in crate::cli) async fn identity(&self) -> Result<Identity, Failure> {
+        match self {
+            Self::Remote(remote) => remote.identity().await,
+            Self::Path(path) => path.identity(),
         }
     }
 

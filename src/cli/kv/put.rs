@@ -11,7 +11,7 @@ use super::place::Place;
 use super::said::{self, Said, Travels};
 use super::session::{self, Reach, Session};
 use super::target::Target;
-use crate::cli::output::{say, say_json};
+use crate::cli::output::{self, say, say_json};
 use crate::cli::report::Failure;
 use crate::model::{Expect, Outcome, Version};
 use crate::store::Envelope;
@@ -109,11 +109,25 @@ impl What {
         };
         let version = place.version_of(version, &bytes);
         let etag = version.as_ref().map(Version::etag);
-        match (self.json, etag) {
-            (true, etag) => say_json(&serde_json::json!({ "target": place.label(), "etag": etag })),
+        let told = match (self.json, etag) {
+            (true, etag) => {
+                let mut map = said::target(&place);
+                map.insert("etag".to_owned(), etag.into());
+                say_json(&map.into())
+            }
             (false, Some(etag)) => say(&format!("{etag}\n")),
             (false, None) => Ok(()),
-        }
+        };
+        told.map_err(|failure| failure.after(&saved(&place, version.as_ref())))
+    }
+}
+
+/// What to say of a save when its ETag cannot be printed.
+pub(super) fn saved(place: &Place, version: Option<&Version>) -> String {
+    let label = place.label();
+    match version {
+        Some(version) => format!("{label} was saved, as {version}"),
+        None => format!("{label} was saved"),
     }
 }
 
@@ -127,10 +141,7 @@ pub(super) fn input(file: &std::path::Path) -> Result<Bytes, Failure> {
     };
     if file.as_os_str() == "-" {
         let mut bytes = Vec::new();
-        std::io::stdin()
-            .lock()
-            .read_to_end(&mut bytes)
-            .map_err(failed)?;
+        output::input()?.read_to_end(&mut bytes).map_err(failed)?;
         return Ok(bytes.into());
     }
     Ok(std::fs::read(file).map_err(failed)?.into())

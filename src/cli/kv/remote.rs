@@ -11,6 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
+use super::identity::Identity;
 use super::place::{About, Answer, Content, Got, IN_MEMORY, Part, READS, Wanted};
 use super::session::Home;
 use crate::backend::{Grant, Kept, Pin, Signed};
@@ -178,6 +179,15 @@ impl Remote {
         let inspect = async |store: &Store, key: &Key| store.inspect(key).await;
         let found = self.ask(inspect, Option::is_some).await?;
         Ok(found.map(|(entry, envelope)| about(entry, envelope)))
+    }
+
+    /// See [`super::place::Place::identity`]. No request, once it was read or looked at.
+    pub(super) async fn identity(&self) -> Result<Identity, Failure> {
+        let store = match self.home.is_certain() {
+            true => self.home.assumed(),
+            false => self.home.certain().await?,
+        };
+        Ok(Identity::of_object(&store.identity(&self.key(&store)?)))
     }
 
     /// See [`super::place::Place::save`].

@@ -39,17 +39,31 @@ async fn rm(args: &Args, session: Session<'_>) -> session::Outcome {
         return Err(Failure::usage("--if-match goes with one key only")
             .hint("several keys with their versions: etagfs mrm"));
     }
+    let mut removed = Vec::new();
     for target in &args.targets {
-        let place = session.place(target).await?;
-        let existed = match &args.if_match {
-            Some(version) => remove_if(&place, version).await.map(|()| true)?,
-            None => remove_any(&place, args.patience).await?,
-        };
-        if !existed && !args.force {
-            return Err(place.absent());
+        match remove(args, &session, target).await {
+            Ok(true) => removed.push(target.to_string()),
+            Ok(false) => {}
+            Err(failure) if removed.is_empty() => return Err(failure),
+            Err(failure) => {
+                return Err(failure.after(&format!("{} was deleted", removed.join(", "))));
+            }
         }
     }
     Ok(())
+}
+
+/// Whether it existed.
+async fn remove(args: &Args, session: &Session<'_>, target: &Target) -> Result<bool, Failure> {
+    let place = session.place(target).await?;
+    let existed = match &args.if_match {
+        Some(version) => remove_if(&place, version).await.map(|()| true)?,
+        None => remove_any(&place, args.patience).await?,
+    };
+    match existed || args.force {
+        true => Ok(existed),
+        false => Err(place.absent()),
+    }
 }
 
 /// Deletes this version. One request.

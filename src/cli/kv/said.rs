@@ -3,6 +3,7 @@
 //! Who says any of it says all of it; who says nothing keeps what travels with the version that is
 //! replaced. It knows no requests.
 
+use std::os::unix::ffi::OsStrExt;
 use std::time::SystemTime;
 
 use base64::Engine as _;
@@ -13,7 +14,7 @@ use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::place::About;
+use super::place::{About, Place};
 use crate::backend::Meta;
 use crate::model::Version;
 use crate::store::Envelope;
@@ -103,10 +104,16 @@ pub(in crate::cli) fn version(text: &str) -> Result<Version, String> {
     }
 }
 
-/// What is known of a value, in JSON.
-pub(super) fn about(target: &str, about: &About) -> Map<String, Value> {
+/// Which key or file it is about, in JSON.
+pub(super) fn target(place: &Place) -> Map<String, Value> {
     let mut map = Map::new();
-    map.insert("target".to_owned(), target.into());
+    text_or_bytes(&mut map, "target", place.spelling().as_bytes());
+    map
+}
+
+/// What is known of a value, in JSON.
+pub(super) fn about(place: &Place, about: &About) -> Map<String, Value> {
+    let mut map = target(place);
     if let Some(version) = &about.version {
         map.insert("etag".to_owned(), version.etag().into());
         if let Some(snapshot) = version.snapshot() {
@@ -143,6 +150,17 @@ pub(super) fn about(target: &str, about: &About) -> Map<String, Value> {
         map.insert("konserve".to_owned(), konserve.into());
     }
     map
+}
+
+/// A name, in JSON: as text if it is text, else its bytes under a name of their own.
+pub(super) fn text_or_bytes(map: &mut Map<String, Value>, field: &str, bytes: &[u8]) {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => map.insert(field.to_owned(), text.into()),
+        Err(_) => map.insert(
+            format!("{field}_base64"),
+            BASE64_STANDARD.encode(bytes).into(),
+        ),
+    };
 }
 
 /// Bytes, in JSON: as text if they are text.

@@ -92,7 +92,7 @@ impl<'a> Session<'a> {
     pub(in crate::cli) async fn place(&self, target: &Target) -> Result<Place, Failure> {
         match target {
             Target::Stream => Err(Failure::usage("- names no key").hint(HOW_KEYS_ARE_NAMED)),
-            Target::Path(path) => Ok(Place::Path(PathKey::new(path.clone()))),
+            Target::Path(path) => Ok(Place::Path(Box::new(PathKey::new(path.clone())))),
             Target::Url(url) => {
                 let spot = self.spot(url)?;
                 let home = self.home(&spot).await?;

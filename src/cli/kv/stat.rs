@@ -30,7 +30,7 @@ async fn stat(args: &Args, session: Session<'_>) -> Outcome {
     for target in &args.targets {
         let place = session.place(target).await?;
         let about = place.look().await?.ok_or_else(|| place.absent())?;
-        let known = Value::from(said::about(&place.label(), &about));
+        let known = Value::from(said::about(&place, &about));
         match args.json {
             true => say_json(&known)?,
             false => say(&lines("", &known))?,

@@ -5,7 +5,10 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
+
+use clap::builder::{OsStringValueParser, TypedValueParser, ValueParser, ValueParserFactory};
 
 use crate::cli::report::Failure;
 use crate::cli::source::Source;
@@ -54,9 +57,16 @@ pub(in crate::cli) enum Level {
     Flat,
 }
 
-impl From<OsString> for Target {
-    fn from(text: OsString) -> Self {
-        Self::from(text.as_os_str())
+/// As an argument; what begins like a URL is one.
+impl ValueParserFactory for Target {
+    type Parser = ValueParser;
+
+    fn value_parser() -> Self::Parser {
+        let parse = |text: OsString| match text.as_bytes().starts_with(SCHEME.as_bytes()) {
+            true if text.to_str().is_none() => Err("a URL is UTF-8, as all keys are"),
+            _ => Ok(Self::from(text.as_os_str())),
+        };
+        ValueParser::new(OsStringValueParser::new().try_map(parse))
     }
 }
 

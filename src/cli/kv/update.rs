@@ -12,10 +12,13 @@ use clap::Args as ClapArgs;
 use rustix::fs::{FlockOperation, flock};
 
 use super::backoff::{Patience, Tries};
-use super::filter::{Ended, Filter};
+use super::filter::{Bounds, Cut, Ended, Filter};
 use super::path::PathKey;
 use super::place::{Answer, Place, Wanted};
+use super::put::saved;
+use super::said;
 use super::session::{self, Reach, Session};
+use super::stop::Stop;
 use super::target::Target;
 use crate::cli::output::{copy, say_json};
 use crate::cli::report::Failure;
@@ -39,6 +42,19 @@ pub(in crate::cli) struct Args {
     /// Print one JSON object: the ETag, whether anything changed, how many tries it took.
     #[arg(long)]
     json: bool,
+    /// The most that the command may print.
+    #[arg(
+        long,
+        env = "ETAGFS_MAX_OUTPUT",
+        value_name = "SIZE",
+        default_value = "256M",
+        value_parser = crate::cli::mount::size
+    )]
+    max_output: u64,
+    /// Let the command use the terminal, like an editor does. When the time is up, it is ended itself, and not
+    /// what it has started.
+    #[arg(long)]
+    foreground: bool,
     #[command(flatten)]
     patience: Patience,
     #[command(flatten)]
@@ -73,10 +89,13 @@ fn decide(before: &Bytes, after: &Bytes) -> Decision {
 
 /// Updates.
 pub(in crate::cli) fn run(args: &Args) -> session::Outcome {
-    args.reach.run(async |session| update(args, session).await)
+    args.reach.run(async |session| {
+        let target = args.target.to_string();
+        Stop::guard(&target, async |stop| update(args, session, stop).await).await
+    })
 }
 
-async fn update(args: &Args, session: Session<'_>) -> session::Outcome {
+async fn update(args: &Args, session: Session<'_>, stop: &Stop) -> session::Outcome {
     let place = session.place(&args.target).await?;
     let mut tries = args.patience.begin();
     // Held to the end.
@@ -88,16 +107,16 @@ async fn update(args: &Args, session: Session<'_>) -> session::Outcome {
             continue;
         }
         let version = before.expect.version();
-        let filter = Filter::new(&args.command, place.label(), version);
-        let after = match filter.pipe(&before.bytes, tries.time_left()).await {
+        let filter = Filter::new(&args.command, place.spelling(), version);
+        let bounds = Bounds {
+            time: tries.time_left(),
+            output: args.max_output,
+            foreground: args.foreground,
+        };
+        let ran = stop.during(filter.pipe(&before.bytes, bounds, stop)).await;
+        let after = match ran {
             Ok(Ended::Printed(after)) => after,
-            Ok(Ended::Late) => {
-                return Err(Failure::conflict(format!(
-                    "time was up while the command ran; {} was left as it was",
-                    place.label()
-                ))
-                .hint("give it more time: --timeout SECONDS"));
-            }
+            Ok(Ended::Cut(why)) => return Err(cut(why, args, &filter, &place)),
             Err(failure) => {
                 let hint = format!("{} was left as it was", place.label());
                 return Err(failure.hint(hint));
@@ -127,6 +146,26 @@ async fn update(args: &Args, session: Session<'_>) -> session::Outcome {
     }
 }
 
+/// Why the command was ended, and that nothing came of it.
+fn cut(why: Cut, args: &Args, filter: &Filter<'_>, place: &Place) -> Failure {
+    let (name, left) = (
+        filter.name(),
+        format!("{} was left as it was", place.label()),
+    );
+    match why {
+        Cut::Late => Failure::conflict(format!("time was up while {name} ran; {left}"))
+            .hint("give it more time: --timeout SECONDS"),
+        Cut::Much => Failure::new(format!(
+            "{name} printed more than {} bytes; {left}",
+            args.max_output
+        ))
+        .hint("let it print more: --max-output SIZE"),
+        Cut::Terminal => Failure::new(format!("{name} wants the terminal; {left}"))
+            .hint("let it have the terminal: --foreground"),
+        Cut::Signal(signal) => Stop::failure(signal, &left),
+    }
+}
+
 fn tell(
     args: &Args,
     place: &Place,
@@ -135,19 +174,23 @@ fn tell(
     changed: bool,
     tries: u32,
 ) -> session::Outcome {
-    if args.print {
-        return copy(&after[..]);
-    }
-    if args.json {
-        let version = place.version_of(version, after);
-        return say_json(&serde_json::json!({
-            "target": place.label(),
-            "etag": version.as_ref().map(Version::etag),
-            "changed": changed,
-            "tries": tries,
-        }));
-    }
-    Ok(())
+    let told = if args.print {
+        copy(&after[..])
+    } else if args.json {
+        let version = place.version_of(version.clone(), after);
+        let mut map = said::target(place);
+        let etag = version.as_ref().map(Version::etag);
+        map.insert("etag".to_owned(), etag.into());
+        map.insert("changed".to_owned(), changed.into());
+        map.insert("tries".to_owned(), tries.into());
+        say_json(&map.into())
+    } else {
+        Ok(())
+    };
+    told.map_err(|failure| match changed {
+        true => failure.after(&saved(place, version.as_ref())),
+        false => failure,
+    })
 }
 
 async fn read(place: &Place, tries: &mut Tries) -> Result<Before, Failure> {

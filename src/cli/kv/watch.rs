@@ -6,10 +6,11 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::time::Duration;
+use std::os::unix::ffi::OsStrExt;
+use std::time::{Duration, SystemTime};
 
 use clap::Args as ClapArgs;
-use serde_json::json;
+use serde_json::{Map, Value};
 
 use super::filter::Filter;
 use super::path::PathKey;
@@ -32,7 +33,7 @@ pub(in crate::cli) struct Args {
     /// a slash: a URL that ends with /.
     target: Target,
     /// A command to run for each change, instead of a line of JSON. In its environment: ETAGFS_KEY,
-    /// ETAGFS_ETAG (empty when the key was deleted), ETAGFS_EVENT.
+    /// ETAGFS_ETAG (empty when the key was deleted, or is a file that has none), ETAGFS_EVENT.
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<OsString>,
     /// How long to wait before asking again, in seconds.
@@ -56,16 +57,34 @@ pub(in crate::cli) struct Args {
     reach: Reach,
 }
 
-/// The versions that there are, by target.
-type Snapshot = BTreeMap<String, Version>;
+/// What there is, by target.
+type Snapshot = BTreeMap<OsString, State>;
+
+/// How a target is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum State {
+    /// It has this version.
+    Version(Version),
+    /// A file that has no version: its time and size have to do.
+    Stamp(SystemTime, u64),
+}
 
 /// What happened to a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Change {
-    target: String,
+    target: OsString,
     event: &'static str,
-    /// None when it was deleted.
+    /// None when it was deleted, or has none.
     version: Option<Version>,
+}
+
+impl State {
+    fn version(&self) -> Option<&Version> {
+        match self {
+            Self::Version(version) => Some(version),
+            Self::Stamp(..) => None,
+        }
+    }
 }
 
 /// What is different, in the order of the targets.
@@ -76,16 +95,16 @@ fn changes(before: &Snapshot, after: &Snapshot) -> Vec<Change> {
         event: "deleted",
         version: None,
     });
-    let here = after.iter().filter_map(|(target, version)| {
+    let here = after.iter().filter_map(|(target, state)| {
         let event = match before.get(target) {
             None => "created",
-            Some(before) if before != version => "changed",
+            Some(before) if before != state => "changed",
             Some(_) => return None,
         };
         Some(Change {
             target: target.clone(),
             event,
-            version: Some(version.clone()),
+            version: state.version().cloned(),
         })
     });
     let mut all: Vec<_> = gone.chain(here).collect();
@@ -128,22 +147,21 @@ impl Watched {
     async fn look(&self, before: &Snapshot) -> Result<Snapshot, Failure> {
         match self {
             Self::One(place) => {
-                let label = place.label();
-                let version = match (place, before.get(&label)) {
-                    (Place::Path(path), _) => of_file(path)?,
-                    (Place::Remote(_), known) => {
-                        let wanted = known.cloned().map_or(Wanted::Newest, Wanted::Not);
+                let spelling = place.spelling().to_owned();
+                let known = before.get(&spelling);
+                let state = match place {
+                    Place::Path(path) => of_file(path)?,
+                    Place::Remote(_) => {
+                        let version = known.and_then(State::version).cloned();
+                        let wanted = version.map_or(Wanted::Newest, Wanted::Not);
                         match place.read(&wanted, Some(LITTLE)).await? {
                             Answer::Unchanged => known.cloned(),
-                            Answer::Got(got) => got.about.version,
+                            Answer::Got(got) => got.about.version.map(State::Version),
                             Answer::Absent | Answer::Other => None,
                         }
                     }
                 };
-                Ok(version
-                    .map(|version| (label, version))
-                    .into_iter()
-                    .collect())
+                Ok(state.map(|state| (spelling, state)).into_iter().collect())
             }
             Self::Many {
                 store,
@@ -153,7 +171,10 @@ impl Watched {
                 let found = store.scan(beginning, false).await?.into_iter();
                 Ok(found
                     .filter_map(|found| match found {
-                        Scanned::Key(text, entry) => Some((format!("{root}{text}"), entry.version)),
+                        Scanned::Key(text, entry) => {
+                            let target = format!("{root}{text}").into();
+                            Some((target, State::Version(entry.version)))
+                        }
                         Scanned::Prefix(_) => None,
                     })
                     .collect())
@@ -162,14 +183,12 @@ impl Watched {
     }
 }
 
-/// The version of a file; where it has none, its time and size have to do.
-fn of_file(path: &PathKey) -> Result<Option<Version>, Failure> {
-    let Some(about) = path.look()? else {
-        return Ok(None);
-    };
-    let size = about.size.unwrap_or_default();
-    let stamp = || Version::new(format!("{:?} {size}", about.modified));
-    Ok(Some(about.version.clone().unwrap_or_else(stamp)))
+/// How a file is.
+fn of_file(path: &PathKey) -> Result<Option<State>, Failure> {
+    Ok(path.look()?.map(|about| match about.version {
+        Some(version) => State::Version(version),
+        None => State::Stamp(about.modified, about.size.unwrap_or_default()),
+    }))
 }
 
 /// Watches until it is ended, or has seen enough.
@@ -183,7 +202,10 @@ async fn watch(args: &Args, session: Session<'_>) -> Outcome {
     let watched = Watched::of(&args.target, &session).await?;
     let mut known = Snapshot::new();
     match (&args.since, &watched) {
-        (Some(version), Watched::One(place)) => _ = known.insert(place.label(), version.clone()),
+        (Some(version), Watched::One(place)) => {
+            let since = State::Version(version.clone());
+            known.insert(place.spelling().to_owned(), since);
+        }
         (Some(_), Watched::Many { .. }) => {
             return Err(Failure::usage("--since is the version of one key"));
         }
@@ -194,6 +216,10 @@ async fn watch(args: &Args, session: Session<'_>) -> Outcome {
     let mut now = watched.look(&known).await?;
     if args.since.is_none() && !args.initial {
         known.clone_from(&now);
+    }
+    if args.since.is_some() && now.values().any(|state| state.version().is_none()) {
+        return Err(Failure::usage(format!("{} has no version", args.target))
+            .hint("leave --since out, or name the key by its URL: s3://BUCKET/UUID/KEY"));
     }
     let mut told = 0;
     let mut is_out = false;
@@ -229,12 +255,12 @@ async fn watch(args: &Args, session: Session<'_>) -> Outcome {
 /// Whether anybody listens.
 async fn tell(args: &Args, change: &Change) -> Result<bool, Failure> {
     if args.command.is_empty() {
-        let line = json!({
-            "target": change.target,
-            "event": change.event,
-            "etag": change.version.as_ref().map(Version::etag),
-        });
-        return offer(&format!("{line}\n"));
+        let mut line = Map::new();
+        said::text_or_bytes(&mut line, "target", change.target.as_bytes());
+        line.insert("event".to_owned(), change.event.into());
+        let etag = change.version.as_ref().map(Version::etag);
+        line.insert("etag".to_owned(), etag.into());
+        return offer(&format!("{}\n", Value::from(line)));
     }
     let filter = Filter::new(
         &args.command,
@@ -242,7 +268,8 @@ async fn tell(args: &Args, change: &Change) -> Result<bool, Failure> {
         change.version.as_ref(),
     );
     if let Err(failure) = filter.event(change.event).run().await {
-        note(&format!("etagfs: {}: {}", change.target, failure.message()));
+        let target = change.target.display();
+        note(&format!("etagfs: {target}: {}", failure.message()));
     }
     Ok(true)
 }
@@ -252,7 +279,8 @@ mod tests {
     use super::*;
 
     fn snapshot(pairs: &[(&str, &str)]) -> Snapshot {
-        let owned = |(target, etag): &(&str, &str)| ((*target).to_owned(), Version::new(*etag));
+        let owned =
+            |(target, etag): &(&str, &str)| ((*target).into(), State::Version(Version::new(*etag)));
         pairs.iter().map(owned).collect()
     }
 
@@ -269,7 +297,7 @@ mod tests {
             ("c", "changed", true),
             ("d", "created", true),
         ];
-        let expected = expected.map(|(target, event, here)| (target.to_owned(), event, here));
+        let expected = expected.map(|(target, event, here)| (OsString::from(target), event, here));
         assert_eq!(found, expected);
         assert!(changes(&after, &after).is_empty());
     }

@@ -149,7 +149,7 @@ fn a_store_is_copied_with_everything_in_it() {
     fails(&desk.run(again), 1, &["exists", "--resume"]);
     desk.says("etagfs rm $B-two/${S##*/}/a; echo theirs | etagfs put $B-two/${S##*/}/b/c");
     let resumed = desk.run(&format!("{again} --resume --json"));
-    fails(&resumed, 75, &["1 objects", "/b/c", "left as they are"]);
+    fails(&resumed, 1, &["1 objects", "/b/c", "left as they are"]);
     let json: serde_json::Value = serde_json::from_str(&resumed.stdout).unwrap();
     assert_eq!((&json["made"], &json["same"]), (&1.into(), &1.into()));
     assert_eq!(desk.says("etagfs get $B-two/${S##*/}/b/c"), "theirs\n");

@@ -142,21 +142,81 @@ fn what_is_below_a_key_is_absent_in_a_mount_too() {
 fn mv_of_a_key_to_its_own_file_loses_nothing() {
     let ground = or_skip!(Ground::new());
     ground.desk.other.put(&ground.desk.object("key"), "value");
-    fails(
-        &ground.run("etagfs mv $S/key $M/key"),
-        1,
-        &["may be the same"],
-    );
-    fails(
-        &ground.run("etagfs mv $M/key $S/key"),
-        1,
-        &["may be the same"],
-    );
+    for pair in [
+        "$S/key $M/key",
+        "$M/key $S/key",
+        "$M/key $M/key",
+        "$M/key $M/../mnt/key",
+    ] {
+        for command in ["mv", "cp"] {
+            let out = ground.run(&format!("etagfs {command} {pair}"));
+            fails(&out, 1, &["are the same"]);
+        }
+    }
+    // One server by two names, and one object by another mount.
+    let elsewhere = "ETAGFS_ENDPOINT_URL=${ETAGFS_ENDPOINT_URL/127.0.0.1/localhost}";
+    for command in ["mv", "cp"] {
+        let out = ground.run(&format!("{elsewhere} etagfs {command} $S/key $M/key"));
+        fails(&out, 1, &["may be the same", "localhost", "etagfs get"]);
+        let out = ground.run(&format!("etagfs {command} --flat $M/key $S/key"));
+        fails(&out, 1, &["are the same"]);
+    }
     assert_eq!(ground.desk.other.text(&ground.desk.object("key")), "value");
     ground.says("etagfs mv $S/key $M/other; etagfs mv $M/other $S/third");
     assert_eq!(
         ground.desk.other.keys(),
         [ground.desk.object(""), ground.desk.object("third")]
+    );
+    ground.mount.unmount();
+}
+
+/// Whatever is tried with two names of one key, beside somebody who counts with it.
+#[test]
+fn moving_a_key_onto_itself_loses_no_increment() {
+    const TIMES: usize = 200;
+    let ground = or_skip!(Ground::new());
+    ground.desk.other.put(&ground.desk.object("key"), "0\n");
+    let moves = "while :; do
+        etagfs mv $S/key $S/key; etagfs mv $S/key $M/key; etagfs mv $M/key $S/key; etagfs cp $S/key $M/key
+        echo round; done";
+    let moving = ground
+        .desk
+        .script(moves)
+        .env("M", ground.mount.path())
+        .start();
+    let count = format!(
+        "for i in $(seq {TIMES}); do etagfs update $S/key -- sh -c 'echo $(($(cat) + 1))' || exit; done"
+    );
+    ground.says(&count);
+    let rounds = moving.stdout_so_far().lines().count();
+    moving.kill();
+    moving.finish();
+    let text = ground.desk.other.text(&ground.desk.object("key"));
+    println!(
+        "{rounds} rounds of moves beside {TIMES} increments: {}",
+        text.trim()
+    );
+    assert_eq!(text, format!("{TIMES}\n"));
+    assert!(rounds > 3, "{rounds}");
+    ground.mount.unmount();
+}
+
+#[test]
+fn a_file_tells_which_object_it_is_and_lists_it_not() {
+    let ground = or_skip!(Ground::new());
+    ground.desk.other.put(&ground.desk.object("key"), "1");
+    let told = ground.says("cd $M; getfattr --only-values -n user.etagfs.object key");
+    let (server, address) = told.split_once('\n').unwrap();
+    assert_eq!(server, ground.desk.bucket.endpoint);
+    let object = ground.desk.object("key");
+    assert_eq!(
+        address,
+        format!("s3://{}/{object}", ground.desk.bucket.name)
+    );
+    let listed = ground.says("cd $M; getfattr -m - key");
+    assert!(
+        listed.contains("user.etag") && !listed.contains("object"),
+        "{listed}"
     );
     ground.mount.unmount();
 }
@@ -264,4 +324,55 @@ fn an_ordinary_file_is_replaced_in_one_step_and_has_no_version() {
         &["pipe exists already"],
     );
     run("etagfs rm f; test ! -e f").ok();
+}
+
+#[test]
+fn an_append_to_a_full_disk_says_how_much_there_is() {
+    let desk = or_skip!(Desk::new());
+    let dir = tempfile::tempdir().unwrap();
+    // A file that can hold 1024 bytes.
+    let script = "printf '%1000s' > f; (ulimit -f 1; trap '' XFSZ; printf '%100s' | etagfs append f); exit $?";
+    let out = desk.script(script).within(dir.path()).run();
+    fails(&out, 1, &["24 of 101 bytes were appended"]);
+    assert_eq!(std::fs::metadata(dir.path().join("f")).unwrap().len(), 1024);
+}
+
+#[test]
+fn a_url_is_utf8() {
+    let desk = or_skip!(Desk::new());
+    for script in [
+        "etagfs get $S/$'a\\xff'",
+        "echo | etagfs put $S/$'a\\xff'",
+        "etagfs rm $S/a $S/$'\\xff'",
+    ] {
+        let out = desk.run(script);
+        assert_eq!(out.code, Some(2), "{out:#?}");
+        assert!(out.stderr.contains("UTF-8"), "{out:#?}");
+    }
+}
+
+#[test]
+fn what_is_moved_to_a_file_is_on_the_disk_before_it_is_deleted() {
+    let desk = or_skip!(Desk::new());
+    let dir = tempfile::tempdir().unwrap();
+    desk.other.put(&desk.object("key"), "value");
+    let gate = Gate::new();
+    desk.proxy
+        .inject(When::op(Op::Delete), Fault::HoldRequest(gate.clone()));
+    let script = "mkdir d; exec strace -f -e trace=fsync,rename,renameat,renameat2 -o trace etagfs mv $S/key d/file";
+    let moving = desk.script(script).within(dir.path()).start();
+    gate.wait_for(1);
+    let trace = std::fs::read_to_string(dir.path().join("trace")).unwrap();
+    gate.open();
+    moving.finish().ok();
+    let calls: Vec<_> = trace
+        .lines()
+        .filter_map(|line| line.split_once(' ')?.1.trim().split('(').next())
+        .filter(|call| call.starts_with("fsync") || call.starts_with("rename"))
+        .collect();
+    assert_eq!(calls.len(), 3, "{trace}");
+    assert!(
+        calls[0] == "fsync" && calls[1].starts_with("rename") && calls[2] == "fsync",
+        "{trace}"
+    );
 }

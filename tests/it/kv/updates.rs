@@ -10,6 +10,7 @@ use crate::world::procs::Running;
 use crate::world::proxy::{Fault, Gate, Op, When};
 use crate::world::report;
 use crate::world::servers::Kind;
+use crate::world::wait;
 
 #[test]
 fn update_pipes_a_value_through_a_command() {
@@ -185,4 +186,132 @@ fn no_update_is_lost_under_contention() {
     report::append_line("contention", &line);
     one.unmount();
     other.unmount();
+}
+
+/// The command lines of processes that hold this word.
+fn running(word: &str) -> usize {
+    let processes = std::fs::read_dir("/proc").unwrap();
+    processes
+        .filter_map(|process| std::fs::read(process.ok()?.path().join("cmdline")).ok())
+        .filter(|line| String::from_utf8_lossy(line).contains(word))
+        .count()
+}
+
+/// A word that no other process has in its arguments: a number of seconds.
+fn seconds() -> String {
+    format!("9{}", uuid::Uuid::new_v4().as_u128() % 1_000_000_000)
+}
+
+#[test]
+fn what_a_command_has_started_ends_with_it_when_the_time_is_up() {
+    let desk = or_skip!(Desk::new());
+    desk.other.put(&desk.object("key"), "old");
+    let long = seconds();
+    for command in [
+        format!("sh -c 'sleep {long} & sleep {long}'"),
+        format!("sh -c 'trap \"\" TERM; sleep {long}; sleep {long}'"),
+        format!("sh -c 'sleep {long} | sleep {long}'"),
+        format!("timeout 99 sleep {long}"),
+    ] {
+        let out = desk.run(&format!("etagfs update --timeout 1 $S/key -- {command}"));
+        let words = ["time was up", "was left as it was", "--timeout"];
+        fails(&out, 75, &words);
+        wait::until("all have ended", wait::SOON, || running(&long) == 0);
+    }
+    assert_eq!(desk.other.text(&desk.object("key")), "old");
+}
+
+#[test]
+fn a_signal_ends_the_command_too_and_leaves_the_value() {
+    let desk = or_skip!(Desk::new());
+    desk.other.put(&desk.object("key"), "old");
+    for (signal, code) in [("INT", 130), ("TERM", 143), ("HUP", 129)] {
+        let long = seconds();
+        let script = format!(
+            "exec python3 -c 'import signal, os; signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.execvp(\"etagfs\", [\"etagfs\", \"update\", os.environ[\"S\"] + \"/key\", \"--\", \"sh\", \"-c\", \"sleep {long} & sleep {long}\"])'"
+        );
+        let started = desk.script(&script).start();
+        wait::until("the command runs", wait::SOON, || {
+            running(&format!("sleep\0{long}")) == 2
+        });
+        desk.run(&format!("kill -{signal} {}", started.pid())).ok();
+        wait::until("it ends", wait::SOON, || started.ended());
+        wait::until("all have ended", wait::SOON, || running(&long) == 0);
+        let out = started.finish();
+        fails(&out, code, &["ended by signal", "/key was left as it was"]);
+    }
+    assert_eq!(desk.other.text(&desk.object("key")), "old");
+}
+
+#[test]
+fn what_a_command_leaves_running_is_not_waited_for() {
+    let desk = or_skip!(Desk::new());
+    desk.other.put(&desk.object("key"), "old");
+    let long = seconds();
+    let update =
+        format!("etagfs update --timeout 20 $S/key -- sh -c 'cat; echo new; sleep {long} &'");
+    desk.says(&update);
+    assert_eq!(desk.other.text(&desk.object("key")), "oldnew\n");
+    assert_eq!(running(&format!("sleep\0{long}")), 1);
+    desk.run(&format!("kill $(pgrep -f '^sleep {long}$')")).ok();
+    // All that was printed before counts, however much.
+    let much = "etagfs update --timeout 60 $S/key -- sh -c 'head -c 3000000 /dev/zero; exit 0'";
+    desk.says(much);
+    assert_eq!(
+        desk.other.get(&desk.object("key")).unwrap().bytes.len(),
+        3_000_000
+    );
+}
+
+#[test]
+fn a_command_that_prints_without_end_is_ended() {
+    let desk = or_skip!(Desk::new());
+    desk.other.put(&desk.object("key"), "old");
+    for command in [
+        "cat /dev/zero",
+        "yes",
+        "sh -c 'yes; true'",
+        "sh -c 'head -c 2M /dev/zero'",
+    ] {
+        let out = desk.run(&format!(
+            "etagfs update --max-output 1M $S/key -- {command}"
+        ));
+        fails(
+            &out,
+            1,
+            &[
+                "printed more than 1048576 bytes",
+                "was left as it was",
+                "--max-output",
+            ],
+        );
+    }
+    assert_eq!(desk.other.text(&desk.object("key")), "old");
+    desk.says("etagfs update --max-output 1M $S/key -- head -c 1M /dev/zero");
+}
+
+#[test]
+fn a_command_that_wants_the_terminal_is_told_how_to_have_it() {
+    let desk = or_skip!(Desk::new());
+    desk.other.put(&desk.object("key"), "old");
+    // script(1) makes a terminal, as whose owner a shell would run it.
+    let with_terminal = |update: &str| {
+        let script = format!("echo typed | script -qec '{update}' /dev/null");
+        desk.run(&script)
+    };
+    let out = with_terminal(
+        "etagfs update --timeout 30 $S/key -- sh -c \"read line < /dev/tty; echo \\$line\"",
+    );
+    assert_eq!(out.code, Some(1), "{out:#?}");
+    assert!(
+        out.stdout.contains("wants the terminal") && out.stdout.contains("--foreground"),
+        "{out:#?}"
+    );
+    assert_eq!(desk.other.text(&desk.object("key")), "old");
+    let out = with_terminal(
+        "etagfs update --foreground --timeout 30 $S/key -- sh -c \"read line < /dev/tty; echo \\$line\"",
+    );
+    assert_eq!(out.code, Some(0), "{out:#?}");
+    assert_eq!(desk.other.text(&desk.object("key")), "typed\n");
 }

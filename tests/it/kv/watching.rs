@@ -141,3 +141,26 @@ fn watch_of_a_file_tells_of_its_changes_and_a_directory_is_refused() {
     let out = desk.script("etagfs watch .").within(dir.path()).run();
     fails(&out, 2, &["is a directory"]);
 }
+
+#[test]
+fn a_file_without_a_version_is_told_without_an_etag() {
+    let desk = or_skip!(Desk::new());
+    let dir = tempfile::tempdir().unwrap();
+    let watch = "echo 1 > f; etagfs watch --initial --count 1 f; echo 2 > $'g\\xff'
+        etagfs watch --initial --count 1 $'g\\xff'
+        etagfs watch --initial --count 1 f -- sh -c 'echo \"[$ETAGFS_ETAG]\"'";
+    let out = desk.script(watch).within(dir.path()).run().ok();
+    let lines: Vec<_> = out.stdout.lines().collect();
+    let told = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap();
+    assert_eq!(
+        (&told(lines[0])["target"], &told(lines[0])["etag"]),
+        (&"f".into(), &serde_json::Value::Null)
+    );
+    assert_eq!(told(lines[1])["target_base64"], "Z/8=");
+    assert_eq!(lines[2], "[]");
+    let since = desk
+        .script("etagfs watch --since x f")
+        .within(dir.path())
+        .run();
+    fails(&since, 2, &["f has no version"]);
+}

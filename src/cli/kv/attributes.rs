@@ -1,0 +1,78 @@
+//! What a file of a mount tells in its extended attributes: its version, and what travels with it (V5).
+//!
+//! It reads them from a descriptor, so that they are those of the version that it holds. Who sets them is
+//! `path.rs`.
+
+use std::fs::File;
+use std::io::{self, ErrorKind};
+use std::os::fd::AsFd;
+
+use rustix::io::Errno;
+
+use super::place::About;
+use crate::backend::Meta;
+use crate::model::Version;
+use crate::store::Envelope;
+
+const ETAG: &str = "user.etag";
+const CONTENT_TYPE: &str = "user.content_type";
+const META: &str = "user.meta.";
+
+/// What is known of a file, of the version that this descriptor holds.
+pub(super) fn about(file: &File) -> io::Result<About> {
+    let found = file.metadata()?;
+    if found.is_dir() {
+        return Err(ErrorKind::IsADirectory.into());
+    }
+    let version = attribute(file, ETAG)?.map(Version::new);
+    let mut meta = Meta::default();
+    if version.is_some() {
+        meta.content_type = attribute(file, CONTENT_TYPE)?;
+        for name in names(file)? {
+            if let Some(user) = name.strip_prefix(META)
+                && let Some(value) = attribute(file, &name)?
+            {
+                meta.user.insert(user.to_owned(), value);
+            }
+        }
+    }
+    Ok(About {
+        version,
+        size: Some(found.len()),
+        modified: found.modified()?,
+        envelope: Envelope {
+            meta,
+            ..Envelope::default()
+        },
+    })
+}
+
+fn attribute(file: impl AsFd, name: &str) -> io::Result<Option<String>> {
+    // As long as one can be (xattr(7)).
+    let mut value = Vec::with_capacity(64 << 10);
+    match rustix::fs::fgetxattr(file, name, rustix::buffer::spare_capacity(&mut value)) {
+        Ok(_) => Ok(String::from_utf8(value).ok()),
+        // There is none, or there are none here.
+        Err(Errno::NODATA | Errno::NOTSUP) => Ok(None),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+fn names(file: impl AsFd) -> io::Result<Vec<String>> {
+    let mut list = Vec::with_capacity(64 << 10);
+    rustix::fs::flistxattr(file, rustix::buffer::spare_capacity(&mut list))?;
+    let names = list.split(|byte| *byte == 0);
+    Ok(names
+        .filter_map(|name| Some(std::str::from_utf8(name).ok()?.to_owned()))
+        .collect())
+}
+
+/// What travels with a value, as the attributes of its file.
+pub(super) fn attributes(meta: &Meta) -> Vec<(String, String)> {
+    let content_type = meta.content_type.iter();
+    let user = meta.user.iter();
+    content_type
+        .map(|value| (CONTENT_TYPE.to_owned(), value.clone()))
+        .chain(user.map(|(name, value)| (format!("{META}{name}"), value.clone())))
+        .collect()
+}
