@@ -1,8 +1,10 @@
-//! At most so many requests at once.
+//! At most so many requests at once, and none that only waits for others of another kind.
 //!
 //! A mount can be asked for thousands of files in one breath; without a limit each would open a
-//! connection. It knows nothing of what the requests are. It belongs outside of `settle`: a call
-//! that pauses keeps its place, so that a store that asks for less load gets less.
+//! connection. Names, values and saves have places of their own ([`Places`]): saves that hang hold up
+//! neither a `cat` nor an `ls`, and the other way round. It knows nothing of what the requests are about. It
+//! belongs outside of `settle`: a write that pauses keeps its place, so that a store that asks for less
+//! load gets less.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,23 +18,69 @@ use super::{
     Pin, Signed, Span,
 };
 use crate::model::{Expect, Outcome, PutId, Version};
+use crate::telemetry::{Place, Telemetry};
+
+/// How many requests run at once, each kind by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Places {
+    /// LIST and HEAD.
+    pub names: usize,
+    /// GET.
+    pub values: usize,
+    /// PUT and DELETE, each with its looks and its repetitions.
+    pub saves: usize,
+}
+
+impl Default for Places {
+    /// 32 for names, 64 for values, 64 for saves: 160 connections at most.
+    fn default() -> Self {
+        Self {
+            names: 32,
+            values: 64,
+            saves: 64,
+        }
+    }
+}
+
+impl Places {
+    /// So many for each.
+    pub fn each(places: usize) -> Self {
+        Self {
+            names: places,
+            values: places,
+            saves: places,
+        }
+    }
+}
 
 /// A backend that is asked for so much at once and no more.
 #[derive(Debug)]
 pub struct Limited {
     inner: Arc<dyn Backend>,
-    places: Semaphore,
+    names: Semaphore,
+    values: Semaphore,
+    saves: Semaphore,
     patience: Duration,
+    telemetry: Arc<Telemetry>,
 }
 
 impl Limited {
-    /// Wraps a backend: at most `places` calls at once (at least one), and no call waits for its
-    /// place longer than `patience`.
-    pub fn new(inner: Arc<dyn Backend>, places: usize, patience: Duration) -> Self {
+    /// Wraps a backend: at most `places` calls at once (at least one of each kind), and no call waits
+    /// for its place longer than `patience`. `telemetry` is told how many wait.
+    pub fn new(
+        inner: Arc<dyn Backend>,
+        places: Places,
+        patience: Duration,
+        telemetry: Arc<Telemetry>,
+    ) -> Self {
+        let semaphore = |places: usize| Semaphore::new(places.max(1));
         Self {
             inner,
-            places: Semaphore::new(places.max(1)),
+            names: semaphore(places.names),
+            values: semaphore(places.values),
+            saves: semaphore(places.saves),
             patience,
+            telemetry,
         }
     }
 
@@ -40,15 +88,54 @@ impl Limited {
     ///
     /// # Errors
     /// [`Error::Deadline`]: nothing was sent.
-    async fn place(&self) -> Result<SemaphorePermit<'_>, Error> {
-        match timeout(self.patience, self.places.acquire()).await {
+    async fn place(&self, kind: Place) -> Result<SemaphorePermit<'_>, Error> {
+        let places = match kind {
+            Place::Names => &self.names,
+            Place::Values => &self.values,
+            Place::Saves => &self.saves,
+        };
+        if let Ok(place) = places.try_acquire() {
+            return Ok(place);
+        }
+        let _waiting = Waiting::begin(&self.telemetry, kind);
+        match timeout(self.patience, places.acquire()).await {
             Ok(Ok(place)) => Ok(place),
             // The semaphore is never closed, so that this is the time-out.
-            Ok(Err(_)) | Err(_) => Err(Error::Deadline {
-                what: self.inner.name().to_owned(),
-                seconds: self.patience.as_secs_f32(),
-            }),
+            Ok(Err(_)) | Err(_) => Err(self.too_late()),
         }
+    }
+
+    fn too_late(&self) -> Error {
+        Error::Deadline {
+            what: self.inner.name().to_owned(),
+            seconds: self.patience.as_secs_f32(),
+        }
+    }
+
+    /// A call about names, which moves no bytes and so ends within the patience, with its wait.
+    async fn name<T>(&self, call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        let whole = async {
+            let _place = self.place(Place::Names).await?;
+            call.await
+        };
+        let late = |_| Err(self.too_late());
+        timeout(self.patience, whole).await.unwrap_or_else(late)
+    }
+}
+
+/// A call that waits for its place.
+struct Waiting<'a>(&'a Telemetry, Place);
+
+impl<'a> Waiting<'a> {
+    fn begin(telemetry: &'a Telemetry, kind: Place) -> Self {
+        telemetry.metrics.wants_place(kind, true);
+        Self(telemetry, kind)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.metrics.wants_place(self.1, false);
     }
 }
 
@@ -67,13 +154,12 @@ impl Backend for Limited {
     }
 
     async fn get(&self, at: &ObjectKey, pin: &Pin, span: Span) -> Result<Fetched, Error> {
-        let _place = self.place().await?;
+        let _place = self.place(Place::Values).await?;
         self.inner.get(at, pin, span).await
     }
 
     async fn head(&self, at: &ObjectKey) -> Result<ObjectInfo, Error> {
-        let _place = self.place().await?;
-        self.inner.head(at).await
+        self.name(self.inner.head(at)).await
     }
 
     async fn put(
@@ -83,23 +169,21 @@ impl Backend for Limited {
         expect: &Expect,
         id: PutId,
     ) -> Result<Outcome, Error> {
-        let _place = self.place().await?;
+        let _place = self.place(Place::Saves).await?;
         self.inner.put(at, body, expect, id).await
     }
 
     async fn delete(&self, at: &ObjectKey, version: &Version) -> Result<Outcome<()>, Error> {
-        let _place = self.place().await?;
+        let _place = self.place(Place::Saves).await?;
         self.inner.delete(at, version).await
     }
 
     async fn list(&self, query: &ListQuery) -> Result<Page, Error> {
-        let _place = self.place().await?;
-        self.inner.list(query).await
+        self.name(self.inner.list(query)).await
     }
 
     async fn versions(&self, at: &ObjectKey) -> Result<Vec<Kept>, Error> {
-        let _place = self.place().await?;
-        self.inner.versions(at).await
+        self.name(self.inner.versions(at)).await
     }
 
     async fn presign(
@@ -120,13 +204,58 @@ mod tests {
 
     const PATIENCE: Duration = Duration::from_secs(60);
 
+    fn limited(faulty: &Arc<Faulty>, places: usize) -> Limited {
+        let places = Places::each(places);
+        Limited::new(faulty.clone(), places, PATIENCE, Arc::default())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_kind_of_call_takes_a_place_of_another_kind() {
+        let faulty = Arc::new(Faulty::new(Arc::new(Memory::new())));
+        let gate = Gate::new();
+        for op in [Op::Put, Op::Get, Op::Head] {
+            faulty.every(op, Fault::HoldRequest(gate.clone()));
+        }
+        let limited = Arc::new(limited(&faulty, 1));
+        let at = ObjectKey::new("k");
+        let held: Vec<_> = (0..3)
+            .map(|kind| {
+                let (limited, at) = (Arc::clone(&limited), at.clone());
+                tokio::spawn(async move {
+                    match kind {
+                        0 => drop(
+                            limited
+                                .put(&at, body(), &Expect::Absent, PutId::new(1))
+                                .await,
+                        ),
+                        1 => drop(limited.get(&at, &Pin::Newest, Span::UpTo(1)).await),
+                        _ => drop(limited.head(&at).await),
+                    }
+                })
+            })
+            .collect();
+        // With one place for all of them only one would come through.
+        gate.arrived(3).await;
+        gate.open();
+        for call in held {
+            call.await.unwrap();
+        }
+    }
+
+    fn body() -> Body {
+        Body {
+            bytes: bytes::Bytes::new(),
+            meta: crate::backend::Meta::default(),
+        }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_call_beyond_the_limit_waits_for_a_place() {
         let faulty = Arc::new(Faulty::new(Arc::new(Memory::new())));
         let gate = Gate::new();
         faulty.next(Op::Head, Fault::HoldRequest(gate.clone()));
         faulty.next(Op::Head, Fault::HoldRequest(gate.clone()));
-        let limited = Arc::new(Limited::new(faulty.clone(), 2, PATIENCE));
+        let limited = Arc::new(limited(&faulty, 2));
         let head = || {
             let limited = Arc::clone(&limited);
             tokio::spawn(async move { limited.head(&ObjectKey::new("k")).await })
@@ -147,14 +276,20 @@ mod tests {
     async fn nobody_waits_for_a_place_for_ever() {
         let faulty = Arc::new(Faulty::new(Arc::new(Memory::new())));
         let gate = Gate::new();
-        faulty.next(Op::Head, Fault::HoldRequest(gate.clone()));
-        let limited = Arc::new(Limited::new(faulty.clone(), 1, PATIENCE));
+        faulty.next(Op::Get, Fault::HoldRequest(gate.clone()));
+        let limited = Arc::new(limited(&faulty, 1));
         let holder = Arc::clone(&limited);
-        let held = tokio::spawn(async move { holder.head(&ObjectKey::new("k")).await });
+        let held = tokio::spawn(async move {
+            holder
+                .get(&ObjectKey::new("k"), &Pin::Newest, Span::UpTo(1))
+                .await
+        });
         gate.arrived(1).await;
-        let late = limited.head(&ObjectKey::new("k")).await;
+        let late = limited
+            .get(&ObjectKey::new("k"), &Pin::Newest, Span::UpTo(1))
+            .await;
         assert!(matches!(late, Err(Error::Deadline { .. })));
-        assert_eq!(faulty.calls(Op::Head), 1);
+        assert_eq!(faulty.calls(Op::Get), 1);
         gate.open();
         assert!(matches!(held.await.unwrap(), Err(Error::NotFound(_))));
     }

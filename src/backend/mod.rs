@@ -2,7 +2,7 @@
 //!
 //! [`Backend`] is small enough for S3 and for DynamoDB (no ranges there, small values, conditions
 //! on attributes), and has no unconditional write. It knows neither stores nor files. `memory`
-//! is the reference; `s3` the real thing; `settle`, `limit`, `metered` and `fault` wrap any backend, `probe`
+//! is the reference; `s3` the real thing; `settle`, `limit`, `queue`, `metered` and `fault` wrap any backend, `probe`
 //! examines one. Every backend passes the one suite in `tests/it/contract.rs`.
 
 mod deadlines;
@@ -11,6 +11,7 @@ pub mod limit;
 pub mod memory;
 pub mod metered;
 pub mod probe;
+pub mod queue;
 pub mod s3;
 pub mod settle;
 
@@ -18,6 +19,7 @@ pub use deadlines::Deadlines;
 pub use limit::Limited;
 pub use memory::Memory;
 pub use metered::Metered;
+pub use queue::Queued;
 pub use s3::S3;
 pub use settle::Settled;
 
@@ -246,7 +248,7 @@ impl Limits {
 /// Why a backend could not do what it was asked.
 ///
 /// A refused write is no error: see [`Outcome::Refused`].
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
     /// The object, or the bucket, does not exist: the backend said so (ENOENT).
     #[error("{0} does not exist")]

@@ -104,6 +104,40 @@ pub(super) async fn ask(dir: &Path, within: Duration) -> Answer {
     }
 }
 
+/// How often it is made sure that the kernel knows the mount's own directory.
+const LOOK: Duration = Duration::from_secs(1);
+/// How long that may take, before the mount is ready, and later.
+const IN_REACH: Duration = Duration::from_secs(2);
+
+/// Keeps a mount's own directory known to the kernel, until what is returned is dropped: only an unknown
+/// name in the root has to wait while another one there is being looked up or made (V4). The kernel
+/// forgets names when it needs their memory; `is_known` tells whether it has.
+pub(super) async fn keep_within_reach(
+    dir: &Path,
+    is_known: impl Fn() -> bool + Send + Sync + 'static,
+) -> Keeping {
+    // Nobody can be in the way yet. What does not answer now is found out by whoever looks.
+    ask(dir, IN_REACH).await;
+    let dir = dir.to_owned();
+    Keeping(tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            if !is_known() {
+                ask(&dir, IN_REACH).await;
+            }
+        }
+    }))
+}
+
+/// Somebody keeps a mount's own directory within reach.
+pub(super) struct Keeping(tokio::task::JoinHandle<()>);
+
+impl Drop for Keeping {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
 /// How the kernel says that nobody reads from `/dev/fuse` any more.
 fn is_death(error: &std::io::Error) -> bool {
     use std::io::ErrorKind;

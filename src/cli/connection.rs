@@ -12,12 +12,10 @@ use clap::{Args as ClapArgs, ValueEnum};
 use super::quiet::Secret;
 use super::report::Failure;
 use super::source::Source;
+use crate::backend::limit::Places;
 use crate::backend::s3::{Credentials, Encryption, Endpoint, Instance, Network, S3Config, Terms};
-use crate::backend::{Backend, Deadlines, Limited, Metered, S3, Settled};
+use crate::backend::{Backend, Deadlines, Limited, Metered, Queued, S3, Settled};
 use crate::telemetry::Telemetry;
-
-/// How many requests run at once.
-const REQUESTS_AT_ONCE: usize = 64;
 
 /// Where a bucket is and who asks for it.
 #[derive(Clone, Debug, ClapArgs)]
@@ -312,13 +310,11 @@ impl Connection {
         telemetry: Arc<Telemetry>,
     ) -> Result<Arc<dyn Backend>, Failure> {
         let deadlines = self.deadlines()?;
-        let metered = Arc::new(Metered::new(self.s3(source).await?, telemetry));
-        let settled = Arc::new(Settled::new(metered, deadlines));
-        Ok(Arc::new(Limited::new(
-            settled,
-            REQUESTS_AT_ONCE,
-            deadlines.operation,
-        )))
+        let patience = deadlines.operation;
+        let metered = Metered::new(self.s3(source).await?, Arc::clone(&telemetry));
+        let settled = Settled::new(Arc::new(metered), deadlines);
+        let limited = Limited::new(Arc::new(settled), Places::default(), patience, telemetry);
+        Ok(Arc::new(Queued::new(Arc::new(limited), patience)))
     }
 
     /// The bucket itself, without what makes its writes certain.

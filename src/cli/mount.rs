@@ -16,7 +16,7 @@ use super::notify::Manager;
 use super::observing::Observing;
 use super::report::Failure;
 use super::source::{Connection, Source, State};
-use super::{environment, log, place, probe, runtime};
+use super::{alive, environment, log, place, probe, runtime};
 use crate::backend::{After, Backend, ListQuery};
 use crate::model::{Pattern, ScratchNames, StoreId};
 use crate::mount::{Mounted, Options, Patience, Proc};
@@ -332,6 +332,8 @@ pub(super) async fn serve(
     )
     .map_err(|error| place::failure(&args.dir, &error))?;
     telling_failures.is_told.store(true, Ordering::Relaxed);
+    let known = Arc::clone(&vfs);
+    let reach = alive::keep_within_reach(&args.dir, move || known.is_within_reach()).await;
     tracing::info!(source = %label, at = %args.dir.display(), "mounted");
     let telling = match Manager::of(&label, &args.dir) {
         Some(manager) => {
@@ -364,6 +366,7 @@ pub(super) async fn serve(
     if let Some(telling) = telling {
         telling.stopping();
     }
+    drop(reach);
     let end = mounted.end(ending, GRACE).await;
     tracing::info!(source = %label, at = %args.dir.display(), "unmounted");
     end.map_err(|error| {

@@ -26,7 +26,7 @@ use super::process::{Impatience, impatience};
 use super::reply::{Reply, Undo};
 use super::{Look, Patience};
 use crate::telemetry::Telemetry;
-use crate::vfs::{Departures, Error, Vfs};
+use crate::vfs::{Departures, Error, Vfs, in_queues};
 
 /// How often the watchdog looks.
 const TICK: Duration = Duration::from_millis(200);
@@ -177,8 +177,11 @@ impl Bridge {
         // Who ends the mount waits for what has begun, also while it is no task yet: it may have sent its
         // request already.
         let _begun = self.tasks.token();
-        let mut work: Pin<Box<dyn Future<Output = Result<T, Error>> + Send>> =
-            Box::pin(work.instrument(span));
+        let work = work.instrument(span);
+        let mut work: Pin<Box<dyn Future<Output = Result<T, Error>> + Send>> = match op.queues {
+            Some(queues) => Box::pin(in_queues(queues, work)),
+            None => Box::pin(work),
+        };
         let guard = self.runtime.enter();
         let mut context = Context::from_waker(Waker::noop());
         let tried = catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(&mut context)));

@@ -32,7 +32,7 @@ impl Filesystem for Fs {
 
     fn lookup(&self, request: &Request, parent: INodeNo, name: &OsStr, reply: fuser::ReplyEntry) {
         let (vfs, name, thread) = (self.0.vfs.clone(), name.to_owned(), request.pid());
-        let op = self.op_on("lookup", parent, &name, request);
+        let op = self.op_on("lookup", parent, &name, request).locking(parent);
         self.0.answer(op, reply, async move {
             vfs.lookup(parent.into(), &name, thread).await.map(Named)
         });
@@ -84,7 +84,7 @@ impl Filesystem for Fs {
         reply: fuser::ReplyAttr,
     ) {
         let (vfs, by) = (self.0.vfs.clone(), opening(request));
-        let op = self.heavy(self.op("setattr", ino, request).saving());
+        let op = self.heavy(self.op("setattr", ino, request).saving().locking(ino));
         self.0.answer(op, reply, async move {
             let ino = Ino::from(ino);
             vfs.check_changeable(ino)?;
@@ -107,7 +107,10 @@ impl Filesystem for Fs {
         reply: fuser::ReplyEntry,
     ) {
         let (vfs, name) = (self.0.vfs.clone(), name.to_owned());
-        let op = self.op_on("mkdir", parent, &name, request).saving();
+        let op = self
+            .op_on("mkdir", parent, &name, request)
+            .saving()
+            .locking(parent);
         self.0.answer(op, reply, async move {
             vfs.make_dir(parent.into(), &name).await.map(Named)
         });
@@ -115,7 +118,10 @@ impl Filesystem for Fs {
 
     fn rmdir(&self, request: &Request, parent: INodeNo, name: &OsStr, reply: fuser::ReplyEmpty) {
         let (vfs, name) = (self.0.vfs.clone(), name.to_owned());
-        let op = self.op_on("rmdir", parent, &name, request).saving();
+        let op = self
+            .op_on("rmdir", parent, &name, request)
+            .saving()
+            .locking(parent);
         self.0.answer(op, reply, async move {
             vfs.remove_dir(parent.into(), &name).await
         });
@@ -123,7 +129,10 @@ impl Filesystem for Fs {
 
     fn unlink(&self, request: &Request, parent: INodeNo, name: &OsStr, reply: fuser::ReplyEmpty) {
         let (vfs, name, by) = (self.0.vfs.clone(), name.to_owned(), opening(request));
-        let op = self.op_on("unlink", parent, &name, request).saving();
+        let op = self
+            .op_on("unlink", parent, &name, request)
+            .saving()
+            .locking(parent);
         self.0.answer(op, reply, async move {
             vfs.remove(parent.into(), &name, by).await
         });
@@ -152,6 +161,7 @@ impl Filesystem for Fs {
         let op = self
             .op_on("rename", parent, &name, request)
             .saving()
+            .locking_both(parent, newparent)
             .to(self.0.vfs.subject(newparent.into(), Some(&newname)));
         self.0.answer(op, reply, async move {
             let (from, to) = ((parent.into(), &*name), (newparent.into(), &*newname));
@@ -180,7 +190,7 @@ impl Filesystem for Fs {
         reply: fuser::ReplyCreate,
     ) {
         let (vfs, name, by) = (self.0.vfs.clone(), name.to_owned(), opening(request));
-        let op = self.op_on("create", parent, &name, request);
+        let op = self.op_on("create", parent, &name, request).locking(parent);
         self.0.answer(op, reply, async move {
             let (access, how) = (access(flags), creation(flags, mode));
             let (attr, fh) = vfs.create(parent.into(), &name, access, how, by).await?;
@@ -223,7 +233,7 @@ impl Filesystem for Fs {
         let durable = durable(vfs.options().sync, write_flags, flags);
         let op = self.op("write", ino, request).through(fh);
         let op = match durable {
-            Durable::AtOnce => self.heavy(op.saving()),
+            Durable::AtOnce => self.heavy(op.saving().locking(ino)),
             Durable::AtSave => op,
         };
         self.0.answer(op, reply, async move {
@@ -411,7 +421,7 @@ impl Filesystem for Fs {
         };
         let (vfs, name, by) = (self.0.vfs.clone(), name.to_owned(), opening(request));
         let value = value.to_vec();
-        let op = self.heavy(self.op("setxattr", ino, request).saving());
+        let op = self.heavy(self.op("setxattr", ino, request).saving().locking(ino));
         self.0.answer(op, reply, async move {
             vfs.set_attribute(ino.into(), &name, Some(&value), mode, by)
                 .await
@@ -420,7 +430,7 @@ impl Filesystem for Fs {
 
     fn removexattr(&self, request: &Request, ino: INodeNo, name: &OsStr, reply: fuser::ReplyEmpty) {
         let (vfs, name, by) = (self.0.vfs.clone(), name.to_owned(), opening(request));
-        let op = self.heavy(self.op("removexattr", ino, request).saving());
+        let op = self.heavy(self.op("removexattr", ino, request).saving().locking(ino));
         self.0.answer(op, reply, async move {
             vfs.set_attribute(ino.into(), &name, None, SetMode::Any, by)
                 .await
@@ -437,7 +447,9 @@ impl Filesystem for Fs {
     ) {
         let (vfs, by) = (self.0.vfs.clone(), opening(request));
         let (name, target) = (link_name.to_owned(), target.as_os_str().to_owned());
-        let op = self.op_on("symlink", parent, &name, request);
+        let op = self
+            .op_on("symlink", parent, &name, request)
+            .locking(parent);
         self.0.answer(op, reply, async move {
             let made = vfs.make_link(parent.into(), &name, &target, by).await;
             made.map(Named)

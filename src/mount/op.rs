@@ -5,13 +5,13 @@
 
 use std::time::{Instant, SystemTime};
 
-use fuser::{Errno, FileHandle};
+use fuser::{Errno, FileHandle, INodeNo};
 use tracing::Span;
 use tracing::field::Empty;
 
 use super::errno;
 use crate::telemetry::{Access, Subject, Telemetry, milliseconds};
-use crate::vfs::Fh;
+use crate::vfs::{Fh, Queues};
 
 /// What a request is, for the log and the watchdog.
 #[derive(Debug)]
@@ -26,6 +26,8 @@ pub(super) struct Op {
     /// caller that is killed: nobody else may take "interrupted" for "saved".
     pub(super) can_be_interrupted: bool,
     pub(super) since: Instant,
+    /// What the kernel locks until it is answered: others queue there, and it fails as they do.
+    pub(super) queues: Option<Queues>,
     subject: Subject,
     /// Where it is renamed to.
     to: Option<Subject>,
@@ -60,6 +62,7 @@ impl Op {
             weight: 0,
             can_be_interrupted: true,
             since: Instant::now(),
+            queues: None,
             subject,
             to: None,
             fh: None,
@@ -71,6 +74,19 @@ impl Op {
     pub(super) fn saving(self) -> Self {
         Self {
             can_be_interrupted: false,
+            ..self
+        }
+    }
+
+    /// An operation that the kernel lets nobody pass: it has locked this directory, or this file.
+    pub(super) fn locking(self, ino: INodeNo) -> Self {
+        self.locking_both(ino, ino)
+    }
+
+    /// As [`locking`](Self::locking), with two directories.
+    pub(super) fn locking_both(self, one: INodeNo, other: INodeNo) -> Self {
+        Self {
+            queues: Some([one.0, other.0]),
             ..self
         }
     }

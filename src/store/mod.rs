@@ -33,6 +33,8 @@ pub use layout::{Envelope, Rejected};
 pub use listing::{Listing, Shown};
 pub use plain::{Child, Dir};
 
+pub use crate::backend::queue::{Queues, within as in_queues};
+
 use crate::backend::{
     After, Backend, Body, Fetched, ListQuery, Object, ObjectInfo, ObjectKey, Pin, Span,
 };

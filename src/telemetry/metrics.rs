@@ -12,7 +12,7 @@ use prometheus::{
     TextEncoder,
 };
 
-use super::words::{Cache, Counts, Levels, Request};
+use super::words::{Cache, Counts, Levels, Place, Request};
 
 /// Operations of the kernel: from those answered from memory to those that wait for a slow store.
 const OPERATION_BUCKETS: [f64; 10] = [
@@ -36,6 +36,7 @@ pub struct Metrics {
     requests: IntCounterVec,
     request_seconds: HistogramVec,
     requests_in_flight: IntGauge,
+    requests_queued: IntGaugeVec,
     messages: IntCounterVec,
     answers: IntCounterVec,
     store_bytes: IntCounterVec,
@@ -143,6 +144,11 @@ impl Default for Metrics {
                 "etagfs_store_requests_in_flight",
                 "Requests to the store that are under way.",
             ),
+            requests_queued: make.gauges(
+                "etagfs_store_requests_queued",
+                "Requests to the store that wait for one of the places of their kind.",
+                "kind",
+            ),
             messages: make.counters(
                 "etagfs_store_messages_total",
                 "HTTP requests that were sent, with those that were sent again.",
@@ -243,6 +249,9 @@ impl Metrics {
             self.answers.with_label_values(&[request, "200"]);
         }
         self.requests.with_label_values(&["put", "refused"]);
+        for kind in Place::ALL.map(Place::as_str) {
+            self.requests_queued.with_label_values(&[kind]);
+        }
         for direction in ["sent", "received"] {
             self.store_bytes.with_label_values(&[direction]);
         }
@@ -280,6 +289,23 @@ impl Metrics {
     /// A request to the store begins.
     pub fn request_begins(&self) {
         self.requests_in_flight.inc();
+    }
+
+    /// A request begins to wait for a place, or ends to.
+    pub fn wants_place(&self, kind: Place, more: bool) {
+        let waiting = self.requests_queued.with_label_values(&[kind.as_str()]);
+        match more {
+            true => waiting.inc(),
+            false => waiting.dec(),
+        }
+    }
+
+    /// How many requests wait for a place, of each kind.
+    pub fn places_wanted(&self) -> [(&'static str, i64); 3] {
+        Place::ALL.map(|kind| {
+            let waiting = self.requests_queued.with_label_values(&[kind.as_str()]);
+            (kind.as_str(), waiting.get())
+        })
     }
 
     /// A request to the store ended.
@@ -414,7 +440,7 @@ mod tests {
     fn every_metric_is_shown_from_the_start() {
         let text = Metrics::default().text(&Levels::default());
         let families = text.lines().filter(|line| line.starts_with("# TYPE "));
-        assert_eq!(families.count(), 30, "{text}");
+        assert_eq!(families.count(), 31, "{text}");
     }
 
     #[test]

@@ -20,7 +20,7 @@ use std::sync::atomic::AtomicBool;
 pub use access::{Access, AccessLog, Reading, Subject};
 pub use failures::{Failed, Failures};
 pub use metrics::Metrics;
-pub use words::{Cache, Counts, Levels, Request};
+pub use words::{Cache, Counts, Levels, Place, Request};
 
 /// Everything that is remembered of one mount.
 #[derive(Debug, Default)]

@@ -34,6 +34,30 @@ impl Request {
     }
 }
 
+/// What a place for a request is for, of which there are so many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Listing, and asking what an object is.
+    Names,
+    /// Reading objects.
+    Values,
+    /// Writing and deleting them.
+    Saves,
+}
+
+impl Place {
+    pub(super) const ALL: [Self; 3] = [Self::Names, Self::Values, Self::Saves];
+
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Names => "names",
+            Self::Values => "values",
+            Self::Saves => "saves",
+        }
+    }
+}
+
 /// What is kept to save requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cache {

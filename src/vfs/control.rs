@@ -125,6 +125,12 @@ impl Control {
 }
 
 impl Vfs {
+    /// Whether the kernel knows the mount's own directory by name.
+    pub fn is_within_reach(&self) -> bool {
+        let top = FileName::new(TOP.as_ref()).ok();
+        top.is_some_and(|top| self.table().tree.find(Ino::ROOT, &top).is_some())
+    }
+
     pub(super) fn control_attr(&self, ino: Ino, control: &Control, since: SystemTime) -> Attr {
         let kind = match control.is_dir() {
             true => FileKind::Dir,
@@ -216,6 +222,10 @@ impl Vfs {
         .into_iter()
         .map(|(store, done, total)| json!({ "store": store.to_string(), "looked_at": done, "of": total }))
         .collect();
+        let waiting: serde_json::Map<_, _> = (self.telemetry.metrics.places_wanted())
+            .into_iter()
+            .map(|(kind, waiting)| (kind.to_owned(), waiting.into()))
+            .collect();
         let status = json!({
             "version": env!("CARGO_PKG_VERSION"),
             "source": self.label,
@@ -231,6 +241,7 @@ impl Vfs {
             "scratch_patterns": self.options.scratch.patterns().collect::<Vec<_>>(),
             "moved_away": away,
             "rescues": rescues.unwrap_or(0),
+            "waiting_for_a_place": waiting,
             "listings": under_way,
             "conflicts": self.telemetry.metrics.counts().conflicts,
         });

@@ -61,6 +61,7 @@ pub use xattr::{OBJECT, SetMode};
 
 use crate::model::{Caller, FileName, Ino, Process, ScratchNames};
 use crate::store::{Catalog, Store};
+pub use crate::store::{Queues, in_queues};
 use crate::telemetry::Telemetry;
 use content::Room;
 use journal::Journal;

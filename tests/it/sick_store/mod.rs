@@ -1,9 +1,12 @@
 //! A store that hangs, fails, denies or lies, behind a real mount (R3, W11, A1, A5): every call returns
 //! in time with an errno that says what is known, no byte is lost, and after the store has recovered
-//! the mount is as good as new. What goes wrong is in `faults`, who dies while it does in `kills`.
+//! the mount is as good as new. What goes wrong is in `faults`, who dies while it does in `kills`, who
+//! stands behind others in `queues`, and who would take their places in `places`.
 
 mod faults;
 mod kills;
+mod places;
+mod queues;
 
 use std::time::Duration;
 

@@ -1,0 +1,470 @@
+//! Calls that wait behind each other share the time that one of them has (A1).
+//!
+//! The kernel locks a directory while one name in it is looked up for a creation, made, removed or
+//! renamed, and a file while it is changed: the next request comes when that one was answered. Behind a
+//! store that does not answer, the k-th caller would wait for k deadlines. So a call tells in which
+//! queues it stands ([`within`]), and when a queue was failed once, the calls behind fail at once with
+//! the same error, until the store answers again. Who asks is found through the task, as in
+//! `telemetry/exchange.rs`, so that the queues need no place in any signature.
+//!
+//! To notice that the store is back, a *probe* is sent: the look-up of the first caller in each
+//! [`PERIOD`], which goes on behind its back. Everybody waits for it until it is [`LEASH`] old, and
+//! the first answer ends the silence. A write is no probe: it cannot go on behind its caller's back.
+//! So one in a while is tried, and those that queued behind it fail with it.
+//!
+//! It belongs outside of `limit`, whose wait is a part of the silence. It knows neither what queues are
+//! nor what the requests mean.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout, timeout_at};
+use tracing::Instrument as _;
+
+use super::{
+    Backend, Body, Error, Fetched, Grant, Kept, Limits, ListQuery, ObjectInfo, ObjectKey, Page,
+    Pin, Signed, Span,
+};
+use crate::model::{Expect, Outcome, PutId, Version};
+
+/// How often a silent store is asked again; the longest that callers fail when it is back.
+const PERIOD: Duration = Duration::from_secs(1);
+/// How long the callers of a queue wait for a probe, counted from its beginning: together, not each.
+const LEASH: Duration = Duration::from_millis(500);
+/// A failure that took less time holds nobody up.
+const SHORT: Duration = Duration::from_millis(100);
+/// How long a probe lives. The first one of a silence lives as long as any request, for stores that
+/// are slow and not silent.
+const PROBE: Duration = Duration::from_secs(5);
+/// For how long a silence is remembered in which nobody asks.
+const REMEMBERED: Duration = Duration::from_secs(60);
+
+/// The names of the queues in which a call stands.
+pub type Queues = [u64; 2];
+
+tokio::task_local! {
+    static QUEUES: Queues;
+}
+
+/// Does work whose calls stand in these queues (twice the same, if it is one).
+pub async fn within<F: Future>(queues: Queues, work: F) -> F::Output {
+    QUEUES.scope(queues, work).await
+}
+
+/// A backend that is not waited for by one caller after the other.
+#[derive(Debug)]
+pub struct Queued {
+    inner: Arc<dyn Backend>,
+    lines: Arc<Lines>,
+}
+
+impl Queued {
+    /// Wraps a backend, whose calls end within `patience`, as a rule.
+    pub fn new(inner: Arc<dyn Backend>, patience: Duration) -> Self {
+        Self {
+            inner,
+            lines: Arc::new(Lines {
+                patience,
+                lines: Mutex::default(),
+            }),
+        }
+    }
+
+    /// A call that changes nothing, and so can be a probe.
+    async fn read<T, F>(&self, call: impl FnOnce(Arc<dyn Backend>) -> F + Send) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, Error>> + Send + 'static,
+    {
+        let inner = Arc::clone(&self.inner);
+        let Ok(queues) = QUEUES.try_with(|queues| *queues) else {
+            return call(inner).await;
+        };
+        loop {
+            match self.lines.enter(queues, Class::Read) {
+                Entry::Go(place) => {
+                    let result = call(inner).await;
+                    place.ended(result.as_ref().err());
+                    return result;
+                }
+                Entry::Probe(probe) => {
+                    let (began, error) = (probe.place.began, probe.error.clone());
+                    let task = tokio::spawn(probe.carry_out(call(inner)).in_current_span());
+                    return match timeout_at(began + LEASH, task).await {
+                        Ok(Ok(result)) => result,
+                        // It goes on, or it panicked.
+                        Err(_) | Ok(Err(_)) => Err(error),
+                    };
+                }
+                Entry::Wait(until, mut over) => {
+                    // It is over when its sender is dropped.
+                    let _ = timeout_at(until, over.changed()).await;
+                }
+                Entry::Fail(error) => return Err(error),
+            }
+        }
+    }
+
+    /// A call that changes something.
+    async fn write<T>(
+        &self,
+        call: impl Future<Output = Result<Outcome<T>, Error>> + Send,
+    ) -> Result<Outcome<T>, Error> {
+        let Ok(queues) = QUEUES.try_with(|queues| *queues) else {
+            return call.await;
+        };
+        match self.lines.enter(queues, Class::Write) {
+            Entry::Go(place) => {
+                let result = call.await;
+                match &result {
+                    Ok(Outcome::Unknown) => place.ended(Some(&unknown(self.name()))),
+                    result => place.ended(result.as_ref().err()),
+                }
+                result
+            }
+            Entry::Fail(error) => Err(error),
+            // Writes have no probes.
+            Entry::Probe(Probe { error, .. }) => Err(error),
+            Entry::Wait(..) => Err(unknown(self.name())),
+        }
+    }
+}
+
+/// Why a write is not even tried behind one whose fate is not known.
+fn unknown(what: &str) -> Error {
+    Error::Unreachable {
+        what: what.to_owned(),
+        why: "the write before it was not answered".to_owned(),
+    }
+}
+
+/// What a call does to the store: those that read and those that write fail apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Class {
+    Read,
+    Write,
+}
+
+/// All queues in which somebody stands, or that are silent.
+#[derive(Debug)]
+struct Lines {
+    patience: Duration,
+    lines: Mutex<HashMap<(u64, Class), Line>>,
+}
+
+/// One queue.
+#[derive(Debug, Default)]
+struct Line {
+    /// When each of the calls under way began.
+    under_way: Vec<Instant>,
+    /// When the store last answered one of them.
+    heard: Option<Instant>,
+    silence: Option<Silence>,
+}
+
+/// The store failed a queue, and did not answer it since.
+#[derive(Debug)]
+struct Silence {
+    /// What everybody hears.
+    error: Error,
+    /// When somebody last waited.
+    last: Instant,
+    probe: Option<(Instant, watch::Receiver<()>)>,
+    /// Whether a probe is under way that lives as long as any request.
+    is_asked_patiently: bool,
+}
+
+/// What a call in a queue is to do.
+enum Entry {
+    Go(Place),
+    Probe(Probe),
+    /// Until then, or the end of the probe; then it enters again.
+    Wait(Instant, watch::Receiver<()>),
+    Fail(Error),
+}
+
+/// A call under way.
+struct Place {
+    lines: Arc<Lines>,
+    queues: Queues,
+    class: Class,
+    began: Instant,
+}
+
+/// A call that asks whether the store is back.
+struct Probe {
+    place: Place,
+    error: Error,
+    is_patient: bool,
+    /// Its end is the news.
+    over: watch::Sender<()>,
+}
+
+impl Probe {
+    async fn carry_out<T>(self, call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        let result = match self.is_patient {
+            true => call.await,
+            false => timeout(PROBE, call).await.unwrap_or(Err(self.error)),
+        };
+        if self.is_patient {
+            self.place.each(|line| {
+                if let Some(silence) = &mut line.silence {
+                    silence.is_asked_patiently = false;
+                }
+            });
+        }
+        self.place.ended(result.as_ref().err());
+        drop(self.over);
+        result
+    }
+}
+
+impl Lines {
+    fn lines(&self) -> MutexGuard<'_, HashMap<(u64, Class), Line>> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn enter(self: &Arc<Self>, queues: Queues, class: Class) -> Entry {
+        let now = Instant::now();
+        let mut lines = self.lines();
+        let mut entry = None;
+        for queue in queues {
+            if let Some(line) = lines.get_mut(&(queue, class))
+                && let Some(silence) = line.silence_at(now, self.patience)
+            {
+                entry = Some(match class {
+                    Class::Read => silence.ask(now),
+                    Class::Write => silence.try_again(now),
+                });
+                break;
+            }
+        }
+        let asked = match entry {
+            Some(Asked::No(error)) => return Entry::Fail(error),
+            Some(Asked::Under(until, over)) => return Entry::Wait(until, over),
+            Some(Asked::Yes(error, is_patient, over)) => Some((error, is_patient, over)),
+            Some(Asked::Really) | None => None,
+        };
+        for (at, queue) in queues.iter().enumerate() {
+            if !queues[..at].contains(queue) {
+                let line = lines.entry((*queue, class)).or_default();
+                line.under_way.push(now);
+            }
+        }
+        drop(lines);
+        let place = Place {
+            lines: Arc::clone(self),
+            queues,
+            class,
+            began: now,
+        };
+        match asked {
+            None => Entry::Go(place),
+            Some((error, is_patient, over)) => Entry::Probe(Probe {
+                place,
+                error,
+                is_patient,
+                over,
+            }),
+        }
+    }
+}
+
+/// Whether a silent store is asked.
+enum Asked {
+    /// Not now.
+    No(Error),
+    /// It is being asked.
+    Under(Instant, watch::Receiver<()>),
+    /// By this caller.
+    Yes(Error, bool, watch::Sender<()>),
+    /// By this caller, who waits as for any call.
+    Really,
+}
+
+impl Line {
+    /// The silence of the queue, if there is one. A call that got no answer in all the time it may
+    /// have is one too: its caller was answered without it, and went.
+    fn silence_at(&mut self, now: Instant, patience: Duration) -> Option<&mut Silence> {
+        let is_overdue = |began: &Instant| now.duration_since(*began) > patience;
+        if self.silence.is_none()
+            && let Some(began) = self.under_way.iter().find(|began| is_overdue(began))
+            && self.heard.is_none_or(|heard| heard < *began)
+        {
+            let error = Error::Deadline {
+                what: "the same directory".to_owned(),
+                seconds: patience.as_secs_f32(),
+            };
+            self.silence = Some(Silence::new(error, now));
+        }
+        self.silence.as_mut()
+    }
+
+    fn ended(&mut self, began: Instant, failure: Option<&Error>, now: Instant) {
+        let Some(error) = failure.filter(|error| is_no_answer(error)) else {
+            self.heard = Some(now);
+            self.silence = None;
+            return;
+        };
+        if now.duration_since(began) < SHORT || self.heard.is_some_and(|heard| heard > began) {
+            return;
+        }
+        match &mut self.silence {
+            Some(silence) => {
+                silence.error = error.clone();
+                silence.last = now;
+            }
+            None => self.silence = Some(Silence::new(error.clone(), now)),
+        }
+    }
+}
+
+impl Silence {
+    fn new(error: Error, now: Instant) -> Self {
+        Self {
+            error,
+            last: now,
+            probe: None,
+            is_asked_patiently: false,
+        }
+    }
+
+    /// Who reads asks from time to time.
+    fn ask(&mut self, now: Instant) -> Asked {
+        self.last = now;
+        if let Some((began, over)) = &self.probe {
+            // Its sender is gone when it is over.
+            if now < *began + LEASH && over.has_changed().is_ok() {
+                return Asked::Under(*began + LEASH, over.clone());
+            }
+            if now < *began + PERIOD {
+                return Asked::No(self.error.clone());
+            }
+        }
+        let (sender, over) = watch::channel(());
+        self.probe = Some((now, over));
+        let is_patient = !std::mem::replace(&mut self.is_asked_patiently, true);
+        Asked::Yes(self.error.clone(), is_patient, sender)
+    }
+
+    /// Who writes tries it, some time after the last failure.
+    fn try_again(&mut self, now: Instant) -> Asked {
+        match now < self.last + PERIOD {
+            true => Asked::No(self.error.clone()),
+            false => Asked::Really,
+        }
+    }
+}
+
+impl Place {
+    fn each(&self, mut change: impl FnMut(&mut Line)) {
+        let mut lines = self.lines.lines();
+        for (at, queue) in self.queues.iter().enumerate() {
+            if !self.queues[..at].contains(queue)
+                && let Some(line) = lines.get_mut(&(*queue, self.class))
+            {
+                change(line);
+            }
+        }
+    }
+
+    /// The call came to this.
+    fn ended(&self, failure: Option<&Error>) {
+        let now = Instant::now();
+        self.each(|line| line.ended(self.began, failure, now));
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.each(|line| {
+            if let Some(at) = line.under_way.iter().position(|began| *began == self.began) {
+                line.under_way.swap_remove(at);
+            }
+        });
+        let now = Instant::now();
+        let is_over = |silence: &Silence| now.duration_since(silence.last) > REMEMBERED;
+        self.lines.lines().retain(|_, line| {
+            !line.under_way.is_empty() || line.silence.as_ref().is_some_and(|it| !is_over(it))
+        });
+    }
+}
+
+/// Whether this says that the store did not answer, or nothing of use: also to whoever asks next.
+fn is_no_answer(error: &Error) -> bool {
+    match error {
+        Error::Unreachable { .. }
+        | Error::Deadline { .. }
+        | Error::Corrupt { .. }
+        | Error::Failed { .. } => true,
+        Error::NotFound(_)
+        | Error::VersionGone(_)
+        | Error::Denied { .. }
+        | Error::TooBig { .. }
+        | Error::Unsupported { .. } => false,
+    }
+}
+
+#[async_trait]
+impl Backend for Queued {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    fn limits(&self) -> Limits {
+        self.inner.limits()
+    }
+
+    async fn get(&self, at: &ObjectKey, pin: &Pin, span: Span) -> Result<Fetched, Error> {
+        let (at, pin) = (at.clone(), pin.clone());
+        self.read(move |inner| async move { inner.get(&at, &pin, span).await })
+            .await
+    }
+
+    async fn head(&self, at: &ObjectKey) -> Result<ObjectInfo, Error> {
+        let at = at.clone();
+        self.read(move |inner| async move { inner.head(&at).await })
+            .await
+    }
+
+    async fn put(
+        &self,
+        at: &ObjectKey,
+        body: Body,
+        expect: &Expect,
+        id: PutId,
+    ) -> Result<Outcome, Error> {
+        self.write(self.inner.put(at, body, expect, id)).await
+    }
+
+    async fn delete(&self, at: &ObjectKey, version: &Version) -> Result<Outcome<()>, Error> {
+        self.write(self.inner.delete(at, version)).await
+    }
+
+    async fn list(&self, query: &ListQuery) -> Result<Page, Error> {
+        let query = query.clone();
+        self.read(move |inner| async move { inner.list(&query).await })
+            .await
+    }
+
+    async fn versions(&self, at: &ObjectKey) -> Result<Vec<Kept>, Error> {
+        let at = at.clone();
+        self.read(move |inner| async move { inner.versions(&at).await })
+            .await
+    }
+
+    async fn presign(
+        &self,
+        at: &ObjectKey,
+        grant: &Grant,
+        expires: Duration,
+    ) -> Result<Signed, Error> {
+        self.inner.presign(at, grant, expires).await
+    }
+}
+
+#[cfg(test)]
+mod tests;
