@@ -117,6 +117,7 @@ impl Shown {
             },
             secret: text.as_deref().map(key).transpose()?,
             state_dir: state_dir.map(Path::to_owned),
+            patience: None,
         })
     }
 }

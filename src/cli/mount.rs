@@ -390,7 +390,8 @@ async fn reach(
         let asked = args.connection.asked(source);
         probe::require_conditions(&*backend, source, &asked, state_dir).await?;
     }
-    let settings = args.konserve.settings(state_dir)?;
+    let mut settings = args.konserve.settings(state_dir)?;
+    settings.patience = Some(args.connection.deadlines()?.operation);
     let catalog = Catalog::new(backend, &*source.prefix).with(settings, args.konserve.layout());
     root(&args.view, catalog, source).await
 }

@@ -8,10 +8,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use super::konserve::object::{self, Role, role};
-use super::konserve_store::{KonserveStore, Settings};
+use super::konserve_store::{AT_ONCE, KonserveStore, Settings};
 use super::{Error, Store, StoreName};
 use crate::backend::{After, Backend, Body, ListQuery, Listed, Meta, ObjectKey};
 use crate::model::{Expect, Outcome, PutId, StoreId};
@@ -47,6 +48,8 @@ pub struct Catalog {
     new_stores: LayoutKind,
     /// The konserve stores that were found; each remembers what it learned.
     konserve: Arc<Mutex<HashMap<StoreId, Arc<KonserveStore>>>>,
+    /// The places of those who look at their objects.
+    glimpses: Arc<Semaphore>,
 }
 
 impl Catalog {
@@ -58,6 +61,7 @@ impl Catalog {
             settings: Settings::default(),
             new_stores: LayoutKind::Plain,
             konserve: Arc::default(),
+            glimpses: Arc::new(Semaphore::new(AT_ONCE)),
         }
     }
 
@@ -209,8 +213,9 @@ impl Catalog {
             LayoutKind::Konserve => {
                 konserve.entry(id).or_insert_with(|| {
                     let backend = Arc::clone(&self.backend);
-                    let settings = self.settings.clone();
-                    Arc::new(KonserveStore::new(id, &self.prefix, backend, settings))
+                    let (settings, places) = (self.settings.clone(), Arc::clone(&self.glimpses));
+                    let prefix = &self.prefix;
+                    Arc::new(KonserveStore::new(id, prefix, backend, settings, places))
                 });
             }
         }

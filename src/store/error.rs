@@ -10,7 +10,7 @@ use crate::model::BadName;
 
 /// Why a store could not do what it was asked. A refused save is no error, see
 /// [`crate::model::Outcome`].
-#[derive(Debug, Error)]
+#[derive(Clone, Debug, Error)]
 pub enum Error {
     /// The key, store or bucket does not exist: the backend said so (ENOENT).
     #[error("{0} does not exist")]

@@ -299,9 +299,17 @@ impl Vfs {
         if let Some(known) = known {
             return Ok(known);
         }
-        let asked = Instant::now();
-        let changes = self.table().listings.changes();
-        let listing = Arc::new(store.list(dir).await?);
+        let mut asked = Instant::now();
+        let mut changes = self.table().listings.changes();
+        let mut listing = store.list(dir).await?;
+        if store.has_aliases() && !self.options.ttl.is_zero() && asked.elapsed() >= self.options.ttl
+        {
+            // Names were learned, which takes its time, and are known now: a listing that is outdated
+            // already would make `ls -l` ask for each of them again.
+            (asked, changes) = (Instant::now(), self.table().listings.changes());
+            listing = store.list(dir).await?;
+        }
+        let listing = Arc::new(listing);
         let mut table = self.table();
         if table.listings.changes() == changes {
             table.listings.put(folder, Arc::clone(&listing), asked);

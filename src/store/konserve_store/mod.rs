@@ -2,8 +2,11 @@
 //!
 //! Every key is one object, and its file one level below the store; `read.rs`, `write.rs` and
 //! `list.rs` say what each costs. It knows nothing of files but their names. What an object means is
-//! decided in `konserve/file.rs`; what is remembered of objects is in `names.rs`.
+//! decided in `konserve/file.rs`; what is remembered of objects is in `names.rs`, and how it gets there
+//! in `learning.rs`.
 
+mod kept;
+mod learning;
 mod list;
 mod log;
 mod names;
@@ -13,12 +16,14 @@ mod write;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use lru::LruCache;
 use uuid::Uuid;
 
-use list::Progress;
+pub(super) use learning::AT_ONCE;
+use learning::Learning;
 use names::Names;
 
 use super::konserve::aes::EncryptionKey;
@@ -46,6 +51,9 @@ pub struct Settings {
     pub secret: Option<EncryptionKey>,
     /// Where the names of keys are kept between mounts, if anywhere.
     pub state_dir: Option<PathBuf>,
+    /// The longest that a listing waits for names to be learned, which goes on; without it, it waits for
+    /// the end.
+    pub patience: Option<Duration>,
 }
 
 /// One konserve store.
@@ -57,9 +65,9 @@ pub(super) struct KonserveStore {
     backend: Arc<dyn Backend>,
     settings: Settings,
     names: Names,
-    progress: Progress,
-    /// Held while names are learned, so that two listings do not ask for the same.
-    learning: tokio::sync::Mutex<()>,
+    learning: Learning,
+    /// The places of those who look at objects, of all stores.
+    glimpses: Arc<tokio::sync::Semaphore>,
     memory: Mutex<Memory>,
 }
 
@@ -90,12 +98,13 @@ impl KonserveStore {
         prefix: &str,
         backend: Arc<dyn Backend>,
         settings: Settings,
+        glimpses: Arc<tokio::sync::Semaphore>,
     ) -> Self {
         Self {
             prefix: prefix.to_owned(),
             names: Names::new(id, settings.state_dir.clone()),
-            progress: Progress::default(),
-            learning: tokio::sync::Mutex::default(),
+            learning: Learning::default(),
+            glimpses,
             memory: Mutex::new(Memory {
                 saves: LruCache::new(NonZeroUsize::MIN.saturating_add(15)),
                 offsets: LruCache::new(REMEMBERED),

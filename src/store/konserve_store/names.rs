@@ -1,20 +1,18 @@
 //! What is remembered of objects: which key each has, and how large its file is.
 //!
 //! An object's name is a hash of its key, so the key of an object can never change; it is also kept
-//! on disk, for the mounts to come. A size is that of one version. It knows nothing of requests;
-//! `list.rs` asks for what is not remembered here. Names of encrypted objects are not written to
-//! the disk.
+//! on disk, for the mounts to come, and so is the size of the version that was seen last. It knows
+//! nothing of requests; `learning.rs` asks for what is not remembered here, and `kept.rs` knows the file.
+//! Names of encrypted objects are not written to the disk.
 
-use std::io::{BufRead, Write};
 use std::num::NonZeroUsize;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use lru::LruCache;
-use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::kept::{Kept, Line};
 use super::key;
 use super::read::Looked;
 use crate::model::{FileName, Key, StoreId, Version};
@@ -24,14 +22,14 @@ use crate::store::konserve::{edn, hasch};
 
 /// How many objects are remembered of one store.
 const OBJECTS: NonZeroUsize = NonZeroUsize::new(500_000).expect("it is not zero");
-/// A longer line was not written by this program.
-const MAX_LINE: usize = 4 << 20;
+/// After so many that are not on disk yet, they are written.
+pub(super) const AT_MOST_UNWRITTEN: usize = 1000;
 
 /// What is remembered of the objects of one store.
 #[derive(Debug)]
 pub(super) struct Names {
     known: Mutex<LruCache<Uuid, Known>>,
-    file: Option<PathBuf>,
+    kept: Option<Arc<Kept>>,
     loaded: tokio::sync::OnceCell<()>,
 }
 
@@ -44,7 +42,9 @@ struct Known {
     size: Option<u64>,
     /// Its value cannot be shown, but as it is stored.
     raw: bool,
-    /// Whether it is to be written to the disk.
+    /// Whether it may lie on the disk.
+    is_kept: bool,
+    /// Whether it is still to be written there.
     unwritten: bool,
 }
 
@@ -63,23 +63,15 @@ pub(super) struct Listed {
     pub(super) size: Option<u64>,
 }
 
-/// A line of the file.
-#[derive(Serialize, Deserialize)]
-struct Line {
-    object: Uuid,
-    /// None of an element of a log.
-    key: Option<String>,
-    etag: String,
-    size: Option<u64>,
-    raw: bool,
-}
-
 impl Names {
     /// Those of a store, kept in a state directory if there is one.
     pub(super) fn new(store: StoreId, state_dir: Option<PathBuf>) -> Self {
         Self {
             known: Mutex::new(LruCache::new(OBJECTS)),
-            file: state_dir.map(|dir| dir.join("konserve").join(format!("{store}.names"))),
+            kept: state_dir.map(|dir| {
+                let file = dir.join("konserve").join(format!("{store}.names"));
+                Arc::new(Kept::new(file))
+            }),
             loaded: tokio::sync::OnceCell::new(),
         }
     }
@@ -115,20 +107,21 @@ impl Names {
             }
         };
         let version = looked.info.version.clone();
-        let size = looked.size(raw);
         let mut known = self.known();
-        let is_news = known.peek(&object).is_none_or(|old| old.unwritten);
-        let unwritten = is_news && is_kept;
-        known.put(
-            object,
-            Known {
-                name,
-                version,
-                size,
-                raw,
-                unwritten,
-            },
-        );
+        let before = known.peek(&object);
+        let same = before.filter(|before| before.version == version && before.raw == raw);
+        // The beginning of a large value does not tell its size; who read it whole told it.
+        let size = looked.size(raw).or_else(|| same?.size);
+        let is_news = same.is_none_or(|same| same.unwritten || same.size != size);
+        let one = Known {
+            name,
+            version,
+            size,
+            raw,
+            is_kept,
+            unwritten: is_news && is_kept,
+        };
+        known.put(object, one);
     }
 
     /// How an object is shown: `None` if that is not remembered, `Some(None)` if it is hidden.
@@ -154,12 +147,16 @@ impl Names {
     pub(super) async fn load(&self, spelling: Spelling) {
         self.loaded
             .get_or_init(|| async {
-                let Some(file) = self.file.clone() else {
+                let Some(kept) = self.kept.clone() else {
                     return;
                 };
-                let read = tokio::task::spawn_blocking(move || read_lines(&file, spelling)).await;
+                let read = tokio::task::spawn_blocking(move || {
+                    let known_of = |line: &Line| Some((line.object, known_of(line, spelling)?));
+                    kept.read().iter().filter_map(known_of).collect::<Vec<_>>()
+                });
+                let read = read.await.unwrap_or_default();
                 let mut known = self.known();
-                for (object, one) in read.unwrap_or_default() {
+                for (object, one) in read {
                     if !known.contains(&object) {
                         known.put(object, one);
                     }
@@ -168,73 +165,77 @@ impl Names {
             .await;
     }
 
-    /// Writes what is new to the disk. A failure costs requests later on, and nothing else.
-    pub(super) async fn store(&self) {
-        let Some(file) = self.file.clone() else {
+    /// Writes what is new to the disk, if it is so much. A failure costs requests later on, and nothing
+    /// else.
+    pub(super) async fn store(&self, at_least: usize) {
+        let Some(kept) = self.kept.clone() else {
             return;
         };
-        let mut lines = Vec::new();
-        {
-            let mut known = self.known();
-            for (object, known) in known.iter_mut().filter(|(_, known)| known.unwritten) {
-                known.unwritten = false;
-                let line = Line {
-                    object: *object,
-                    key: known
-                        .name
-                        .as_ref()
-                        .and_then(|named| named.text.as_deref())
-                        .map(str::to_owned),
-                    etag: known.version.etag().to_owned(),
-                    size: known.size,
-                    raw: known.raw,
-                };
-                if serde_json::to_writer(&mut lines, &line).is_ok() {
-                    lines.push(b'\n');
-                }
-            }
-        }
+        let lines = self.unwritten(at_least);
         if lines.is_empty() {
             return;
         }
-        let written = tokio::task::spawn_blocking(move || append(&file, &lines)).await;
+        let rewritten = match kept.is_worn(self.known().len()) {
+            true => self.all(),
+            false => Vec::new(),
+        };
+        let written = tokio::task::spawn_blocking(move || kept.write(&lines, &rewritten)).await;
         if let Ok(Err(error)) = written {
-            tracing::warn!(error = %error, "the names of keys could not be kept for the next mount");
+            failed(&error);
+        }
+    }
+
+    /// The lines of what is new, which it is no longer.
+    fn unwritten(&self, at_least: usize) -> Vec<Line> {
+        let mut known = self.known();
+        if known.iter().filter(|(_, one)| one.unwritten).count() < at_least.max(1) {
+            return Vec::new();
+        }
+        let new = known.iter_mut().filter(|(_, one)| one.unwritten);
+        new.map(|(object, one)| {
+            one.unwritten = false;
+            line_of(*object, one)
+        })
+        .collect()
+    }
+
+    /// The lines of everything.
+    fn all(&self) -> Vec<Line> {
+        let known = self.known();
+        let kept = known.iter().filter(|(_, one)| one.is_kept);
+        // The least recently used first: of more than can be remembered, the last ones that are read are.
+        kept.rev()
+            .map(|(object, one)| line_of(*object, one))
+            .collect()
+    }
+}
+
+impl Drop for Names {
+    /// At the end of a mount; there is nobody who would wait.
+    fn drop(&mut self) {
+        let lines = self.unwritten(1);
+        if let Some(kept) = &self.kept
+            && !lines.is_empty()
+            && let Err(error) = kept.write(&lines, &[])
+        {
+            failed(&error);
         }
     }
 }
 
-fn append(file: &Path, lines: &[u8]) -> std::io::Result<()> {
-    if let Some(dir) = file.parent() {
-        std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(dir)?;
-    }
-    std::fs::OpenOptions::new()
-        .append(true)
-        .create(true)
-        .mode(0o600)
-        .open(file)?
-        .write_all(lines)
+fn failed(error: &std::io::Error) {
+    tracing::warn!(error = %error, "the names of keys could not be kept for the next mount");
 }
 
-/// Lines that are not whole, or whose key is not that of the object, are left out.
-fn read_lines(file: &Path, spelling: Spelling) -> Vec<(Uuid, Known)> {
-    let Ok(file) = std::fs::OpenOptions::new().read(true).open(file) else {
-        return Vec::new();
-    };
-    let mut read = Vec::new();
-    for line in std::io::BufReader::new(file).split(b'\n') {
-        let Ok(line) = line else { break };
-        if line.len() > MAX_LINE {
-            break;
-        }
-        if let Ok(line) = serde_json::from_slice::<Line>(&line) {
-            read.extend(known_of(&line, spelling).map(|known| (line.object, known)));
-        }
+fn line_of(object: Uuid, known: &Known) -> Line {
+    let text = known.name.as_ref().and_then(|named| named.text.as_deref());
+    Line {
+        object,
+        key: text.map(str::to_owned),
+        etag: known.version.etag().to_owned(),
+        size: known.size,
+        raw: known.raw,
     }
-    read
 }
 
 fn known_of(line: &Line, spelling: Spelling) -> Option<Known> {
@@ -256,6 +257,7 @@ fn known_of(line: &Line, spelling: Spelling) -> Option<Known> {
         version: Version::new(line.etag.as_str()),
         size: line.size,
         raw: line.raw,
+        is_kept: true,
         unwritten: false,
     })
 }
