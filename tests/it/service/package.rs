@@ -6,6 +6,7 @@ use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
 use super::ETAGFS;
+use crate::world::installed;
 use crate::world::procs::{Output, Script};
 
 /// They share target/staged.
@@ -22,17 +23,6 @@ fn make(arguments: &str) -> Output {
     .run()
 }
 
-fn cargo_deb() -> Result<PathBuf, String> {
-    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-    let cache = cache.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")));
-    let tools = cache.unwrap_or_default().join("etagfs-ci");
-    let program = tools.join("cargo-deb-3.8.0/bin/cargo-deb");
-    match program.exists() {
-        true => Ok(program),
-        false => Err("cargo-deb is not installed; tests/setup does it".to_owned()),
-    }
-}
-
 /// The Debian package of this build, made at the first call.
 ///
 /// # Errors
@@ -40,7 +30,7 @@ fn cargo_deb() -> Result<PathBuf, String> {
 pub(super) fn built() -> Result<PathBuf, String> {
     static PACKAGE: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     let package = PACKAGE.get_or_init(|| {
-        let cargo_deb = cargo_deb()?;
+        let cargo_deb = installed::built("cargo-deb")?;
         if !Path::new(ETAGFS).ends_with("target/debug/etagfs") {
             return Err(format!("{ETAGFS} is not where the package takes it from"));
         }

@@ -5,7 +5,8 @@
 use std::fs;
 use std::time::Duration;
 
-use super::{Ground, built};
+use super::Ground;
+use crate::world::installed::built;
 use crate::world::mounts::Mount;
 use crate::world::procs::Script;
 use crate::world::report;

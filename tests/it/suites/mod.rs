@@ -8,37 +8,11 @@ mod fsx;
 mod load;
 mod pjdfstest;
 
-use std::path::PathBuf;
-
 use crate::world::client::Client;
 use crate::world::mounts::{self, Mount, Mounted};
 use crate::world::procs::Script;
 use crate::world::rescues;
 use crate::world::servers::{self, Kind};
-
-/// The versions of the suites are pinned there.
-const SETUP: &str = include_str!("../../setup");
-
-/// A suite that `tests/setup` builds from crates.io.
-///
-/// # Errors
-/// It is not there: the reason, for `or_skip!`.
-fn built(name: &str) -> Result<PathBuf, String> {
-    let assignment = format!("{name}_version=");
-    let version = SETUP
-        .lines()
-        .find_map(|line| line.strip_prefix(&assignment))
-        .unwrap();
-    let cache = std::env::var_os("XDG_CACHE_HOME")
-        .map(PathBuf::from)
-        .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")))
-        .ok_or("neither XDG_CACHE_HOME nor HOME is set")?;
-    let program = cache.join(format!("etagfs-ci/{name}-{version}/bin/{name}"));
-    match program.exists() {
-        true => Ok(program),
-        false => Err(format!("{name} {version} is not built: run tests/setup")),
-    }
-}
 
 /// A program that Debian has.
 ///

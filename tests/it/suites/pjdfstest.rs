@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
 
-use super::{Ground, built};
+use super::Ground;
+use crate::world::installed::built;
 use crate::world::procs::Script;
 use crate::world::report;
 
