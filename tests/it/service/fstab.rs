@@ -1,6 +1,6 @@
 //! `mount.etagfs` and the fstab, through mount(8), umount(8) and systemd's mount and automount units.
 
-use super::machine::{Machine, machine};
+use super::machine::{Machine, Root, machine};
 use crate::world::servers::{self, Bucket, Kind};
 use crate::world::wait;
 
@@ -16,8 +16,8 @@ struct World {
 
 impl World {
     /// With this line in the fstab, `%` being the bucket.
-    fn new(name: &'static str, options: &str) -> Result<Self, String> {
-        let machine = machine()?;
+    fn new(root: Root, name: &'static str, options: &str) -> Result<Self, String> {
+        let machine = machine(root)?;
         let bucket = servers::shared(Kind::Embedded)?.bucket();
         bucket.client().put("key", "value");
         machine.configure(name, &bucket, "ETAGFS_FLAT=true");
@@ -70,9 +70,20 @@ impl Drop for World {
     }
 }
 
-#[test]
-fn a_line_of_the_fstab_is_mounted_by_mount_and_unmounted_by_umount() {
-    let world = or_skip!(World::new("fstab", "_netdev,nofail,noexec,ttl=0,x-test=1"));
+on_both_roots! {
+    a_line_of_the_fstab_is_mounted_by_mount_and_unmounted_by_umount
+    mount_says_what_is_wrong_in_two_lines_and_with_its_own_exit_codes
+    a_user_mounts_and_unmounts_a_line_that_allows_it_as_himself
+    systemd_mounts_and_unmounts_a_line_of_the_fstab
+    an_automount_mounts_when_somebody_looks_and_unmounts_when_nobody_does
+}
+
+fn a_line_of_the_fstab_is_mounted_by_mount_and_unmounted_by_umount(root: Root) {
+    let world = or_skip!(World::new(
+        root,
+        "fstab",
+        "_netdev,nofail,noexec,ttl=0,x-test=1"
+    ));
     let run = |script: &str| world.machine.run(script);
     let out = run("mount /mnt/fstab && cat /mnt/fstab/key").ok();
     assert_eq!((&*out.stdout, &*out.stderr), ("value", ""));
@@ -118,9 +129,8 @@ fn a_line_of_the_fstab_is_mounted_by_mount_and_unmounted_by_umount() {
     wait::until("the daemon ends", wait::SOON, || world.daemons() == 0);
 }
 
-#[test]
-fn mount_says_what_is_wrong_in_two_lines_and_with_its_own_exit_codes() {
-    let world = or_skip!(World::new("usage", "noauto"));
+fn mount_says_what_is_wrong_in_two_lines_and_with_its_own_exit_codes(root: Root) {
+    let world = or_skip!(World::new(root, "usage", "noauto"));
     let source = format!("s3://{}", world.bucket.name);
     let with = "env_file=/etc/etagfs/usage.env";
     for (arguments, code, words) in [
@@ -181,9 +191,8 @@ fn mount_says_what_is_wrong_in_two_lines_and_with_its_own_exit_codes() {
     assert_eq!(world.mounts(), 1);
 }
 
-#[test]
-fn a_user_mounts_and_unmounts_a_line_that_allows_it_as_himself() {
-    let world = or_skip!(World::new("user", "noauto,user"));
+fn a_user_mounts_and_unmounts_a_line_that_allows_it_as_himself(root: Root) {
+    let world = or_skip!(World::new(root, "user", "noauto,user"));
     let run = |script: &str| world.machine.run(script);
     run("useradd -m alice; chown alice /mnt/user /etc/etagfs/user.env").ok();
     let as_alice = |script: &str| run(&format!("runuser -u alice -- sh -c '{script}'"));
@@ -201,9 +210,8 @@ fn a_user_mounts_and_unmounts_a_line_that_allows_it_as_himself() {
     assert!(log.stdout.contains("unmounted"), "{log:#?}");
 }
 
-#[test]
-fn systemd_mounts_and_unmounts_a_line_of_the_fstab() {
-    let world = or_skip!(World::new("unit", "_netdev,nofail"));
+fn systemd_mounts_and_unmounts_a_line_of_the_fstab(root: Root) {
+    let world = or_skip!(World::new(root, "unit", "_netdev,nofail"));
     let unit = "mnt-unit.mount";
     world.machine.run(&format!("systemctl start {unit}")).ok();
     assert_eq!(world.machine.show(unit, "ActiveState"), "active");
@@ -218,9 +226,9 @@ fn systemd_mounts_and_unmounts_a_line_of_the_fstab() {
     assert_eq!(world.bucket.client().text("key"), "new\n");
 }
 
-#[test]
-fn an_automount_mounts_when_somebody_looks_and_unmounts_when_nobody_does() {
+fn an_automount_mounts_when_somebody_looks_and_unmounts_when_nobody_does(root: Root) {
     let world = or_skip!(World::new(
+        root,
         "auto",
         "_netdev,noauto,x-systemd.automount,x-systemd.idle-timeout=1"
     ));

@@ -1,6 +1,7 @@
 //! A small Debian with a real systemd as PID 1, in a container that shares the network of this machine,
 //! so that servers of the tests can be reached. Its root is made by `tests/setup` and never written to: an
-//! overlay in memory takes what is. The package of this very build is installed in it.
+//! overlay in memory takes what is. The package of this very build is installed in it. There are two: one has
+//! no certificates of authorities, as it was made, and the other one has some.
 //!
 //! `--register=no --keep-unit` and nsenter(1) instead of machinectl(1): here PID 1 need not be systemd.
 //! It ends with the tests, and all of it with it: told to, since a container whose systemd-nspawn is killed
@@ -20,17 +21,39 @@ use crate::world::namespace::ALONE;
 use crate::world::procs::{Output, Script};
 use crate::world::servers::Bucket;
 use crate::world::tied::{self, OnOurDeath, Tied};
-use crate::world::{mounts, wait};
+use crate::world::{installed, mounts, tls, wait};
 
-/// What `tests/setup` made; the number is that of its recipe.
-const ROOT: &str = "systemd-bookworm-1";
-
-/// Long enough for a boot; another run of the tests may hold the root meanwhile.
+/// Long enough for a boot.
 const BOOT: Duration = Duration::from_secs(600);
 
-/// The machine. One for all tests: each uses names of its own.
+/// What is on the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Root {
+    /// No certificates of authorities.
+    Bare,
+    /// With those of [`CERTIFICATES`], which are nobody's.
+    Certified,
+}
+
+/// Where Debian's package ca-certificates puts them.
+pub(super) const CERTIFICATES: &str = "/etc/ssl/certs/ca-certificates.crt";
+
+/// A module of tests for each kind of root: all these.
+macro_rules! on_both_roots {
+    ($($test:ident)*) => {
+        mod bare {
+            $(#[test] fn $test() { super::$test(crate::service::machine::Root::Bare) })*
+        }
+        mod certified {
+            $(#[test] fn $test() { super::$test(crate::service::machine::Root::Certified) })*
+        }
+    };
+}
+
+/// The machine. One of each kind for all tests: each uses names of its own.
 #[derive(Debug)]
 pub(super) struct Machine {
+    pub(super) kind: Root,
     /// PID 1 of the container, as seen from here.
     init: String,
     shared: PathBuf,
@@ -42,12 +65,12 @@ pub(super) struct Machine {
 ///
 /// # Errors
 /// Why there can be none here.
-pub(super) fn machine() -> Result<&'static Machine, String> {
-    static MACHINE: OnceLock<Result<Machine, String>> = OnceLock::new();
-    let machine = MACHINE.get_or_init(|| {
+pub(super) fn machine(kind: Root) -> Result<&'static Machine, String> {
+    static MACHINES: [OnceLock<Result<Machine, String>>; 2] = [OnceLock::new(), OnceLock::new()];
+    let machine = MACHINES[kind as usize].get_or_init(|| {
         let root = root()?;
         let package = package::built()?;
-        Ok(Machine::boot(&root, &package))
+        Ok(Machine::boot(kind, &root, &package))
     });
     machine.as_ref().map_err(Clone::clone)
 }
@@ -60,9 +83,7 @@ fn root() -> Result<PathBuf, String> {
     if Script::bash("command -v systemd-nspawn").run().code != Some(0) {
         return Err("systemd-nspawn (Debian: systemd-container) is not installed".to_owned());
     }
-    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-    let cache = cache.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")));
-    let root = cache.unwrap_or_default().join("etagfs-ci").join(ROOT);
+    let root = installed::directory()?.join(installed::setting("systemd_root"));
     match root.join("etc/debian_version").exists() {
         true => Ok(root),
         false => Err(format!(
@@ -73,7 +94,7 @@ fn root() -> Result<PathBuf, String> {
 }
 
 impl Machine {
-    fn boot(root: &Path, package: &Path) -> Self {
+    fn boot(kind: Root, root: &Path, package: &Path) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let shared = directory.path().join("host");
         fs::create_dir(&shared).unwrap();
@@ -86,11 +107,12 @@ impl Machine {
         let log = directory.path().join("console");
         let mut booted = None;
         wait::until("a container with systemd boots", BOOT, || {
-            booted = start(root, [&shared, &fuse], &log);
+            booted = start(kind, root, directory.path(), &log);
             booted.is_some()
         });
         let (container, init) = booted.unwrap();
         let machine = Self {
+            kind,
             init,
             shared,
             _container: container,
@@ -99,6 +121,10 @@ impl Machine {
         machine
             .run("dpkg -i /host/etagfs.deb && command -v etagfs")
             .ok();
+        machine.run(&format!("test ! -e {CERTIFICATES}")).ok();
+        if kind == Root::Certified {
+            machine.trust(&tls::authority());
+        }
         machine
     }
 
@@ -139,6 +165,12 @@ impl Machine {
         );
     }
 
+    /// Adds a certificate (PEM) to those of the machine.
+    pub(super) fn trust(&self, certificate: &str) {
+        let all = self.run(&format!("cat {CERTIFICATES}")).stdout + certificate;
+        self.write(CERTIFICATES, &all);
+    }
+
     /// The log of a unit.
     pub(super) fn journal(&self, unit: &str) -> String {
         self.run(&format!(
@@ -169,26 +201,37 @@ impl Machine {
     }
 }
 
+/// The overlay, in a mount namespace of the container's own: systemd-nspawn locks a root that it makes one of
+/// by itself, and there is only one root.
+const OVERLAY: &str = "set -e
+mount -t tmpfs none $0
+mkdir $0/upper $0/work $0/root
+mount -t overlay -o lowerdir=$1,upperdir=$0/upper,workdir=$0/work none $0/root
+root=$0/root
+shift
+exec \"$@\" --directory=$root";
+
 /// Starts the container; the process and its PID 1, if it came up.
-fn start(root: &Path, [shared, fuse]: [&Path; 2], log: &Path) -> Option<(Tied, String)> {
+fn start(kind: Root, root: &Path, place: &Path, log: &Path) -> Option<(Tied, String)> {
+    let overlay = place.join("overlay");
+    fs::create_dir_all(&overlay).unwrap();
     let console = fs::File::create(log).unwrap();
     let mut command = tied::command("unshare", OnOurDeath::Terminate);
     command
         .args(["--mount", "--propagation", "private", "sh", "-c"])
-        .arg(format!("{ALONE}\nexec \"$0\" \"$@\""))
-        .args(["systemd-nspawn", "--directory"])
+        .arg(format!("{ALONE}\n{OVERLAY}"))
+        .arg(overlay)
         .arg(root)
-        .args([
-            "--volatile=overlay",
-            "--boot",
-            "--register=no",
-            "--keep-unit",
-            "--console=pipe",
-        ])
-        .arg(format!("--machine=etagfs-{}", std::process::id()))
+        .arg("systemd-nspawn")
+        .args(["--boot", "--register=no", "--keep-unit", "--console=pipe"])
+        .arg(format!(
+            "--machine=etagfs-{}-{}",
+            std::process::id(),
+            kind as usize
+        ))
         .arg("--bind=/dev/autofs")
-        .arg(format!("--bind={}:/dev/fuse", fuse.display()))
-        .arg(format!("--bind={}:/host", shared.display()))
+        .arg(format!("--bind={}:/dev/fuse", place.join("fuse").display()))
+        .arg(format!("--bind={}:/host", place.join("host").display()))
         // Where the host has the control groups of old as well, the container would take those.
         .env("SYSTEMD_NSPAWN_UNIFIED_HIERARCHY", "1")
         .stdin(Stdio::null())

@@ -1,10 +1,12 @@
 //! The mount as a service of the system: what it tells a service manager, `mount.etagfs` and fstab, the
 //! unit under a real systemd. What a mount does once it is there is not its business.
 
+#[macro_use]
+mod machine;
+
 mod alive;
 mod container;
 mod fstab;
-mod machine;
 mod notify;
 mod package;
 mod units;

@@ -2,10 +2,11 @@
 
 use std::fmt::Write as _;
 
-use super::machine::{Machine, machine};
+use super::machine::{Machine, Root, machine};
 use crate::world::proxy::{Fault, Gate, Op, Proxy, When};
 use crate::world::report;
 use crate::world::servers::{self, Bucket, Kind};
+use crate::world::tls::Tls;
 use crate::world::wait;
 
 /// An instance of the unit, for a bucket of its own.
@@ -19,8 +20,8 @@ struct Instance {
 
 impl Instance {
     /// Configured, not started.
-    fn new(name: &str) -> Result<Self, String> {
-        let machine = machine()?;
+    fn new(root: Root, name: &str) -> Result<Self, String> {
+        let machine = machine(root)?;
         let bucket = servers::shared(Kind::Embedded)?.bucket();
         let instance = Self {
             machine,
@@ -105,9 +106,20 @@ impl Drop for Instance {
     }
 }
 
-#[test]
-fn systemd_finds_no_fault_with_the_units() {
-    let machine = or_skip!(machine());
+on_both_roots! {
+    systemd_finds_no_fault_with_the_units
+    the_unit_is_ready_when_the_mount_answers_and_tells_how_it_goes
+    a_daemon_that_was_killed_leaves_a_clean_directory_and_serves_again
+    a_dead_mount_of_somebody_else_is_no_obstacle
+    a_daemon_that_stands_still_is_replaced_and_its_drafts_are_kept
+    a_stop_saves_or_rescues_what_is_open
+    wrong_usage_is_not_tried_again_and_a_missing_bucket_is
+    a_unit_with_a_tree_of_its_own_does_not_start_since_nobody_would_see_the_mount
+    a_server_by_https_is_mounted_where_its_authority_is_known_and_else_one_line_says_what_to_install
+}
+
+fn systemd_finds_no_fault_with_the_units(root: Root) {
+    let machine = or_skip!(machine(root));
     // An instance, since a template is verified as one of any name.
     let script = "systemd-analyze verify --man=yes /usr/lib/systemd/system/etagfs@.service
 cp /usr/share/doc/etagfs/examples/mnt-bucket.* /run/systemd/system/
@@ -117,9 +129,8 @@ rm /run/systemd/system/mnt-bucket.*";
     assert_eq!(format!("{}{}", out.stdout, out.stderr), "");
 }
 
-#[test]
-fn the_unit_is_ready_when_the_mount_answers_and_tells_how_it_goes() {
-    let instance = or_skip!(Instance::new("ready"));
+fn the_unit_is_ready_when_the_mount_answers_and_tells_how_it_goes(root: Root) {
+    let instance = or_skip!(Instance::new(root, "ready"));
     let proxy = Proxy::to(&instance.bucket.endpoint);
     let gate = Gate::new();
     proxy.inject(When::op(Op::List).once(), Fault::HoldRequest(gate.clone()));
@@ -180,9 +191,8 @@ fn the_unit_is_ready_when_the_mount_answers_and_tells_how_it_goes() {
     assert_eq!(instance.show("Result"), "success");
 }
 
-#[test]
-fn a_daemon_that_was_killed_leaves_a_clean_directory_and_serves_again() {
-    let instance = or_skip!(Instance::new("killed"));
+fn a_daemon_that_was_killed_leaves_a_clean_directory_and_serves_again(root: Root) {
+    let instance = or_skip!(Instance::new(root, "killed"));
     instance.bucket.client().put("key", "value");
     // Time to look at what is left, in one go: it is mounted again by itself.
     instance.set("[Service]\nRestartSec=5s\n");
@@ -198,9 +208,8 @@ fn a_daemon_that_was_killed_leaves_a_clean_directory_and_serves_again() {
     assert_eq!(instance.machine.says(&format!("cat '{at}/key'")), "value");
 }
 
-#[test]
-fn a_dead_mount_of_somebody_else_is_no_obstacle() {
-    let instance = or_skip!(Instance::new("obstacle"));
+fn a_dead_mount_of_somebody_else_is_no_obstacle(root: Root) {
+    let instance = or_skip!(Instance::new(root, "obstacle"));
     let at = &instance.at;
     let script = format!(
         "mkdir -p '{at}'; set -a; . /etc/etagfs/obstacle.env
@@ -219,9 +228,8 @@ until ! ls '{at}' 2>/dev/null; do sleep 0.01; done"
     );
 }
 
-#[test]
-fn a_daemon_that_stands_still_is_replaced_and_its_drafts_are_kept() {
-    let instance = or_skip!(Instance::new("watched"));
+fn a_daemon_that_stands_still_is_replaced_and_its_drafts_are_kept(root: Root) {
+    let instance = or_skip!(Instance::new(root, "watched"));
     // A machine that is only slow keeps up with this one.
     instance.set("[Service]\nWatchdogSec=10s\nRestartSec=100ms\n");
     instance.start();
@@ -241,9 +249,8 @@ fn a_daemon_that_stands_still_is_replaced_and_its_drafts_are_kept() {
     drop(writer);
 }
 
-#[test]
-fn a_stop_saves_or_rescues_what_is_open() {
-    let instance = or_skip!(Instance::new("stopped"));
+fn a_stop_saves_or_rescues_what_is_open(root: Root) {
+    let instance = or_skip!(Instance::new(root, "stopped"));
     instance.start();
     let writer = instance.writer();
     instance
@@ -257,9 +264,8 @@ fn a_stop_saves_or_rescues_what_is_open() {
     drop(writer);
 }
 
-#[test]
-fn wrong_usage_is_not_tried_again_and_a_missing_bucket_is() {
-    let instance = or_skip!(Instance::new("wrong"));
+fn wrong_usage_is_not_tried_again_and_a_missing_bucket_is(root: Root) {
+    let instance = or_skip!(Instance::new(root, "wrong"));
     instance.set("[Service]\nRestartSec=100ms\n");
     instance.machine.configure(
         "wrong",
@@ -290,9 +296,8 @@ fn wrong_usage_is_not_tried_again_and_a_missing_bucket_is() {
     instance.until("ActiveState", "active");
 }
 
-#[test]
-fn a_unit_with_a_tree_of_its_own_does_not_start_since_nobody_would_see_the_mount() {
-    let instance = or_skip!(Instance::new("private"));
+fn a_unit_with_a_tree_of_its_own_does_not_start_since_nobody_would_see_the_mount(root: Root) {
+    let instance = or_skip!(Instance::new(root, "private"));
     instance.set("[Service]\nPrivateTmp=yes\nRestart=no\n");
     let out = instance
         .machine
@@ -303,4 +308,32 @@ fn a_unit_with_a_tree_of_its_own_does_not_start_since_nobody_would_see_the_mount
         journal.contains("nothing of etagfs is mounted at /mnt/private"),
         "{journal}"
     );
+}
+
+fn a_server_by_https_is_mounted_where_its_authority_is_known_and_else_one_line_says_what_to_install(
+    root: Root,
+) {
+    let instance = or_skip!(Instance::new(root, "secured"));
+    let tls = Tls::before(&instance.bucket.endpoint, &["127.0.0.1"]);
+    let mut secured = instance.bucket.clone();
+    secured.endpoint = tls.url();
+    instance.configure(&secured);
+    match instance.machine.kind {
+        Root::Certified => {
+            let authority = std::fs::read_to_string(tls.authority()).unwrap();
+            instance.machine.trust(&authority);
+            instance.start();
+            assert!(instance.is_mounted());
+        }
+        Root::Bare => {
+            instance.set("[Service]\nRestart=no\n");
+            let start = format!("systemctl start '{}'", instance.unit);
+            assert_eq!(instance.machine.run(&start).code, Some(1));
+            let journal = instance.machine.journal(&instance.unit);
+            for words in ["no certificate of an authority", "ca-certificates"] {
+                assert!(journal.contains(words), "{journal}");
+            }
+            assert!(!journal.contains("panicked"), "{journal}");
+        }
+    }
 }
