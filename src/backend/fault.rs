@@ -54,6 +54,9 @@ pub enum Fault {
     LoseRequest,
     /// A write is not carried out and called refused. Reads are not affected.
     Refuse,
+    /// A write is carried out twice, and the caller hears the second answer; so does something in
+    /// between that sends a request again. Reads are not affected.
+    Twice,
     /// It is not carried out; the caller gets this error. See [`Fault::fail`].
     Fail(Arc<dyn Fn() -> Error + Send + Sync>),
     /// It is carried out after this time.
@@ -85,6 +88,7 @@ impl fmt::Debug for Fault {
             Self::LoseReply => "LoseReply",
             Self::LoseRequest => "LoseRequest",
             Self::Refuse => "Refuse",
+            Self::Twice => "Twice",
             Self::Fail(_) => "Fail",
             Self::Delay(_) => "Delay",
             Self::HoldRequest(_) => "HoldRequest",
@@ -230,7 +234,7 @@ impl Faulty {
         call: impl Future<Output = Result<T, Error>> + Send,
     ) -> Result<T, Error> {
         match self.fault(op) {
-            None | Some(Fault::Refuse) => call.await,
+            None | Some(Fault::Refuse | Fault::Twice) => call.await,
             Some(Fault::LoseReply) => {
                 let _ = call.await;
                 Err(self.lost())
@@ -240,17 +244,20 @@ impl Faulty {
         }
     }
 
-    async fn write<T>(
-        &self,
-        op: Op,
-        call: impl Future<Output = Result<Outcome<T>, Error>> + Send,
-    ) -> Result<Outcome<T>, Error> {
+    async fn write<T, C>(&self, op: Op, call: impl Fn() -> C + Send) -> Result<Outcome<T>, Error>
+    where
+        C: Future<Output = Result<Outcome<T>, Error>> + Send,
+    {
         match self.fault(op) {
-            None => call.await,
-            Some(Fault::Refuse) => Ok(Outcome::Refused),
-            Some(Fault::LoseReply) => call.await.map(|_| Outcome::Unknown),
+            None => call().await,
+            Some(Fault::Refuse) => Ok(Outcome::Refused(None)),
+            Some(Fault::Twice) => {
+                let _ = call().await;
+                call().await
+            }
+            Some(Fault::LoseReply) => call().await.map(|_| Outcome::Unknown),
             Some(Fault::LoseRequest) => Ok(Outcome::Unknown),
-            Some(fault) => wait_or_fail(fault, call).await,
+            Some(fault) => wait_or_fail(fault, call()).await,
         }
     }
 }
@@ -269,7 +276,7 @@ async fn wait_or_fail<T>(
             gate.pass().await;
             return answer;
         }
-        Fault::LoseReply | Fault::LoseRequest | Fault::Refuse => {}
+        Fault::LoseReply | Fault::LoseRequest | Fault::Refuse | Fault::Twice => {}
     }
     call.await
 }
@@ -303,12 +310,12 @@ impl Backend for Faulty {
         expect: &Expect,
         id: PutId,
     ) -> Result<Outcome, Error> {
-        let call = self.inner.put(at, body, expect, id);
+        let call = || self.inner.put(at, body.clone(), expect, id);
         self.write(Op::Put, call).await
     }
 
     async fn delete(&self, at: &ObjectKey, version: &Version) -> Result<Outcome<()>, Error> {
-        let call = self.inner.delete(at, version);
+        let call = || self.inner.delete(at, version);
         self.write(Op::Delete, call).await
     }
 

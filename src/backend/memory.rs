@@ -210,7 +210,7 @@ impl Backend for Memory {
         check_key(at, self.limits())?;
         let mut state = self.state();
         if !state.is(at, expect) {
-            return Ok(Outcome::Refused);
+            return Ok(Outcome::Refused(None));
         }
         let snapshot = self.snapshot(&mut state);
         let version = Version::new(etag(&body.bytes)).with_snapshot(snapshot);
@@ -232,7 +232,7 @@ impl Backend for Memory {
     async fn delete(&self, at: &ObjectKey, version: &Version) -> Result<Outcome<()>, Error> {
         let mut state = self.state();
         if !state.is(at, &Expect::Is(version.clone())) {
-            return Ok(Outcome::Refused);
+            return Ok(Outcome::Refused(None));
         }
         let deleted = state.objects.remove(at.as_str());
         state.retire(at, deleted);

@@ -78,6 +78,7 @@ impl Verdict {
             Error::VersionGone(_) => Self::Fine("version_gone"),
             Error::Denied { .. } => Self::Bad("denied", error.to_string()),
             Error::Unreachable { .. } => Self::Bad("unreachable", error.to_string()),
+            Error::Collided { .. } => Self::Fine("collided"),
             Error::Deadline { .. } => Self::Bad("deadline", error.to_string()),
             Error::TooBig { .. } => Self::Bad("too_big", error.to_string()),
             Error::Corrupt { .. } => Self::Bad("corrupt", error.to_string()),
@@ -89,7 +90,7 @@ impl Verdict {
     fn of_write<T>(outcome: &Outcome<T>) -> Self {
         match outcome {
             Outcome::Saved(_) => Self::Fine("ok"),
-            Outcome::Refused => Self::Fine("refused"),
+            Outcome::Refused(_) => Self::Fine("refused"),
             // Why is told apart: see `exchange::explain`.
             Outcome::Unknown => Self::Bad("unknown", "whether it happened is not known".to_owned()),
         }

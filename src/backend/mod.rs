@@ -67,7 +67,8 @@ pub struct Meta {
     pub content_encoding: Option<String>,
     /// `Content-Language`, as stored.
     pub content_language: Option<String>,
-    /// User metadata: names in lower case, without any protocol prefix, and without the put-id.
+    /// User metadata: names in lower case, without any protocol prefix, and without what
+    /// etagfs puts beside them (W6).
     pub user: BTreeMap<String, String>,
 }
 
@@ -273,6 +274,16 @@ pub enum Error {
         /// Bucket or object.
         what: String,
         /// Cause, and the backend's request id if there was one.
+        why: String,
+    },
+    /// Another conditional write of the object was under way, and this one certainly did nothing; it is
+    /// not said whether its condition held. Worth a look, and then perhaps another try (EIO when there
+    /// is no time left).
+    #[error("{what} is being written by somebody else: {why}")]
+    Collided {
+        /// The object.
+        what: String,
+        /// The backend's own words.
         why: String,
     },
     /// No answer in time (ETIMEDOUT).

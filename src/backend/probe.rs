@@ -150,7 +150,7 @@ impl Scratch<'_> {
             })
         };
         match self.backend.delete(&self.at, &wrong()).await {
-            Ok(Outcome::Refused) => {}
+            Ok(Outcome::Refused(_)) => {}
             Ok(Outcome::Saved(())) => return weak("deletes whatever version is there"),
             Ok(Outcome::Unknown) => return Err(self.uncertain().into()),
             Err(Error::Failed { why, .. }) => return weak(&why),
@@ -158,7 +158,7 @@ impl Scratch<'_> {
         }
         match self.backend.delete(&self.at, version).await? {
             Outcome::Saved(()) => Ok(Conditional::Full),
-            Outcome::Refused => weak("refuses to delete the version that is there"),
+            Outcome::Refused(_) => weak("refuses to delete the version that is there"),
             Outcome::Unknown => Err(self.uncertain().into()),
         }
     }

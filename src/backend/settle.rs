@@ -1,10 +1,14 @@
-//! Carries the lost-reply rule out (W6, W11): sends, looks and waits as [`model::Settle`] says.
+//! Carries the rule for lost and doubled messages out (W6, W11): sends, looks and waits as
+//! [`model::Settle`] says.
 //!
 //! It wraps a backend whose writes are single attempts, and makes of them writes whose fate is
 //! known as often as it can be known. It decides nothing about conflicts itself and knows no
-//! protocol. Reads pass through. The rule and its proof are in `model/settle.rs`.
+//! protocol. Reads pass through, but for the trails that are read off them (`settle/trails.rs`). The
+//! rule and its proof are in `model/settle.rs`.
 //!
 //! [`model::Settle`]: Settle
+
+mod trails;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,13 +20,15 @@ use super::{
     Backend, Body, Deadlines, Error, Fetched, Grant, Kept, Limits, ListQuery, ObjectInfo,
     ObjectKey, Page, Pin, Signed, Span,
 };
-use crate::model::{Expect, Found, Outcome, PutId, Reply, Settle, Step, Version};
+use crate::model::{Expect, Found, Outcome, PutId, Reply, Rival, Settle, Step, Version};
+
+use trails::Trails;
 
 /// The first and the longest pause before another attempt; each is drawn between nothing and
 /// twice the one before, so that clients that were turned away together do not come back so.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
-/// A write in doubt is looked at even when its time is up, for so long.
+/// A write that was refused or is in doubt is looked at even when its time is up, for so long.
 const LAST_LOOK: Duration = Duration::from_secs(5);
 
 /// A backend whose writes are settled.
@@ -33,12 +39,81 @@ const LAST_LOOK: Duration = Duration::from_secs(5);
 pub struct Settled {
     inner: Arc<dyn Backend>,
     deadlines: Deadlines,
+    trails: Trails,
 }
 
 impl Settled {
     /// Wraps a backend.
     pub fn new(inner: Arc<dyn Backend>, deadlines: Deadlines) -> Self {
-        Self { inner, deadlines }
+        Self {
+            inner,
+            deadlines,
+            trails: Trails::default(),
+        }
+    }
+
+    /// What a look at a key that a put was sent to finds.
+    async fn look_for_put(&self, at: &ObjectKey, expect: &Expect, id: PutId) -> Look<Version> {
+        let mut info = match self.inner.head(at).await {
+            Ok(info) => info,
+            Err(Error::NotFound(_)) if *expect == Expect::Absent => {
+                return Look::of(Found::Base(Rival::NOTHING));
+            }
+            Err(Error::NotFound(_)) => return Look::of(Found::Other(Rival::NOTHING)),
+            Err(error) => return Look::failed(&error),
+        };
+        if info.put_id == Some(id) {
+            return Look::of(Found::Goal(info.version));
+        }
+        if let Some(ours) = trails::take(&mut info).version_of(id) {
+            tracing::info!(object = %at, "it was saved, and saved over since");
+            return Look::of(Found::Goal(ours.clone()));
+        }
+        let is_base = expect.version() == Some(&info.version);
+        Look::of(match is_base {
+            true => Found::Base(rival(info)),
+            false => Found::Other(rival(info)),
+        })
+    }
+
+    async fn look_for_delete(&self, at: &ObjectKey, version: &Version) -> Look<()> {
+        match self.inner.head(at).await {
+            Ok(info) if info.version == *version => Look::of(Found::Base(rival(info))),
+            Ok(info) => Look::of(Found::Other(rival(info))),
+            Err(Error::NotFound(_)) => Look::of(Found::Goal(())),
+            Err(error) => Look::failed(&error),
+        }
+    }
+}
+
+/// A look at a key.
+struct Look<T> {
+    found: Found<T>,
+    /// Another one would find no more.
+    is_final: bool,
+}
+
+impl<T> Look<T> {
+    fn of(found: Found<T>) -> Self {
+        Self {
+            found,
+            is_final: false,
+        }
+    }
+
+    fn failed(error: &Error) -> Self {
+        Self {
+            found: Found::Unreadable,
+            is_final: matches!(error, Error::Denied { .. }),
+        }
+    }
+}
+
+fn rival(info: ObjectInfo) -> Rival {
+    Rival {
+        version: Expect::Is(info.version),
+        size: Some(info.size),
+        modified: Some(info.modified),
     }
 }
 
@@ -77,9 +152,9 @@ impl<'a> Write<'a> {
         look: impl Fn() -> L + Send,
     ) -> Result<Outcome<T>, Error>
     where
-        T: Send,
+        T: Send + PartialEq,
         S: Future<Output = Result<Outcome<T>, Error>> + Send,
-        L: Future<Output = Found<T>> + Send,
+        L: Future<Output = Look<T>> + Send,
     {
         let (request, object) = (self.op, self.at);
         let mut step = Step::Send;
@@ -99,14 +174,19 @@ impl<'a> Write<'a> {
                     self.attempts += 1;
                     let (reply, final_) = match timeout_at(self.deadline, send()).await {
                         Ok(Ok(Outcome::Saved(value))) => (Reply::Saved(value), false),
-                        Ok(Ok(Outcome::Refused)) => (Reply::Refused, false),
+                        Ok(Ok(Outcome::Refused(_))) => (Reply::Refused, false),
                         Ok(Ok(Outcome::Unknown)) | Err(_) => (Reply::Lost, false),
+                        Ok(Err(error @ Error::Collided { .. })) => {
+                            failure = Some(error);
+                            (Reply::Collided, false)
+                        }
                         Ok(Err(error)) => {
                             let final_ = !is_worth_another_try(&error);
                             failure = Some(error);
                             (Reply::NotDone, final_)
                         }
                     };
+                    let is_refusal = reply == Reply::Refused;
                     step = self.rule.replied(reply, !final_ && self.has_time(nap));
                     match step {
                         Step::Send => {
@@ -114,14 +194,18 @@ impl<'a> Write<'a> {
                             tracing::debug!(request, %object, error, "not done; sending again");
                             sleep(nap).await;
                         }
+                        Step::Look if is_refusal => {
+                            tracing::debug!(request, %object, "refused; looking whether it is there");
+                        }
                         Step::Look => tracing::info!(request, %object, "in doubt; looking"),
                         Step::Done(_) | Step::GiveUp => {}
                     }
                 }
                 Step::Look => {
                     let until = self.deadline.max(Instant::now() + LAST_LOOK);
-                    let found = timeout_at(until, look()).await.unwrap_or(Found::Unreadable);
-                    step = self.rule.looked(found, self.has_time(nap));
+                    let looked = timeout_at(until, look()).await;
+                    let Look { found, is_final } = looked.unwrap_or(Look::of(Found::Unreadable));
+                    step = self.rule.looked(found, !is_final && self.has_time(nap));
                     match step {
                         Step::Send => {
                             tracing::info!(request, %object, "it has not happened; sending again");
@@ -153,7 +237,7 @@ impl<'a> Write<'a> {
         let (request, object, attempts) = (self.op, self.at, self.attempts);
         match outcome {
             Outcome::Saved(_) => tracing::debug!(request, %object, attempts, "done"),
-            Outcome::Refused => tracing::debug!(request, %object, attempts, "refused"),
+            Outcome::Refused(_) => tracing::debug!(request, %object, attempts, "refused"),
             Outcome::Unknown => {
                 tracing::warn!(request, %object, attempts, "unknown: nothing proves whether it happened");
             }
@@ -165,7 +249,8 @@ impl<'a> Write<'a> {
 fn is_worth_another_try(error: &Error) -> bool {
     match error {
         Error::Unreachable { .. } | Error::Deadline { .. } => true,
-        Error::NotFound(_)
+        Error::Collided { .. }
+        | Error::NotFound(_)
         | Error::VersionGone(_)
         | Error::Denied { .. }
         | Error::TooBig { .. }
@@ -190,11 +275,17 @@ impl Backend for Settled {
     }
 
     async fn get(&self, at: &ObjectKey, pin: &Pin, span: Span) -> Result<Fetched, Error> {
-        self.inner.get(at, pin, span).await
+        let mut fetched = self.inner.get(at, pin, span).await?;
+        if let Fetched::Object(object) = &mut fetched {
+            self.trails.learn(at, &mut object.info);
+        }
+        Ok(fetched)
     }
 
     async fn head(&self, at: &ObjectKey) -> Result<ObjectInfo, Error> {
-        self.inner.head(at).await
+        let mut info = self.inner.head(at).await?;
+        self.trails.learn(at, &mut info);
+        Ok(info)
     }
 
     async fn put(
@@ -205,31 +296,22 @@ impl Backend for Settled {
         id: PutId,
     ) -> Result<Outcome, Error> {
         let limit = self.deadlines.with_body(body.bytes.len() as u64).operation;
+        let mut body = body;
+        let trail = self.trails.of(at, expect);
+        trails::lay(&trail, &mut body.meta);
         let send = || self.inner.put(at, body.clone(), expect, id);
-        let look = || async {
-            match self.inner.head(at).await {
-                Ok(info) if info.put_id == Some(id) => Found::Goal(info.version),
-                Ok(info) if expect.version() == Some(&info.version) => Found::Base,
-                Ok(_) => Found::Other,
-                Err(Error::NotFound(_)) if *expect == Expect::Absent => Found::Base,
-                Err(Error::NotFound(_)) => Found::Other,
-                Err(_) => Found::Unreadable,
-            }
-        };
+        let look = || self.look_for_put(at, expect, id);
         let write = Write::new("put", at, Settle::put(expect), limit);
-        write.settle(send, look).await
+        let outcome = write.settle(send, look).await?;
+        if let Outcome::Saved(version) = &outcome {
+            self.trails.saved(at, id, version, &trail);
+        }
+        Ok(outcome)
     }
 
     async fn delete(&self, at: &ObjectKey, version: &Version) -> Result<Outcome<()>, Error> {
         let send = || self.inner.delete(at, version);
-        let look = || async {
-            match self.inner.head(at).await {
-                Ok(info) if info.version == *version => Found::Base,
-                Ok(_) => Found::Other,
-                Err(Error::NotFound(_)) => Found::Goal(()),
-                Err(_) => Found::Unreadable,
-            }
-        };
+        let look = || self.look_for_delete(at, version);
         let write = Write::new("delete", at, Settle::delete(), self.deadlines.operation);
         write.settle(send, look).await
     }

@@ -237,7 +237,7 @@ impl Draft {
                 self.pending = Pending::Nothing;
                 return Ok(());
             }
-            Outcome::Refused => Lost::Conflict,
+            Outcome::Refused(_) => Lost::Conflict,
             Outcome::Unknown => Lost::Unknown,
         };
         self.lost = Some(lost);
@@ -341,7 +341,10 @@ mod tests {
         let mut draft = Draft::editing(v(1));
         draft.edit().unwrap();
         assert!(expects(&mut draft, Trigger::Flush).is_some());
-        assert_eq!(draft.end_save(Outcome::Refused), Err(SaveError::Conflict));
+        assert_eq!(
+            draft.end_save(Outcome::Refused(None)),
+            Err(SaveError::Conflict)
+        );
         assert_eq!(draft.edit(), Err(Lost::Conflict));
         assert_eq!(draft.begin_save(Trigger::Fsync), Err(SaveError::Conflict));
         assert_eq!(draft.begin_save(Trigger::Release), Ok(None));

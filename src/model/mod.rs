@@ -13,6 +13,7 @@ mod name;
 mod scratch;
 mod seen;
 mod settle;
+mod trail;
 mod tree;
 mod version;
 
@@ -23,5 +24,6 @@ pub use name::{BadName, FileName, MAX_NAME_BYTES, Piece};
 pub use scratch::{BadPattern, Origin, Pattern, ScratchNames, backed_up};
 pub use seen::{Ancestors, Base, Caller, Job, Process, Seen};
 pub use settle::{Found, Reply, Settle, Step};
+pub use trail::Trail;
 pub use tree::{Ino, Tree};
-pub use version::{Expect, Outcome, PutId, Version};
+pub use version::{Expect, Outcome, PutId, Rival, Version};

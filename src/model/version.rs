@@ -7,6 +7,7 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 /// The identity of one stored value: its ETag, exactly as the backend wrote it (quotes kept).
 ///
@@ -133,6 +134,12 @@ impl PutId {
     pub fn new(unique: u128) -> Self {
         Self(unique)
     }
+
+    /// Reads what `Display` wrote; there is one spelling.
+    pub fn parse(text: &str) -> Option<Self> {
+        let id = Self(u128::from_str_radix(text, 16).ok()?);
+        (id.to_string() == text).then_some(id)
+    }
 }
 
 impl fmt::Display for PutId {
@@ -147,8 +154,9 @@ impl fmt::Display for PutId {
 pub enum Outcome<T = Version> {
     /// It happened, exactly once.
     Saved(T),
-    /// The key did not have the expected version; nothing happened.
-    Refused,
+    /// The key did not have the expected version; nothing happened. Whoever looked says what the key is
+    /// now; a single attempt did not.
+    Refused(Option<Rival>),
     /// No answer proves either. It must be reported as an I/O error, never as a conflict.
     Unknown,
 }
@@ -158,9 +166,48 @@ impl<T> Outcome<T> {
     pub fn map<U>(self, brings: impl FnOnce(T) -> U) -> Outcome<U> {
         match self {
             Self::Saved(saved) => Outcome::Saved(brings(saved)),
-            Self::Refused => Outcome::Refused,
+            Self::Refused(rival) => Outcome::Refused(rival),
             Self::Unknown => Outcome::Unknown,
         }
+    }
+
+    /// The same, of which a refusal says something else of what is there.
+    pub fn map_rival(self, says: impl FnOnce(Rival) -> Rival) -> Self {
+        match self {
+            Self::Refused(rival) => Self::Refused(rival.map(says)),
+            other => other,
+        }
+    }
+
+    /// Whether it was refused.
+    pub fn is_refused(&self) -> bool {
+        matches!(self, Self::Refused(_))
+    }
+}
+
+/// What a write found in the place of what it expected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rival {
+    /// What the key is now.
+    pub version: Expect,
+    /// Its size, if that is the size of the value.
+    pub size: Option<u64>,
+    /// When it was written.
+    pub modified: Option<SystemTime>,
+}
+
+impl Rival {
+    /// Nothing.
+    pub const NOTHING: Self = Self {
+        version: Expect::Absent,
+        size: None,
+        modified: None,
+    };
+
+    /// The same, when the object is not the value.
+    #[must_use]
+    pub fn of_another_size(self) -> Self {
+        Self { size: None, ..self }
     }
 }
 
@@ -173,6 +220,15 @@ mod tests {
         let plain = Version::new("\"a\"");
         assert_eq!(plain, plain.clone().with_snapshot(Some("7")));
         assert_ne!(plain, Version::new("\"b\""));
+    }
+
+    #[test]
+    fn the_put_id_has_one_spelling() {
+        let id = PutId::new(0xabc);
+        assert_eq!(PutId::parse(&id.to_string()), Some(id));
+        for bad in ["abc", "", "+0000000000000000000000000000abc", "zz"] {
+            assert_eq!(PutId::parse(bad), None, "{bad}");
+        }
     }
 
     #[test]

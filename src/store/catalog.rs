@@ -239,7 +239,7 @@ impl Catalog {
         let put_id = PutId::new(Uuid::new_v4().as_u128());
         match self.backend.put(&at, body, &Expect::Absent, put_id).await? {
             Outcome::Saved(_) => {}
-            Outcome::Refused => return Err(Error::Exists(format!("the store {id}"))),
+            Outcome::Refused(_) => return Err(Error::Exists(format!("the store {id}"))),
             Outcome::Unknown => return Err(Error::Unknown(format!("the store {id}"))),
         }
         self.note(id, self.new_stores);

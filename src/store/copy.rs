@@ -115,7 +115,7 @@ impl Catalog {
         match target.backend.put(to, body, &Expect::Absent, id).await? {
             Outcome::Saved(_) => Ok(One::Made),
             Outcome::Unknown => Err(Error::Unknown(format!("{}/{to}", target.backend.name()))),
-            Outcome::Refused => {
+            Outcome::Refused(_) => {
                 let there = target.backend.get(to, &Pin::Newest, span).await?;
                 let same = matches!(there, Fetched::Object(there) if there.bytes == bytes);
                 Ok(match same {

@@ -25,7 +25,7 @@ impl Store {
             .await?;
         match made {
             Outcome::Saved(_) => Ok(()),
-            Outcome::Refused => Err(Error::Exists(self.address(&marker))),
+            Outcome::Refused(_) => Err(Error::Exists(self.address(&marker))),
             Outcome::Unknown => Err(Error::Unknown(self.address(&marker))),
         }
     }
@@ -51,7 +51,7 @@ impl Store {
         match self.backend.delete(&marker.key, &version).await? {
             Outcome::Saved(()) => Ok(()),
             // Somebody removed it, or put something into it: either way not ours to decide.
-            Outcome::Refused => Err(Error::NotEmpty(own)),
+            Outcome::Refused(_) => Err(Error::NotEmpty(own)),
             Outcome::Unknown => Err(Error::Unknown(own)),
         }
     }

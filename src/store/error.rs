@@ -78,6 +78,7 @@ impl From<backend::Error> for Error {
             backend::Error::Unsupported { .. } => Self::Unsupported(message),
             backend::Error::TooBig { .. }
             | backend::Error::Unreachable { .. }
+            | backend::Error::Collided { .. }
             | backend::Error::Failed { .. } => Self::Failed(message),
         }
     }

@@ -109,7 +109,8 @@ impl Catalog {
         match self.backend.delete(&object.key, &version).await? {
             Outcome::Saved(()) => Ok(()),
             Outcome::Unknown => Err(Error::Unknown(object.key.to_string())),
-            Outcome::Refused => match self.backend.head(&object.key).await {
+            Outcome::Refused(Some(_)) => Err(Error::NotEmpty(format!("the store {store}"))),
+            Outcome::Refused(None) => match self.backend.head(&object.key).await {
                 Err(error) if error.is_not_found() => Ok(()),
                 Err(error) => Err(error.into()),
                 Ok(_) => Err(Error::NotEmpty(format!("the store {store}"))),
@@ -164,7 +165,7 @@ impl Catalog {
             let expect = Expect::Is(registry.info.version);
             match self.backend.put(&at, body, &expect, put_id).await? {
                 Outcome::Saved(_) => return Ok(true),
-                Outcome::Refused => {}
+                Outcome::Refused(_) => {}
                 Outcome::Unknown => return Ok(false),
             }
         }

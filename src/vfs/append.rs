@@ -87,7 +87,7 @@ impl Vfs {
             let outcome = store.put(key, bytes, &state.envelope, &save.expect).await;
             begun.writer.set_under_way(None);
             let outcome = outcome?;
-            let again = outcome == Outcome::Refused && state.draft.only_appends();
+            let again = outcome.is_refused() && state.draft.only_appends();
             if !again || !tries.another().await {
                 return Ok(Some(outcome));
             }
@@ -95,7 +95,7 @@ impl Vfs {
             match state.draft.begin_save(trigger) {
                 Ok(Some(next)) => save = next,
                 Ok(None) => return Ok(None),
-                Err(_) => return Ok(Some(Outcome::Refused)),
+                Err(_) => return Ok(Some(Outcome::Refused(None))),
             }
         }
     }

@@ -226,7 +226,7 @@ impl Vfs {
                 table.listings.remove_store(place.0);
                 Ok(Deleted::Gone)
             }
-            Outcome::Refused => {
+            Outcome::Refused(_) => {
                 let (store, key) = place;
                 tracing::warn!(%store, %key, "it was moved away here and saved elsewhere: it stays");
                 Ok(Deleted::Changed)
@@ -308,7 +308,7 @@ impl Vfs {
             .await?;
         let version = match saved {
             Outcome::Saved(version) => version,
-            Outcome::Refused => {
+            Outcome::Refused(_) => {
                 tracing::warn!(op = "rename", store = %due.key.0, key = %due.key.1, to = %key, "somebody else made the new name: both keys stay, and the moved bytes are scratch");
                 self.table().away.dissolve(&due.key);
                 return Ok(());

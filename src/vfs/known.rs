@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::cache::Folder;
 use super::table::{Kind, Node, Table};
-use crate::model::{FileName, Ino};
+use crate::model::{Expect, FileName, Ino, Key, Rival};
 use crate::store::Entry;
 
 /// What the backend last said of a file.
@@ -145,6 +145,23 @@ impl Table {
         node.known = None;
         node.there = None;
         self.relist(ino, None, asked);
+    }
+
+    /// Notes what a write that was sent at `sent`, and refused, found in the place of the key.
+    pub(super) fn learn_rival(&mut self, ino: Ino, key: &Key, rival: &Rival, sent: Instant) {
+        match (&rival.version, rival.modified) {
+            (Expect::Absent, _) => self.learn_absent(ino, sent),
+            (Expect::Is(version), Some(modified)) => {
+                let entry = Entry {
+                    key: key.clone(),
+                    size: rival.size,
+                    modified,
+                    version: version.clone(),
+                };
+                self.learn(ino, entry, sent, None);
+            }
+            (Expect::Is(_), None) => self.forget(ino),
+        }
     }
 
     /// Forgets what is known of a file, since it proved wrong or nobody can know: whoever asks next

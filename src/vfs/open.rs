@@ -14,7 +14,7 @@ use super::handles::{Block, Fh, Handle, Pieces, ReadFrom, Reader, Writer, Writer
 use super::loss::Attempt;
 use super::table::{Kind, Place};
 use super::{Error, Life, Vfs, Who};
-use crate::model::{self, Base, Draft, Expect, Ino, Key};
+use crate::model::{self, Base, Draft, Expect, Ino, Key, Rival};
 use crate::store::{Entry, Envelope, Opened, Store, Value};
 use crate::telemetry::Cache;
 
@@ -280,6 +280,22 @@ impl Vfs {
             None => table.learn_absent(ino, asked),
         }
         Ok(expect)
+    }
+
+    /// What was there when a write of the key, sent at `sent`, was refused: what its look found, else
+    /// what a request tells now.
+    pub(super) async fn rival(
+        &self,
+        ino: Ino,
+        store: &Store,
+        key: &Key,
+        (rival, sent): (Option<Rival>, Instant),
+    ) -> Result<Expect, Error> {
+        let Some(rival) = rival else {
+            return self.current(ino, store, key).await;
+        };
+        self.table().learn_rival(ino, key, &rival, sent);
+        Ok(rival.version)
     }
 
     /// The newest version of a key; no request if this system call asked already and the value is

@@ -57,7 +57,7 @@ impl Vfs {
             let version = match store.put(key, bytes.clone(), envelope, &replaced).await? {
                 Outcome::Saved(version) => version,
                 Outcome::Unknown => return Err(Error::Unknown(store.address(key))),
-                Outcome::Refused => {
+                Outcome::Refused(_) => {
                     return Err(not_all(&store.address(key), "somebody else saved it"));
                 }
             };

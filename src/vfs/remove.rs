@@ -121,7 +121,9 @@ impl Vfs {
                     return Err(Error::Unknown(store.address(key)));
                 }
                 // The answer to the last look was older than it seemed; look now.
-                Outcome::Refused => current = self.current(ino, store, key).await?,
+                Outcome::Refused(rival) => {
+                    current = self.rival(ino, store, key, (rival, sent)).await?;
+                }
             }
         }
         Err(Error::Conflict {

@@ -248,6 +248,7 @@ impl Vfs {
         };
         let (expect, envelope) = self.rename_base(moved, &target, by).await?;
         let bytes = moved.value.bytes.clone();
+        let sent = Instant::now();
         let saved = target
             .store
             .put(&target.key, bytes, &envelope, &expect)
@@ -257,7 +258,10 @@ impl Vfs {
             failed => {
                 self.departure_failed(moved, &target);
                 return Err(match failed {
-                    Ok(Outcome::Refused) => self.rename_refused(moved, &target, &expect).await,
+                    Ok(Outcome::Refused(rival)) => {
+                        let rival = rival.map(|rival| (rival, sent));
+                        self.rename_refused(moved, &target, &expect, rival).await
+                    }
                     Ok(_) => {
                         self.table().forget_name(target.at.0, target.at.1);
                         Error::Unknown(target.store.address(&target.key))
@@ -292,7 +296,7 @@ impl Vfs {
         let sent = Instant::now();
         let why = match store.delete(key, &moved.value.version).await {
             Ok(Outcome::Saved(())) => return OldName::Deleted(sent),
-            Ok(Outcome::Refused) => "somebody else saved it meanwhile".to_owned(),
+            Ok(Outcome::Refused(_)) => "somebody else saved it meanwhile".to_owned(),
             Ok(Outcome::Unknown) => "it is not known whether it was deleted".to_owned(),
             Err(error) => error.to_string(),
         };

@@ -5,7 +5,7 @@
 //! not happen leaves its bytes in a rescue before anybody hears of it (W5).
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use super::content::Content;
 use super::handles::{Fh, Handle, Writer, WriterState};
@@ -121,13 +121,18 @@ impl Vfs {
             Ok(None) => return Ok(()),
             Ok(Some(save)) => save,
             Err(SaveError::Conflict) if !was_lost => {
-                return Err(self.refused(&begun, state, winner).await);
+                let current = match winner {
+                    Some(version) => Some(Expect::Is(version)),
+                    None => self.current(writer.ino, &store, &key).await.ok(),
+                };
+                return Err(self.refused(&begun, state, current.as_ref()));
             }
             Err(error) => {
                 let expected = begun.base.to_string();
                 return Err(Error::of_save(error, &store.address(&key), &expected));
             }
         };
+        let sent = Instant::now();
         let outcome = match self.send(&mut begun, state, save, trigger).await {
             Ok(Some(outcome)) => outcome,
             Ok(None) => return Ok(()),
@@ -136,17 +141,17 @@ impl Vfs {
                 return Err(self.failed(&begun, state, Reason::Failed, error));
             }
         };
-        let version = match &outcome {
-            Outcome::Saved(version) => Some(version.clone()),
-            Outcome::Refused | Outcome::Unknown => None,
-        };
-        match (state.draft.end_save(outcome), version) {
-            (Ok(()), Some(version)) => {
+        let ended = state.draft.end_save(outcome.clone());
+        match (ended, outcome) {
+            (Ok(()), Outcome::Saved(version)) => {
                 self.saved(&begun, state, version);
                 Ok(())
             }
-            (Err(SaveError::Conflict), _) => Err(self.refused(&begun, state, None).await),
-            (Ok(()), None) | (Err(SaveError::Unknown), _) => {
+            (_, Outcome::Refused(rival)) => {
+                let current = self.rival(writer.ino, &store, &key, (rival, sent)).await;
+                Err(self.refused(&begun, state, current.ok().as_ref()))
+            }
+            (_, Outcome::Saved(_) | Outcome::Unknown) => {
                 let error = Error::Unknown(store.address(&key));
                 Err(self.failed(&begun, state, Reason::Unknown, error))
             }
@@ -269,19 +274,15 @@ impl Vfs {
         tracing::debug!(op = save.op, store = %store.name(), key = %key, %version, "saved");
     }
 
-    /// Somebody else saved first: finds out who won, keeps the bytes, tells the process once, and
-    /// makes the kernel forget what it showed.
-    async fn refused(
+    /// Somebody else saved first, and the key is `current` now, if that could be asked: keeps the
+    /// bytes, tells the process once, and makes the kernel forget what it showed.
+    fn refused(
         &self,
         save: &SaveBegun<'_>,
         state: &mut WriterState,
-        winner: Option<Version>,
+        current: Option<&Expect>,
     ) -> Error {
         let (ino, store, key) = (save.writer.ino, save.store, save.key);
-        let current = match winner {
-            Some(version) => Some(Expect::Is(version)),
-            None => self.current(ino, store, key).await.ok(),
-        };
         {
             let mut table = self.table();
             table.values.remove(&(store.name(), key.clone()));
@@ -291,7 +292,7 @@ impl Vfs {
         }
         self.not_recreated(save.writer, &(store.name(), key.clone()));
         let kept = self.kept(save, state);
-        let lost = self.conflict_over(&save.attempt(), current.as_ref(), kept.as_ref());
+        let lost = self.conflict_over(&save.attempt(), current, kept.as_ref());
         state.rescued = lost.rescue;
         lost.error
     }

@@ -5,6 +5,7 @@
 
 use std::ffi::OsStr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::handles::{Handle, ReadFrom};
 use super::loss::Attempt;
@@ -142,6 +143,7 @@ impl Vfs {
         let mut envelope = current.envelope.clone();
         change(&mut envelope, name, value, mode)?;
         let expect = Expect::Is(current.version.clone());
+        let sent = Instant::now();
         let outcome = store
             .put(&key, current.bytes.clone(), &envelope, &expect)
             .await?;
@@ -150,8 +152,8 @@ impl Vfs {
                 self.attributes_saved(ino, &store, &current, version, envelope, by.who);
                 Ok(())
             }
-            Outcome::Refused => {
-                let found = self.current(ino, &store, &key).await?;
+            Outcome::Refused(rival) => {
+                let found = self.rival(ino, &store, &key, (rival, sent)).await?;
                 let attempt = Attempt {
                     op: "setxattr",
                     ino,

@@ -9,7 +9,7 @@ use crate::world::counted::Counted;
 use crate::world::mounts::{self, Mount};
 use crate::world::procs::Script;
 use crate::world::proxy::record::Counts;
-use crate::world::proxy::{Op, Proxy};
+use crate::world::proxy::{Fault, Gate, Op, Proxy, When};
 use crate::world::report;
 use crate::world::servers::{self, Kind};
 use crate::world::wait;
@@ -132,10 +132,11 @@ fn a_mount_of_a_bucket_that_was_probed_is_one_request() {
     };
     let one: Bounds = &[(Op::List, 1)];
     mount("mount, read-only", one, &Mount::read_only);
+    // Four of its writes have to be refused, and each is looked at (W6).
     let probe: Bounds = &[
         (Op::List, 2),
         (Op::Get, 1),
-        (Op::Head, 2),
+        (Op::Head, 2 + 4),
         (Op::Put, 5),
         (Op::Delete, 2),
     ];
@@ -186,6 +187,74 @@ fn operations_on_single_files_stay_within_their_budget() {
     budget.row("mkdir", &[LOOKUP, PUT], "mkdir made");
     budget.row("rmdir", &[LOOKUP, DELETE], "rmdir made");
     budget.table.finish("single files");
+}
+
+/// Another machine is faster by a moment: one look tells whether ours happened, and who won.
+#[test]
+fn a_refused_write_costs_one_look() {
+    let mut budget = or_skip!(Budget::mount("600", Mount::flat));
+    let mut row = |what: &str, bounds: Bounds, (op, key): (Op, &str), script: &str| {
+        let ground = &budget.ground;
+        let gate = Gate::new();
+        let held = When::op(op).key(key).once();
+        ground.proxy.inject(held, Fault::HoldRequest(gate.clone()));
+        let mark = ground.proxy.mark();
+        thread::scope(|scope| {
+            let running = scope.spawn(|| ground.run(Script::dash(script)).ok());
+            gate.wait_for(1);
+            ground.other.put(key, "theirs\n");
+            gate.open();
+            running.join().unwrap();
+        });
+        ground.proxy.settle();
+        let log = ground.proxy.since(mark);
+        println!("{what}: {script}\n{log}");
+        budget.table.add(what, bounds, &log.counts());
+    };
+    row(
+        "echo > new, refused",
+        &[LOOKUP, PUT, HEAD],
+        (Op::Put, "new"),
+        "echo hi > new; true",
+    );
+    budget.ground.other.put("old", "value\n");
+    row(
+        "echo > existing, refused",
+        &[LOOKUP, (Op::Head, 2), PUT],
+        (Op::Put, "old"),
+        "echo hi > old; true",
+    );
+    budget.ground.other.put("log", "value\n");
+    row(
+        "echo >> existing, merged",
+        &[LOOKUP, (Op::Get, 2), (Op::Put, 2), HEAD],
+        (Op::Put, "log"),
+        "echo hi >> log",
+    );
+    row(
+        "mkdir, refused",
+        &[LOOKUP, PUT, HEAD],
+        (Op::Put, "lock/"),
+        "! mkdir lock",
+    );
+    budget.ground.other.put("read", "value\n");
+    row(
+        "rm of what was read, refused",
+        &[LOOKUP, GET, DELETE, HEAD],
+        (Op::Delete, "read"),
+        "cat read > /dev/null; ! rm read",
+    );
+    budget.ground.other.put("gone", "value\n");
+    // Who never read it deletes what is there now.
+    row(
+        "rm, saved meanwhile",
+        &[LOOKUP, (Op::Delete, 2), HEAD],
+        (Op::Delete, "gone"),
+        "rm gone",
+    );
+    budget
+        .table
+        .finish("refused by another machine that was faster");
 }
 
 #[test]

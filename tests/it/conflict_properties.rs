@@ -287,7 +287,7 @@ fn any_deed() -> impl Strategy<Value = Deed> {
     let outcome = prop_oneof![
         1 => Just(None),
         6 => (0..4_u8).prop_map(|n| Some(Outcome::Saved(version(n)))),
-        1 => Just(Some(Outcome::Refused)),
+        1 => Just(Some(Outcome::Refused(None))),
         1 => Just(Some(Outcome::Unknown)),
     ];
     prop_oneof![
@@ -339,7 +339,7 @@ impl DraftLog {
 
     fn lost(&self) -> Option<Lost> {
         self.deeds.iter().find_map(|deed| match deed {
-            Deed::Save(_, Some(Outcome::Refused)) => Some(Lost::Conflict),
+            Deed::Save(_, Some(Outcome::Refused(_))) => Some(Lost::Conflict),
             Deed::Save(_, Some(Outcome::Unknown)) => Some(Lost::Unknown),
             _ => None,
         })
@@ -403,7 +403,7 @@ proptest! {
                         prop_assert_eq!(said, Ok(None));
                     } else if log.was_overtaken() {
                         prop_assert_eq!(said, Err(SaveError::Conflict));
-                        log.deeds.push(Deed::Save(*trigger, Some(Outcome::Refused)));
+                        log.deeds.push(Deed::Save(*trigger, Some(Outcome::Refused(None))));
                     } else {
                         prop_assert_eq!(said.unwrap().map(|save| save.expect), Some(log.base()));
                         match outcome {

@@ -150,7 +150,7 @@ fn an_update_that_was_lost_on_its_way_is_sent_again() {
 
 fn put_id(put: &crate::world::proxy::Record) -> Option<String> {
     let mut headers = put.headers.iter();
-    let found = headers.find(|(name, _)| name.as_str().starts_with("x-amz-meta-etagfs"))?;
+    let found = headers.find(|(name, _)| name.as_str().starts_with("x-amz-meta-etagfs-put"))?;
     Some(found.1.to_str().unwrap().to_owned())
 }
 

@@ -28,6 +28,7 @@ mod layers;
 mod lost_replies;
 mod machines;
 mod newcomer;
+mod nginx;
 mod observability;
 mod policy;
 mod posix;

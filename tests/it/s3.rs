@@ -146,7 +146,7 @@ fn what_a_failed_put_means_is_told_by_the_answer() {
         (Fault::Refuse, "Unknown"),
         (Fault::garbage(), "Unknown"),
         (Fault::Answer(412, "PreconditionFailed"), "Refused"),
-        (Fault::Answer(409, "ConditionalRequestConflict"), "Refused"),
+        (Fault::Answer(409, "ConditionalRequestConflict"), "Collided"),
         (Fault::Answer(404, "NoSuchKey"), "Refused"),
         (Fault::Answer(404, "NoSuchBucket"), "NotFound"),
         (no_route(), "Failed"),
@@ -164,12 +164,13 @@ fn what_a_failed_put_means_is_told_by_the_answer() {
         let outcome = rig.put("v", &is("\"0123456789abcdef0123456789abcdef\""));
         let meaning = match &outcome {
             Ok(Outcome::Saved(_)) => "Saved",
-            Ok(Outcome::Refused) => "Refused",
+            Ok(Outcome::Refused(_)) => "Refused",
             Ok(Outcome::Unknown) => "Unknown",
             Err(Error::NotFound(_)) => "NotFound",
             Err(Error::VersionGone(_)) => "VersionGone",
             Err(Error::Denied { .. }) => "Denied",
             Err(Error::Unreachable { .. }) => "Unreachable",
+            Err(Error::Collided { .. }) => "Collided",
             Err(Error::Deadline { .. }) => "Deadline",
             Err(Error::TooBig { .. }) => "TooBig",
             Err(Error::Corrupt { .. }) => "Corrupt",

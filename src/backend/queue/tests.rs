@@ -160,7 +160,7 @@ async fn writes_that_queue_behind_one_that_hung_fail_with_it() {
     faulty.heal();
     tokio::time::sleep(PERIOD).await;
     assert!(matches!(put(&queued, 1).await, Ok(Outcome::Saved(_))));
-    assert!(matches!(put(&queued, 1).await, Ok(Outcome::Refused)));
+    assert!(matches!(put(&queued, 1).await, Ok(Outcome::Refused(_))));
 }
 
 #[tokio::test(start_paused = true)]

@@ -67,17 +67,21 @@ impl Answer {
     }
 
     /// 412 is the answer to a false condition; some servers answer 304 to If-None-Match on a
-    /// put. 409: another conditional write of the key was under way. 404 under If-Match: the key
-    /// is gone. None of them is, unless it is S3's own word.
+    /// put. 404 under If-Match: the key is gone. None of them is, unless it is S3's own word.
     pub(super) fn is_refusal(&self, expect: &Expect) -> bool {
         self.is_of_s3()
             && match self.status {
                 412 => true,
                 304 => *expect == Expect::Absent,
-                409 => self.code.is_none() || self.has_code(&COLLIDED),
                 404 => !self.has_code(&["NoSuchBucket"]) && *expect != Expect::Absent,
                 _ => false,
             }
+    }
+
+    /// 409: another conditional write of the key was under way, if that is S3's own word.
+    pub(super) fn is_collision(&self) -> bool {
+        let names_it = self.code.is_none() || self.has_code(&COLLIDED);
+        self.status == 409 && self.is_of_s3() && names_it
     }
 
     /// Whether S3 says that it did nothing for want of time or capacity. Only S3's own words

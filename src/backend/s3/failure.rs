@@ -134,7 +134,11 @@ impl Failure {
         expect: &Expect,
     ) -> Result<Outcome<T>, Error> {
         match self {
-            Self::Answered(answer) if answer.is_refusal(expect) => Ok(Outcome::Refused),
+            Self::Answered(answer) if answer.is_refusal(expect) => Ok(Outcome::Refused(None)),
+            Self::Answered(answer) if answer.is_collision() => Err(Error::Collided {
+                what,
+                why: answer.words(),
+            }),
             Self::Answered(answer) if answer.is_no_answer() => {
                 exchange::explain(answer.words());
                 Ok(Outcome::Unknown)
@@ -247,25 +251,36 @@ mod tests {
     }
 
     #[test]
-    fn refusals_are_412_409_and_404_under_if_match() {
+    fn refusals_are_412_and_404_under_if_match() {
         for (status, code) in [
             (412, "PreconditionFailed"),
-            (409, "ConditionalRequestConflict"),
-            (409, "OperationAborted"),
             (404, "NoSuchKey"),
             (404, "NotFound"),
         ] {
             let outcome = update(answer(status, code)).unwrap();
-            assert_eq!(outcome, Outcome::Refused, "{status} {code}");
+            assert!(outcome.is_refused(), "{status} {code}");
         }
-        for status in [412, 409, 404] {
-            assert_eq!(update(numbered(status)).unwrap(), Outcome::Refused);
+        for status in [412, 404] {
+            assert!(update(numbered(status)).unwrap().is_refused());
         }
         let create = |failure| write(failure, &Expect::Absent);
-        assert_eq!(create(numbered(412)).unwrap(), Outcome::Refused);
-        assert_eq!(create(numbered(304)).unwrap(), Outcome::Refused);
+        assert!(create(numbered(412)).unwrap().is_refused());
+        assert!(create(numbered(304)).unwrap().is_refused());
         assert!(create(answer(404, "NoSuchKey")).is_err());
-        assert!(update(answer(409, "BucketNotEmpty")).is_err());
+    }
+
+    #[test]
+    fn a_409_of_two_writes_at_once_is_no_verdict_on_the_condition() {
+        for failure in [
+            answer(409, "ConditionalRequestConflict"),
+            answer(409, "OperationAborted"),
+            numbered(409),
+        ] {
+            let error = update(failure).unwrap_err();
+            assert!(matches!(error, Error::Collided { .. }), "{error}");
+        }
+        let error = update(answer(409, "BucketNotEmpty")).unwrap_err();
+        assert!(matches!(error, Error::Failed { .. }), "{error}");
     }
 
     #[test]

@@ -112,8 +112,8 @@ pub(super) async fn put_behind(
             Outcome::Saved(()) => return Ok(()),
             // It may be there: a line must not be there twice.
             Outcome::Unknown => return Err(place.unknown()),
-            Outcome::Refused if tries.another().await => {}
-            Outcome::Refused => return Err(place.contended(tries.made())),
+            Outcome::Refused(_) if tries.another().await => {}
+            Outcome::Refused(_) => return Err(place.contended(tries.made())),
         }
     }
 }

@@ -162,8 +162,8 @@ impl Pair {
             match outcome {
                 Outcome::Saved(_) => return Ok(()),
                 Outcome::Unknown => return Err(target.unknown()),
-                Outcome::Refused if tries.another().await => {}
-                Outcome::Refused => return Err(target.contended(tries.made())),
+                Outcome::Refused(_) if tries.another().await => {}
+                Outcome::Refused(_) => return Err(target.contended(tries.made())),
             }
         }
     }

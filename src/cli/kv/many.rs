@@ -17,7 +17,7 @@ use super::lines::{Form, lines};
 use super::path::PathKey;
 use super::place::{Answer, Place, Wanted};
 use super::put::{put_if, put_over};
-use super::rm::{remove_any, remove_if};
+use super::rm::{remove_any, remove_named};
 use super::said;
 use super::session::{Outcome, Reach, Session};
 use super::target::Target;
@@ -192,7 +192,7 @@ pub(in crate::cli) fn remove(args: &Remove) -> Outcome {
                     false => None,
                 };
                 let existed = match version {
-                    Some(version) => remove_if(&place, &version).await.map(|()| true)?,
+                    Some(version) => remove_named(&place, &version).await.map(|()| true)?,
                     None if args.if_unchanged => match place.look().await? {
                         None => false,
                         Some(_) => return Err(place.conflict(&Expect::Absent)),

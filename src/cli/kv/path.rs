@@ -300,7 +300,7 @@ impl PathKey {
             (true, Expect::Absent) => self.write(bytes, OpenOptions::new().create_new(true)),
             (true, Expect::Is(version)) => match self.show(version) {
                 Ok(true) => self.write(bytes, OpenOptions::new().truncate(true)),
-                Ok(false) => return Ok(Outcome::Refused),
+                Ok(false) => return Ok(Outcome::Refused(None)),
                 Err(error) => Err(error),
             },
             (false, Expect::Absent) => local::replace(&self.itself(), bytes, false),
@@ -308,7 +308,7 @@ impl PathKey {
         };
         match saved {
             Ok(()) => {}
-            Err(error) if lost(&error) => return Ok(Outcome::Refused),
+            Err(error) if lost(&error) => return Ok(Outcome::Refused(None)),
             Err(error) => return Err(self.failed(&error)),
         }
         self.describe(&envelope.meta)?;
@@ -330,7 +330,7 @@ impl PathKey {
         };
         match saved {
             Ok(()) => {}
-            Err(error) if is_conflict(&error) => return Ok(Outcome::Refused),
+            Err(error) if is_conflict(&error) => return Ok(Outcome::Refused(None)),
             Err(error) => return Err(self.failed(&error)),
         }
         self.describe(meta)?;
@@ -348,12 +348,12 @@ impl PathKey {
             .open(&self.path);
         let mut file = match opened {
             Ok(file) => file,
-            Err(error) if is_conflict(&error) => return Ok(Outcome::Refused),
+            Err(error) if is_conflict(&error) => return Ok(Outcome::Refused(None)),
             Err(error) => return Err(self.failed(&error)),
         };
         match local::append(&mut file, bytes) {
             Ok(()) => Ok(Outcome::Saved(())),
-            Err((_, error)) if is_conflict(&error) => Ok(Outcome::Refused),
+            Err((_, error)) if is_conflict(&error) => Ok(Outcome::Refused(None)),
             Err((0, error)) => Err(self.failed(&error)),
             Err((written, error)) => Err(self.failed(&error).hint(format!(
                 "{written} of {} bytes were appended: look at the end before you append again",
@@ -397,12 +397,12 @@ impl PathKey {
         }
         let deleted = match self.show(version) {
             Ok(true) => fs::remove_file(&self.path),
-            Ok(false) => return Ok(Outcome::Refused),
+            Ok(false) => return Ok(Outcome::Refused(None)),
             Err(error) => Err(error),
         };
         match deleted {
             Ok(()) => Ok(Outcome::Saved(())),
-            Err(error) if lost(&error) => Ok(Outcome::Refused),
+            Err(error) if lost(&error) => Ok(Outcome::Refused(None)),
             Err(error) => Err(self.failed(&error)),
         }
     }
@@ -415,7 +415,7 @@ impl PathKey {
         match fs::remove_file(&self.path) {
             Ok(()) => Ok(Outcome::Saved(true)),
             Err(error) if is_absent(&error) => Ok(Outcome::Saved(false)),
-            Err(error) if lost(&error) => Ok(Outcome::Refused),
+            Err(error) if lost(&error) => Ok(Outcome::Refused(None)),
             Err(error) => Err(self.failed(&error)),
         }
     }

@@ -204,8 +204,8 @@ pub(super) async fn put_over(
         match outcome {
             Outcome::Saved(version) => return Ok(version),
             Outcome::Unknown => return Err(place.unknown()),
-            Outcome::Refused if tries.another().await => {}
-            Outcome::Refused => return Err(place.contended(tries.made())),
+            Outcome::Refused(_) if tries.another().await => {}
+            Outcome::Refused(_) => return Err(place.contended(tries.made())),
         }
     }
 }
@@ -221,7 +221,7 @@ pub(super) fn settled<T>(
 ) -> Result<T, Failure> {
     match outcome {
         Outcome::Saved(saved) => Ok(saved),
-        Outcome::Refused => Err(place.conflict(expect)),
+        Outcome::Refused(_) => Err(place.conflict(expect)),
         Outcome::Unknown => Err(place.unknown()),
     }
 }

@@ -207,10 +207,7 @@ impl Remote {
                 let store = self.home.certain().await?;
                 put(&store, &self.key(&store)?).await?
             }
-            Expect::Is(_) => {
-                self.ask(put, |outcome| !matches!(outcome, Outcome::Refused))
-                    .await?
-            }
+            Expect::Is(_) => self.ask(put, |outcome| !outcome.is_refused()).await?,
         };
         Ok(outcome.map(Some))
     }
@@ -224,11 +221,11 @@ impl Remote {
         Ok(store.create_log(&self.key(&store)?, lines).await?)
     }
 
-    /// See [`super::place::Place::delete`].
+    /// See [`super::place::Place::delete`]. An object that is not there counts as deleted, so that it has
+    /// to be the right one.
     pub(super) async fn delete(&self, version: &Version) -> Result<Outcome<()>, Failure> {
-        let delete = async |store: &Store, key: &Key| store.delete(key, version).await;
-        self.ask(delete, |outcome| !matches!(outcome, Outcome::Refused))
-            .await
+        let store = self.home.certain().await?;
+        Ok(store.delete(&self.key(&store)?, version).await?)
     }
 }
 

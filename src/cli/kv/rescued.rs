@@ -162,12 +162,12 @@ async fn replace(args: &Apply, kept: &Kept) -> Result<Option<Version>, Failure> 
     };
     let outcome = match current == expect {
         true => place.save(kept.bytes.clone(), &envelope, &expect).await?,
-        false => Outcome::Refused,
+        false => Outcome::Refused(None),
     };
     match outcome {
         Outcome::Saved(version) => Ok(version),
         Outcome::Unknown => Err(place.unknown()),
-        Outcome::Refused => Err(Failure::conflict(format!(
+        Outcome::Refused(_) => Err(Failure::conflict(format!(
             "{} is {current} now, which is not what the writer of {} was told of",
             place.label(),
             args.id

@@ -57,7 +57,7 @@ async fn rm(args: &Args, session: Session<'_>) -> session::Outcome {
 async fn remove(args: &Args, session: &Session<'_>, target: &Target) -> Result<bool, Failure> {
     let place = session.place(target).await?;
     let existed = match &args.if_match {
-        Some(version) => remove_if(&place, version).await.map(|()| true)?,
+        Some(version) => remove_named(&place, version).await.map(|()| true)?,
         None => remove_any(&place, args.patience).await?,
     };
     match existed || args.force {
@@ -66,10 +66,25 @@ async fn remove(args: &Args, session: &Session<'_>, target: &Target) -> Result<b
     }
 }
 
-/// Deletes this version. One request.
+/// Deletes a version that somebody named. Two requests: a delete that finds nothing is done, whoever did
+/// it (W8), so that whether there was anything has to be asked before.
 ///
 /// # Errors
 /// A conflict when the key has another one, or is gone.
+pub(super) async fn remove_named(place: &Place, version: &Version) -> Result<(), Failure> {
+    if let Place::Remote(_) = place {
+        let found = place.look().await?.and_then(|about| about.version);
+        if found.as_ref() != Some(version) {
+            return Err(place.conflict(&Expect::Is(version.clone())));
+        }
+    }
+    remove_if(place, version).await
+}
+
+/// Deletes a version that was there a moment ago. One request.
+///
+/// # Errors
+/// A conflict when the key has another one.
 pub(super) async fn remove_if(place: &Place, version: &Version) -> Result<(), Failure> {
     let expect = Expect::Is(version.clone());
     settled(place, place.delete(version).await?, &expect)
@@ -98,8 +113,8 @@ pub(super) async fn remove_any(place: &Place, patience: Patience) -> Result<bool
         match outcome {
             Outcome::Saved(existed) => return Ok(existed),
             Outcome::Unknown => return Err(place.unknown()),
-            Outcome::Refused if tries.another().await => {}
-            Outcome::Refused => return Err(place.contended(tries.made())),
+            Outcome::Refused(_) if tries.another().await => {}
+            Outcome::Refused(_) => return Err(place.contended(tries.made())),
         }
     }
 }

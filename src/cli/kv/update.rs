@@ -140,8 +140,8 @@ async fn update(args: &Args, session: Session<'_>, stop: &Stop) -> session::Outc
                 return tell(args, &place, &after, version, changed, tries.made());
             }
             Outcome::Unknown => return Err(place.unknown()),
-            Outcome::Refused if tries.another().await => {}
-            Outcome::Refused => return Err(place.contended(tries.made())),
+            Outcome::Refused(_) if tries.another().await => {}
+            Outcome::Refused(_) => return Err(place.contended(tries.made())),
         }
     }
 }

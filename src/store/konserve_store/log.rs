@@ -147,9 +147,9 @@ impl KonserveStore {
         {
             Outcome::Saved(_) => {}
             Outcome::Unknown => return Ok(Outcome::Unknown),
-            Outcome::Refused => {
+            Outcome::Refused(_) => {
                 self.take_back(chain.made).await;
-                return Ok(Outcome::Refused);
+                return Ok(Outcome::Refused(None));
             }
         }
         // Of what a crash or another program linked in between, the text is not known here.
@@ -195,7 +195,7 @@ impl KonserveStore {
         let outcome = self
             .send(object, &sealed, Meta::default(), &Expect::Absent)
             .await?;
-        if outcome == Outcome::Refused {
+        if outcome.is_refused() {
             self.take_back(chain.made).await;
         }
         Ok(outcome)
@@ -234,7 +234,7 @@ impl KonserveStore {
                 .await?
             {
                 Outcome::Saved(version) => made.push((object, version)),
-                Outcome::Refused | Outcome::Unknown => return Ok(None),
+                Outcome::Refused(_) | Outcome::Unknown => return Ok(None),
             }
         }
         let ends = ids.first().copied().zip(ids.last().copied());
@@ -284,7 +284,7 @@ impl KonserveStore {
                     return Ok(self.appended(written, head, text).await);
                 }
                 Outcome::Unknown => return Ok(Outcome::Unknown),
-                Outcome::Refused => {}
+                Outcome::Refused(_) => {}
             }
             let Some(looked) = self.look(log.object, &Pin::Newest, MOST as u64).await? else {
                 return Ok(Outcome::Unknown);
@@ -297,7 +297,7 @@ impl KonserveStore {
             };
             if theirs.first != head.first {
                 // It was deleted and made anew: what was linked is behind the log that is no more.
-                return Ok(Outcome::Refused);
+                return Ok(Outcome::Refused(None));
             }
             let (tail, _) = self.tail(log.object, theirs).await?;
             if tail == theirs.last {

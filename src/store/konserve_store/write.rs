@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::{KonserveStore, STORED, Target, target};
 use crate::backend::{After, Body, Fetched, ListQuery, Meta, Pin, Span};
-use crate::model::{Expect, Key, Outcome, PutId, Version};
+use crate::model::{Expect, Key, Outcome, PutId, Rival, Version};
 use crate::store::konserve::aes::SALT_BYTES;
 use crate::store::konserve::blob::{Codec, HEADER_BYTES, Header, Serializer};
 use crate::store::konserve::file::{Content, Origin, Plan, Sealed, Unsavable};
@@ -55,7 +55,7 @@ impl KonserveStore {
             }
             Expect::Is(version) => {
                 let Some(before) = self.target_of(object, version, own).await? else {
-                    return Ok(Outcome::Refused);
+                    return Ok(Outcome::Refused(None));
                 };
                 if let Some(why) = before.read_only() {
                     return Err(self.read_only(object, why));
@@ -137,10 +137,11 @@ impl KonserveStore {
             meta,
         };
         let id = PutId::new(Uuid::new_v4().as_u128());
-        Ok(self
+        let outcome = self
             .backend
             .put(&self.object(object), body, expect, id)
-            .await?)
+            .await?;
+        Ok(outcome.map_rival(Rival::of_another_size))
     }
 
     /// Deletes a key if it has this version. Of a log only the head, as konserve does.
@@ -153,7 +154,8 @@ impl KonserveStore {
         version: &Version,
     ) -> Result<Outcome<()>, Error> {
         let Target { object, .. } = target(key)?;
-        Ok(self.backend.delete(&self.object(object), version).await?)
+        let outcome = self.backend.delete(&self.object(object), version).await?;
+        Ok(outcome.map_rival(Rival::of_another_size))
     }
 
     /// The version of an object that is to be replaced, if it is to be had.

@@ -8,8 +8,8 @@ use super::super::open::Opening;
 use super::super::table::{Kind, Place};
 use super::super::{Error, Vfs};
 use super::{From, Moved, Target};
-use crate::model::{Base, Expect, backed_up};
-use crate::store::Envelope;
+use crate::model::{Base, Expect, Rival, backed_up};
+use crate::store::{Entry, Envelope};
 
 impl Vfs {
     /// What travels with the moved file, if somebody chose it.
@@ -86,28 +86,30 @@ impl Vfs {
         moved: &Moved,
         target: &Target<'_>,
         expect: &Expect,
+        rival: Option<(Rival, Instant)>,
     ) -> Error {
-        let asked = Instant::now();
-        let entry = match target.store.describe(&target.key).await {
-            Ok(entry) => entry,
-            Err(error) => {
-                // Who won is not known; what was known before is not so any more.
-                self.table().forget_name(target.at.0, target.at.1);
-                return error.into();
+        let (rival, asked) = match rival {
+            Some(found) => found,
+            None => {
+                let asked = Instant::now();
+                match target.store.describe(&target.key).await {
+                    Ok(entry) => (entry.map_or(Rival::NOTHING, rival_of), asked),
+                    Err(error) => {
+                        // Who won is not known; what was known before is not so any more.
+                        self.table().forget_name(target.at.0, target.at.1);
+                        return error.into();
+                    }
+                }
             }
         };
-        let current = entry.as_ref().map(|entry| entry.version.clone()).into();
         {
             let (mut table, (parent, name)) = (self.table(), target.at);
             let kind = Kind::File(Arc::clone(&target.store), target.key.clone());
             let taken = table.insert(parent, name, kind);
-            match entry {
-                Some(entry) => table.learn(taken, entry, asked, None),
-                None => table.learn_absent(taken, asked),
-            }
+            table.learn_rival(taken, &target.key, &rival, asked);
             table.tree.sweep(taken);
         }
-        self.rename_lost(moved, target, expect, &current)
+        self.rename_lost(moved, target, expect, &rival.version)
     }
 
     /// The temporary file stays, but programs tend to delete it when its rename fails: its bytes
@@ -129,5 +131,13 @@ impl Vfs {
         };
         self.conflict(&attempt, Some(found), Some(&moved.value.bytes))
             .error
+    }
+}
+
+fn rival_of(entry: Entry) -> Rival {
+    Rival {
+        version: Expect::Is(entry.version),
+        size: entry.size,
+        modified: Some(entry.modified),
     }
 }

@@ -333,7 +333,7 @@ impl World {
             _ => save.expect,
         };
         if base != expect(self.key) {
-            draft.end_save(Outcome::Refused).unwrap_err();
+            draft.end_save(Outcome::Refused(None)).unwrap_err();
             let current = expect(self.key);
             self.seen.told([editor()], &KEY, &current);
             self.not_saved();

@@ -5,11 +5,12 @@
 
 use etagfs::model::{Expect, SaveError, Trigger};
 
+use super::outcomes::Outcomes;
 use super::process::Ended;
 use super::rule::Rule;
 use super::saving::Next;
 use super::style::Style;
-use super::world::{Action, Content, Ground, Message, Outcomes, Promise, Scenario, Sight, World};
+use super::world::{Action, Content, Ground, Message, Promise, Scenario, Sight, World};
 
 /// How often a refused append goes on.
 const RETRIES: u8 = 1;
@@ -146,7 +147,8 @@ impl World {
         let kept = others(before) == others(after) && count(before, p) <= count(after, p);
         self.must(s, kept, Promise::NoLineIsLost);
         let once = count(after, p) <= self.processes[p].lines_written;
-        self.must(s, once, Promise::NoLineIsThereTwice);
+        let deceived = self.deceived >> p & 1 == 1;
+        self.must(s, once || deceived, Promise::NoLineIsThereTwice);
     }
 
     /// An append was acknowledged: every acknowledged line is there, unless somebody deleted it.

@@ -10,7 +10,8 @@ use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Instant;
 
-use super::world::{Action, Outcomes, Promise, Scenario, World};
+use super::outcomes::Outcomes;
+use super::world::{Action, Promise, Scenario, World};
 
 /// How an exploration ended.
 pub(super) struct Explored {

@@ -7,19 +7,22 @@
 
 mod appends;
 mod explore;
+mod outcomes;
 mod process;
 mod rule;
 mod saving;
 mod style;
+mod trails;
 mod world;
 mod worlds;
 
 use explore::explore;
+use outcomes::Outcomes;
 use rule::Rule;
-use world::{Faults, Outcomes, Promise, Scenario};
+use world::{Faults, Promise, Scenario};
 use worlds::{
-    a_blind_writer, a_script, a_stubborn_program, appenders, creators_and_deleters, one_mount,
-    renames_at_a_prompt, restored_content, two_editors,
+    a_blind_writer, a_lock, a_script, a_stubborn_program, appenders, creators_and_deleters,
+    doubled, one_mount, renames_at_a_prompt, restored_content, two_editors,
 };
 
 /// Explores a world where every promise must hold, and where all of `outcomes` must be possible.
@@ -186,6 +189,92 @@ fn an_append_that_repeats_what_was_saved_before_is_found_broken() {
         Rule::AppendAllAgain,
         Promise::NoLineIsThereTwice,
     );
+}
+
+/// Who keeps trails can be told everything: no save that happened is called a conflict.
+#[test]
+fn doubled_messages_deceive_nobody_where_all_who_write_are_mounts_and_nobody_deletes() {
+    let saved = [
+        Outcomes::SAVED,
+        Outcomes::CONFLICT,
+        Outcomes::FOUND_IN_A_TRAIL,
+    ];
+    let of_editors = holds(&doubled(two_editors(), 0), &saved);
+    assert!(!of_editors.has(Outcomes::HIDDEN));
+    let mut and_lost = doubled(two_editors(), 1);
+    (and_lost.faults.lost, and_lost.faults.foreign_puts) = (1, 0);
+    and_lost.faults.foreign_deletes = 0;
+    assert!(!holds(&and_lost, &saved).has(Outcomes::HIDDEN));
+    for machines in [[0, 1], [0, 0]] {
+        let of_appenders = holds(
+            &doubled(appenders(machines), 0),
+            &[Outcomes::SAVED, Outcomes::MERGED],
+        );
+        assert!(!of_appenders.has(Outcomes::HIDDEN));
+    }
+}
+
+/// What nobody can tell apart (W6): a save, and then one of somebody who keeps no trail, or a delete.
+#[test]
+fn doubled_messages_deceive_only_who_was_overtaken_by_an_outsider_or_a_delete() {
+    let hidden = [Outcomes::SAVED, Outcomes::CONFLICT, Outcomes::HIDDEN];
+    for scenario in [two_editors(), one_mount(), appenders([0, 1])] {
+        holds(&doubled(scenario, 1), &hidden);
+    }
+    holds(&doubled(a_script(), 0), &hidden);
+    for present in [true, false] {
+        let scenario = Scenario {
+            present,
+            ..creators_and_deleters()
+        };
+        holds(&doubled(scenario, 1), &hidden);
+    }
+}
+
+/// A create whose copy comes after the key was deleted makes it again: the copy of a lock's `mkdir`
+/// may outlive the lock.
+#[test]
+fn a_late_copy_of_a_create_makes_a_deleted_key_again_and_nothing_else() {
+    holds(
+        &doubled(a_lock(), 0),
+        &[
+            Outcomes::SAVED,
+            Outcomes::DELETED,
+            Outcomes::CONFLICT,
+            Outcomes::REVIVED,
+        ],
+    );
+}
+
+#[test]
+fn a_first_refusal_that_is_believed_is_found_broken() {
+    for scenario in [two_editors(), appenders([0, 1]), a_lock()] {
+        is_broken(
+            &doubled(scenario, 0),
+            Rule::BelieveFirstRefusal,
+            Promise::RefusedNeverHappens,
+        );
+    }
+    let unwatched = Scenario {
+        excused: &[Promise::RefusedNeverHappens],
+        ..doubled(appenders([0, 1]), 0)
+    };
+    is_broken(
+        &unwatched,
+        Rule::BelieveFirstRefusal,
+        Promise::NoLineIsThereTwice,
+    );
+}
+
+#[test]
+fn a_look_that_follows_no_trail_is_found_broken() {
+    for scenario in [two_editors(), appenders([0, 1])] {
+        is_broken(
+            &doubled(scenario, 0),
+            Rule::LookAtTheKeyAlone,
+            Promise::RefusedNeverHappens,
+        );
+    }
 }
 
 /// The same worlds with more that can go wrong, and more that programs do.

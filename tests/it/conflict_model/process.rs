@@ -7,9 +7,10 @@
 use etagfs::model::{Base, Draft, Expect, SaveError, Trigger};
 
 use super::appends::Lines;
+use super::outcomes::Outcomes;
 use super::saving::{Next, Saving};
 use super::style::{Op, Style};
-use super::world::{Action, Ground, Outcomes, Plan, Promise, Scenario, World, caller};
+use super::world::{Action, Ground, Plan, Promise, Scenario, World, caller};
 
 /// What a save came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -14,6 +14,10 @@ pub(super) enum Rule {
     Real,
     /// After a lost reply, a refusal of the second attempt is taken for a conflict.
     RefusalIsConflict,
+    /// A refusal without a lost message before it is taken for a conflict, without a look.
+    BelieveFirstRefusal,
+    /// A look knows the put-id on the key, and follows no trail.
+    LookAtTheKeyAlone,
     /// After a lost reply, whatever is found that is not ours is taken for a conflict.
     BelieveOneLook,
     /// A create whose reply was lost is sent again.
@@ -68,12 +72,13 @@ impl Rule {
         self,
         settle: &mut Settle,
         reply: Reply<Option<Version>>,
-        time_left: bool,
+        (doubt, time_left): (bool, bool),
     ) -> Step<Option<Version>> {
         let refused = reply == Reply::Refused;
         let step = settle.replied(reply, time_left);
         match self {
-            Self::RefusalIsConflict if refused => Step::Done(Outcome::Refused),
+            Self::RefusalIsConflict if refused => Step::Done(Outcome::Refused(None)),
+            Self::BelieveFirstRefusal if refused && !doubt => Step::Done(Outcome::Refused(None)),
             _ => step,
         }
     }
@@ -84,12 +89,17 @@ impl Rule {
         found: Found<Option<Version>>,
         time_left: bool,
     ) -> Step<Option<Version>> {
-        let other = found == Found::Other;
+        let other = matches!(found, Found::Other(_));
         let step = settle.looked(found, time_left);
         match self {
-            Self::BelieveOneLook if other => Step::Done(Outcome::Refused),
+            Self::BelieveOneLook if other => Step::Done(Outcome::Refused(None)),
             _ => step,
         }
+    }
+
+    /// Whether a look finds a save that was saved over.
+    pub(super) fn follows_trails(self) -> bool {
+        self != Self::LookAtTheKeyAlone
     }
 
     pub(super) fn base(self, seen: &mut Seen<()>, callers: &[Caller], current: &Expect) -> Base {

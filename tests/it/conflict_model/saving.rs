@@ -3,13 +3,13 @@
 //! It does what the real [`Settle`] says and brings the outcome to the real draft and memory, as
 //! `backend/settle.rs` and `vfs` do. What made the program save is in `process.rs`.
 
-use etagfs::model::{Expect, Found, Outcome, Reply, SaveError, Settle, Step, Version};
+use etagfs::model::{Expect, Found, Outcome, Reply, Rival, SaveError, Settle, Step, Version};
 
+use super::outcomes::Outcomes;
 use super::process::Ended;
 use super::rule::Rule;
 use super::world::{
-    Action, By, Content, Fate, Ground, Message, Outcomes, Promise, SaveId, Scenario, Sight, World,
-    caller,
+    Action, By, Content, Fate, Ground, Message, Promise, SaveId, Scenario, Sight, World, caller,
 };
 
 #[derive(Clone, Hash)]
@@ -43,6 +43,8 @@ impl World {
             nth: process.saves.len(),
         };
         process.saves.push(Ended::NotYet);
+        let after = self.shown_at(s, &expect);
+        let process = &mut self.processes[p];
         let handle = process.handle.as_mut().unwrap();
         handle.saving = Some(Saving {
             settle: match put {
@@ -54,6 +56,8 @@ impl World {
                 expect,
                 put,
                 ground: handle.ground,
+                after,
+                is_doubled: false,
             },
             next: Next::Send,
             late: false,
@@ -76,6 +80,25 @@ impl World {
             Reply::Refused
         };
         let time_left = !saving.late;
+        if self.left.doubled > 0 {
+            let doubled = Message {
+                is_doubled: true,
+                ..message.clone()
+            };
+            // Its answer is lost, and another copy is what the mount waits for.
+            let mut before = base.clone();
+            before.left.doubled -= 1;
+            before.saving_mut(p).message = doubled.clone();
+            before.carry_out(s, &doubled);
+            push(Fate::CopiedBefore, before);
+            // What is delayed for ever was not doubled.
+            let mut behind = next.clone();
+            behind.left.doubled -= 1;
+            behind.saving_mut(p).message = doubled.clone();
+            behind.network.push(doubled);
+            behind.replied(s, p, reply.clone(), time_left);
+            push(Fate::CopiedBehind, behind);
+        }
         next.replied(s, p, reply, time_left);
         push(Fate::Answered, next);
 
@@ -123,31 +146,43 @@ impl World {
     fn replied(&mut self, s: &Scenario, p: usize, reply: Reply<Option<Version>>, time_left: bool) {
         self.time_passes(p, time_left);
         let saving = self.saving_mut(p);
-        let step = s.rule.replied(&mut saving.settle, reply, time_left);
+        let doubt = saving.doubt;
+        let step = s
+            .rule
+            .replied(&mut saving.settle, reply, (doubt, time_left));
         self.take(s, p, step);
     }
 
     pub(super) fn look(&self, s: &Scenario, p: usize, all: &mut Vec<(Action, Self)>) {
         let saving = self.saving(p).unwrap();
         let message = &saving.message;
-        let last = self.history[self.now()];
+        let is_newest = self.history[self.now()].by == By::Save(message.id);
         let current = self.current(s);
-        let ours = match message.put {
-            Some(_) => last.by == By::Save(message.id),
-            None => current == Expect::Absent,
+        let rival = Rival {
+            version: current.clone(),
+            ..Rival::NOTHING
         };
-        let found = if ours {
-            Found::Goal(current.version().cloned())
+        let ours = match message.put {
+            Some(_) => self.made(s, message.id).map(Some),
+            None => (current == Expect::Absent).then_some(None),
+        };
+        let ours = ours.filter(|_| is_newest || message.put.is_none() || s.rule.follows_trails());
+        let in_trail = ours.is_some() && message.put.is_some() && !is_newest;
+        let found = if let Some(version) = ours {
+            Found::Goal(version)
         } else if current == message.expect
             && !(s.rule == Rule::LookCloser && self.others_came_after(message.ground))
         {
-            Found::Base
+            Found::Base(rival)
         } else {
-            Found::Other
+            Found::Other(rival)
         };
         let times = self.times_left(saving);
         for time_left in times {
             let mut next = self.clone();
+            if in_trail {
+                next.outcomes |= Outcomes::FOUND_IN_A_TRAIL;
+            }
             next.looked(s, p, found.clone(), *time_left);
             all.push((Action::Looks(p, Sight::Answered), next));
             if self.left.unreadable > 0 {
@@ -171,16 +206,25 @@ impl World {
             Step::Send => self.saving_mut(p).next = Next::Send,
             Step::Look => self.saving_mut(p).next = Next::Look,
             Step::Done(Outcome::Saved(version)) => self.saved(s, p, version),
-            Step::Done(Outcome::Refused) => {
-                let id = self.saving_mut(p).message.id;
-                let never = self.times(id) == 0;
-                self.must(s, never, Promise::RefusedNeverHappens);
+            Step::Done(Outcome::Refused(rival)) => {
+                let message = self.saving_mut(p).message.clone();
+                let never = self.times(message.id) == 0;
+                let hidden = message.is_doubled && self.is_hidden(message.id);
+                self.must(s, never || hidden, Promise::RefusedNeverHappens);
+                if !never && hidden {
+                    self.deceived |= 1 << p;
+                    self.outcomes |= Outcomes::HIDDEN;
+                }
                 if self.merges(s, p, Ended::Refused) {
                     return self.ended(p, Ended::Refused);
                 }
-                let said = self.handle_mut(p).draft.end_save(Outcome::Refused);
+                let said = self.handle_mut(p).draft.end_save(Outcome::Refused(None));
                 assert_eq!(said, Err(SaveError::Conflict));
                 self.refused(s, p);
+                if rival.is_some() {
+                    // The look that proved the refusal has found who won.
+                    self.is_told(s, p);
+                }
             }
             Step::Done(Outcome::Unknown) => {
                 self.ended(p, Ended::Unknown);
@@ -236,14 +280,18 @@ impl World {
             untold.finished(s, p);
             all.push((Action::Looks(p, Sight::NoAnswer), untold));
         }
-        let style = next.handle_mut(p).style;
-        next.told(s, p, style);
-        let current = next.current(s);
-        let handle = next.handle_mut(p);
+        next.is_told(s, p);
+        all.push((Action::IsTold(p), next));
+    }
+
+    fn is_told(&mut self, s: &Scenario, p: usize) {
+        let style = self.handle_mut(p).style;
+        self.told(s, p, style);
+        let current = self.current(s);
+        let handle = self.handle_mut(p);
         s.rule
             .after_failure(&mut handle.draft, SaveError::Conflict, &current);
-        next.finished(s, p);
-        all.push((Action::IsTold(p), next));
+        self.finished(s, p);
     }
 
     fn saved(&mut self, s: &Scenario, p: usize, version: Option<Version>) {

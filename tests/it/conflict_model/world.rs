@@ -5,16 +5,15 @@
 //! [`Promise`]. The store and the history are the world's own, and so is the judgement: it is made
 //! from the history alone, by positions in it, and asks the model nothing.
 
-use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::num::NonZeroUsize;
-use std::ops::BitOrAssign;
 use std::rc::Rc;
 use std::sync::LazyLock;
 
-use etagfs::model::{Ancestors, Caller, Expect, Job, Process as Pid, Seen, Version};
+use etagfs::model::{Ancestors, Caller, Expect, Job, Process as Pid, PutId, Seen, Version};
 
 use super::appends::LINE_OF_OUTSIDERS;
+use super::outcomes::Outcomes;
 use super::process::Process;
 use super::rule::Rule;
 use super::style::Style;
@@ -70,6 +69,8 @@ pub(super) struct Faults {
     pub(super) foreign_deletes: u8,
     /// Messages lost or delayed.
     pub(super) lost: u8,
+    /// Messages that something in between sends twice.
+    pub(super) doubled: u8,
     /// Attempts answered with a throttle.
     pub(super) throttled: u8,
     /// Looks that get no answer.
@@ -84,7 +85,8 @@ pub(super) enum Promise {
     /// An acknowledged save is in the history once, and no save is there twice (but for putting
     /// the same bytes in the place of themselves, where versions are of content).
     ExactlyOnce,
-    /// A save that was answered EAGAIN, or given up with certainty, is never in the history.
+    /// A save that was answered EAGAIN, or given up with certainty, is never in the history. Excused
+    /// is what nobody can tell apart: see [`World::is_hidden`].
     RefusedNeverHappens,
     /// A save replaces what its process was shown or told, or what was there when a process that
     /// was never shown anything opened it.
@@ -117,12 +119,20 @@ pub(super) struct SaveId {
     pub(super) nth: usize,
 }
 
+impl SaveId {
+    pub(super) fn put_id(self) -> PutId {
+        PutId::new((self.process << 16 | self.nth) as u128)
+    }
+}
+
 /// One change of the key.
 #[derive(Clone, Copy, Debug, Hash)]
 pub(super) struct Event {
     pub(super) by: By,
     /// The new value; none after a delete.
     pub(super) put: Option<Content>,
+    /// The event whose trail its writer knew, and goes on.
+    pub(super) after: Option<usize>,
 }
 
 /// What a save may replace, by the history: the state after the event `floor`, and what the saves
@@ -141,66 +151,10 @@ pub(super) struct Message {
     /// The new value; none for a delete.
     pub(super) put: Option<Content>,
     pub(super) ground: Ground,
-}
-
-/// What was seen to happen, so that a test can tell that its world was not a dull one.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Outcomes(u16);
-
-impl Outcomes {
-    const NAMES: [&'static str; 12] = [
-        "saved",
-        "conflict",
-        "unknown",
-        "given up",
-        "refused at open",
-        "refused locally",
-        "saved after a lost message",
-        "landed late",
-        "deleted",
-        "saved after being told",
-        "merged",
-        "created by appending",
-    ];
-    pub(super) const SAVED: Self = Self(1);
-    pub(super) const CONFLICT: Self = Self(1 << 1);
-    pub(super) const UNKNOWN: Self = Self(1 << 2);
-    pub(super) const GIVEN_UP: Self = Self(1 << 3);
-    pub(super) const REFUSED_AT_OPEN: Self = Self(1 << 4);
-    pub(super) const REFUSED_LOCALLY: Self = Self(1 << 5);
-    pub(super) const SAVED_AFTER_LOSS: Self = Self(1 << 6);
-    pub(super) const LANDED_LATE: Self = Self(1 << 7);
-    pub(super) const DELETED: Self = Self(1 << 8);
-    pub(super) const SAVED_AFTER_TELLING: Self = Self(1 << 9);
-    pub(super) const MERGED: Self = Self(1 << 10);
-    pub(super) const CREATED: Self = Self(1 << 11);
-
-    pub(super) fn has(self, other: Self) -> bool {
-        self.0 & other.0 == other.0
-    }
-}
-
-impl BitOrAssign for Outcomes {
-    fn bitor_assign(&mut self, other: Self) {
-        self.0 |= other.0;
-    }
-}
-
-/// They are what happened on one way to a state, not part of the state.
-impl Hash for Outcomes {
-    fn hash<H: Hasher>(&self, _: &mut H) {}
-}
-
-impl fmt::Debug for Outcomes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = Self::NAMES
-            .iter()
-            .enumerate()
-            .filter(|(bit, _)| self.0 >> bit & 1 == 1)
-            .map(|(_, name)| *name)
-            .collect::<Vec<_>>();
-        f.write_str(&names.join(", "))
-    }
+    /// The event whose trail it goes on.
+    pub(super) after: Option<usize>,
+    /// There is another copy of it, or was.
+    pub(super) is_doubled: bool,
 }
 
 /// One thing that happened.
@@ -224,6 +178,10 @@ pub(super) enum Fate {
     ReplyLost,
     Delayed,
     Throttled,
+    /// A copy arrives, and nobody hears of its answer; the message itself comes later.
+    CopiedBefore,
+    /// It is answered, and a copy of it is still on its way.
+    CopiedBehind,
 }
 
 /// What became of a look.
@@ -267,6 +225,8 @@ pub(super) struct World {
     pub(super) left: Faults,
     pub(super) broken: Option<Promise>,
     pub(super) outcomes: Outcomes,
+    /// Processes that heard EAGAIN for a save that happened, as nobody could tell; a bit for each.
+    pub(super) deceived: u8,
 }
 
 static ALL_VERSIONS: LazyLock<Vec<Version>> = LazyLock::new(|| {
@@ -306,6 +266,7 @@ impl World {
             history: vec![Event {
                 by: By::Outsider,
                 put: scenario.present.then_some(Content(0)),
+                after: None,
             }],
             mounts: vec![Mount::new(); mounts],
             processes: scenario.processes.iter().map(Process::new).collect(),
@@ -314,6 +275,7 @@ impl World {
             left: scenario.faults,
             broken: None,
             outcomes: Outcomes::default(),
+            deceived: 0,
         }
     }
 
@@ -413,11 +375,18 @@ impl World {
         known
     }
 
-    /// Whether anybody changed the key since then, other than by an acknowledged save of the kin.
+    /// Whether anybody changed the key since then, other than by an acknowledged save of the kin. A late
+    /// copy of such a save is nobody's.
     pub(super) fn others_came_after(&self, ground: Ground) -> bool {
+        let is_copy = |event: usize| {
+            let by = self.history[event].by;
+            by != By::Outsider && self.history[..event].iter().any(|older| older.by == by)
+        };
         (ground.floor + 1..=self.now()).any(|event| {
-            self.saver_in(ground.kin, event)
-                .is_none_or(|id| !self.processes[id.process].was_acknowledged(id.nth))
+            is_copy(event)
+                || self
+                    .saver_in(ground.kin, event)
+                    .is_none_or(|id| !self.processes[id.process].was_acknowledged(id.nth))
         })
     }
 
@@ -439,13 +408,19 @@ impl World {
         self.history.push(Event {
             by: By::Save(message.id),
             put: message.put,
+            after: message.after,
         });
         let id = message.id;
+        // The copy of a create makes a key that was deleted meanwhile: nothing says that it is old.
+        let revives = message.is_doubled && message.expect == Expect::Absent;
         let possible = self.processes[id.process].may_still_happen(id.nth);
-        self.must(scenario, possible, Promise::RefusedNeverHappens);
         let once = self.times(id) == 1;
+        if revives && !(possible && once) {
+            self.outcomes |= Outcomes::REVIVED;
+        }
+        self.must(scenario, possible || revives, Promise::RefusedNeverHappens);
         let idle = idle && scenario.versions == Versions::OfContent;
-        self.must(scenario, once || idle, Promise::ExactlyOnce);
+        self.must(scenario, once || idle || revives, Promise::ExactlyOnce);
         self.judge_lines(scenario, message);
         true
     }
@@ -476,6 +451,7 @@ impl World {
         let event = |put| Event {
             by: By::Outsider,
             put,
+            after: None,
         };
         if self.left.foreign_puts > 0 {
             for content in scenario.outsiders_write {

@@ -10,6 +10,7 @@ const QUIET: Faults = Faults {
     foreign_puts: 0,
     foreign_deletes: 0,
     lost: 0,
+    doubled: 0,
     throttled: 0,
     unreadable: 0,
     late: 0,
@@ -209,6 +210,35 @@ pub(super) fn appenders(machines: [usize; 2]) -> Scenario {
                 ..QUIET
             },
         )
+    }
+}
+
+/// The same, where something between the mounts and the store sends requests twice; `outsiders` change
+/// the key and keep no trail.
+pub(super) fn doubled(scenario: Scenario, outsiders: u8) -> Scenario {
+    Scenario {
+        name: "doubled messages",
+        faults: Faults {
+            foreign_puts: outsiders,
+            foreign_deletes: outsiders,
+            doubled: 2 - outsiders,
+            ..QUIET
+        },
+        ..scenario
+    }
+}
+
+/// Two machines whose programs create and delete.
+pub(super) fn a_lock() -> Scenario {
+    const STYLES: &[Style] = &[Style::CreateNew, Style::Unlink];
+    let taker = |machine| Plan {
+        reads: 0,
+        opens: 2,
+        ..alone(machine, STYLES)
+    };
+    Scenario {
+        present: false,
+        ..scenario("a lock", vec![taker(0), taker(1)], QUIET)
     }
 }
 

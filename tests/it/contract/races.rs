@@ -37,7 +37,7 @@ async fn one_won(g: &Ground, name: &str, outcomes: &[Outcome]) {
         .filter(|i| matches!(outcomes[*i], Outcome::Saved(_)))
         .collect();
     assert_eq!(winners.len(), 1, "{outcomes:?}");
-    let losers = outcomes.iter().filter(|o| **o == Outcome::Refused).count();
+    let losers = outcomes.iter().filter(|o| o.is_refused()).count();
     assert_eq!(losers, outcomes.len() - 1, "{outcomes:?}");
     let object = g.get(name).await;
     assert_eq!(object.bytes, format!("{}", winners[0]));
@@ -68,8 +68,8 @@ pub(super) async fn of_a_put_and_a_delete_one_wins(g: Ground) {
         let expect = Expect::Is(base.clone());
         let (put, delete) = tokio::join!(g.put(&name, "new", &expect), g.delete(&name, &base));
         match (put, delete) {
-            (Outcome::Saved(_), Outcome::Refused) => assert_eq!(g.get(&name).await.bytes, "new"),
-            (Outcome::Refused, Outcome::Saved(())) => assert!(g.is_missing(&name).await),
+            (Outcome::Saved(_), Outcome::Refused(_)) => assert_eq!(g.get(&name).await.bytes, "new"),
+            (Outcome::Refused(_), Outcome::Saved(())) => assert!(g.is_missing(&name).await),
             both => panic!("{both:?}"),
         }
     }
@@ -104,7 +104,7 @@ async fn increment(g: &Ground) {
         {
             Outcome::Saved(_) => return,
             // Losers that all come back at once starve each other; a random pause spreads them.
-            Outcome::Refused => {
+            Outcome::Refused(_) => {
                 let pause = Duration::from_millis(u64::from(rand_byte() % 20));
                 tokio::time::sleep(pause).await;
             }

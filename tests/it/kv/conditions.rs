@@ -79,6 +79,11 @@ fn rm_is_conditional() {
         &["/key"],
     );
     assert_eq!(desk.other.text(&desk.object("key")), "2");
+    fails(
+        &desk.run(&format!("etagfs rm --if-match '{old}' $S/never")),
+        75,
+        &["/never"],
+    );
     desk.other.put(&desk.object("other"), "x");
     desk.says("etagfs rm $S/key $S/other");
     assert_eq!(desk.other.keys(), [desk.object("")]);

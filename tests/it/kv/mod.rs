@@ -5,6 +5,7 @@
 mod buckets;
 mod conditions;
 mod copies;
+mod doubled;
 mod files;
 mod gateways;
 mod many;

@@ -40,7 +40,7 @@ fn each_command_makes_the_fewest_requests_that_it_can() {
         ),
         ("etagfs presign $S/key", "LIST 1"),
         ("etagfs presign --store-layout plain $S/key", ""),
-        ("etagfs rm --if-match ETAG $S/key", "DELETE 1"),
+        ("etagfs rm --if-match ETAG $S/key", "HEAD 1, DELETE 1"),
         ("etagfs rm $S/new", "HEAD 1, DELETE 1"),
         ("etagfs ls $S", "LIST 2"),
         ("etagfs ls --store-layout plain $S", "LIST 1"),

@@ -39,7 +39,16 @@ def create(path):
         os.close(fd)
 
 
+def append(path, text):
+    fd = os.open(path, MODES["a"])
+    try:
+        os.write(fd, text.encode())
+    finally:
+        os.close(fd)
+
+
 CALLS = {
+    "append": append,
     "open": lambda path, mode: os.open(path, MODES[mode]),
     "read": read,
     "cat": cat,

@@ -11,6 +11,7 @@ use crate::world::client::Client;
 use crate::world::mounts::{self, Mount, Mounted};
 use crate::world::procs::{Running, Script};
 use crate::world::proxy::{Fault, Op, Proxy, When};
+use crate::world::report;
 use crate::world::servers::{self, Kind};
 
 /// A mount, what it sends, two processes on it, and the rest of the world.
@@ -335,6 +336,38 @@ fn every_line_of_many_appenders_on_two_machines_is_there_once() {
     assert_eq!(found.len(), acknowledged.len());
     for mount in &mounts {
         kept::only(mount, &[]);
+    }
+}
+
+/// Each put is sent twice, and the second answer, a refusal, is passed on.
+#[test]
+fn through_a_duplicating_proxy_there_are_as_many_lines_as_were_acknowledged() {
+    or_skip!(mounts::possible());
+    for (each, times) in [(1, 30), (3, 12)] {
+        let bucket = or_skip!(servers::shared(Kind::Embedded)).bucket();
+        let proxy = Proxy::to(&bucket.endpoint);
+        let twice = proxy.inject(When::write(), Fault::ForwardTwice);
+        let start = || Mount::of(&bucket).flat().through(&proxy).start();
+        let mounts = [start(), start()];
+        let acknowledged = appenders(&mounts, each, times);
+        let log = bucket.client().text("log");
+        let found = lines(&log);
+        let line = format!(
+            "appends through a duplicating proxy, {each} on each of two machines: {} acknowledged = {} lines; {} writes sent twice",
+            acknowledged.len(),
+            log.lines().count(),
+            twice.struck(),
+        );
+        println!("{line}");
+        report::append_line("doubled", &line);
+        assert_eq!(acknowledged.len(), 2 * each * times);
+        for line in &acknowledged {
+            assert_eq!(found.get(line.as_str()), Some(&1), "{line}\n{log}");
+        }
+        assert_eq!(log.lines().count(), acknowledged.len());
+        for mount in &mounts {
+            kept::only(mount, &[]);
+        }
     }
 }
 

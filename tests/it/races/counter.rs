@@ -11,8 +11,9 @@ use serde::Deserialize;
 use crate::world::client::{Client, Put};
 use crate::world::mounts::{self, Mount, Mounted};
 use crate::world::procs::{Output, Running, Script};
+use crate::world::proxy::{Fault, Proxy, When};
 use crate::world::report;
-use crate::world::servers::{self, Kind};
+use crate::world::servers::{self, Bucket, Kind};
 
 const PROGRAM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/races/increments.py");
 
@@ -113,21 +114,24 @@ fn at_once(scripts: Vec<Script>) -> Total {
 fn two_mounts(kind: Kind, count: usize) {
     or_skip!(mounts::possible());
     let bucket = or_skip!(servers::shared(kind)).bucket();
-    let client = bucket.client();
     let start = || Mount::of(&bucket).flat().start();
-    let mounts = [start(), start()];
+    on_two(
+        &format!("{kind:?}, two mounts"),
+        &bucket,
+        [start(), start()],
+        count,
+    );
+}
+
+fn on_two(what: &str, bucket: &Bucket, mounts: [Mounted; 2], count: usize) {
+    let client = bucket.client();
     let mut refusals = 0;
     for style in STYLES {
         let begun = Instant::now();
         client.put(KEY, "0\n");
         let each = |mount: &Mounted| increments(style, mount.path(), count);
         let total = at_once(mounts.iter().map(each).collect());
-        total.report(
-            &format!("{kind:?}, two mounts"),
-            style,
-            &client,
-            begun.elapsed(),
-        );
+        total.report(what, style, &client, begun.elapsed());
         total.check(2 * count, &client);
         refusals += total.refusals();
     }
@@ -148,6 +152,23 @@ fn two_mounts_lose_no_increment_on_ministack() {
 #[test]
 fn two_mounts_lose_no_increment_on_seaweedfs() {
     two_mounts(Kind::Seaweed, 40);
+}
+
+/// Each put and delete is sent twice, and the second answer is passed on.
+#[test]
+fn two_mounts_lose_and_double_no_increment_through_a_duplicating_proxy() {
+    or_skip!(mounts::possible());
+    let bucket = or_skip!(servers::shared(Kind::Embedded)).bucket();
+    let proxy = Proxy::to(&bucket.endpoint);
+    let twice = proxy.inject(When::write(), Fault::ForwardTwice);
+    let start = || Mount::of(&bucket).flat().through(&proxy).start();
+    on_two(
+        "every write sent twice, two mounts",
+        &bucket,
+        [start(), start()],
+        60,
+    );
+    assert!(twice.struck() > 3 * 120);
 }
 
 /// Every style on each of two mounts, one that trusts nothing it knows and one that trusts it for a

@@ -15,7 +15,7 @@ use crate::world::servers::{self, Kind};
 const ROUNDS: usize = 10;
 
 /// Lets all actors do the same at the same time; each one's result.
-fn at_once(actors: &mut [Actor], call: &Value) -> Vec<Result<Value, String>> {
+pub(super) fn at_once(actors: &mut [Actor], call: &Value) -> Vec<Result<Value, String>> {
     for actor in &mut *actors {
         actor.begin(call);
     }
@@ -24,7 +24,7 @@ fn at_once(actors: &mut [Actor], call: &Value) -> Vec<Result<Value, String>> {
 
 /// One is granted, all others hear one of these errors.
 #[track_caller]
-fn only_one(results: &[Result<Value, String>], refusals: &[&str]) {
+pub(super) fn only_one(results: &[Result<Value, String>], refusals: &[&str]) {
     let granted = results.iter().filter(|result| result.is_ok()).count();
     let refused = |result: &Result<Value, String>| match result {
         Ok(_) => true,
@@ -37,7 +37,7 @@ fn only_one(results: &[Result<Value, String>], refusals: &[&str]) {
 }
 
 /// Four processes on two mounts.
-fn four(mounts: &[Mounted; 2]) -> Vec<Actor> {
+pub(super) fn four(mounts: &[Mounted; 2]) -> Vec<Actor> {
     let twice = mounts.iter().chain(mounts);
     twice.map(|mount| Actor::within(mount.path())).collect()
 }

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::thread;
 use std::time::Duration;
 
 use super::{errno, open_both, world, world_with};
@@ -81,6 +82,23 @@ fn w8_a_deleted_file_closes_in_peace() {
         file.sync_all().unwrap();
     }
     assert_eq!(world.other.keys(), [""; 0]);
+}
+
+/// Two that delete the same version at the same time may both succeed (W6)
+#[test]
+fn w8_a_delete_of_what_goes_away_meanwhile_is_done() {
+    let world = or_skip!(world());
+    world.other.put("key", "value");
+    let gate = Gate::new();
+    let held = Fault::HoldRequest(gate.clone());
+    world.proxy.inject(When::op(Op::Delete), held);
+    thread::scope(|scope| {
+        let deleting = scope.spawn(|| fs::remove_file(world.file("key")));
+        gate.wait_for(1);
+        world.other.delete("key");
+        gate.open();
+        deleting.join().unwrap().unwrap();
+    });
 }
 
 /// A rename over a key and a delete are conditional like saves.
@@ -409,7 +427,7 @@ fn w14_an_attribute_that_is_being_set_is_in_the_save_that_waits_for_it() {
     // The kernel queues a file's setxattr and fsync, but only while somebody waits for them.
     setting.kill();
     setting.finish();
-    let saving = std::thread::spawn(move || file.sync_all());
+    let saving = thread::spawn(move || file.sync_all());
     assert!(!wait::eventually(A_MOMENT, || saving.is_finished()));
     gate.open();
     saving.join().unwrap().unwrap();
@@ -418,7 +436,7 @@ fn w14_an_attribute_that_is_being_set_is_in_the_save_that_waits_for_it() {
     assert_eq!(object.metadata["colour"], "red");
 }
 
-/// mkdir succeeds on one of several machines: it is the portable lock.
+/// mkdir succeeds on one of several machines, and that one knows it (W6): it is the portable lock.
 #[test]
 fn w15_one_of_two_mounts_makes_the_directory() {
     let world = or_skip!(world());

@@ -304,6 +304,29 @@ fn w6_a_save_whose_answer_was_lost_is_no_conflict() {
     assert_eq!(world.rescues(), 0);
 }
 
+/// A refusal proves little: what lies between may send a PUT twice and pass on the second answer.
+#[test]
+fn w6_a_save_that_was_sent_twice_is_no_conflict() {
+    let world = or_skip!(world());
+    world.proxy.inject(When::write(), Fault::ForwardTwice);
+    for text in ["create", "update"] {
+        fs::write(world.file("key"), text).unwrap();
+        assert_eq!(world.other.text("key"), text);
+    }
+    let mut log = File::options()
+        .append(true)
+        .open(world.file("key"))
+        .unwrap();
+    log.write_all(b", append").unwrap();
+    log.sync_all().unwrap();
+    assert_eq!(world.other.text("key"), "update, append");
+    fs::create_dir(world.file("lock")).unwrap();
+    fs::remove_dir(world.file("lock")).unwrap();
+    fs::remove_file(world.file("key")).unwrap();
+    assert_eq!(world.other.keys(), [""; 0]);
+    assert_eq!(world.rescues(), 0);
+}
+
 /// A descriptor whose save was refused: it wanted "mine", the bucket has "theirs".
 fn lose(world: &World) -> File {
     world.other.put("key", "base");

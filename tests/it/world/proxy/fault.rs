@@ -36,6 +36,11 @@ impl When {
         Self::any().and(move |record| record.op == op)
     }
 
+    /// Every put and delete of an object.
+    pub(crate) fn write() -> Self {
+        Self::any().and(|record| matches!(record.op, Op::Put | Op::Delete))
+    }
+
     /// Only for this key.
     pub(crate) fn key(self, key: &str) -> Self {
         let key = key.to_owned();
@@ -99,8 +104,11 @@ pub(crate) enum Fault {
     HoldReply(Gate),
     /// The server is asked, and does it; the connection closes without an answer.
     LoseReply,
-    /// The server is asked twice; the client gets the second reply.
+    /// The server is asked twice; the client gets the second reply, as from a proxy that lost the first
+    /// one and sent the request again.
     ForwardTwice,
+    /// The server is asked, and the client gets the reply; when the gate opens the server is asked again.
+    ForwardAgain(Gate),
     /// The true head, half of the body, and the end.
     CutBody,
     /// The whole reply, with a Content-Length this much off, and the end.
@@ -152,6 +160,7 @@ impl fmt::Debug for Fault {
             Self::HoldReply(_) => f.write_str("reply held"),
             Self::LoseReply => f.write_str("reply lost"),
             Self::ForwardTwice => f.write_str("forwarded twice"),
+            Self::ForwardAgain(_) => f.write_str("forwarded again, late"),
             Self::CutBody => f.write_str("body cut"),
             Self::WrongLength(off) => write!(f, "length off by {off}"),
             Self::GarbageBody => f.write_str("garbage body"),

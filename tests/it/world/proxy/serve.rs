@@ -152,6 +152,7 @@ async fn handle(
 }
 
 /// One request on its way.
+#[derive(Clone)]
 struct Exchange {
     shared: Arc<Shared>,
     wire: Wire,
@@ -189,6 +190,16 @@ impl Exchange {
             Some(Fault::ForwardTwice) => {
                 self.forward().await?;
                 self.forward().await
+            }
+            Some(Fault::ForwardAgain(gate)) => {
+                let reply = self.forward().await?;
+                let late = self.clone();
+                tokio::spawn(async move {
+                    gate.pass().await;
+                    // Nobody waits for it; what it came to is in the record.
+                    let _ = late.forward().await;
+                });
+                Ok(reply)
             }
             Some(Fault::CutBody) => {
                 let (parts, body) = self.forward().await?;
