@@ -43,6 +43,18 @@ impl Default for Places {
 }
 
 impl Places {
+    /// As many of each kind as usual, or their part of so many connections if those are fewer.
+    pub fn of_connections(connections: usize) -> Self {
+        let usual = Self::default();
+        let all = usual.names + usual.values + usual.saves;
+        let part = |places: usize| (places * connections.min(all) / all).max(1);
+        Self {
+            names: part(usual.names),
+            values: part(usual.values),
+            saves: part(usual.saves),
+        }
+    }
+
     /// So many for each.
     pub fn each(places: usize) -> Self {
         Self {
@@ -207,6 +219,15 @@ mod tests {
     fn limited(faulty: &Arc<Faulty>, places: usize) -> Limited {
         let places = Places::each(places);
         Limited::new(faulty.clone(), places, PATIENCE, Arc::default())
+    }
+
+    #[test]
+    fn where_connections_are_few_each_kind_has_its_part_of_them() {
+        assert_eq!(Places::of_connections(usize::MAX), Places::default());
+        assert_eq!(Places::of_connections(256), Places::default());
+        let few = Places::of_connections(16);
+        assert_eq!((few.names, few.values, few.saves), (3, 6, 6));
+        assert_eq!(Places::of_connections(0), Places::each(1));
     }
 
     #[tokio::test(start_paused = true)]

@@ -15,6 +15,7 @@ use super::source::Source;
 use crate::backend::limit::Places;
 use crate::backend::s3::{Credentials, Encryption, Endpoint, Instance, Network, S3Config, Terms};
 use crate::backend::{Backend, Deadlines, Limited, Metered, Queued, S3, Settled};
+use crate::mount::descriptor_limit;
 use crate::telemetry::Telemetry;
 
 /// Where a bucket is and who asks for it.
@@ -313,7 +314,8 @@ impl Connection {
         let patience = deadlines.operation;
         let metered = Metered::new(self.s3(source).await?, Arc::clone(&telemetry));
         let settled = Settled::new(Arc::new(metered), deadlines);
-        let limited = Limited::new(Arc::new(settled), Places::default(), patience, telemetry);
+        let places = Places::of_connections(descriptor_limit() / 4);
+        let limited = Limited::new(Arc::new(settled), places, patience, telemetry);
         Ok(Arc::new(Queued::new(Arc::new(limited), patience)))
     }
 

@@ -19,7 +19,7 @@ use super::source::{Connection, Source, State};
 use super::{alive, environment, log, place, probe, runtime};
 use crate::backend::{After, Backend, ListQuery};
 use crate::model::{Pattern, ScratchNames, StoreId};
-use crate::mount::{Mounted, Options, Patience, Proc};
+use crate::mount::{Mounted, Options, Patience, Proc, raise_descriptor_limit};
 use crate::store::Catalog;
 use crate::telemetry::Telemetry;
 use crate::vfs::{self, AfterConflict, Ending, Vfs};
@@ -250,6 +250,9 @@ pub(super) async fn serve(
     state_dir: &Path,
     ready: Ready,
 ) -> Result<(), Failure> {
+    if let Err(error) = raise_descriptor_limit() {
+        tracing::warn!(%error, "the limit of open files could not be raised");
+    }
     // Before anything is mounted, so that a signal never finds a mount without its end.
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
@@ -293,7 +296,7 @@ pub(super) async fn serve(
         &*label,
         options,
         state_dir,
-        Box::new(Proc),
+        Box::new(Proc::new(&args.dir)),
         Arc::clone(&telemetry),
     ));
     let _metrics = metrics

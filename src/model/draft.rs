@@ -12,6 +12,8 @@ use super::{Expect, Outcome, Version};
 pub enum Trigger {
     /// A descriptor of the handle was closed; there may be others.
     Flush,
+    /// A descriptor of the handle was closed, and nobody has another one that could still write.
+    Close,
     /// The program asked for durability.
     Fsync,
     /// Bytes were written that must be durable at once (O_SYNC).
@@ -139,6 +141,12 @@ impl Draft {
         self.pending != Pending::Nothing && self.lost.is_none() && !self.dropped
     }
 
+    /// Whether what waits to be saved is an empty file: one that was created or emptied, and to which
+    /// nothing was written since.
+    pub fn waits_empty(&self) -> bool {
+        self.pending == Pending::Emptied && self.is_dirty()
+    }
+
     /// Whether all that was ever done to it is appending, so that a refusal of it can be answered
     /// with [`rebase`](Self::rebase).
     pub fn only_appends(&self) -> bool {
@@ -182,14 +190,17 @@ impl Draft {
         if let Some(lost) = self.lost {
             return match trigger {
                 Trigger::Release => Ok(None),
-                Trigger::Flush | Trigger::Fsync | Trigger::Write => Err(lost.into()),
+                Trigger::Flush | Trigger::Close | Trigger::Fsync | Trigger::Write => {
+                    Err(lost.into())
+                }
             };
         }
         let due = match (self.pending, trigger) {
             (Pending::Nothing, _) | (Pending::Emptied, Trigger::Flush | Trigger::Write) => false,
             // What the program was told has failed must not happen behind its back.
             (_, Trigger::Release) if self.failed => false,
-            (Pending::Emptied, Trigger::Fsync | Trigger::Release) | (Pending::Edited, _) => true,
+            (Pending::Emptied, Trigger::Close | Trigger::Fsync | Trigger::Release)
+            | (Pending::Edited, _) => true,
         };
         // Who only appends can go on from whatever is there: it asks the store.
         if due && self.overtaken && !self.appends {
@@ -312,17 +323,27 @@ mod tests {
     }
 
     #[test]
-    fn a_truncated_unwritten_draft_is_saved_by_fsync_and_release_but_not_by_flush() {
+    fn a_truncated_unwritten_draft_is_saved_by_the_last_close_and_fsync_but_not_by_a_flush() {
         let mut draft = Draft::replacing(Expect::Is(v(1)));
+        assert!(draft.waits_empty());
         assert_eq!(expects(&mut draft, Trigger::Flush), None);
-        assert_eq!(
-            expects(&mut draft.clone(), Trigger::Fsync),
-            Some(Expect::Is(v(1)))
-        );
-        assert_eq!(
-            expects(&mut draft, Trigger::Release),
-            Some(Expect::Is(v(1)))
-        );
+        for trigger in [Trigger::Close, Trigger::Fsync, Trigger::Release] {
+            let saved = expects(&mut draft.clone(), trigger);
+            assert_eq!(saved, Some(Expect::Is(v(1))), "{trigger:?}");
+        }
+        draft.edit().unwrap();
+        assert!(!draft.waits_empty());
+        assert_eq!(expects(&mut draft, Trigger::Flush), Some(Expect::Is(v(1))));
+    }
+
+    #[test]
+    fn what_is_written_after_an_empty_file_was_saved_is_based_on_that() {
+        let mut draft = Draft::replacing(Expect::Absent);
+        assert_eq!(expects(&mut draft, Trigger::Close), Some(Expect::Absent));
+        draft.end_save(Outcome::Saved(v(1))).unwrap();
+        assert_eq!(expects(&mut draft, Trigger::Release), None);
+        draft.edit().unwrap();
+        assert_eq!(expects(&mut draft, Trigger::Flush), Some(Expect::Is(v(1))));
     }
 
     #[test]

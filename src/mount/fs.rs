@@ -16,7 +16,7 @@ use super::answer::Bridge;
 use super::directory::{names, names_and_attributes};
 use super::errno;
 use super::negotiate::negotiate;
-use super::process::{caller, process_id};
+use super::process::caller;
 use super::reply::{Created, Named, OpenedDir, OpenedFile, Written, Xattr};
 use super::request::{access, at, creation, durable, opening};
 use crate::model::{Ino, Trigger};
@@ -250,7 +250,7 @@ impl Filesystem for Fs {
         _lock_owner: LockOwner,
         reply: fuser::ReplyEmpty,
     ) {
-        let (vfs, closer) = (self.0.vfs.clone(), process_id(request.pid()));
+        let (vfs, closer) = (self.0.vfs.clone(), request.pid());
         let op = self.heavy(self.op("flush", ino, request).saving().through(fh));
         self.0
             .answer(op, reply, async move { vfs.flush(Fh(fh.0), closer).await });

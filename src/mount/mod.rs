@@ -5,9 +5,13 @@
 //! every error is in `errno.rs`.
 
 mod answer;
+mod descriptors;
 mod directory;
 mod errno;
 mod fs;
+mod glance;
+mod life;
+mod limit;
 mod negotiate;
 mod op;
 mod process;
@@ -26,6 +30,7 @@ use fuser::{BackgroundSession, FileAttr, FileType, INodeNo, MountOption, Notifie
 use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 
+pub use limit::{descriptor_limit, raise_descriptor_limit};
 pub use process::Proc;
 pub use table::{is_in_mount, is_mount_point};
 pub use unmount::{Busy, unmount};

@@ -6,23 +6,32 @@
 //!
 //! `/proc/PID/stat` must not be read while PID may be inside of execve(2): Linux 6.18 makes the
 //! reader wait until that is over, and a program that is replaced closes its descriptors inside of
-//! execve, so it waits for the answer to a flush. Nothing here reads `stat` for a flush.
+//! execve, so it waits for the answer to a flush. Nothing here reads `stat` for a flush, and what might
+//! wait is looked at in another thread, for a short time (`glance.rs`).
 
+use std::ffi::OsStr;
 use std::fs;
-use std::os::fd::OwnedFd;
+use std::io::ErrorKind;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::Arc;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use async_trait::async_trait;
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, pidfd_open, test_kill_process};
+use rustix::process::{Pid, test_kill_process};
 
-use crate::model::{Ancestors, Caller, Job, Process};
+use super::descriptors::Descriptors;
+use super::glance::Glances;
+use super::life::Lives;
+use super::limit::{keep_spare, read};
+use crate::model::{Ancestors, Caller, Ino, Job, Process};
 use crate::vfs::{Life, Processes};
 
 /// The process and job of a thread. `None` when the kernel gave no number (page writeback, a
 /// process of another pid namespace) or the thread is gone.
 pub(super) fn caller(thread: u32) -> Option<Caller> {
     let id = process_id(thread)?;
-    let stat = Stat::parse(&fs::read_to_string(format!("/proc/{id}/stat")).ok()?)?;
+    let stat = Stat::parse(&read(format!("/proc/{id}/stat")).ok()?)?;
     let groups = asking_groups(stat.group, stat.session, Status::of);
     let is_in_the_job =
         |found: &Status| found.session == stat.session && groups.contains(&found.group);
@@ -71,46 +80,105 @@ fn asking_groups(mut group: u32, session: u32, status: impl Fn(u32) -> Option<St
 }
 
 /// The process of a thread. Safe for any request.
-pub(super) fn process_id(thread: u32) -> Option<u32> {
+fn process_id(thread: u32) -> Option<u32> {
     if thread == 0 {
         return None;
     }
-    let status = fs::read_to_string(format!("/proc/{thread}/status")).ok()?;
+    let status = read(format!("/proc/{thread}/status")).ok()?;
     field(&status, "Tgid:")?.parse().ok()
 }
 
 /// The running system, as [`Processes`].
-#[derive(Clone, Copy, Debug)]
-pub struct Proc;
+#[derive(Debug)]
+pub struct Proc {
+    lives: Lives,
+    glances: Glances,
+    descriptors: Arc<Descriptors>,
+}
 
+impl Proc {
+    /// As the mount at this place sees it. Looks, once, at how many descriptors this process may have.
+    pub fn new(mounted_at: &Path) -> Self {
+        keep_spare();
+        Self {
+            lives: Lives::new(),
+            glances: Glances::default(),
+            descriptors: Arc::new(Descriptors::new(mounted_at)),
+        }
+    }
+}
+
+#[async_trait]
 impl Processes for Proc {
     fn caller(&self, thread: u32) -> Option<Caller> {
         caller(thread)
     }
 
-    fn watch(&self, process: Process) -> Box<dyn Life> {
-        let pid = i32::try_from(process.id).ok().and_then(Pid::from_raw);
-        // It waits for an answer, so its id cannot mean another process yet.
-        let fd = pid.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
-        Box::new(Watched(fd))
+    fn watch(&self, process: Process) -> Arc<dyn Life> {
+        self.lives.watch(process)
+    }
+
+    fn has_thread(&self, process: Process, thread: u32) -> Option<bool> {
+        if thread == 0 {
+            return None;
+        }
+        // Without a descriptor, and without waiting for an execve.
+        let of_process = format!("/proc/{}/task/{thread}", process.id);
+        match fs::symlink_metadata(of_process) {
+            Ok(_) => Some(true),
+            Err(error) if error.kind() == ErrorKind::NotFound => Some(false),
+            Err(_) => None,
+        }
+    }
+
+    async fn can_write(&self, thread: u32, file: Ino) -> Option<bool> {
+        let process = process_id(thread)?;
+        let descriptors = Arc::clone(&self.descriptors);
+        let look = move |until| descriptors.can_write(process, thread, file, until);
+        self.glances.take(process, look).await
+    }
+
+    async fn ignores_close(&self, thread: u32) -> bool {
+        let Some(process) = process_id(thread) else {
+            return false;
+        };
+        let look = move |_until| runs_shell(process);
+        self.glances.take(process, look).await.unwrap_or(false)
     }
 }
 
-/// A process that is watched: its pidfd becomes readable when it ends (pidfd_open(2)).
-#[derive(Debug)]
-struct Watched(Option<OwnedFd>);
+/// Whether a process is a shell. No shell looks at the result of close(2) when a redirection is over:
+/// bash 5.2, dash 0.5, zsh, mksh, yash and BusyBox put the former descriptor back with dup2(2), which
+/// never tells.
+fn runs_shell(process: u32) -> Option<bool> {
+    let program = fs::read_link(format!("/proc/{process}/exe")).ok()?;
+    let arguments = || fs::read(format!("/proc/{process}/cmdline")).unwrap_or_default();
+    Some(is_shell(&program, arguments))
+}
 
-impl Life for Watched {
-    fn goes_on(&self) -> bool {
-        let Some(fd) = &self.0 else {
-            return false;
-        };
-        let mut poll_fds = [PollFd::new(fd, PollFlags::IN)];
-        let now = Timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        };
-        matches!(poll(&mut poll_fds, Some(&now)), Ok(0))
+fn is_shell(program: &Path, arguments: impl FnOnce() -> Vec<u8>) -> bool {
+    const SHELLS: [&str; 10] = [
+        "ash", "bash", "dash", "ksh", "lksh", "mksh", "rbash", "sh", "yash", "zsh",
+    ];
+    let is_one = |name: &str| {
+        // `zsh-5.9`, `ksh93`, and what the kernel adds when the program was upgraded.
+        let name = name.trim_end_matches(" (deleted)");
+        let is_of_version = |c: char| c.is_ascii_digit() || c == '.' || c == '-';
+        SHELLS.contains(&name.trim_end_matches(is_of_version))
+    };
+    let name = |path: &Path| {
+        path.file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+    };
+    match name(program) {
+        // One program, which is what it is called as: `/bin/sh script`, `busybox sh script`.
+        Some(busybox) if busybox.starts_with("busybox") => arguments()
+            .split(|byte| *byte == 0)
+            .take(2)
+            .filter_map(|word| name(Path::new(OsStr::from_bytes(word))))
+            .any(|word| is_one(&word)),
+        Some(other) => is_one(&other),
+        None => false,
     }
 }
 
@@ -148,7 +216,7 @@ struct Status {
 
 impl Status {
     fn of(process: u32) -> Option<Self> {
-        Self::parse(&fs::read_to_string(format!("/proc/{process}/status")).ok()?)
+        Self::parse(&read(format!("/proc/{process}/status")).ok()?)
     }
 
     fn parse(text: &str) -> Option<Self> {
@@ -195,7 +263,7 @@ pub(super) enum Impatience {
 
 /// Whether a blocked thread has been signalled.
 pub(super) fn impatience(thread: u32) -> Impatience {
-    match fs::read_to_string(format!("/proc/{thread}/status")) {
+    match read(format!("/proc/{thread}/status")) {
         Ok(status) => parse_impatience(&status),
         Err(_) if is_there(thread) => Impatience::None,
         Err(_) => Impatience::Killed,
@@ -321,27 +389,44 @@ mod tests {
         let parents = [me.process.id].into_iter().chain(me.ancestors.ids());
         assert_eq!(its.ancestors, Ancestors::new(parents));
         assert_eq!(its.job, me.job);
-        assert!(Proc.watch(me.process).goes_on());
+        assert!(Lives::new().watch(me.process).goes_on());
+        let proc = Proc::new(Path::new("/"));
+        let has = |thread| proc.has_thread(me.process, thread);
+        assert_eq!(
+            [me.process.id, 1, 0].map(has),
+            [Some(true), Some(false), None]
+        );
     }
 
     #[test]
-    fn a_process_that_ended_does_not_go_on_even_before_it_is_waited_for() {
-        let mut child = std::process::Command::new("cat")
-            .stdin(std::process::Stdio::piped())
-            .spawn()
-            .expect("cat runs");
-        let life = Proc.watch(Process {
-            id: child.id(),
-            start: 0,
-        });
-        assert!(life.goes_on());
-        drop(child.stdin.take());
-        let until = std::time::Instant::now() + std::time::Duration::from_secs(10);
-        while life.goes_on() && std::time::Instant::now() < until {
-            std::thread::yield_now();
+    fn shells_are_known_by_their_program_whatever_its_version() {
+        let no_arguments = || unreachable!("they are not looked at");
+        let shells = [
+            "/bin/bash",
+            "/usr/bin/dash",
+            "/bin/zsh-5.9",
+            "/bin/ksh93",
+            "/a/bash (deleted)",
+        ];
+        for shell in shells {
+            assert!(is_shell(Path::new(shell), no_arguments), "{shell}");
         }
-        assert!(!life.goes_on());
-        child.wait().expect("it ended");
+        for other in [
+            "/bin/cp",
+            "/bin/bashful",
+            "/bin/python3.13",
+            "/usr/bin/ssh",
+            "/",
+        ] {
+            assert!(!is_shell(Path::new(other), no_arguments), "{other}");
+        }
+    }
+
+    #[test]
+    fn busybox_is_the_shell_when_it_is_called_as_one() {
+        let is = |words: &'static str| is_shell(Path::new("/bin/busybox"), || words.into());
+        assert!(is("/bin/sh\0./script\0") && is("busybox\0ash\0-c\0") && is("sh\0"));
+        assert!(!is("cp\0-a\0sh\0") && !is("busybox\0cp\0sh\0") && !is(""));
     }
 
     #[test]

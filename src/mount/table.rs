@@ -34,6 +34,26 @@ pub fn is_in_mount(file: &Path) -> io::Result<bool> {
         .any(|line| line.is_ours() && line.device == device))
 }
 
+/// The device of what is mounted at this place, as `MAJOR:MINOR`: the newest of several.
+pub(super) fn device_at(at: &Path) -> io::Result<Option<String>> {
+    let at = real(at)?;
+    let table = read()?;
+    let mut lines = table.lines().rev().filter_map(Line::parse);
+    Ok(lines
+        .find(|line| line.at == at)
+        .map(|line| line.device.to_owned()))
+}
+
+/// The device of the mount with this number, in a table of mounts.
+pub(super) fn device_of(table: &str, number: u64) -> Option<&str> {
+    let is_it = |line: &&str| line.split(' ').next() == Some(&*number.to_string());
+    table
+        .lines()
+        .find(is_it)
+        .and_then(Line::parse)
+        .map(|line| line.device)
+}
+
 fn read() -> io::Result<String> {
     std::fs::read_to_string("/proc/self/mountinfo")
 }
@@ -110,6 +130,14 @@ mod tests {
         ] {
             assert_eq!(our_mount(others), None);
         }
+    }
+
+    #[test]
+    fn a_mount_is_found_by_its_number() {
+        let table =
+            "24 1 0:22 / /proc rw - proc proc rw\n4 1 0:39 / /m rw - fuse.etagfs s3://b rw\n";
+        assert_eq!(device_of(table, 4), Some("0:39"));
+        assert_eq!(device_of(table, 2), None);
     }
 
     #[test]

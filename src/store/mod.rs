@@ -191,6 +191,11 @@ impl Store {
         }
     }
 
+    /// Whether no bytes at all are a value.
+    pub fn takes_empty(&self) -> bool {
+        matches!(self.layout, Layout::Plain)
+    }
+
     /// What a reader is shown of bytes that were just saved as this version.
     pub fn read_back(&self, key: &Key, version: &Version) -> ReadBack {
         match &self.layout {

@@ -1,19 +1,23 @@
 //! Creating files.
 //!
 //! Nothing reaches the store before the first save (W3): until then the file exists in this mount
-//! alone, and the save demands that it exists nowhere else.
+//! alone, and the save demands that it exists nowhere else. But what a shell creates exclusively is
+//! saved at once, since no shell hears of a later refusal (W15).
 
 use std::ffi::OsStr;
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use bytes::Bytes;
 
 use super::attr::Attr;
-use super::handles::Fh;
+use super::handles::{Fh, WriterState};
 use super::loss::Attempt;
-use super::open::{Access, Opening};
+use super::open::{Access, Opening, entry_of};
 use super::table::Kind;
 use super::{Error, OverExisting, Vfs};
-use crate::model::{Base, Draft, Expect, FileName, Ino, Origin};
-use crate::store::Child;
+use crate::model::{Base, Draft, Expect, FileName, Ino, Key, Origin, Outcome};
+use crate::store::{Child, Envelope, Store, Value};
 
 /// How a file is created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,17 +109,28 @@ impl Vfs {
             None => store.fresh_envelope(&key),
         };
         let only_appends = draft_of(Expect::Absent).only_appends();
-        let (ino, base) = {
+        let base = match &departed {
+            Some(base) => Base::Take(Expect::Is(base.clone())),
+            None if only_appends => Base::Take(Expect::Absent),
+            None => self.table().seen.base(by.who, &place, &Expect::Absent),
+        };
+        if matches!(base, Base::Take(Expect::Absent))
+            && self.must_claim(&store, access, creation, by).await
+        {
+            let folder = (store.name(), dir);
+            let claimed = self.claim(parent, &name, (store, key), envelope, by).await;
+            if matches!(claimed, Err(Error::Exists(_))) {
+                // What was listed before is too old to say that there is none.
+                self.table().listings.remove(&folder);
+            }
+            return claimed;
+        }
+        let ino = {
             let mut table = self.table();
             let kind = Kind::File(store.clone(), key.clone());
             let ino = table.insert(parent, &name, kind);
             table.away.recreate(&place);
-            let base = match departed {
-                Some(base) => Base::Take(Expect::Is(base)),
-                None if only_appends => Base::Take(Expect::Absent),
-                None => table.seen.base(by.who, &place, &Expect::Absent),
-            };
-            (ino, base)
+            ino
         };
         let expect = match base {
             Base::Take(expect) => expect,
@@ -133,8 +148,9 @@ impl Vfs {
                 return Err(lost.error);
             }
         };
-        let draft = draft_of(expect);
-        let fh = self.add_writer(ino, by, draft, envelope);
+        let state = WriterState::new(draft_of(expect), Bytes::new(), envelope);
+        let writer = self.writer(ino, by, state);
+        let fh = self.register(writer.exclusive(creation.over == OverExisting::Refuse));
         let mut table = self.table();
         table.tree.remember(ino);
         let node = table.node_mut(ino)?;
@@ -142,5 +158,61 @@ impl Vfs {
         node.unsaved = true;
         node.creator = by.who;
         Ok((self.unsaved_attr(ino, node), fh))
+    }
+
+    /// Whether a file must be in the store before its creator goes on: one that a shell creates with
+    /// noclobber (`set -C; : > lock`). No shell looks at the result of close(2), so that the open is
+    /// the only call that can tell it that somebody else was first (W15).
+    async fn must_claim(
+        &self,
+        store: &Store,
+        access: Access,
+        creation: Creation,
+        by: Opening,
+    ) -> bool {
+        creation.over == OverExisting::Refuse
+            && !access.read
+            && store.takes_empty()
+            && self.processes.ignores_close(by.thread).await
+    }
+
+    /// Creates a file in the store, empty, and opens it. One request.
+    async fn claim(
+        &self,
+        parent: Ino,
+        name: &FileName,
+        (store, key): (Arc<Store>, Key),
+        envelope: Envelope,
+        by: Opening,
+    ) -> Result<(Attr, Fh), Error> {
+        let absent = Expect::Absent;
+        let version = match store.put(&key, Bytes::new(), &envelope, &absent).await? {
+            Outcome::Saved(version) => version,
+            Outcome::Refused => return Err(Error::Exists(store.address(&key))),
+            Outcome::Unknown => return Err(Error::Unknown(store.address(&key))),
+        };
+        let value = Value {
+            bytes: Bytes::new(),
+            version: version.clone(),
+            modified: SystemTime::now(),
+            envelope: envelope.clone(),
+        };
+        let entry = entry_of(key.clone(), &value);
+        let ino = {
+            let mut table = self.table();
+            let place = (store.name(), key.clone());
+            let ino = table.insert(parent, name, Kind::File(store, key));
+            table.learn_own(ino, entry.clone());
+            table.seen.saved(by.who, &place, &absent, &version);
+            table.values.put(place, Arc::new(value));
+            table.node_mut(ino)?.creator = by.who;
+            table.tree.remember(ino);
+            ino
+        };
+        self.journal.saved();
+        tracing::debug!(op = "create", key = %entry.key, %version, "saved");
+        let state = WriterState::new(Draft::editing(version), Bytes::new(), envelope);
+        let fh = self.register(self.writer(ino, by, state));
+        Ok((self.entry_attr(ino, &entry), fh))
     }
 }

@@ -89,7 +89,9 @@ pub(super) struct Writer {
     pub(super) ino: Ino,
     pub(super) who: Who,
     /// The life of the opener, if it is known.
-    pub(super) opener: Option<Box<dyn Life>>,
+    pub(super) opener: Option<Arc<dyn Life>>,
+    /// It created the file, and demanded that nobody else had.
+    pub(super) is_exclusive: bool,
     /// The thread that wrote last, if it is not the opener's only one.
     hand: AtomicU32,
     pub(super) state: tokio::sync::Mutex<WriterState>,
@@ -201,7 +203,7 @@ impl Writer {
     pub(super) fn new(
         ino: Ino,
         who: Who,
-        opener: Option<Box<dyn Life>>,
+        opener: Option<Arc<dyn Life>>,
         state: WriterState,
     ) -> Self {
         let shape = state.draft.is_dirty().then(|| Shape {
@@ -212,10 +214,19 @@ impl Writer {
             ino,
             who,
             opener,
+            is_exclusive: false,
             hand: AtomicU32::new(0),
             state: tokio::sync::Mutex::new(state),
             under_way: Mutex::new(None),
             shape: Mutex::new(shape),
+        }
+    }
+
+    /// The same writer, of a file that it created exclusively (O_EXCL).
+    pub(super) fn exclusive(self, is_exclusive: bool) -> Self {
+        Self {
+            is_exclusive,
+            ..self
         }
     }
 

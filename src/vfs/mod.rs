@@ -47,6 +47,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use async_trait::async_trait;
+
 pub use attr::{Attr, FileKind};
 pub use away::Departures;
 pub use create::Creation;
@@ -124,12 +126,31 @@ pub trait Kernel: Send + Sync {
 }
 
 /// What the filesystem asks of the process table.
+#[async_trait]
 pub trait Processes: Send + Sync {
     /// The process and job of a thread that waits for an answer, if they can be known.
     fn caller(&self, thread: u32) -> Who;
 
     /// Begins to watch a process that is certainly there, since it waits for an answer.
-    fn watch(&self, process: Process) -> Box<dyn Life>;
+    fn watch(&self, process: Process) -> Arc<dyn Life>;
+
+    /// Whether this is a thread of a process. `None` if that cannot be seen.
+    fn has_thread(&self, _process: Process, _thread: u32) -> Option<bool> {
+        None
+    }
+
+    /// Whether the process of a thread that has just closed a descriptor of a file, or a descendant of
+    /// it, can still write to that file through another one. `None` if that cannot be seen, or not
+    /// soon. Others wait for nothing meanwhile.
+    async fn can_write(&self, _thread: u32, _file: Ino) -> Option<bool> {
+        None
+    }
+
+    /// Whether the process of a thread never looks at the result of close(2). `false` if that cannot
+    /// be seen.
+    async fn ignores_close(&self, _thread: u32) -> bool {
+        false
+    }
 }
 
 /// A process that is watched.
@@ -257,7 +278,7 @@ pub(crate) mod tests {
             None
         }
 
-        fn watch(&self, process: Process) -> Box<dyn Life> {
+        fn watch(&self, process: Process) -> Arc<dyn Life> {
             unreachable!("{process:?} is known to nobody")
         }
     }

@@ -13,7 +13,7 @@ use super::content::Content;
 use super::handles::{Block, Fh, Handle, Pieces, ReadFrom, Reader, Writer, WriterState};
 use super::loss::Attempt;
 use super::table::{Kind, Place};
-use super::{Error, Life, Vfs, Who};
+use super::{Error, Vfs, Who};
 use crate::model::{self, Base, Draft, Expect, Ino, Key, Rival};
 use crate::store::{Entry, Envelope, Opened, Store, Value};
 use crate::telemetry::Cache;
@@ -250,18 +250,23 @@ impl Vfs {
         self.add_writer_of(ino, by, WriterState::new(draft, Bytes::new(), envelope))
     }
 
-    fn add_writer_of(&self, ino: Ino, by: Opening, mut state: WriterState) -> Fh {
+    fn add_writer_of(&self, ino: Ino, by: Opening, state: WriterState) -> Fh {
+        self.register(self.writer(ino, by, state))
+    }
+
+    pub(super) fn writer(&self, ino: Ino, by: Opening, state: WriterState) -> Writer {
+        let life = by.who.map(|caller| self.processes.watch(caller.process));
+        Writer::new(ino, by.who, life, state)
+    }
+
+    pub(super) fn register(&self, mut writer: Writer) -> Fh {
         let mut table = self.table();
+        let (ino, state) = (writer.ino, writer.state.get_mut());
         if let Some(node) = table.tree.get(ino) {
             state.saves_seen = node.saves;
             state.renewals_seen = node.renewals.len();
         }
-        let writer = Writer::new(ino, by.who, self.life(by.who), state);
         table.open(ino, Handle::Writer(Box::new(writer)))
-    }
-
-    fn life(&self, who: Who) -> Option<Box<dyn Life>> {
-        who.map(|caller| self.processes.watch(caller.process))
     }
 
     /// What a key is now; one request.

@@ -19,7 +19,7 @@ use crate::store::{Entry, Envelope, ReadBack, Store, Value};
 /// What the kernel calls what made a save happen.
 fn op(trigger: Trigger) -> &'static str {
     match trigger {
-        Trigger::Flush => "flush",
+        Trigger::Flush | Trigger::Close => "flush",
         Trigger::Fsync => "fsync",
         Trigger::Write => "write",
         Trigger::Release => "release",
@@ -27,23 +27,48 @@ fn op(trigger: Trigger) -> &'static str {
 }
 
 impl Vfs {
-    /// A descriptor of a handle was closed by the process `closer`, if it is known. Saves what was
-    /// written, unless the closer merely inherited the descriptor and its opener goes on (W2).
+    /// A descriptor of a handle was closed by the thread `closer`. Saves what was written, unless the
+    /// closer merely inherited the descriptor and its opener goes on (W2).
     ///
     /// # Errors
     /// As [`save`](Self::save).
-    pub async fn flush(&self, fh: Fh, closer: Option<u32>) -> Result<(), Error> {
+    pub async fn flush(&self, fh: Fh, closer: u32) -> Result<(), Error> {
         let handle = self.table().handle(fh)?;
         let Handle::Writer(writer) = &*handle else {
             return Ok(());
         };
-        if let (Some(who), Some(opener), Some(closer)) = (writer.who, &writer.opener, closer)
-            && who.process.id != closer
+        let by_opener = writer
+            .who
+            .and_then(|who| self.processes.has_thread(who.process, closer));
+        if let (Some(opener), Some(false)) = (&writer.opener, by_opener)
             && opener.goes_on()
         {
             return Ok(());
         }
-        self.save(fh, Trigger::Flush).await
+        let trigger = self.flush_or_close(writer, closer, by_opener).await;
+        self.save(fh, trigger).await
+    }
+
+    /// What the close of a descriptor means. Shells put `> f` in its place with dup(2) and close(2),
+    /// before anything is written: of a file that is still empty, only the last close is a save.
+    async fn flush_or_close(
+        &self,
+        writer: &Writer,
+        closer: u32,
+        by_opener: Option<bool>,
+    ) -> Trigger {
+        // Not held while others are looked at.
+        if !writer.state.lock().await.draft.waits_empty() {
+            return Trigger::Flush;
+        }
+        let can_write = self.processes.can_write(closer, writer.ino).await;
+        match (can_write, writer.is_exclusive, by_opener) {
+            (Some(false), true, _) | (Some(false), _, Some(true)) => Trigger::Close,
+            // It cannot be seen, and of several creators only one may hear of a success (W15).
+            (None, true, _) => Trigger::Close,
+            // A closer that inherited it may have siblings that are nobody's children by now.
+            (Some(_) | None, ..) => Trigger::Flush,
+        }
     }
 
     /// Saves a writer's draft, if it is due.
@@ -318,7 +343,8 @@ impl Vfs {
 
     /// The bytes of a draft that must be rescued, in the place of those that were rescued before.
     fn kept(&self, save: &SaveBegun<'_>, state: &mut WriterState) -> Option<Kept> {
-        if state.is_half() {
+        let is_nothing = save.base == Expect::Absent && state.content.len() == 0;
+        if state.is_half() || is_nothing {
             return None;
         }
         if let Some(older) = state.rescued.take() {

@@ -127,7 +127,7 @@ impl Processes for Nobody {
         None
     }
 
-    fn watch(&self, process: Process) -> Box<dyn Life> {
+    fn watch(&self, process: Process) -> Arc<dyn Life> {
         unreachable!("{process:?} is known to nobody")
     }
 }
@@ -218,7 +218,7 @@ impl Mount {
             .write(fh, At::Offset(0), text.as_bytes(), Durable::AtSave, 1)
             .await;
         let saved = match written {
-            Ok(_) => self.vfs.flush(fh, None).await,
+            Ok(_) => self.vfs.flush(fh, 0).await,
             Err(error) => Err(error),
         };
         self.vfs.release(ino, fh).await;

@@ -281,6 +281,7 @@ enum Deed {
 fn any_deed() -> impl Strategy<Value = Deed> {
     let trigger = prop_oneof![
         Just(Trigger::Flush),
+        Just(Trigger::Close),
         Just(Trigger::Fsync),
         Just(Trigger::Release)
     ];

@@ -17,6 +17,7 @@ mod conflict_model;
 mod conflict_properties;
 mod contract;
 mod credentials;
+mod descriptors;
 mod editors;
 mod endings;
 mod flush_traps;

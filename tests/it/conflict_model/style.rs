@@ -48,7 +48,7 @@ impl Style {
 
     pub(super) fn ops(self) -> &'static [Op] {
         use Op::{Append, Delete, Edit, Save};
-        use Trigger::{Flush, Fsync, Release};
+        use Trigger::{Close, Flush, Fsync, Release};
         match self {
             Self::InPlace => &[Edit, Save(Fsync), Edit, Save(Flush), Save(Release)],
             Self::Append => &[
@@ -61,7 +61,7 @@ impl Style {
             ],
             Self::WriteOnly | Self::CreateNew => &[Edit, Save(Flush), Save(Release)],
             Self::Truncate => &[Save(Flush), Edit, Save(Flush), Save(Release)],
-            Self::Empty => &[Save(Flush), Save(Release)],
+            Self::Empty => &[Save(Flush), Save(Close), Save(Release)],
             Self::Unlink => &[Delete],
             Self::RenameOver { .. } => &[Edit, Save(Fsync)],
         }

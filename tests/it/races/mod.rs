@@ -15,4 +15,5 @@ mod exclusive;
 mod kept;
 mod listed;
 mod local;
+mod locks;
 mod moved;

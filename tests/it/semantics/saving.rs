@@ -120,6 +120,79 @@ fn w2_close_fsync_and_the_end_of_a_process_save() {
     });
 }
 
+/// A file that was created or emptied, and to which nothing was written, is saved, empty, by the close
+/// after which neither the process that opened it nor a process that descends from it can write to it
+/// any more. An earlier close saves nothing: shells close a copy of the descriptor before the command
+/// writes.
+#[test]
+fn w2_the_last_close_of_an_empty_file_saves_it() {
+    let world = or_skip!(world());
+    for key in ["emptied", "refused"] {
+        world.other.put(key, "before");
+    }
+    let script = "
+import errno, os
+fd = os.open(os.environ['KEY'], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+os.close(os.dup(fd))
+print('copied', flush=True)
+while not os.path.exists(os.environ['GO']): pass
+try: os.close(fd)
+except OSError as error: print(errno.errorcode[error.errno])
+else: print('saved')";
+    let signal = tempfile::tempdir().unwrap();
+    for (key, before, said, after) in [
+        ("emptied", Some("before"), "saved", ""),
+        ("created", None, "saved", ""),
+        ("refused", Some("theirs"), "EAGAIN", "theirs"),
+    ] {
+        let go = signal.path().join(key);
+        let running = Script::python(script)
+            .within(world.mount.path())
+            .env("KEY", key)
+            .env("GO", &go)
+            .start();
+        wait::until("a copy is closed", wait::SOON, || {
+            running.stdout_so_far().contains("copied")
+        });
+        if said == "EAGAIN" {
+            world.other.put(key, "theirs");
+        }
+        let found = world.other.get(key);
+        assert_eq!(found.as_ref().map(|object| object.text()), before, "{key}");
+        fs::write(&go, "").unwrap();
+        let out = running.finish().ok();
+        assert_eq!(out.stdout, format!("copied\n{said}\n"), "{key}");
+        assert_eq!(world.other.text(key), after, "{key}");
+    }
+}
+
+/// So a file that a shell itself creates with noclobber (set -C; : > lock) is in the bucket, empty,
+/// before the shell goes on, and the loser's open is EEXIST;
+#[test]
+fn w15_the_lock_of_a_shell_is_in_the_bucket_before_the_shell_goes_on() {
+    let world = or_skip!(world());
+    let take = "set -C; exec 3> lock; echo taken; exec sleep 300";
+    let running = Script::dash(take).within(world.mount.path()).start();
+    wait::until("it is taken", wait::SOON, || {
+        running.stdout_so_far() == "taken\n"
+    });
+    assert_eq!(world.other.text("lock"), "");
+    // Somebody takes another one between our look-up and our creation.
+    let gate = Gate::new();
+    let racing = When::op(Op::Put).key("late").once();
+    world.proxy.inject(racing, Fault::HoldRequest(gate.clone()));
+    let taking = Script::bash("set -C; : > late || echo lost")
+        .within(world.mount.path())
+        .start();
+    gate.wait_for(1);
+    world.other.put("late", "theirs");
+    gate.open();
+    let out = taking.finish();
+    assert_eq!(out.stdout, "lost\n", "{out:#?}");
+    assert_eq!(world.other.text("late"), "theirs");
+    assert_eq!(world.rescues(), 0);
+}
+
 /// A child that inherited the descriptor saves nothing by closing its copy while the process that
 /// opened it lives.
 #[test]

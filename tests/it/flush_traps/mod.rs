@@ -3,6 +3,10 @@
 //! whole value. Every change of an object is a request that the proxy sees, so the list of the
 //! bodies is everything that anybody could ever have read.
 
+mod empty;
+mod heard;
+mod unseen;
+
 use crate::world::counted::{Counted, Ended};
 use crate::world::mounts;
 use crate::world::procs::Script;
@@ -147,35 +151,6 @@ fn a_shell_that_redirects_twice_to_a_descriptor_saves_after_each() {
     or_skip!(spring(vec![
         Trap::new("bash", Script::bash(script)).puts(&["x\n", "x\ny\n"]),
         Trap::new("dash", Script::dash(script)).puts(&["x\n", "x\ny\n"]),
-    ]));
-}
-
-#[test]
-fn a_file_that_is_emptied_and_closed_is_one_save_of_nothing() {
-    or_skip!(spring(vec![
-        Trap::new("bash-new", Script::bash(": > $F")).puts(&[""]),
-        Trap::new("bash-old", Script::bash(": > $F"))
-            .over("before")
-            .puts(&[""]),
-        Trap::new("dash-old", Script::dash(": > $F"))
-            .over("before")
-            .puts(&[""]),
-        Trap::new("truncate", Script::bash("truncate -s 0 $F"))
-            .over("before")
-            .puts(&[""]),
-        Trap::new("shorten", Script::bash("truncate -s 3 $F"))
-            .over("before")
-            .puts(&["bef"]),
-    ]));
-}
-
-#[test]
-fn touch_creates_and_otherwise_saves_nothing() {
-    or_skip!(spring(vec![
-        Trap::new("new", Script::bash("touch $F")).puts(&[""]),
-        Trap::new("old", Script::bash("touch $F")).over("before"),
-        Trap::new("appended", Script::bash(": >> $F")).over("before"),
-        Trap::new("opened", Script::bash("exec 3<>$F; exec 3>&-")).over("before"),
     ]));
 }
 
@@ -451,28 +426,5 @@ f.close()";
         Trap::new("twice", Script::python(&twice))
             .over("before")
             .puts(&["value", "value, more"]),
-    ]));
-}
-
-/// The kernel does not wait for the release that saves the emptiness; the next command must find it
-/// all the same.
-#[test]
-fn a_file_that_was_just_emptied_or_created_is_empty_for_the_next_command() {
-    let append = ": > $F; echo a >> $F";
-    let look = ": > $F; test ! -s $F && ! grep -q . $F";
-    or_skip!(spring(vec![
-        Trap::new("bash-new", Script::bash(append)).puts(&["", "a\n"]),
-        Trap::new("dash-new", Script::dash(append)).puts(&["", "a\n"]),
-        Trap::new("bash-old", Script::bash(append))
-            .over("before")
-            .puts(&["", "a\n"]),
-        Trap::new("dash-old", Script::dash(append))
-            .over("before")
-            .puts(&["", "a\n"]),
-        Trap::new("look", Script::bash(look))
-            .over("before")
-            .puts(&[""]),
-        Trap::new("touch", Script::bash("touch $F; echo a > $F")).puts(&["", "a\n"]),
-        Trap::new("python", Script::python("import os; os.close(os.open(os.environ['F'], os.O_CREAT | os.O_EXCL | os.O_WRONLY)); open(os.environ['F'], 'w').write('b')")).puts(&["", "b"]),
     ]));
 }
