@@ -402,6 +402,7 @@ fn is_no_answer(error: &Error) -> bool {
         | Error::Failed { .. } => true,
         Error::NotFound(_)
         | Error::VersionGone(_)
+        | Error::Collided { .. }
         | Error::Denied { .. }
         | Error::TooBig { .. }
         | Error::Unsupported { .. } => false,

@@ -188,7 +188,7 @@ impl Vfs {
         let absent = Expect::Absent;
         let version = match store.put(&key, Bytes::new(), &envelope, &absent).await? {
             Outcome::Saved(version) => version,
-            Outcome::Refused => return Err(Error::Exists(store.address(&key))),
+            Outcome::Refused(_) => return Err(Error::Exists(store.address(&key))),
             Outcome::Unknown => return Err(Error::Unknown(store.address(&key))),
         };
         let value = Value {
