@@ -7,12 +7,12 @@ use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, IsTerminal, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::log::{self, Held};
 use super::report::Failure;
-use super::source::make_private;
+use crate::vfs::{StateDir, open_regular};
 
 /// Set for the process that goes on in the background.
 const CHILD: &str = "ETAGFS_DAEMON_CHILD";
@@ -55,19 +55,17 @@ pub(super) fn spawn(words: &[OsString]) -> Result<(), Failure> {
     )
 }
 
-/// Where a daemon logs: one file for each mount point.
-pub(super) fn log_file(state_dir: &Path, at: &Path) -> Result<File, Failure> {
+/// Where a daemon logs: one file for each mount point. Nothing else is opened that has its name: a link
+/// would lead to a file that somebody else chose.
+pub(super) fn log_file(state: &StateDir, at: &Path) -> Result<File, Failure> {
     let name = at.to_string_lossy().trim_matches('/').replace('/', "-");
-    let path: PathBuf = state_dir.join(format!("{name}.log"));
-    make_private(state_dir)
-        .and_then(|()| {
-            OpenOptions::new()
-                .create(true)
-                .append(true)
-                .mode(0o600)
-                .open(&path)
-        })
-        .map_err(|error| Failure::new(format!("{}: {error}", path.display())))
+    let path = state.path().join(format!("{name}.log"));
+    let mut options = OpenOptions::new();
+    open_regular(&path, options.create(true).append(true).mode(0o600)).map_err(|error| {
+        let path = path.display();
+        Failure::new(format!("the log {path} cannot be opened: {error}"))
+            .hint("take it away, or give another directory with --state-dir")
+    })
 }
 
 /// Tells whoever waits that the mount is ready.

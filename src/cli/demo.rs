@@ -19,6 +19,7 @@ use crate::backend::s3::{Credentials, S3Config};
 use crate::model::{Expect, Key, StoreId};
 use crate::server::{Config, Durability, Server};
 use crate::store::{Catalog, Envelope, Error};
+use crate::vfs::StateDir;
 
 const BUCKET: &str = "demo";
 
@@ -91,7 +92,8 @@ async fn demo(dir: PathBuf, data: PathBuf, scratch: &Scratch) -> Result<(), Fail
     }));
     furnish(&url).await?;
 
-    let state = scratch.0.join("state");
+    let at = scratch.0.join("state");
+    let state = StateDir::make(&at).map_err(|unfit| Failure::new(unfit.to_string()))?;
     // Of nothing but these words: what the environment says is of another bucket.
     let command = MountArgs::command().mut_args(|arg| arg.env(None::<&str>));
     let bucket = format!("s3://{BUCKET}");
@@ -103,7 +105,7 @@ async fn demo(dir: PathBuf, data: PathBuf, scratch: &Scratch) -> Result<(), Fail
         url.as_ref(),
         "--no-sign-request".as_ref(),
         "--state-dir".as_ref(),
-        state.as_os_str(),
+        at.as_os_str(),
     ];
     let matches = command.get_matches_from(words);
     let args = MountArgs::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
@@ -112,7 +114,7 @@ async fn demo(dir: PathBuf, data: PathBuf, scratch: &Scratch) -> Result<(), Fail
         prefix: String::new(),
     };
     let ready = Ready::with_welcome(welcome(&dir, &url));
-    let result = mount::serve(args.mount, &source, &state, ready).await;
+    let result = mount::serve(args.mount, &source, Some(&state), ready).await;
     // It is gone if the server ended by itself.
     let _ = stop.send(());
     let _ = serving.await;

@@ -85,12 +85,12 @@ impl Konserve {
         self.layout.into()
     }
 
-    /// The settings; names of keys are kept in `state_dir`.
+    /// The settings; names of keys are kept in `state_dir`, if there is one.
     ///
     /// # Errors
     /// When the encryption key cannot be read.
-    pub(super) fn settings(&self, state_dir: &Path) -> Result<Settings, Failure> {
-        self.shown.settings(Some(state_dir))
+    pub(super) fn settings(&self, state_dir: Option<&Path>) -> Result<Settings, Failure> {
+        self.shown.settings(state_dir)
     }
 }
 
@@ -149,12 +149,12 @@ mod tests {
     #[test]
     fn the_key_of_encrypted_values_is_in_no_message() {
         let args = Just::parse_from(["x", "--konserve-key", "\"hunter2"]);
-        let failure = args.konserve.settings(Path::new("/")).unwrap_err();
+        let failure = args.konserve.settings(None).unwrap_err();
         for text in [format!("{args:?}"), format!("{failure:?}")] {
             assert!(!text.contains("hunter2"), "{text}");
         }
         let args = Just::parse_from(["x", "--konserve-key", "\"hunter2\""]);
-        let settings = args.konserve.settings(Path::new("/")).unwrap();
+        let settings = args.konserve.settings(None).unwrap();
         assert!(!format!("{settings:?}").contains("hunter2"));
     }
 
@@ -165,14 +165,8 @@ mod tests {
         std::fs::write(&file, "{:a \"s3cr3t\"}\n").unwrap();
         let file = file.to_str().unwrap();
         let args = Just::parse_from(["x", "--konserve-key-file", file]);
-        assert!(
-            args.konserve
-                .settings(Path::new("/"))
-                .unwrap()
-                .secret
-                .is_some()
-        );
+        assert!(args.konserve.settings(None).unwrap().secret.is_some());
         let args = Just::parse_from(["x", "--konserve-key-file", "/nowhere"]);
-        assert!(args.konserve.settings(Path::new("/")).is_err());
+        assert!(args.konserve.settings(None).is_err());
     }
 }

@@ -33,6 +33,7 @@ mod report;
 mod rescue;
 mod serve;
 mod source;
+mod state;
 mod stores;
 mod top;
 mod umount;

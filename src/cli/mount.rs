@@ -1,7 +1,7 @@
 //! `etagfs mount`: builds the stack, from the backend up, and runs it until it ends.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -16,13 +16,14 @@ use super::notify::Manager;
 use super::observing::Observing;
 use super::report::Failure;
 use super::source::{Connection, Source, State};
+use super::state::{Refused, Rescues};
 use super::{alive, environment, log, place, probe, runtime};
 use crate::backend::{After, Backend, ListQuery};
 use crate::model::{Pattern, ScratchNames, StoreId};
 use crate::mount::{Mounted, Options, Patience, Proc, raise_descriptor_limit};
 use crate::store::Catalog;
 use crate::telemetry::Telemetry;
-use crate::vfs::{self, AfterConflict, Ending, Vfs};
+use crate::vfs::{self, AfterConflict, Ending, StateDir, Vfs};
 
 /// How long saves may go on after the daemon was told to stop.
 const GRACE: Duration = Duration::from_secs(10);
@@ -42,6 +43,8 @@ pub(super) struct Args {
     konserve: Konserve,
     #[command(flatten)]
     saving: Saving,
+    #[command(flatten)]
+    rescues: Rescues,
     #[command(flatten)]
     access: Access,
     #[command(flatten)]
@@ -222,22 +225,36 @@ pub(super) fn run(mut args: Args, words: &[OsString]) -> Result<(), Failure> {
         environment::load(file, words)?;
     }
     let source = Source::parse(&args.source, &args.connection)?;
-    let state_dir = args.service.state.dir()?;
     args.dir = std::path::absolute(&args.dir)?;
     place::check(&args.dir)?;
+    let (state, unfit) = match args.service.state.of_mount(args.access.read_only) {
+        Ok(state) => (state, None),
+        Err(Refused::ToReader(unfit)) => (None, Some(unfit)),
+        Err(Refused::Mount(failure)) => return Err(failure),
+    };
     if is_launcher {
         return daemon::spawn(words);
     }
     let mut ready = Ready::begin()?;
     let target = match ready.is_daemon() {
-        true => log::Target::File(daemon::log_file(&state_dir, &args.dir)?),
+        true => {
+            let state = args.service.state.make();
+            // Only a mount that reads comes here without one.
+            let state = state.map_err(|failure| {
+                failure.hint("a daemon logs there: give a directory of your own with --state-dir")
+            })?;
+            log::Target::File(daemon::log_file(&state, &args.dir)?)
+        }
         false => ready.log_target(&args.observing.log),
     };
     let runtime = runtime()?;
     let going = args
         .observing
         .start(target, &source.label(), runtime.handle())?;
-    let result = runtime.block_on(serve(args, &source, &state_dir, ready));
+    if let Some(unfit) = unfit {
+        tracing::warn!("{unfit}; a mount that only reads does without");
+    }
+    let result = runtime.block_on(serve(args, &source, state.as_ref(), ready));
     // The last of it leaves by the runtime.
     drop(going);
     result
@@ -247,7 +264,7 @@ pub(super) fn run(mut args: Args, words: &[OsString]) -> Result<(), Failure> {
 pub(super) async fn serve(
     args: Args,
     source: &Source,
-    state_dir: &Path,
+    state: Option<&StateDir>,
     ready: Ready,
 ) -> Result<(), Failure> {
     if let Err(error) = raise_descriptor_limit() {
@@ -266,7 +283,7 @@ pub(super) async fn serve(
     args.observing.tell_store_of_traces(&telemetry);
     let telling_failures = Arc::clone(&telemetry);
     let reached = tokio::select! {
-        reached = reach(&args, source, state_dir, Arc::clone(&telemetry)) => reached,
+        reached = reach(&args, source, state, Arc::clone(&telemetry)) => reached,
         // There is nothing to unmount yet, and the store may take its time.
         _ = interrupt.recv() => return Ok(()),
         _ = terminate.recv() => return Ok(()),
@@ -289,16 +306,17 @@ pub(super) async fn serve(
         },
         scratch: ScratchNames::new(patterns.map_err(|error| Failure::usage(error.to_string()))?),
         mounted_at: args.dir.clone(),
+        rescues: args.rescues.bounds(),
     };
     let label = source.label();
     let vfs = Arc::new(Vfs::new(
         root,
         &*label,
         options,
-        state_dir,
+        state,
         Box::new(Proc::new(&args.dir)),
         Arc::clone(&telemetry),
-    ));
+    )?);
     let _metrics = metrics
         .map(|metrics| metrics.serve(Arc::clone(&vfs)))
         .transpose()?;
@@ -377,17 +395,25 @@ pub(super) async fn serve(
         Failure::new(format!("{dir} could not be unmounted: {error}")).hint(format!(
             "end the programs that use it, then: etagfs umount {dir}"
         ))
-    })
+    })?;
+    match vfs.rescues_in_memory() {
+        0 => Ok(()),
+        lost => Err(Failure::new(format!(
+            "{lost} rescues had no room in the state directory, and are lost"
+        ))
+        .hint("the log names them; make room there before the next mount")),
+    }
 }
 
 /// Asks the store whether it can be mounted, and for what the root shows.
 async fn reach(
     args: &Args,
     source: &Source,
-    state_dir: &Path,
+    state: Option<&StateDir>,
     telemetry: Arc<Telemetry>,
 ) -> Result<vfs::Source, Failure> {
     let backend = args.connection.connect_counted(source, telemetry).await?;
+    let state_dir = state.map(StateDir::path);
     check_bucket(&*backend, source).await?;
     if !args.access.read_only {
         let asked = args.connection.asked(source);

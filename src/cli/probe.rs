@@ -11,10 +11,12 @@ use clap::Args as ClapArgs;
 
 use super::output::say;
 use super::report::Failure;
-use super::source::{Connection, Source, make_private};
+use super::source::{Connection, Source};
+use super::state::make_private;
 use super::{log, runtime};
 use crate::backend::probe::{Conditional, Probe, probe};
 use crate::backend::{Backend, Denial, Error};
+use crate::vfs::replace;
 
 /// How long a good verdict is believed.
 const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
@@ -104,10 +106,10 @@ pub(super) async fn require_conditions(
     backend: &dyn Backend,
     source: &Source,
     asked: &str,
-    state_dir: &Path,
+    state_dir: Option<&Path>,
 ) -> Result<(), Failure> {
-    let note = note_path(state_dir, asked);
-    if is_remembered(&note) {
+    let note = state_dir.map(|dir| note_path(dir, asked));
+    if note.as_deref().is_some_and(is_remembered) {
         return Ok(());
     }
     let found = match probe(backend, &source.prefix).await {
@@ -129,7 +131,7 @@ pub(super) async fn require_conditions(
         tracing::warn!(source = %source.label(), "this server does not keep the id of a put: saves whose reply is lost will be reported as failed");
     }
     // Without the note the next mount asks again.
-    let _ = remember(&note, asked);
+    let _ = note.map(|note| remember(&note, asked));
     Ok(())
 }
 
@@ -156,5 +158,5 @@ fn remember(note: &Path, asked: &str) -> std::io::Result<()> {
     if let Some(dir) = note.parent() {
         make_private(dir)?;
     }
-    fs::write(note, format!("{asked}\n"))
+    replace(note, format!("{asked}\n").as_bytes())
 }

@@ -7,10 +7,11 @@ use clap::{Args as ClapArgs, Subcommand};
 use serde::Serialize;
 
 use super::kv;
-use super::output::{copy, say};
+use super::one_line::one_line;
+use super::output::{copy, note, say};
 use super::report::Failure;
 use super::source::State;
-use crate::vfs::{Label, Record, Rescue, ScratchFiles};
+use crate::vfs::{Label, Odd, Record, Rescue, ScratchFiles};
 
 /// The options of `rescue`.
 #[derive(Debug, ClapArgs)]
@@ -44,7 +45,7 @@ enum Command {
         /// Their ids, as `ls` shows them.
         #[arg(required_unless_present = "all")]
         ids: Vec<String>,
-        /// Forget all rescues.
+        /// Forget all rescues that can be read.
         #[arg(long, conflicts_with = "ids")]
         all: bool,
     },
@@ -58,6 +59,12 @@ enum Kept {
     Rescue(Record),
     /// A file that lives only in a mount, and outlived it or not.
     Scratch(Label),
+    /// What lies there and cannot be read: damaged, of a newer program, or no file.
+    Unreadable {
+        id: String,
+        size: Option<u64>,
+        why: String,
+    },
 }
 
 impl Kept {
@@ -65,6 +72,7 @@ impl Kept {
         match self {
             Self::Rescue(record) => &record.id,
             Self::Scratch(label) => &label.id,
+            Self::Unreadable { id, .. } => id,
         }
     }
 
@@ -72,55 +80,110 @@ impl Kept {
         match self {
             Self::Rescue(record) => &record.time,
             Self::Scratch(label) => &label.time,
+            Self::Unreadable { .. } => "",
         }
     }
 }
 
 /// Does what was asked.
 pub(super) fn run(args: Args) -> Result<(), Failure> {
-    let dir = args.state.dir()?;
+    // Where there is no directory, there are no rescues.
+    let dir = match args.state.find()? {
+        Some(state) => state.path().to_owned(),
+        None => args.state.dir()?,
+    };
     let unreadable = |error: io::Error| Failure::new(format!("{}: {error}", dir.display()));
-    let rescue = Rescue::new(&dir, "");
+    let rescue = Rescue::new(&dir);
     let scratch = ScratchFiles::of(&dir).map_err(unreadable)?;
-    let records = || rescue.list(true).map_err(unreadable);
     match args.command {
-        Command::Ls { json } => ls(records()?, &scratch, json),
+        Command::Ls { json } => {
+            let (records, odd) = rescue.list().map_err(unreadable)?;
+            ls(records, odd, &scratch, json)
+        }
         Command::Show { id } => {
             let bytes = match scratch.has(&id) {
-                true => scratch.read(&id),
-                false => rescue.read(&id),
+                true => scratch.open(&id),
+                false => rescue
+                    .open(&id)
+                    .map(|file| Box::new(file) as Box<dyn io::Read>),
             };
-            copy(&bytes.map_err(|error| missing(&id, &error))?[..])
+            copy(bytes.map_err(|error| missing(&id, &error))?)
         }
         Command::Diff(args) => kv::diff(&args, &rescue),
         Command::Apply(args) => kv::apply(&args, &rescue),
-        Command::Drop { ids, all } => {
-            let ids = match all {
-                true => records()?.into_iter().map(|record| record.id).collect(),
-                false => ids,
-            };
-            ids.iter().try_for_each(|id| forget(id, &rescue, &scratch))
+        Command::Drop { ids, all: false } => drop_each(ids, &rescue, &scratch),
+        Command::Drop { all: true, .. } => {
+            let (records, odd) = rescue.list().map_err(unreadable)?;
+            let ids = records.into_iter().map(|record| record.id);
+            let dropped = drop_each(ids, &rescue, &scratch);
+            for Odd { id, why, .. } in &odd {
+                note(&one_line(&format!("etagfs: {id} stays: {why}")));
+            }
+            match odd.is_empty() {
+                true => dropped,
+                false => Err(Failure::new(format!(
+                    "{} of them cannot be read, and stay",
+                    odd.len()
+                ))
+                .hint("see what they hold: etagfs rescue show ID; then: etagfs rescue drop ID")),
+            }
         }
     }
 }
 
-fn ls(records: Vec<Record>, scratch: &ScratchFiles, json: bool) -> Result<(), Failure> {
+/// Lists everything, also what cannot be read.
+fn ls(
+    records: Vec<Record>,
+    odd: Vec<Odd>,
+    scratch: &ScratchFiles,
+    json: bool,
+) -> Result<(), Failure> {
     let labels = scratch.labels().cloned().map(Kept::Scratch);
+    let odd: Vec<_> = odd.into_iter().chain(scratch.odd().cloned()).collect();
     let mut all: Vec<_> = records
         .into_iter()
         .map(Kept::Rescue)
         .chain(labels)
         .collect();
     all.sort_by(|one, other| one.time().cmp(other.time()));
+    let count = odd.len();
+    all.extend(odd.into_iter().map(|odd| Kept::Unreadable {
+        id: odd.id,
+        size: odd.size,
+        why: odd.why,
+    }));
     let mut text = String::new();
     for kept in &all {
         text += &match json {
             true => serde_json::to_string(kept).map_err(io::Error::from)?,
-            false => line(kept, scratch),
+            false => one_line(&line(kept, scratch)).into_owned(),
         };
         text.push('\n');
     }
-    say(&text)
+    say(&text)?;
+    match count {
+        0 => Ok(()),
+        count => Err(Failure::new(format!("{count} of them cannot be read"))
+            .hint("see what they hold: etagfs rescue show ID; forget them: etagfs rescue drop ID")),
+    }
+}
+
+/// Forgets each that can be forgotten, and says which cannot.
+fn drop_each(
+    ids: impl IntoIterator<Item = String>,
+    rescue: &Rescue,
+    scratch: &ScratchFiles,
+) -> Result<(), Failure> {
+    let mut result = Ok(());
+    for id in ids {
+        if let Err(failure) = forget(&id, rescue, scratch)
+            && let Err(before) = std::mem::replace(&mut result, Err(failure))
+        {
+            // The last one is told at the end.
+            before.report();
+        }
+    }
+    result
 }
 
 fn forget(id: &str, rescue: &Rescue, scratch: &ScratchFiles) -> Result<(), Failure> {
@@ -140,7 +203,7 @@ fn line(kept: &Kept, scratch: &ScratchFiles) -> String {
                 true => "to be appended: ",
                 false => "",
             };
-            (record.size, path, format!("{what}{}", record.message))
+            (Some(record.size), path, format!("{what}{}", record.message))
         }
         Kept::Scratch(label) => {
             let name = format!("{}{}", label.dir, label.name);
@@ -149,9 +212,11 @@ fn line(kept: &Kept, scratch: &ScratchFiles) -> String {
                 "scratch file of the mount at {}",
                 label.mounted_at.display()
             );
-            (scratch.size(id), path, why)
+            (Some(scratch.size(id)), path, why)
         }
+        Kept::Unreadable { size, why, .. } => (*size, "?".to_owned(), why.clone()),
     };
+    let size = size.map_or_else(|| "?".to_owned(), |size| size.to_string());
     format!("{id}  {size:>9}  {path}  ({why})")
 }
 

@@ -1,13 +1,8 @@
-//! SOURCE, and the state directory. How a SOURCE is reached is `connection.rs`'s.
-
-use std::fs::DirBuilder;
-use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
-
-use clap::Args as ClapArgs;
+//! SOURCE. How one is reached is `connection.rs`'s, what is kept of it on this machine `state.rs`'s.
 
 pub(super) use super::connection::Connection;
 use super::report::Failure;
+pub(super) use super::state::State;
 
 /// A bucket, or the part of it below a prefix.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -55,47 +50,6 @@ impl Source {
         let label = format!("s3://{}/{}", self.bucket, self.prefix);
         label.trim_end_matches('/').to_owned()
     }
-}
-
-/// Where rescued bytes and other things of this machine are kept.
-#[derive(Clone, Debug, ClapArgs)]
-pub(super) struct State {
-    /// Directory for rescued bytes [else $XDG_STATE_HOME/etagfs; /var/lib/etagfs for root].
-    #[arg(long, env = "ETAGFS_STATE_DIR", value_name = "DIR", global = true)]
-    state_dir: Option<PathBuf>,
-}
-
-impl State {
-    /// The directory.
-    ///
-    /// # Errors
-    /// When none is given and there is no home directory.
-    pub(super) fn dir(&self) -> Result<PathBuf, Failure> {
-        if let Some(dir) = &self.state_dir {
-            return Ok(std::path::absolute(dir)?);
-        }
-        if rustix::process::geteuid().is_root() {
-            return Ok(PathBuf::from("/var/lib/etagfs"));
-        }
-        let said = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from);
-        // That of the user database where there is no HOME, as below mount(8).
-        let home = std::env::home_dir().filter(|home| !home.as_os_str().is_empty());
-        said.filter(|dir| !dir.as_os_str().is_empty())
-            .or_else(|| home.map(|home| home.join(".local/state")))
-            .map(|dir| dir.join("etagfs"))
-            .ok_or_else(|| {
-                Failure::new("there is no home directory to keep rescued bytes in")
-                    .hint("give a directory with --state-dir")
-            })
-    }
-}
-
-/// Makes a directory of the state, and those that it is in; nobody else is to look into them.
-///
-/// # Errors
-/// When it cannot be made.
-pub(super) fn make_private(dir: &Path) -> std::io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(dir)
 }
 
 #[cfg(test)]

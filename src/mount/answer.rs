@@ -150,6 +150,11 @@ impl Bridge {
                 };
                 // It reads /proc, which is memory.
                 waiting.look_round(patience, vfs.telemetry());
+                if vfs.has_rescues_due() {
+                    let vfs = Arc::clone(&vfs);
+                    // It waits for the local disk; what it comes to is in the log.
+                    drop(tokio::task::spawn_blocking(move || vfs.settle_rescues()));
+                }
                 if vfs.has_departures_due() {
                     // What fails is logged, and tried again.
                     carriers

@@ -351,12 +351,14 @@ impl Filesystem for Fs {
         _datasync: bool,
         reply: fuser::ReplyEmpty,
     ) {
-        // Names are in the store as soon as their values are, but for those that moved away.
+        // Names are in the store as soon as their values are, but for those that moved away; those of
+        // scratch files are on the local disk.
         let vfs = self.0.vfs.clone();
         let op = self.op("fsyncdir", ino, request).saving();
         self.0.answer(op, reply, async move {
             let which = Departures::From(ino.into());
-            vfs.settle_departures(which).await
+            vfs.settle_departures(which).await?;
+            vfs.sync_dir(ino.into()).await
         });
     }
 

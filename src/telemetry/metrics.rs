@@ -12,6 +12,7 @@ use prometheus::{
     TextEncoder,
 };
 
+use super::rescues::Rescues;
 use super::words::{Cache, Counts, Levels, Place, Request};
 
 /// Operations of the kernel: from those answered from memory to those that wait for a slow store.
@@ -44,7 +45,7 @@ pub struct Metrics {
     conflicts: IntCounter,
     unknown_saves: IntCounter,
     failed_saves: IntCounter,
-    rescues: IntCounter,
+    pub(super) rescues: Rescues,
     merged_appends: IntCounter,
     cache_lookups: IntCounterVec,
     cache_drops: IntCounter,
@@ -63,7 +64,7 @@ pub struct Metrics {
 const VALID: &str = "names and labels are constants, and a test registers them all";
 
 /// Makes metrics and registers each.
-struct Maker<'a>(&'a Registry);
+pub(super) struct Maker<'a>(&'a Registry);
 
 impl Maker<'_> {
     fn add<M: Collector + Clone + 'static>(&self, made: prometheus::Result<M>) -> M {
@@ -72,19 +73,19 @@ impl Maker<'_> {
         metric
     }
 
-    fn counter(&self, name: &str, help: &str) -> IntCounter {
+    pub(super) fn counter(&self, name: &str, help: &str) -> IntCounter {
         self.add(IntCounter::new(name, help))
     }
 
-    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+    pub(super) fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
         self.add(IntCounterVec::new(Opts::new(name, help), labels))
     }
 
-    fn gauge(&self, name: &str, help: &str) -> IntGauge {
+    pub(super) fn gauge(&self, name: &str, help: &str) -> IntGauge {
         self.add(IntGauge::new(name, help))
     }
 
-    fn gauges(&self, name: &str, help: &str, label: &str) -> IntGaugeVec {
+    pub(super) fn gauges(&self, name: &str, help: &str, label: &str) -> IntGaugeVec {
         self.add(IntGaugeVec::new(Opts::new(name, help), &[label]))
     }
 
@@ -177,10 +178,7 @@ impl Default for Metrics {
                 "etagfs_failed_saves_total",
                 "Saves that failed and certainly did not happen.",
             ),
-            rescues: make.counter(
-                "etagfs_rescues_total",
-                "Values kept in the state directory.",
-            ),
+            rescues: Rescues::new(&make),
             merged_appends: make.counter(
                 "etagfs_merged_appends_total",
                 "Appends that were put behind what others saved first.",
@@ -360,7 +358,7 @@ impl Metrics {
             conflicts: self.conflicts.get(),
             unknown: self.unknown_saves.get(),
             failed: self.failed_saves.get(),
-            rescues: self.rescues.get(),
+            rescues: self.rescues.total(),
         }
     }
 
@@ -372,11 +370,6 @@ impl Metrics {
     /// A save certainly did not happen.
     pub fn failed_save(&self) {
         self.failed_saves.inc();
-    }
-
-    /// Bytes were kept in the state directory.
-    pub fn rescued(&self) {
-        self.rescues.inc();
     }
 
     /// A refused append goes on, behind what others saved.
@@ -420,6 +413,7 @@ impl Metrics {
         self.scratch_files.set(number(levels.scratch.0));
         self.scratch_bytes.set(number(levels.scratch.1));
         self.moved_away.set(number(levels.moved_away));
+        self.rescues.show(&levels.rescues);
         self.uptime.set(number(levels.uptime.as_secs()));
         // It fails only for a family without a name or without a metric, of which there is none.
         TextEncoder::new()
@@ -428,7 +422,7 @@ impl Metrics {
     }
 }
 
-fn number(count: impl TryInto<i64>) -> i64 {
+pub(super) fn number(count: impl TryInto<i64>) -> i64 {
     count.try_into().unwrap_or(i64::MAX)
 }
 
@@ -440,7 +434,7 @@ mod tests {
     fn every_metric_is_shown_from_the_start() {
         let text = Metrics::default().text(&Levels::default());
         let families = text.lines().filter(|line| line.starts_with("# TYPE "));
-        assert_eq!(families.count(), 31, "{text}");
+        assert_eq!(families.count(), 37, "{text}");
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod access;
 pub mod exchange;
 mod failures;
 mod metrics;
+mod rescues;
 #[cfg(feature = "otlp")]
 pub mod traces;
 mod words;
@@ -20,6 +21,7 @@ use std::sync::atomic::AtomicBool;
 pub use access::{Access, AccessLog, Reading, Subject};
 pub use failures::{Failed, Failures};
 pub use metrics::Metrics;
+pub use rescues::{Bound, KeptRescues};
 pub use words::{Cache, Counts, Levels, Place, Request};
 
 /// Everything that is remembered of one mount.

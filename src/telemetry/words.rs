@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use super::rescues::KeptRescues;
+
 /// What a request to a backend asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Request {
@@ -116,6 +118,8 @@ pub struct Levels {
     pub scratch: (usize, u64),
     /// Names that were moved to a scratch name, and not yet in the store.
     pub moved_away: usize,
+    /// Rescues that are kept.
+    pub rescues: KeptRescues,
     /// How long the mount has been there.
     pub uptime: Duration,
 }

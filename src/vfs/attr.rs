@@ -240,9 +240,11 @@ impl Vfs {
         }
     }
 
-    /// Whether a handle is open on an inode; only then it matters who asks for its attributes.
+    /// Whether a key is open; only then it matters who asks for its attributes.
     pub fn is_open(&self, ino: Ino) -> bool {
-        self.table().tree.handles(ino) > 0
+        let table = self.table();
+        let node = table.tree.get(ino);
+        node.is_some_and(|node| matches!(node.kind, Kind::File(..))) && table.tree.handles(ino) > 0
     }
 
     /// The attributes of an inode as they were last told, however old; for callers that changed
@@ -284,7 +286,12 @@ impl Vfs {
                 Kind::Stores | Kind::Dir(..) => {
                     return Ok(self.fixed_attr(ino, FileKind::Dir, node.since));
                 }
-                Kind::Control(control) => return Ok(self.control_attr(ino, control, node.since)),
+                Kind::Control(control) => {
+                    // The table is not held over calls of the local disk.
+                    let (control, since) = (control.clone(), node.since);
+                    drop(table);
+                    return Ok(self.control_attr(ino, &control, since));
+                }
                 Kind::Scratch(scratch) => {
                     let is_linked = table.tree.name(ino).is_some();
                     return Ok(self.scratch_attr(ino, scratch, is_linked));

@@ -109,22 +109,23 @@ impl Vfs {
         let folder = (to_store.name(), to_dir.clone());
         let _moving = self.moving.lock().await;
         let newest = self.newest(ino, &store, &key, by.thread).await?;
-        if let Some(old) = self.scratch_at(&to_store, &to_dir, to.1) {
-            self.drop_scratch(&folder, to.1, &old).await?;
-        }
-        let alias = self
-            .shelf()
-            .make(&folder, to.1, None, by.who)
-            .map_err(Error::of_disk)?;
+        let alias = self.shelf().make_aside(by.who).map_err(Error::of_disk)?;
         let filled = self.fill(&alias, &store, &key, newest).await;
-        let current = match filled {
+        let ready = match (filled, self.scratch_at(&to_store, &to_dir, to.1)) {
+            (Ok(version), Some(old)) => self.give_up(&old).await.map(|()| version),
+            (filled, _) => filled,
+        };
+        let current = match ready {
             Ok(version) => version,
             Err(error) => {
-                // It holds a part of the value; the key is where it was.
-                let _ = self.shelf().remove(&folder, to.1);
+                // It holds a part of the value; the key, and what has the name, are where they were.
+                self.shelf().discard(&alias);
                 return Err(error);
             }
         };
+        self.shelf()
+            .put(&folder, to.1, Arc::clone(&alias))
+            .map_err(Error::of_disk)?;
         alias.is_no_key();
         let place = (store.name(), key);
         let now = self.now();
@@ -196,6 +197,17 @@ impl Vfs {
         name: &FileName,
         scratch: &Scratch,
     ) -> Result<(), Error> {
+        self.give_up(scratch).await?;
+        self.shelf().remove(folder, name).map_err(Error::of_disk)?;
+        Ok(())
+    }
+
+    /// A scratch file is about to go: so does the key that was moved there, if that was not created anew.
+    /// For callers that hold `moving`.
+    ///
+    /// # Errors
+    /// Any [`Error`]; then nothing has changed.
+    pub(super) async fn give_up(&self, scratch: &Scratch) -> Result<(), Error> {
         let gone = self.table().away.alias_removed(scratch.id);
         if let Some((place, base)) = gone {
             let result = self.delete_departed(&place, &base, scratch.creator).await;
@@ -205,7 +217,6 @@ impl Vfs {
                 return Err(error);
             }
         }
-        self.shelf().remove(folder, name).map_err(Error::of_disk)?;
         Ok(())
     }
 

@@ -7,25 +7,22 @@ use std::fs::{DirBuilder, File};
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::{DirBuilderExt, FileExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use bytes::Bytes;
 
 /// Where the bytes of drafts may be.
 #[derive(Debug)]
 pub(super) struct Room {
-    /// The directory of those that are too large for memory.
-    dir: PathBuf,
+    /// The directory of those that are too large for memory; where nothing is written there is none.
+    dir: Option<PathBuf>,
     /// How many bytes of one draft are kept in memory.
     memory: usize,
 }
 
 impl Room {
-    pub(super) fn new(dir: &Path, memory: usize) -> Self {
-        Self {
-            dir: dir.to_owned(),
-            memory,
-        }
+    pub(super) fn new(dir: Option<PathBuf>, memory: usize) -> Self {
+        Self { dir, memory }
     }
 
     /// Whether a draft of this size is kept in memory.
@@ -35,11 +32,10 @@ impl Room {
 
     /// A draft in a file, that has no bytes yet.
     pub(super) fn file(&self) -> io::Result<Content> {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&self.dir)?;
-        let file = tempfile::tempfile_in(&self.dir)?;
+        let dir = self.dir.as_ref();
+        let dir = dir.ok_or(io::ErrorKind::ReadOnlyFilesystem)?;
+        DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+        let file = tempfile::tempfile_in(dir)?;
         Ok(Content::File(file, 0))
     }
 }
@@ -219,7 +215,7 @@ mod tests {
 
     #[test]
     fn what_was_shared_for_a_save_is_not_changed_by_later_writes() {
-        let room = Room::new(Path::new("/nowhere"), 100);
+        let room = Room::new(None, 100);
         let mut content = Content::Shared(Bytes::from_static(b"abc"));
         content.write(1, b"X", &room).unwrap();
         let sent = content.share().unwrap();
@@ -232,7 +228,7 @@ mod tests {
     fn a_large_gap_takes_no_memory_and_no_disk() {
         use std::os::unix::fs::MetadataExt;
         let dir = tempfile::tempdir().unwrap();
-        let room = Room::new(dir.path(), 100);
+        let room = Room::new(Some(dir.path().to_owned()), 100);
         let mut content = Content::Shared(Bytes::from_static(b"abc"));
         content.set_len(4 << 30, &room).unwrap();
         let Content::File(file, len) = &content else {
@@ -251,7 +247,7 @@ mod tests {
             ops in proptest::collection::vec((0..3_u8, 0..64_usize, proptest::collection::vec(any::<u8>(), 0..16)), 0..40)
         ) {
             let dir = tempfile::tempdir().unwrap();
-            let room = Room::new(dir.path(), memory);
+            let room = Room::new(Some(dir.path().to_owned()), memory);
             let mut content = Content::Shared(Bytes::new());
             let mut reference: Vec<u8> = Vec::new();
             for (op, at, data) in ops {

@@ -12,6 +12,7 @@ use serde_json::json;
 
 use super::attr::{Attr, FileKind};
 use super::handles::Handle;
+use super::keeper::{time_of, warning};
 use super::table::Kind;
 use super::{Error, Source, Vfs};
 use crate::model::{FileName, Ino};
@@ -87,9 +88,8 @@ impl Control {
             (Self::Top, "access") => Some(Self::Access),
             (Self::Top, "rescue") => Some(Self::Rescue),
             (Self::Rescue, id) => {
-                let records = vfs.rescue.list(false).ok()?;
-                let found = records.iter().any(|record| record.id == id);
-                found.then(|| Self::Rescued(id.to_owned()))
+                let found = vfs.keeper.get(id);
+                found.map(|_| Self::Rescued(id.to_owned()))
             }
             _ => None,
         }
@@ -115,7 +115,7 @@ impl Control {
             .filter_map(|(text, is_dir)| Some((name(text)?, is_dir)))
             .collect(),
             Self::Rescue => {
-                let records = vfs.rescue.list(false).unwrap_or_default();
+                let records = vfs.keeper.list();
                 let names = records.iter().filter_map(|record| name(&record.id));
                 names.map(|name| (name, false)).collect()
             }
@@ -136,15 +136,18 @@ impl Vfs {
             true => FileKind::Dir,
             false => FileKind::Control,
         };
-        let size = match control {
-            Control::Rescued(_) => self.control_text(control).map_or(0, |text| text.len()),
+        let (size, modified) = match control {
+            Control::Rescued(id) => match self.keeper.get(id) {
+                Some(record) => (record.size, time_of(&record).unwrap_or(since)),
+                None => (0, since),
+            },
             Control::Access => return self.access_attr(ino, since),
             // Made up when it is opened; readers go on to the end, whatever the size says.
-            _ => 0,
+            _ => (0, since),
         };
         Attr {
-            size: size as u64,
-            ttl: std::time::Duration::ZERO,
+            size,
+            modified,
             ..self.fixed_attr(ino, kind, since)
         }
     }
@@ -176,8 +179,8 @@ impl Vfs {
             Control::Conflicts => Ok(self.journal.conflicts().into()),
             Control::Failures => Ok(self.telemetry.failures.lines().into()),
             Control::Access => Ok(Bytes::new()),
-            Control::Rescued(id) => match self.rescue.read(id) {
-                Ok(bytes) => Ok(bytes.into()),
+            Control::Rescued(id) => match self.keeper.read(id) {
+                Ok(bytes) => Ok(bytes),
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                     Err(Error::NotFound(control.to_string()))
                 }
@@ -210,7 +213,7 @@ impl Vfs {
             .into_iter()
             .map(|due| json!({ "store": due.key.0.to_string(), "key": due.key.1.to_string() }))
             .collect();
-        let rescues = self.rescue.list(false).map(|records| records.len());
+        let rescues = self.keeper.levels();
         let under_way: Vec<_> = match &self.source {
             Source::Bucket(catalog) => catalog.progress(),
             Source::Store(store) => store
@@ -240,7 +243,12 @@ impl Vfs {
             "scratch": scratch,
             "scratch_patterns": self.options.scratch.patterns().collect::<Vec<_>>(),
             "moved_away": away,
-            "rescues": rescues.unwrap_or(0),
+            "rescues": rescues.disk.0 + rescues.memory.0,
+            "rescue_bytes": rescues.disk.1 + rescues.memory.1,
+            "rescues_in_memory": rescues.memory.0,
+            "rescue_bytes_in_memory": rescues.memory.1,
+            "rescues_unreadable": rescues.unreadable,
+            "rescues_warning": warning(&rescues),
             "waiting_for_a_place": waiting,
             "listings": under_way,
             "conflicts": self.telemetry.metrics.counts().conflicts,

@@ -192,10 +192,11 @@ impl WriterState {
     /// # Errors
     /// Any error of the local disk.
     pub(super) fn kept(&mut self) -> io::Result<Kept> {
-        Ok(match self.draft.only_appends() {
+        let kept = match self.draft.only_appends() {
             true => Kept::appended(self.appended()?),
             false => Kept::whole(self.content.share()?),
-        })
+        };
+        Ok(kept.instead_of(self.rescued.clone()))
     }
 }
 

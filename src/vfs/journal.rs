@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
 
+use super::keeper::Whereabouts;
 use super::rescue::Reason;
 use crate::telemetry::Telemetry;
 
@@ -27,6 +28,9 @@ pub(super) struct Event {
     pub(super) pid: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) rescue: Option<String>,
+    /// Where its bytes are, if there were any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) kept: Option<Whereabouts>,
     pub(super) message: String,
 }
 

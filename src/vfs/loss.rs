@@ -33,6 +33,8 @@ pub(super) struct Kept {
     pub(super) bytes: Bytes,
     /// They are not a whole value, but what was to be put behind one.
     pub(super) appended: bool,
+    /// The rescue that held the bytes of the same draft before, which goes when these are kept.
+    pub(super) instead_of: Option<String>,
 }
 
 impl Kept {
@@ -40,6 +42,7 @@ impl Kept {
         Self {
             bytes,
             appended: false,
+            instead_of: None,
         }
     }
 
@@ -47,6 +50,15 @@ impl Kept {
         Self {
             bytes,
             appended: true,
+            instead_of: None,
+        }
+    }
+
+    /// In the place of an earlier rescue of the same draft.
+    pub(super) fn instead_of(self, rescue: Option<String>) -> Self {
+        Self {
+            instead_of: rescue,
+            ..self
         }
     }
 }
@@ -130,13 +142,13 @@ impl Vfs {
             appended: kept.is_some_and(|kept| kept.appended),
             pid,
         };
-        let rescue = match kept.map(|kept| self.rescue.keep(loss, &kept.bytes, now)) {
-            Some(Ok(record)) => Some(record.id),
-            Some(Err(cause)) => {
-                tracing::error!(op, store = %store.name(), %key, error = %cause, "the bytes of a save that did not happen could not be kept");
-                None
+        let (rescue, place) = match kept {
+            Some(kept) => {
+                let older = kept.instead_of.as_deref();
+                let (rescue, place) = self.keeper.keep(loss, &kept.bytes, older, now);
+                (rescue, Some(place))
             }
-            None => None,
+            None => (None, None),
         };
         tracing::warn!(op, store = %store.name(), %key, expected, found, pid, rescue, "{error}");
         self.journal.not_saved(Event {
@@ -149,6 +161,7 @@ impl Vfs {
             found: found.to_owned(),
             pid,
             rescue: rescue.clone(),
+            kept: place,
             message: error.to_string(),
         });
         NotDone { error, rescue }

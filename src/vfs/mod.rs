@@ -13,22 +13,27 @@
 mod append;
 mod attr;
 mod away;
+mod blank;
 mod cache;
 mod closing;
 mod content;
 mod control;
 mod create;
 mod dir;
+mod durable;
 mod envelope;
 mod error;
 mod forgetting;
 mod handles;
 mod io;
 mod journal;
+mod keeper;
 mod known;
+mod label;
 mod lookup;
 mod loss;
 mod open;
+mod pairs;
 mod publish;
 mod remove;
 mod rename;
@@ -37,13 +42,14 @@ mod save;
 mod scratch;
 mod shelf;
 mod shutdown;
+mod state;
 mod stats;
 mod subject;
 mod table;
 mod xattr;
 
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -56,9 +62,12 @@ pub use dir::DirItem;
 pub use error::Error;
 pub use handles::Fh;
 pub use io::{At, Durable};
+pub use keeper::RescueBounds;
+pub use label::{Label, ScratchFiles};
 pub use open::{Access, Opening};
+pub use pairs::{Odd, open_regular};
 pub use rescue::{Loss, Reason, Record, Rescue};
-pub use shelf::{Label, ScratchFiles};
+pub use state::{StateDir, Unfit, replace};
 pub use xattr::{OBJECT, SetMode};
 
 use crate::model::{Caller, FileName, Ino, Process, ScratchNames};
@@ -67,6 +76,7 @@ pub use crate::store::{Queues, in_queues};
 use crate::telemetry::Telemetry;
 use content::Room;
 use journal::Journal;
+use keeper::Keeper;
 pub use rename::OverExisting;
 use shelf::Shelf;
 pub use shutdown::Ending;
@@ -105,6 +115,8 @@ pub struct Options {
     pub scratch: ScratchNames,
     /// Where the filesystem is mounted; its scratch files are found again by it.
     pub mounted_at: PathBuf,
+    /// How many rescues there may be.
+    pub rescues: RescueBounds,
 }
 
 /// What a process may do after it was told of a conflict.
@@ -169,7 +181,7 @@ pub struct Vfs {
     shelf: Mutex<Shelf>,
     /// Held while names are moved away and brought back, which is rare.
     moving: tokio::sync::Mutex<()>,
-    rescue: Rescue,
+    keeper: Keeper,
     /// Where drafts are.
     room: Room,
     /// Held while a draft is saved that is too large to be kept in memory.
@@ -193,27 +205,42 @@ impl std::fmt::Debug for Vfs {
 const SEEN: NonZeroUsize = NonZeroUsize::new(128 * 1024).expect("it is not zero");
 
 impl Vfs {
-    /// A filesystem that shows `source`, called `label` in messages, and keeps rescues in
-    /// `state_dir`. What happens is told to `telemetry`.
+    /// A filesystem that shows `source`, called `label` in messages, and keeps on this machine what it
+    /// must in `state`; without one nothing can be written. What happens is told to `telemetry`.
+    ///
+    /// # Errors
+    /// Rescues cannot be kept: any error of the local file system.
     pub fn new(
         source: Source,
         label: impl Into<String>,
         options: Options,
-        state_dir: &Path,
+        state: Option<&StateDir>,
         processes: Box<dyn Processes>,
         telemetry: Arc<Telemetry>,
-    ) -> Self {
+    ) -> std::io::Result<Self> {
         let label = label.into();
         let root = match &source {
             Source::Bucket(_) => Kind::Stores,
             Source::Store(store) => Kind::Dir(Arc::clone(store), crate::store::Dir::root()),
         };
-        Self {
+        let keeper = Keeper::new(
+            state,
+            label.clone(),
+            options.rescues,
+            Arc::clone(&telemetry),
+        );
+        if !options.read_only {
+            keeper.prepare()?;
+            // What is too much by now, or too old.
+            keeper.settle();
+        }
+        let at = |name| state.map(|state| state.path().join(name));
+        Ok(Self {
             table: Mutex::new(Table::new(root, SEEN, options.cache_bytes)),
-            shelf: Mutex::new(Shelf::new(state_dir, &label, &options.mounted_at)),
+            shelf: Mutex::new(Shelf::new(at("scratch"), &label, &options.mounted_at)),
             moving: tokio::sync::Mutex::default(),
-            rescue: Rescue::new(state_dir, label.clone()),
-            room: Room::new(&state_dir.join("drafts"), options.draft_memory),
+            keeper,
+            room: Room::new(at("drafts"), options.draft_memory),
             large_save: tokio::sync::Mutex::new(()),
             journal: Journal::new(Arc::clone(&telemetry)),
             telemetry,
@@ -223,7 +250,23 @@ impl Vfs {
             source,
             label,
             options,
-        }
+        })
+    }
+
+    /// Whether rescues wait for room on the disk, or have to be looked through, as of now.
+    pub fn has_rescues_due(&self) -> bool {
+        self.keeper.is_due()
+    }
+
+    /// Writes rescues to the disk that wait for room there, and drops what is too old. Blocks on the local
+    /// disk.
+    pub fn settle_rescues(&self) {
+        self.keeper.settle();
+    }
+
+    /// How many rescues are nowhere but in memory.
+    pub fn rescues_in_memory(&self) -> usize {
+        self.keeper.levels().memory.0
     }
 
     /// Tells the filesystem how to reach the kernel's caches, once they exist.
@@ -266,6 +309,8 @@ pub type Who = Option<Caller>;
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::model::{Key, Version};
     use crate::store::StoreName;
@@ -296,15 +341,18 @@ pub(crate) mod tests {
             after_conflict: AfterConflict::Told,
             scratch: ScratchNames::new(Vec::new()),
             mounted_at: state_dir.to_owned(),
+            rescues: RescueBounds::default(),
         };
+        let state = StateDir::make(state_dir).unwrap();
         Vfs::new(
             Source::Store(Store::in_memory()),
             "memory",
             options,
-            state_dir,
+            Some(&state),
             Box::new(Nobody),
             Arc::default(),
         )
+        .unwrap()
     }
 
     #[test]

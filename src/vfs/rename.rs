@@ -163,17 +163,23 @@ impl Vfs {
             (folder(table.dir(from.0)?), folder(table.dir(to.0)?))
         };
         let old = self.shelf().get(&to_folder, to.1);
-        if let Some(old) = old {
+        if let Some(old) = &old {
             let is_alias = self.table().away.is_alias(scratch.id);
             if is_alias {
-                self.drop_scratch(&to_folder, to.1, &old).await?;
+                self.give_up(old).await?;
             } else {
                 self.table().away.alias_replaced(old.id, scratch.id);
             }
         }
-        self.shelf()
-            .rename((&from_folder, from.1), (&to_folder, to.1))
-            .map_err(Error::of_disk)?;
+        let renamed = self
+            .shelf()
+            .rename((&from_folder, from.1), (&to_folder, to.1));
+        if let Err(error) = renamed {
+            if let Some(old) = &old {
+                self.table().away.alias_replaced(scratch.id, old.id);
+            }
+            return Err(Error::of_disk(error));
+        }
         self.table().tree.rename(ino, to.0, to.1);
         Ok(())
     }

@@ -1,13 +1,13 @@
-//! Rescue: the kept bytes of refused and failed saves.
+//! Rescues on the local disk: the kept bytes of refused and failed saves.
 //!
-//! A rescue is two files in the state directory, `ID.value` (the bytes) and `ID.json` (what they
-//! are and why they are here). The second is written last and both appear by renaming, so that a
-//! rescue is complete or absent whatever happens to the daemon (A2). Nothing of it ever goes to the
-//! store. The command line reads the same directory.
+//! A rescue is a [pair](super::pairs) in the state directory. Its record appears last, and both files
+//! appear whole and durable, so that a rescue is complete or absent whatever happens to the daemon (A2).
+//! Nothing of it ever goes to the store. The command line reads the same directory; what becomes of
+//! rescues that have no room there is `keeper.rs`'s.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -15,6 +15,9 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 use uuid::Uuid;
+
+use super::blank::Reserve;
+use super::pairs::{self, FORMAT, Odd, checked, record_path, value_path};
 
 /// Why bytes were rescued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +36,9 @@ pub enum Reason {
 /// What is known of rescued bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
+    /// Which version of these records it is of.
+    #[serde(default = "first")]
+    format: u32,
     /// The name of the rescue; sorts by time.
     pub id: String,
     /// When, in RFC 3339.
@@ -60,7 +66,51 @@ pub struct Record {
     pub pid: u32,
 }
 
+fn first() -> u32 {
+    1
+}
+
+impl pairs::Record for Record {
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn size(&self) -> Option<u64> {
+        Some(self.size)
+    }
+}
+
 impl Record {
+    /// What is to be known of this many bytes that are rescued now.
+    pub(super) fn new(
+        loss: Loss,
+        source: String,
+        size: usize,
+        now: OffsetDateTime,
+    ) -> io::Result<Self> {
+        let stamp = now
+            .format(format_description!(
+                "[year][month][day]T[hour][minute][second].[subsecond digits:3]"
+            ))
+            .map_err(io::Error::other)?;
+        let unique = Uuid::new_v4().simple().to_string();
+        Ok(Self {
+            format: FORMAT,
+            id: format!("{stamp}-{}", &unique[..8]),
+            time: now.format(&Rfc3339).map_err(io::Error::other)?,
+            source,
+            store: loss.store,
+            key: loss.key,
+            expected: loss.expected,
+            found: loss.found,
+            reason: loss.reason,
+            message: loss.message,
+            appended: loss.appended,
+            size: size as u64,
+            pid: loss.pid,
+        })
+    }
+
     /// The address of the key, as the command line writes it.
     pub fn address(&self) -> String {
         match &*self.store {
@@ -92,153 +142,144 @@ pub struct Loss {
 }
 
 /// The directory of rescues. Calls block on the local disk.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Rescue {
     dir: PathBuf,
-    source: String,
+    reserve: Reserve,
 }
 
 impl Rescue {
-    /// The rescues of a mount of `source`, in a state directory (made on first use, for its
-    /// owner only).
-    pub fn new(state_dir: &Path, source: impl Into<String>) -> Self {
+    /// The rescues in a state directory.
+    pub fn new(state_dir: &Path) -> Self {
+        let dir = state_dir.join("rescue");
         Self {
-            dir: state_dir.join("rescue"),
-            source: source.into(),
+            reserve: Reserve::new(dir.clone()),
+            dir,
         }
+    }
+
+    /// Makes the directory if there is none, and descriptors ready for rescues to come.
+    ///
+    /// # Errors
+    /// Any error of the local file system.
+    pub(super) fn prepare(&self) -> io::Result<()> {
+        let mut builder = DirBuilder::new();
+        builder.recursive(true).mode(0o700).create(&self.dir)?;
+        self.reserve.fill()
     }
 
     /// Keeps bytes, and returns once both files are on the disk.
     ///
     /// # Errors
     /// Any error of the local file system; then nothing of this rescue is seen.
-    pub fn keep(&self, loss: Loss, bytes: &[u8], now: OffsetDateTime) -> io::Result<Record> {
-        let stamp = now
-            .format(format_description!(
-                "[year][month][day]T[hour][minute][second].[subsecond digits:3]"
-            ))
-            .map_err(io::Error::other)?;
-        let unique = Uuid::new_v4().simple().to_string();
-        let record = Record {
-            id: format!("{stamp}-{}", &unique[..8]),
-            time: now.format(&Rfc3339).map_err(io::Error::other)?,
-            source: self.source.clone(),
-            store: loss.store,
-            key: loss.key,
-            expected: loss.expected,
-            found: loss.found,
-            reason: loss.reason,
-            message: loss.message,
-            appended: loss.appended,
-            size: bytes.len() as u64,
-            pid: loss.pid,
+    pub(super) fn keep(&self, record: &Record, bytes: &[u8]) -> io::Result<()> {
+        let kept = match self.write(record, bytes) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                // Somebody has cleared up, and taken the directory along.
+                self.reserve.let_go();
+                self.prepare()?;
+                self.write(record, bytes)
+            }
+            kept => kept,
         };
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&self.dir)?;
-        self.write(&self.value_path(&record.id), bytes)?;
-        let json = serde_json::to_vec_pretty(&record).map_err(io::Error::other)?;
-        self.write(&self.record_path(&record.id), &json)?;
-        File::open(&self.dir)?.sync_all()?;
-        Ok(record)
+        // The next one tries again.
+        let _ = self.reserve.fill();
+        kept
     }
 
-    /// All complete rescues, oldest first; of all sources when the rescues of one mount are not
-    /// asked for.
+    fn write(&self, record: &Record, bytes: &[u8]) -> io::Result<()> {
+        let value = value_path(&self.dir, &record.id);
+        self.reserve.blank()?.publish(bytes, &value)?;
+        let json = serde_json::to_vec_pretty(record).map_err(io::Error::other);
+        let told = json.and_then(|json| {
+            let path = record_path(&self.dir, &record.id);
+            self.reserve.blank()?.publish(&json, &path)
+        });
+        if let Err(error) = told.and_then(|()| self.reserve.sync()) {
+            // The record first: nothing is seen that is not whole.
+            let _ = fs::remove_file(record_path(&self.dir, &record.id));
+            let _ = fs::remove_file(value);
+            return Err(error);
+        }
+        Ok(())
+    }
+
+    /// All rescues, oldest first, and whatever cannot be read.
     ///
     /// # Errors
-    /// Any error of the local file system; a directory that does not exist holds none.
-    pub fn list(&self, of_all_sources: bool) -> io::Result<Vec<Record>> {
-        let entries = match fs::read_dir(&self.dir) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries?,
-        };
-        let mut records = Vec::new();
-        for entry in entries {
-            let path = entry?.path();
-            if path.extension().is_none_or(|ending| ending != "json") {
-                continue;
-            }
-            match fs::read(&path).map(|json| serde_json::from_slice::<Record>(&json)) {
-                Ok(Ok(record)) => records.push(record),
-                Ok(Err(error)) => {
-                    tracing::warn!(path = %path.display(), %error, "not a rescue record");
-                }
-                // Dropped meanwhile.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(error),
-            }
-        }
-        records.retain(|record| of_all_sources || record.source == self.source);
-        records.sort_by(|one, other| one.id.cmp(&other.id));
-        Ok(records)
+    /// When the directory cannot be read; one that does not exist holds none.
+    pub fn list(&self) -> io::Result<(Vec<Record>, Vec<Odd>)> {
+        pairs::all(&self.dir)
+    }
+
+    /// The names of all rescues, oldest first, and of whatever cannot be read.
+    ///
+    /// # Errors
+    /// As [`list`](Self::list).
+    pub(super) fn ids(&self) -> io::Result<Vec<String>> {
+        pairs::ids(&self.dir)
+    }
+
+    /// What is known of a rescue, without its bytes.
+    ///
+    /// # Errors
+    /// What is wrong with it; `None` if there is none.
+    pub fn record(&self, id: &str) -> Result<Record, Option<Odd>> {
+        let id = checked(id).map_err(|_| None)?;
+        pairs::record(&self.dir, id)
+    }
+
+    /// Whether a rescue is still there.
+    pub(super) fn has(&self, id: &str) -> bool {
+        checked(id).is_ok_and(|id| fs::symlink_metadata(record_path(&self.dir, id)).is_ok())
+    }
+
+    /// The bytes of a rescue, to be read.
+    ///
+    /// # Errors
+    /// Any error of the local file system; `NotFound` for an unknown id.
+    pub fn open(&self, id: &str) -> io::Result<File> {
+        pairs::open_value(&self.dir, id)
     }
 
     /// The bytes of a rescue.
     ///
     /// # Errors
-    /// Any error of the local file system; `NotFound` for an unknown id.
+    /// As [`open`](Self::open).
     pub fn read(&self, id: &str) -> io::Result<Vec<u8>> {
-        fs::read(self.value_path(checked(id)?))
+        let mut bytes = Vec::new();
+        io::Read::read_to_end(&mut self.open(id)?, &mut bytes)?;
+        Ok(bytes)
     }
 
-    /// Forgets a rescue.
+    /// Forgets a rescue, or what cannot be read of one.
     ///
     /// # Errors
-    /// As [`read`](Self::read).
+    /// Any error of the local file system; `NotFound` for an unknown id.
     pub fn forget(&self, id: &str) -> io::Result<()> {
         let id = checked(id)?;
-        fs::remove_file(self.record_path(id))?;
-        fs::remove_file(self.value_path(id))
-    }
-
-    fn value_path(&self, id: &str) -> PathBuf {
-        self.dir.join(format!("{id}.value"))
-    }
-
-    fn record_path(&self, id: &str) -> PathBuf {
-        self.dir.join(format!("{id}.json"))
-    }
-
-    fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        let mut temporary = path.as_os_str().to_owned();
-        temporary.push(".new");
-        let result = fs::OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&temporary)
-            .and_then(|mut file| {
-                file.write_all(bytes)?;
-                file.sync_all()
-            })
-            .and_then(|()| fs::rename(&temporary, path));
-        if result.is_err() {
-            // Nothing is lost by leaving it: without a record it is no rescue.
-            let _ = fs::remove_file(&temporary);
+        let record = fs::remove_file(record_path(&self.dir, id));
+        if let Err(error) = &record
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            return record;
         }
-        result
-    }
-}
-
-/// Keeps an id from the command line inside the directory.
-fn checked(id: &str) -> io::Result<&str> {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.';
-    match !id.is_empty() && id.bytes().all(plain) && !id.contains("..") {
-        true => Ok(id),
-        false => Err(io::Error::new(io::ErrorKind::NotFound, "no such rescue")),
+        match (record, fs::remove_file(value_path(&self.dir, id))) {
+            // One of the two may be all that there was.
+            (Ok(()), Err(error)) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            (_, value) => value,
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn loss() -> Loss {
+    pub(in crate::vfs) fn loss(key: &str) -> Loss {
         Loss {
             store: "flat".to_owned(),
-            key: "k".to_owned(),
+            key: key.to_owned(),
             expected: "\"1\"".to_owned(),
             found: "\"2\"".to_owned(),
             reason: Reason::Conflict,
@@ -248,42 +289,46 @@ mod tests {
         }
     }
 
+    fn kept(rescue: &Rescue, bytes: &[u8]) -> Record {
+        let now = OffsetDateTime::UNIX_EPOCH;
+        let record = Record::new(loss("k"), "s3://b".to_owned(), bytes.len(), now).unwrap();
+        rescue.keep(&record, bytes).unwrap();
+        record
+    }
+
     #[test]
     fn rescued_bytes_come_back_and_can_be_forgotten() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let rescue = Rescue::new(dir.path(), "s3://b");
-        assert!(rescue.list(true).expect("a list").is_empty());
-        let record = rescue
-            .keep(loss(), b"bytes", OffsetDateTime::UNIX_EPOCH)
-            .expect("kept");
-        assert_eq!(rescue.list(false).expect("a list").len(), 1);
-        assert_eq!(rescue.read(&record.id).expect("bytes"), b"bytes");
-        let other = Rescue::new(dir.path(), "s3://other");
-        assert!(other.list(false).expect("a list").is_empty());
-        assert_eq!(other.list(true).expect("a list").len(), 1);
-        rescue.forget(&record.id).expect("forgotten");
-        assert!(rescue.list(true).expect("a list").is_empty());
+        let dir = tempfile::tempdir().unwrap();
+        let rescue = Rescue::new(dir.path());
+        assert_eq!(rescue.list().unwrap(), (vec![], vec![]));
+        let record = kept(&rescue, b"bytes");
+        assert_eq!(rescue.list().unwrap(), (vec![record.clone()], vec![]));
+        assert_eq!(rescue.record(&record.id), Ok(record.clone()));
+        assert_eq!(rescue.read(&record.id).unwrap(), b"bytes");
+        rescue.forget(&record.id).unwrap();
+        assert_eq!(rescue.list().unwrap(), (vec![], vec![]));
+        assert_eq!(rescue.record(&record.id), Err(None));
+        let again = rescue.forget(&record.id).map_err(|error| error.kind());
+        assert_eq!(again, Err(io::ErrorKind::NotFound));
+    }
+
+    #[test]
+    fn a_directory_that_was_taken_away_is_made_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let rescue = Rescue::new(dir.path());
+        rescue.prepare().unwrap();
+        fs::remove_dir(dir.path().join("rescue")).unwrap();
+        let record = kept(&rescue, b"bytes");
+        assert_eq!(rescue.read(&record.id).unwrap(), b"bytes");
     }
 
     #[test]
     fn a_value_without_a_record_is_no_rescue() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let rescue = Rescue::new(dir.path(), "s3://b");
-        fs::create_dir_all(dir.path().join("rescue")).expect("a directory");
-        fs::write(dir.path().join("rescue/x.value"), b"torn").expect("written");
-        fs::write(dir.path().join("rescue/x.json.new"), b"{").expect("written");
-        assert!(rescue.list(true).expect("a list").is_empty());
-    }
-
-    #[test]
-    fn an_id_cannot_lead_out_of_the_directory() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let rescue = Rescue::new(dir.path(), "s3://b");
-        for id in ["../x", "a/b", "", ".."] {
-            assert_eq!(
-                rescue.read(id).map_err(|error| error.kind()),
-                Err(io::ErrorKind::NotFound)
-            );
-        }
+        let dir = tempfile::tempdir().unwrap();
+        let rescue = Rescue::new(dir.path());
+        rescue.prepare().unwrap();
+        fs::write(dir.path().join("rescue/x.value"), b"torn").unwrap();
+        fs::write(dir.path().join("rescue/x.json.new"), b"{").unwrap();
+        assert_eq!(rescue.list().unwrap(), (vec![], vec![]));
     }
 }

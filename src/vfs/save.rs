@@ -81,11 +81,7 @@ impl Vfs {
         let writer = match &*handle {
             Handle::Writer(writer) => writer,
             Handle::Scratch(open) if trigger == Trigger::Fsync => {
-                let scratch = Arc::clone(&open.scratch);
-                let synced = tokio::task::spawn_blocking(move || scratch.sync()).await;
-                return synced
-                    .unwrap_or_else(|error| Err(error.into()))
-                    .map_err(Error::of_disk);
+                return self.sync_scratch(vec![Arc::clone(&open.scratch)]).await;
             }
             _ => return Ok(()),
         };
@@ -251,7 +247,7 @@ impl Vfs {
         writer.reshape(None);
         if let Some(id) = state.rescued.take() {
             // They are in the bucket now; a rescue that cannot be removed does no harm.
-            let _ = self.rescue.forget(&id);
+            let _ = self.keeper.forget(&id);
         }
         let place = (store.name(), key.clone());
         let mut table = self.table();
@@ -318,7 +314,7 @@ impl Vfs {
         self.not_recreated(save.writer, &(store.name(), key.clone()));
         let kept = self.kept(save, state);
         let lost = self.conflict_over(&save.attempt(), current, kept.as_ref());
-        state.rescued = lost.rescue;
+        state.rescued = lost.rescue.or(state.rescued.take());
         lost.error
     }
 
@@ -337,19 +333,16 @@ impl Vfs {
         }
         let kept = self.kept(save, state);
         let lost = self.not_done(&save.attempt(), reason, "unknown", kept.as_ref(), error);
-        state.rescued = lost.rescue;
+        state.rescued = lost.rescue.or(state.rescued.take());
         lost.error
     }
 
-    /// The bytes of a draft that must be rescued, in the place of those that were rescued before.
+    /// The bytes of a draft that must be rescued, in the place of those that were rescued before, which
+    /// stay until these are kept.
     fn kept(&self, save: &SaveBegun<'_>, state: &mut WriterState) -> Option<Kept> {
         let is_nothing = save.base == Expect::Absent && state.content.len() == 0;
         if state.is_half() || is_nothing {
             return None;
-        }
-        if let Some(older) = state.rescued.take() {
-            // A rescue too many does no harm.
-            let _ = self.rescue.forget(&older);
         }
         let kept = state.kept();
         if let Err(error) = &kept {

@@ -207,9 +207,12 @@ impl Scratch {
         self.change(|file| file.set_len(len))
     }
 
-    /// Makes the bytes durable.
+    /// Makes the bytes durable, if it has any.
     pub(super) fn sync(&self) -> io::Result<()> {
-        self.file()?.sync_data()
+        match &self.body {
+            Body::File(file) => file.sync_data(),
+            Body::Link(_) => Ok(()),
+        }
     }
 }
 
@@ -335,14 +338,13 @@ impl Vfs {
                 appended: false,
                 pid: 0,
             };
-            let kept = scratch.read_all().and_then(|bytes| {
-                self.rescue
-                    .keep(loss, &bytes, time::OffsetDateTime::now_utc())
-            });
+            let now = time::OffsetDateTime::now_utc();
+            // It is on the disk already: memory would be no better place for it.
+            let kept = scratch
+                .read_all()
+                .and_then(|bytes| self.keeper.keep_on_disk(loss, &bytes, now));
             match kept {
-                Ok(record) => {
-                    tracing::warn!(store = %store.name(), key, rescue = record.id, "{message}")
-                }
+                Ok(rescue) => tracing::warn!(store = %store.name(), key, rescue, "{message}"),
                 Err(error) => {
                     tracing::error!(store = %store.name(), key, %error, "a scratch file stays in the state directory, hidden by a key of its name");
                     return;

@@ -1,54 +1,37 @@
 //! The shelf: where the scratch files of a mount lie, in the state directory (W9).
 //!
-//! Each [`Scratch`] is two files: `ID.value` (its bytes, read and written in place) and `ID.json` (its
-//! [`Label`]: whose name it has in which directory). The label appears by renaming, last at the
-//! creation and first at the removal, so that a scratch file is whole or absent after a crash. Its
-//! calls block on the local disk. It knows nothing of keys; `scratch.rs` shows it as files.
+//! Each [`Scratch`] is a [pair](super::pairs): its bytes, read and written in place, and its [`Label`],
+//! which says what name it has in which directory. The label appears by renaming, last at the
+//! creation and first at the removal, so that a scratch file is whole or absent after a crash; what had
+//! its name before goes when the label is on the disk. Its calls block on the local disk. It knows nothing
+//! of keys; `scratch.rs` shows it as files.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::Who;
 use super::cache::Folder;
+use super::durable::Named;
+use super::label::Label;
+use super::pairs::{self, FORMAT, Odd, record_path, value_path};
 use super::scratch::{Body, Scratch, ScratchId};
+use super::state::replace;
 use crate::model::{FileName, StoreId};
 use crate::store::{Dir, StoreName};
-
-/// What a scratch file is called, and where it belongs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Label {
-    /// The name of its files; what `etagfs rescue show` takes.
-    pub id: String,
-    /// When it was made or renamed, in RFC 3339.
-    pub time: String,
-    /// What was mounted: `s3://bucket/prefix`.
-    pub source: String,
-    /// Where.
-    pub mounted_at: PathBuf,
-    /// The store; `flat` without a store level.
-    pub store: String,
-    /// The directory in the store: empty, or ends in `/`.
-    pub dir: String,
-    /// Its name there.
-    pub name: String,
-    /// Where it points to, if it is a symbolic link.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub link: Option<String>,
-}
 
 /// The scratch files of a mount.
 #[derive(Debug)]
 pub(super) struct Shelf {
-    dir: PathBuf,
+    /// None where nothing is written.
+    dir: Option<PathBuf>,
     source: String,
     mounted_at: PathBuf,
     /// What the ids of this mount's files begin with: the same after a restart.
@@ -59,13 +42,13 @@ pub(super) struct Shelf {
 
 impl Shelf {
     /// The shelf of the mount of `source` at `mounted_at`, with what an earlier mount left there.
-    pub(super) fn new(state_dir: &Path, source: &str, mounted_at: &Path) -> Self {
+    pub(super) fn new(dir: Option<PathBuf>, source: &str, mounted_at: &Path) -> Self {
         let mut hash = Sha256::new();
         hash.update(source);
         hash.update([0]);
         hash.update(mounted_at.as_os_str().as_encoded_bytes());
         let mut shelf = Self {
-            dir: state_dir.join("scratch"),
+            dir,
             source: source.to_owned(),
             mounted_at: mounted_at.to_owned(),
             mark: format!("scratch-{}", &hex::encode(hash.finalize())[..8]),
@@ -73,42 +56,60 @@ impl Shelf {
             files: HashMap::new(),
         };
         if let Err(error) = shelf.load() {
-            tracing::warn!(dir = %shelf.dir.display(), %error, "the scratch files of an earlier mount cannot be read");
+            tracing::warn!(%error, "the scratch files of an earlier mount cannot be read");
         }
         shelf
     }
 
+    /// Takes in what is there. What cannot be read hides nothing else.
     fn load(&mut self) -> io::Result<()> {
-        let ours = format!("{}-", self.mark);
-        for label in labels(&self.dir)? {
-            let Some(id) = label
-                .id
-                .strip_prefix(&ours)
-                .and_then(|id| id.parse::<ScratchId>().ok())
-            else {
-                continue;
-            };
-            let Ok(name) = FileName::new(label.name.as_ref()) else {
-                continue;
-            };
-            let body = match label.link {
-                Some(target) => Body::Link(target),
-                None => Body::File(
-                    File::options()
-                        .read(true)
-                        .write(true)
-                        .open(self.value_path(id))?,
-                ),
-            };
-            self.next = self.next.max(id + 1);
-            let store = match &*label.store {
-                "flat" => Some(StoreName::Flat),
-                id => StoreId::parse(id).map(StoreName::Id),
-            };
-            let Some(store) = store else { continue };
-            let folder = (store, Dir::of_prefix(label.dir));
-            self.shelve(&folder, &name, Scratch::new(id, None, body));
+        let Some(dir) = self.dir.clone() else {
+            return Ok(());
+        };
+        let (mut labels, odd) = pairs::all::<Label>(&dir)?;
+        for Odd { id, why, .. } in odd {
+            tracing::warn!(
+                rescue = id,
+                why,
+                "a scratch file of an earlier mount cannot be read"
+            );
         }
+        // Of two with one name, as a crash can leave them, the later one has it.
+        labels.sort_by(|one, other| one.time.cmp(&other.time));
+        for label in labels {
+            let id = label.id.clone();
+            if let Err(error) = self.take_in(&dir, label) {
+                tracing::warn!(rescue = id, %error, "a scratch file of an earlier mount cannot be read");
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts a file of an earlier mount on the shelf, if it was one of this place.
+    fn take_in(&mut self, dir: &Path, label: Label) -> io::Result<()> {
+        let id = label.id.strip_prefix(&self.mark);
+        let id = id.and_then(|id| id.strip_prefix('-')?.parse::<ScratchId>().ok());
+        let store = match &*label.store {
+            "flat" => Some(StoreName::Flat),
+            id => StoreId::parse(id).map(StoreName::Id),
+        };
+        let name = FileName::new(label.name.as_ref()).ok();
+        let (Some(id), Some(store), Some(name)) = (id, store, name) else {
+            return Ok(());
+        };
+        self.next = self.next.max(id + 1);
+        let body = match label.link {
+            Some(target) => Body::Link(target),
+            None => {
+                let path = value_path(dir, &label.id);
+                Body::File(pairs::open_regular(
+                    &path,
+                    File::options().read(true).write(true),
+                )?)
+            }
+        };
+        let folder = (store, Dir::of_prefix(label.dir));
+        self.shelve(&folder, &name, Scratch::new(id, None, body));
         Ok(())
     }
 
@@ -160,22 +161,68 @@ impl Shelf {
         link: Option<String>,
         creator: Who,
     ) -> io::Result<Arc<Scratch>> {
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&self.dir)?;
         let (id, file) = self.new_file()?;
-        let body = match &link {
-            Some(target) => Body::Link(target.clone()),
+        let body = match link {
+            Some(target) => Body::Link(target),
             None => Body::File(file),
         };
-        self.label(id, folder, name, link)?;
-        Ok(self.shelve(folder, name, Scratch::new(id, creator, body)))
+        let made = Scratch::new(id, creator, body);
+        match self.label(&made, folder, name, Durable::Later) {
+            Ok(()) => Ok(self.shelve(folder, name, made)),
+            Err(error) => {
+                self.discard(&made);
+                Err(error)
+            }
+        }
+    }
+
+    /// Makes an empty file that has no name yet: for [`put`](Self::put) or [`discard`](Self::discard).
+    ///
+    /// # Errors
+    /// Any error of the local file system.
+    pub(super) fn make_aside(&mut self, creator: Who) -> io::Result<Arc<Scratch>> {
+        let (id, file) = self.new_file()?;
+        Ok(Scratch::new(id, creator, Body::File(file)))
+    }
+
+    /// Gives a file that has none a name. What had it before is taken off the shelf, when the label is on
+    /// the disk.
+    ///
+    /// # Errors
+    /// Any error of the local file system; then the file is discarded, and all else is as it was.
+    pub(super) fn put(
+        &mut self,
+        folder: &Folder,
+        name: &FileName,
+        made: Arc<Scratch>,
+    ) -> io::Result<()> {
+        let labelled = self.label(&made, folder, name, Durable::Now);
+        if let Err(error) = labelled.and_then(|()| self.remove(folder, name).map(drop)) {
+            self.discard(&made);
+            return Err(error);
+        }
+        self.shelve(folder, name, made);
+        Ok(())
+    }
+
+    /// Forgets a file that was never given a name.
+    pub(super) fn discard(&self, made: &Scratch) {
+        if let Ok(dir) = self.dir() {
+            let id = self.full_id(made.id);
+            // What is left of it has no label, so that nobody sees it.
+            let _ = fs::remove_file(record_path(dir, &id));
+            let _ = fs::remove_file(value_path(dir, &id));
+        }
     }
 
     /// An empty file with an id of its own: another daemon may still be serving a mount that was detached
     /// from the same place. A link has one too, so that its id is taken.
     fn new_file(&mut self) -> io::Result<(ScratchId, File)> {
+        let dir = self.dir()?.to_owned();
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&dir)?;
         loop {
             let id = self.next;
             self.next += 1;
@@ -184,7 +231,7 @@ impl Shelf {
                 .write(true)
                 .create_new(true)
                 .mode(0o600)
-                .open(self.value_path(id));
+                .open(value_path(&dir, &self.full_id(id)));
             match made {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 file => return Ok((id, file?)),
@@ -204,11 +251,7 @@ impl Shelf {
         let Some(scratch) = self.get(from.0, from.1) else {
             return Err(io::ErrorKind::NotFound.into());
         };
-        let link = match &scratch.body {
-            Body::Link(target) => Some(target.clone()),
-            Body::File(_) => None,
-        };
-        self.label(scratch.id, to.0, to.1, link)?;
+        self.label(&scratch, to.0, to.1, Durable::Now)?;
         self.unshelve(from);
         let replaced = self.remove(to.0, to.1)?;
         self.shelve(to.0, to.1, scratch);
@@ -231,8 +274,9 @@ impl Shelf {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         };
-        gone(fs::remove_file(self.path(scratch.id, "json")))?;
-        gone(fs::remove_file(self.value_path(scratch.id)))?;
+        let (dir, id) = (self.dir()?, self.full_id(scratch.id));
+        gone(fs::remove_file(record_path(dir, &id)))?;
+        gone(fs::remove_file(value_path(dir, &id)))?;
         self.unshelve((folder, name));
         Ok(Some(scratch))
     }
@@ -252,115 +296,73 @@ impl Shelf {
         }
     }
 
-    fn path(&self, id: ScratchId, ending: &str) -> PathBuf {
-        self.dir.join(format!("{}-{id}.{ending}", self.mark))
+    fn dir(&self) -> io::Result<&Path> {
+        let dir = self.dir.as_deref();
+        dir.ok_or_else(|| io::ErrorKind::ReadOnlyFilesystem.into())
     }
 
-    fn value_path(&self, id: ScratchId) -> PathBuf {
-        self.path(id, "value")
+    /// The name of a file's pair.
+    fn full_id(&self, id: ScratchId) -> String {
+        format!("{}-{id}", self.mark)
     }
 
     fn label(
         &self,
-        id: ScratchId,
+        scratch: &Scratch,
         folder: &Folder,
         name: &FileName,
-        link: Option<String>,
+        durable: Durable,
     ) -> io::Result<()> {
         let now = OffsetDateTime::now_utc().format(&Rfc3339);
+        let id = self.full_id(scratch.id);
         let label = Label {
-            id: format!("{}-{id}", self.mark),
+            format: FORMAT,
+            id: id.clone(),
             time: now.map_err(io::Error::other)?,
             source: self.source.clone(),
             mounted_at: self.mounted_at.clone(),
             store: folder.0.to_string(),
             dir: folder.1.prefix().to_owned(),
             name: name.to_string(),
-            link,
+            link: match &scratch.body {
+                Body::Link(target) => Some(target.clone()),
+                Body::File(_) => None,
+            },
         };
         let json = serde_json::to_vec_pretty(&label).map_err(io::Error::other)?;
-        let new = self.path(id, "json.new");
-        fs::write(&new, json)?;
-        fs::rename(&new, self.path(id, "json"))
-    }
-}
-
-/// The scratch files below a state directory, of every mount, for who looks at them from outside.
-#[derive(Debug)]
-pub struct ScratchFiles {
-    dir: PathBuf,
-    labels: Vec<Label>,
-}
-
-impl ScratchFiles {
-    /// Those below a state directory.
-    ///
-    /// # Errors
-    /// Any error of the local file system; a directory that does not exist holds none.
-    pub fn of(state_dir: &Path) -> io::Result<Self> {
-        let dir = state_dir.join("scratch");
-        let labels = labels(&dir)?;
-        Ok(Self { dir, labels })
-    }
-
-    /// What each is called and where it belongs, in no order.
-    pub fn labels(&self) -> impl Iterator<Item = &Label> {
-        self.labels.iter()
-    }
-
-    /// Whether there is one of this id.
-    pub fn has(&self, id: &str) -> bool {
-        self.labels.iter().any(|label| label.id == id)
-    }
-
-    /// The size of one of them, in bytes; 0 for links and for those that are gone.
-    pub fn size(&self, id: &str) -> u64 {
-        fs::metadata(self.value_path(id)).map_or(0, |data| data.len())
-    }
-
-    /// The bytes of one of them: of a link, where it points to.
-    ///
-    /// # Errors
-    /// Any error of the local file system.
-    pub fn read(&self, id: &str) -> io::Result<Vec<u8>> {
-        let label = self.labels.iter().find(|label| label.id == id);
-        match label.and_then(|label| label.link.clone()) {
-            Some(target) => Ok(target.into_bytes()),
-            None => fs::read(self.value_path(id)),
-        }
-    }
-
-    fn value_path(&self, id: &str) -> PathBuf {
-        self.dir.join(format!("{id}.value"))
-    }
-}
-
-fn labels(dir: &Path) -> io::Result<Vec<Label>> {
-    let entries = match fs::read_dir(dir) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries?,
-    };
-    let mut labels = Vec::new();
-    for entry in entries {
-        let path = entry?.path();
-        if path.extension().is_none_or(|ending| ending != "json") {
-            continue;
-        }
-        match fs::read(&path).map(|json| serde_json::from_slice(&json)) {
-            Ok(Ok(label)) => labels.push(label),
-            Ok(Err(error)) => {
-                tracing::warn!(path = %path.display(), %error, "not the label of a scratch file");
+        let path = record_path(self.dir()?, &id);
+        match durable {
+            Durable::Now => replace(&path, &json),
+            Durable::Later => {
+                let new = path.with_extension("json.new");
+                let mut options = File::options();
+                let options = options.write(true).create(true).truncate(true).mode(0o600);
+                options.open(&new)?.write_all(&json)?;
+                fs::rename(&new, path)
             }
-            // Removed meanwhile.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
         }
     }
-    Ok(labels)
+
+    /// What makes durable under which name a file is on the shelf, and may be done without holding it.
+    pub(super) fn name_of(&self, scratch: &Scratch) -> Option<Named> {
+        let dir = self.dir.clone()?;
+        let label = record_path(&dir, &self.full_id(scratch.id));
+        Some(Named { dir, label })
+    }
+}
+
+/// When a label is made durable.
+#[derive(Clone, Copy, Debug)]
+enum Durable {
+    /// Before anything goes that had its name, or its file another.
+    Now,
+    /// When somebody asks for that, as for bytes.
+    Later,
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::label::ScratchFiles;
     use super::*;
 
     fn name(text: &str) -> FileName {
@@ -372,7 +374,7 @@ mod tests {
     }
 
     fn shelf(dir: &Path) -> Shelf {
-        Shelf::new(dir, "s3://b", Path::new("/mnt"))
+        Shelf::new(Some(dir.join("scratch")), "s3://b", Path::new("/mnt"))
     }
 
     fn names(shelf: &Shelf) -> Vec<String> {
@@ -400,7 +402,8 @@ mod tests {
         let fresh = second.make(&folder(), &name("g~"), None, None).unwrap();
         assert!(fresh.id > link.id.max(file.id));
 
-        let elsewhere = Shelf::new(dir.path(), "s3://b", Path::new("/other"));
+        let at = Some(dir.path().join("scratch"));
+        let elsewhere = Shelf::new(at, "s3://b", Path::new("/other"));
         assert_eq!(elsewhere.all().count(), 0);
         assert_eq!(ScratchFiles::of(dir.path()).unwrap().labels().count(), 3);
     }

@@ -55,6 +55,9 @@ impl Vfs {
         if !matches!(settled, Ok(Ok(()))) {
             tracing::warn!("names that were moved to scratch names are as they were in the store");
         }
+        if self.keeper.settle() > 0 {
+            self.keeper.say_what_is_lost();
+        }
     }
 
     async fn rescue_draft(&self, writer: &Writer) {

@@ -20,6 +20,7 @@ impl Vfs {
     fn levels(&self) -> Levels {
         let mut levels = Levels {
             uptime: self.started.elapsed(),
+            rescues: self.keeper.levels(),
             ..Levels::default()
         };
         {

@@ -21,7 +21,7 @@ use etagfs::model::{Expect, Ino, Origin, Outcome, Process, PutId, ScratchNames, 
 use etagfs::store::Store;
 use etagfs::vfs::{
     self, Access, AfterConflict, At, Creation, Durable, Life, Opening, Options, OverExisting,
-    Processes, Source, Vfs, Who,
+    Processes, RescueBounds, Source, StateDir, Vfs, Who,
 };
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -164,15 +164,18 @@ impl Mount {
             after_conflict: AfterConflict::Told,
             scratch: ScratchNames::new(Vec::new()),
             mounted_at: state.path().to_owned(),
+            rescues: RescueBounds::default(),
         };
+        let dir = StateDir::make(state.path()).unwrap();
         let vfs = Vfs::new(
             Source::Store(Arc::new(Store::flat("", backend))),
             "memory",
             options,
-            state.path(),
+            Some(&dir),
             Box::new(Nobody),
             Arc::default(),
-        );
+        )
+        .unwrap();
         Self {
             vfs,
             store,

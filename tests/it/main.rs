@@ -25,6 +25,7 @@ mod harness;
 mod help;
 mod konserve;
 mod kv;
+mod last_line;
 mod layers;
 mod lost_replies;
 mod machines;

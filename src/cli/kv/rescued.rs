@@ -60,8 +60,11 @@ async fn kept(id: &str, rescue: &Rescue, session: &Session<'_>) -> Result<Kept, 
         io::ErrorKind::NotFound => missing(),
         _ => Failure::new(format!("{id}: {error}")),
     };
-    let mut records = rescue.list(true).map_err(unreadable)?.into_iter();
-    let record = records.find(|record| record.id == id).ok_or_else(missing)?;
+    let record = rescue.record(id).map_err(|odd| match odd {
+        None => missing(),
+        Some(odd) => Failure::new(format!("{id} cannot be read: {}", odd.why))
+            .hint(format!("see its bytes: etagfs rescue show {id}")),
+    })?;
     let bytes = rescue.read(id).map_err(unreadable)?.into();
     let level = match StoreId::parse(&record.store) {
         Some(store) => Level::Store(store),

@@ -169,7 +169,7 @@ impl<'a> Session<'a> {
         }
         let backend = self.backend(source).await?;
         // Without a directory the names of keys are not kept, and learned again the next time.
-        let state = self.reach.state.dir().ok();
+        let state = self.reach.state.for_names();
         let settings = self.reach.konserve.settings(state.as_deref())?;
         let catalog = Catalog::new(backend, &*source.prefix).with(settings, LayoutKind::default());
         catalogs.insert(source.clone(), catalog.clone());

@@ -302,8 +302,9 @@ fn machines_that_cannot_mount() {
         skip!("only root can make a machine look otherwise");
     }
     let base = user.path().display().to_string();
-    Script::bash(&format!("chmod 755 '{base}'; mkdir -m 777 '{base}/state'; chmod 777 '{base}/mnt'; cp \"$(command -v '{}')\" '{base}/etagfs'", env!("CARGO_BIN_EXE_etagfs"))).run().ok();
-    let nobody = "setpriv --reuid 65534 --regid 65534 --clear-groups env HOME=/nonexistent";
+    Script::bash(&format!("chmod 755 '{base}'; mkdir -m 700 '{base}/nobodys' && chown 65534 '{base}/nobodys'; chmod 777 '{base}/mnt'; cp \"$(command -v '{}')\" '{base}/etagfs'", env!("CARGO_BIN_EXE_etagfs"))).run().ok();
+    // Nobody keeps rescued bytes in what is somebody else's.
+    let nobody = "setpriv --reuid 65534 --regid 65534 --clear-groups env HOME=/nonexistent ETAGFS_STATE_DIR=nobodys";
     for (what, script, shown, words) in [
         (
             "no /dev/fuse",

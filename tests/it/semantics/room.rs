@@ -1,15 +1,13 @@
-//! W9 and W16 where the state directory is full.
+//! W9, W16 and A6 where the state directory is full.
 
 use std::fs::{self, File};
 use std::io::{Seek as _, Write as _};
 use std::os::unix::fs::FileExt as _;
-use std::path::Path;
-use std::process::Command;
 
 use super::scratch::rescue;
-use super::{World, errno, world};
+use super::{World, errno, open_both, world};
+use crate::world::disk::SmallDisk;
 use crate::world::mounts::Mount;
-use crate::world::procs::Script;
 
 /// They lie in the state directory
 #[test]
@@ -18,8 +16,8 @@ fn w9_a_full_state_directory_says_so_and_harms_no_key() {
     if !rustix::process::geteuid().is_root() {
         skip!("only root can mount a small disk");
     }
-    let disk = SmallDisk::new();
-    let mount = disk.mount_of(&world).start();
+    let disk = SmallDisk::new("64k");
+    let mount = mount_on(&disk, &world).start();
     world.other.put("key", "v".repeat(200_000));
     let moved = fs::rename(mount.file("key"), mount.file("key~"));
     let written = fs::write(mount.file("notes~"), "v".repeat(200_000));
@@ -39,8 +37,8 @@ fn w16_half_a_value_that_had_no_room_replaces_nothing() {
     if !rustix::process::geteuid().is_root() {
         skip!("only root can mount a small disk");
     }
-    let disk = SmallDisk::new();
-    let mount = disk.mount_of(&world).arg("--draft-memory=4K").start();
+    let disk = SmallDisk::new("64k");
+    let mount = mount_on(&disk, &world).arg("--draft-memory=4K").start();
     world.other.put("key", "old");
     let large = "v".repeat(2_000_000);
     let mut file = File::create(mount.file("key")).unwrap();
@@ -86,31 +84,49 @@ fn w16_half_a_value_that_had_no_room_replaces_nothing() {
     assert_eq!(world.other.keys(), ["again", "cut", "key", "log"]);
 }
 
-/// A disk of 64 KiB, until it is dropped.
-struct SmallDisk(tempfile::TempDir);
-
-impl SmallDisk {
-    fn new() -> Self {
-        let at = tempfile::tempdir().unwrap();
-        let mount = "mount -t tmpfs -o size=64k tmpfs .";
-        Script::dash(mount).within(at.path()).run().ok();
-        Self(at)
+/// While that directory has no room, rescued bytes stay in memory, up to `--rescue-memory` (64 MiB)
+#[test]
+fn a6_a_refused_save_is_rescued_though_the_disk_is_full() {
+    let world = or_skip!(world());
+    if !rustix::process::geteuid().is_root() {
+        skip!("only root can mount a small disk");
     }
-
-    fn path(&self) -> &Path {
-        self.0.path()
-    }
-
-    /// A mount that keeps there what it keeps on this machine.
-    fn mount_of(&self, world: &World) -> Mount {
-        Mount::of(&world.bucket).flat().state_dir(self.path())
-    }
+    let disk = SmallDisk::new("64k");
+    let mount = mount_on(&disk, &world).start();
+    world.other.put("key", "old");
+    disk.fill();
+    let mut loser = open_both(&mount.file("key")).unwrap();
+    loser.write_all(b"mine").unwrap();
+    fs::write(mount.file("key"), "theirs").unwrap();
+    assert_eq!(errno(loser.sync_all()), libc::EAGAIN);
+    drop(loser);
+    let shown = fs::read_dir(mount.file(".etagfs/rescue")).unwrap();
+    let shown: Vec<_> = shown
+        .map(|one| fs::read(one.unwrap().path()).unwrap())
+        .collect();
+    assert_eq!(shown, [b"mine"]);
+    disk.make_room();
+    mount.unmount();
+    assert!(rescue(&["ls"], disk.path()).contains("/key "));
 }
 
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount")
-            .args(["--lazy".as_ref(), self.path()])
-            .status();
+/// Otherwise the mount is refused.
+#[test]
+fn a6_a_mount_without_room_for_a_rescue_is_refused() {
+    let world = or_skip!(world());
+    if !rustix::process::geteuid().is_root() {
+        skip!("only root can mount a small disk");
     }
+    let disk = SmallDisk::new("64k");
+    disk.fill();
+    let refused = mount_on(&disk, &world).try_start().unwrap_err();
+    assert_eq!(refused.status.and_then(|status| status.code()), Some(1));
+    assert!(refused.log.contains("--state-dir"), "{}", refused.log);
+    disk.make_room();
+    mount_on(&disk, &world).start().unmount();
+}
+
+/// A mount that keeps there what it keeps on this machine.
+fn mount_on(disk: &SmallDisk, world: &World) -> Mount {
+    Mount::of(&world.bucket).flat().state_dir(disk.path())
 }

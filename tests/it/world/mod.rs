@@ -13,6 +13,7 @@ pub(crate) mod cli;
 pub(crate) mod client;
 pub(crate) mod counted;
 pub(crate) mod dialogue;
+pub(crate) mod disk;
 pub(crate) mod installed;
 pub(crate) mod issuer;
 pub(crate) mod mounts;

@@ -1,0 +1,68 @@
+//! What fsync(2) means for scratch files: their bytes are on the local disk, and so are their names.
+
+use std::fs::File;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::pairs;
+use super::scratch::{Scratch, folder};
+use super::{Error, Vfs};
+use crate::model::Ino;
+
+/// The name of a scratch file, on the disk: nobody needs to hold the shelf while it is made durable.
+#[derive(Debug)]
+pub(super) struct Named {
+    pub(super) dir: PathBuf,
+    pub(super) label: PathBuf,
+}
+
+impl Named {
+    /// Makes it durable. That of a file which is no longer on the shelf needs not be.
+    ///
+    /// # Errors
+    /// Any error of the local file system.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        match pairs::open_regular(&self.label, File::options().read(true)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            label => label?.sync_all()?,
+        }
+        File::open(&self.dir)?.sync_all()
+    }
+}
+
+impl Vfs {
+    /// Makes scratch files durable: their bytes, and under which names they are on the shelf.
+    ///
+    /// # Errors
+    /// [`Error::Failed`], [`Error::NoSpace`].
+    pub(super) async fn sync_scratch(&self, files: Vec<Arc<Scratch>>) -> Result<(), Error> {
+        let names: Vec<_> = {
+            let shelf = self.shelf();
+            files.iter().filter_map(|one| shelf.name_of(one)).collect()
+        };
+        let synced = tokio::task::spawn_blocking(move || {
+            files.iter().try_for_each(|one| one.sync())?;
+            names.iter().try_for_each(Named::sync)
+        });
+        let synced = synced.await.unwrap_or_else(|error| Err(error.into()));
+        synced.map_err(Error::of_disk)
+    }
+
+    /// Makes the scratch files of a directory durable.
+    ///
+    /// # Errors
+    /// As [`save`](Self::save) of each.
+    pub async fn sync_dir(&self, ino: Ino) -> Result<(), Error> {
+        let Ok((store, dir)) = self.table().dir(ino) else {
+            return Ok(());
+        };
+        let folder = folder(&store, &dir);
+        let files: Vec<_> = {
+            let shelf = self.shelf();
+            let files = shelf.in_folder(&folder);
+            files.map(|(_, scratch)| Arc::clone(scratch)).collect()
+        };
+        self.sync_scratch(files).await
+    }
+}

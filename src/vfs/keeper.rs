@@ -1,0 +1,482 @@
+//! What becomes of bytes that must not be lost: they go to the local disk; while that has no room they
+//! stay in memory, up to a bound, and are written when there is room; and what is too old or too much is
+//! dropped, if the administrator said so.
+//!
+//! It remembers what is known of each rescue, so that whoever lists them reads no bytes. What the files
+//! are is `rescue.rs`'s, when something is kept `loss.rs`'s.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use bytes::Bytes;
+use serde::Serialize;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::rescue::{Loss, Record, Rescue};
+use super::state::StateDir;
+use crate::telemetry::{Bound, KeptRescues, Telemetry};
+
+/// How soon it is tried again to write what is in memory; at most, since each attempt that fails doubles
+/// the time.
+const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+
+/// How often it is seen which rescues are too old.
+const SWEEP: Duration = Duration::from_secs(60);
+
+/// From so many rescues on, or so many bytes of them, `status` and the metrics warn.
+const MANY: (usize, u64) = (1000, 1 << 30);
+
+/// How many rescues there may be.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RescueBounds {
+    /// On the disk; `None` for any number.
+    pub count: Option<u64>,
+    /// Their bytes on the disk.
+    pub bytes: Option<u64>,
+    /// For how long they are kept.
+    pub age: Option<Duration>,
+    /// Bytes that may wait in memory until there is room on the disk.
+    pub memory: u64,
+}
+
+/// Where rescued bytes are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Whereabouts {
+    /// In the state directory.
+    Disk,
+    /// In the memory of the mount, until there is room on the disk.
+    Memory,
+    /// Nowhere.
+    Lost,
+}
+
+/// A rescue that waits for room.
+#[derive(Clone, Debug)]
+struct Held {
+    record: Arc<Record>,
+    bytes: Bytes,
+    /// The rescue on the disk whose place it takes there.
+    instead_of: Option<String>,
+}
+
+#[derive(Debug)]
+struct Memory {
+    held: BTreeMap<String, Held>,
+    /// When it is tried again to write them.
+    retry_at: Instant,
+    wait: Duration,
+    sweep_at: Instant,
+}
+
+impl Memory {
+    fn bytes(&self) -> u64 {
+        self.held.values().map(|held| held.bytes.len() as u64).sum()
+    }
+}
+
+/// The rescues of a mount.
+#[derive(Debug)]
+pub(super) struct Keeper {
+    disk: Option<Rescue>,
+    source: String,
+    bounds: RescueBounds,
+    memory: Mutex<Memory>,
+    /// Held while what is in memory is being written.
+    settling: Mutex<()>,
+    /// What was read of the records on the disk, which never change; `None` for those of other sources.
+    known: Mutex<HashMap<String, Option<Arc<Record>>>>,
+    telemetry: Arc<Telemetry>,
+}
+
+impl Keeper {
+    /// The rescues of a mount of `source`.
+    pub(super) fn new(
+        state: Option<&StateDir>,
+        source: String,
+        bounds: RescueBounds,
+        telemetry: Arc<Telemetry>,
+    ) -> Self {
+        let now = Instant::now();
+        Self {
+            disk: state.map(|state| Rescue::new(state.path())),
+            source,
+            bounds,
+            memory: Mutex::new(Memory {
+                held: BTreeMap::new(),
+                retry_at: now,
+                wait: RETRY.0,
+                sweep_at: now,
+            }),
+            settling: Mutex::default(),
+            known: Mutex::default(),
+            telemetry,
+        }
+    }
+
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes everything ready that a rescue needs.
+    ///
+    /// # Errors
+    /// Any error of the local file system.
+    pub(super) fn prepare(&self) -> io::Result<()> {
+        self.disk.as_ref().map_or(Ok(()), Rescue::prepare)
+    }
+
+    /// Keeps bytes, and returns once they are where they can stay, and the name of the rescue. The one
+    /// that they were in before, `older`, is forgotten only then.
+    pub(super) fn keep(
+        &self,
+        loss: Loss,
+        bytes: &Bytes,
+        older: Option<&str>,
+        now: OffsetDateTime,
+    ) -> (Option<String>, Whereabouts) {
+        let (store, key) = (loss.store.clone(), loss.key.clone());
+        let written = Record::new(loss, self.source.clone(), bytes.len(), now)
+            .map(|record| (self.write(&record, bytes).err(), Arc::new(record)));
+        let (error, record) = match written {
+            Ok((None, record)) => {
+                let id = record.id.clone();
+                self.known().insert(id.clone(), Some(record));
+                if let Some(older) = older {
+                    // A rescue too many does no harm.
+                    let _ = self.forget(older);
+                }
+                self.sweep(now);
+                return (Some(id), Whereabouts::Disk);
+            }
+            Ok((Some(error), record)) => (error, Some(record)),
+            Err(error) => (error, None),
+        };
+        let held = record.and_then(|record| self.hold(record, bytes, older));
+        if held.is_some() {
+            tracing::error!(%store, %key, rescue = held, %error, "the bytes of a save that did not happen have no room in the state directory: they are in memory until they have");
+            return (held, Whereabouts::Memory);
+        }
+        let size = bytes.len();
+        tracing::error!(%store, %key, bytes = size, %error, "the bytes of a save that did not happen could not be kept: they are lost");
+        self.telemetry.metrics.rescue_lost();
+        (None, Whereabouts::Lost)
+    }
+
+    /// Keeps bytes on the disk or not at all.
+    ///
+    /// # Errors
+    /// Any error of the local file system.
+    pub(super) fn keep_on_disk(
+        &self,
+        loss: Loss,
+        bytes: &[u8],
+        now: OffsetDateTime,
+    ) -> io::Result<String> {
+        let record = Record::new(loss, self.source.clone(), bytes.len(), now)?;
+        self.write(&record, bytes)?;
+        self.sweep(now);
+        Ok(record.id)
+    }
+
+    fn write(&self, record: &Record, bytes: &[u8]) -> io::Result<()> {
+        match &self.disk {
+            Some(disk) => disk.keep(record, bytes),
+            None => Err(io::ErrorKind::ReadOnlyFilesystem.into()),
+        }
+    }
+
+    /// Keeps bytes in memory, if there is room for them; the name of the rescue.
+    fn hold(&self, record: Arc<Record>, bytes: &Bytes, older: Option<&str>) -> Option<String> {
+        let mut memory = self.memory();
+        let before = older.and_then(|id| memory.held.get(id));
+        let freed = before.map_or(0, |held| held.bytes.len() as u64);
+        if memory.bytes() - freed + bytes.len() as u64 > self.bounds.memory {
+            return None;
+        }
+        let instead_of = match older.and_then(|id| memory.held.remove(id)) {
+            Some(before) => before.instead_of,
+            None => older.map(str::to_owned),
+        };
+        let id = record.id.clone();
+        let held = Held {
+            record,
+            // Not as a part of something larger.
+            bytes: Bytes::copy_from_slice(bytes),
+            instead_of,
+        };
+        memory.held.insert(id.clone(), held);
+        memory.wait = RETRY.0;
+        memory.retry_at = Instant::now() + memory.wait;
+        Some(id)
+    }
+
+    /// Forgets a rescue, wherever it is.
+    ///
+    /// # Errors
+    /// Any error of the local file system.
+    pub(super) fn forget(&self, id: &str) -> io::Result<()> {
+        let held = self.memory().held.remove(id);
+        let on_disk = match held {
+            Some(held) => held.instead_of,
+            None => Some(id.to_owned()),
+        };
+        match (on_disk, &self.disk) {
+            (Some(id), Some(disk)) => {
+                self.known().remove(&id);
+                disk.forget(&id)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether [`settle`](Self::settle) has something to do; then it is asked again only after a while.
+    pub(super) fn is_due(&self) -> bool {
+        let now = Instant::now();
+        let mut memory = self.memory();
+        let is_retry = !memory.held.is_empty() && memory.retry_at <= now;
+        if is_retry {
+            memory.retry_at = now + memory.wait;
+            memory.wait = (memory.wait * 2).min(RETRY.1);
+        }
+        let is_sweep = self.bounds.age.is_some() && memory.sweep_at <= now;
+        if is_sweep {
+            memory.sweep_at = now + SWEEP;
+        }
+        is_retry || is_sweep
+    }
+
+    /// Writes to the disk what waits in memory, and drops what is too old; how many rescues go on
+    /// waiting.
+    pub(super) fn settle(&self) -> usize {
+        let _settling = self.settling.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting: Vec<_> = self.memory().held.values().cloned().collect();
+        for held in waiting {
+            let id = &held.record.id;
+            if let Err(error) = self.write(&held.record, &held.bytes) {
+                tracing::debug!(rescue = id, %error, "there is still no room for a rescue");
+                continue;
+            }
+            let was_wanted = self.memory().held.remove(id).is_some();
+            let gone = match was_wanted {
+                true => held.instead_of.as_ref(),
+                // Its bytes were saved meanwhile.
+                false => Some(id),
+            };
+            if let Some(gone) = gone {
+                // A rescue too many does no harm.
+                let _ = self.forget(gone);
+            }
+            tracing::info!(
+                rescue = id,
+                "a rescue that was in memory is in the state directory"
+            );
+        }
+        self.sweep(OffsetDateTime::now_utc());
+        self.memory().held.len()
+    }
+
+    /// Says which rescues are lost with this process.
+    pub(super) fn say_what_is_lost(&self) {
+        for held in self.memory().held.values() {
+            let Record { id, store, key, .. } = &*held.record;
+            let bytes = held.bytes.len();
+            tracing::error!(
+                rescue = id,
+                store,
+                key,
+                bytes,
+                "the mount ends, and there was no room for a rescue that was in memory: it is lost"
+            );
+            self.telemetry.metrics.rescue_lost();
+        }
+    }
+
+    /// Drops what is too much, the oldest first, and what is too old. The newest one stays, however large
+    /// it is.
+    fn sweep(&self, now: OffsetDateTime) {
+        let RescueBounds {
+            count, bytes, age, ..
+        } = self.bounds;
+        if count.is_none() && bytes.is_none() && age.is_none() {
+            return;
+        }
+        let (records, _) = self.on_disk();
+        let mut left = records.len() as u64;
+        let mut size: u64 = records.iter().map(|record| record.size).sum();
+        for record in records {
+            let is_newest = left <= 1;
+            let since = OffsetDateTime::parse(&record.time, &Rfc3339).ok();
+            let is_old = || Some(now - since? > age?);
+            let bound = match () {
+                () if !is_newest && count.is_some_and(|most| left > most) => Bound::Count,
+                () if !is_newest && bytes.is_some_and(|most| size > most) => Bound::Bytes,
+                () if is_old() == Some(true) => Bound::Age,
+                () => break,
+            };
+            let Record { id, store, key, .. } = &*record;
+            if let Err(error) = self.forget(id) {
+                tracing::warn!(rescue = id, %error, "a rescue could not be dropped");
+                continue;
+            }
+            left -= 1;
+            size -= record.size;
+            let bound_name = bound.as_str();
+            tracing::warn!(
+                rescue = id,
+                store,
+                key,
+                bytes = record.size,
+                why = bound_name,
+                "a rescue was dropped: there may be no more, or none as old"
+            );
+            self.telemetry.metrics.rescue_dropped(bound);
+        }
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<String, Option<Arc<Record>>>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Those on the disk, oldest first, and how many cannot be read.
+    fn on_disk(&self) -> (Vec<Arc<Record>>, usize) {
+        let Some(disk) = &self.disk else {
+            return (Vec::new(), 0);
+        };
+        let ids = match disk.ids() {
+            Ok(ids) => ids,
+            Err(error) => {
+                // As without a descriptor for it. What was known a moment ago is nearer to the truth
+                // than nothing.
+                tracing::warn!(%error, "the rescues cannot be listed");
+                let known = self.known().values().flatten().cloned().collect::<Vec<_>>();
+                return (by_id(known), 0);
+            }
+        };
+        let (mut records, mut odd) = (Vec::new(), 0);
+        let mut before = std::mem::take(&mut *self.known());
+        let mut known = HashMap::with_capacity(ids.len());
+        for id in ids {
+            let record = match before.remove(&id) {
+                Some(record) => record,
+                None => match self.read_record(disk, &id) {
+                    Ok(record) => record,
+                    Err(is_there) => {
+                        odd += usize::from(is_there);
+                        continue;
+                    }
+                },
+            };
+            records.extend(record.clone());
+            known.insert(id, record);
+        }
+        // What was learned by somebody else meanwhile is learned again when it is wanted.
+        *self.known() = known;
+        (records, odd)
+    }
+
+    /// The record of a rescue, `None` if it is of another source; else whether there is anything.
+    fn read_record(&self, disk: &Rescue, id: &str) -> Result<Option<Arc<Record>>, bool> {
+        match disk.record(id) {
+            Ok(record) => Ok((record.source == self.source).then(|| Arc::new(record))),
+            Err(odd) => Err(odd.is_some()),
+        }
+    }
+
+    /// All of this source, oldest first, wherever they are. No bytes are read.
+    pub(super) fn list(&self) -> Vec<Arc<Record>> {
+        let (mut records, _) = self.on_disk();
+        let held = self.memory();
+        records.extend(held.held.values().map(|held| Arc::clone(&held.record)));
+        let mut records = by_id(records);
+        records.dedup_by(|one, other| one.id == other.id);
+        records
+    }
+
+    /// What is known of one of them. No bytes are read.
+    pub(super) fn get(&self, id: &str) -> Option<Arc<Record>> {
+        if let Some(held) = self.memory().held.get(id) {
+            return Some(Arc::clone(&held.record));
+        }
+        let disk = self.disk.as_ref()?;
+        let known = self.known().get(id).cloned();
+        match known {
+            Some(record) if disk.has(id) => record,
+            Some(_) => {
+                self.known().remove(id);
+                None
+            }
+            None => {
+                let record = self.read_record(disk, id).ok()?;
+                self.known().insert(id.to_owned(), record.clone());
+                record
+            }
+        }
+    }
+
+    /// The bytes of one of them.
+    ///
+    /// # Errors
+    /// Any error of the local file system; `NotFound`.
+    pub(super) fn read(&self, id: &str) -> io::Result<Bytes> {
+        if let Some(held) = self.memory().held.get(id) {
+            return Ok(held.bytes.clone());
+        }
+        match &self.disk {
+            Some(disk) => disk.read(id).map(Into::into),
+            None => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    /// How much is kept, and where.
+    pub(super) fn levels(&self) -> KeptRescues {
+        let (records, unreadable) = self.on_disk();
+        let bytes = records.iter().map(|record| record.size).sum();
+        let memory = self.memory();
+        let (count, limit) = MANY;
+        KeptRescues {
+            disk: (records.len(), bytes),
+            memory: (memory.held.len(), memory.bytes()),
+            unreadable,
+            is_warning: records.len() >= count || bytes >= limit || !memory.held.is_empty(),
+        }
+    }
+}
+
+fn by_id(mut records: Vec<Arc<Record>>) -> Vec<Arc<Record>> {
+    records.sort_by(|one, other| one.id.cmp(&other.id));
+    records
+}
+
+/// When bytes were rescued.
+pub(super) fn time_of(record: &Record) -> Option<SystemTime> {
+    let time = OffsetDateTime::parse(&record.time, &Rfc3339).ok()?;
+    Some(time.into())
+}
+
+/// What there is to say about how much is kept, if there is something.
+pub(super) fn warning(levels: &KeptRescues) -> Option<String> {
+    if !levels.is_warning {
+        return None;
+    }
+    let mut text = String::new();
+    if levels.memory.0 > 0 {
+        text = format!(
+            "{} rescues ({} bytes) are in memory only, since the state directory has no room for them: make room before the mount ends. ",
+            levels.memory.0, levels.memory.1
+        );
+    }
+    if levels.disk.0 >= MANY.0 || levels.disk.1 >= MANY.1 {
+        text += &format!(
+            "{} rescues ({} bytes) are in the state directory: drop what nobody wants, or bound them by --rescue-count, --rescue-size, --rescue-age",
+            levels.disk.0, levels.disk.1
+        );
+    }
+    Some(text.trim_end().to_owned())
+}
+
+#[cfg(test)]
+mod tests;

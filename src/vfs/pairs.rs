@@ -1,0 +1,286 @@
+//! Pairs of files: `ID.value` holds bytes, `ID.json` says what they are. Rescues are such pairs, and so
+//! are scratch files.
+//!
+//! Other programs and accidents can leave anything in such a directory. Whatever cannot be read is
+//! [`Odd`]: it is named, and hides nothing else. Only regular files are ever opened, so that no pipe or
+//! device makes anybody wait.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+/// The version of the records that this program writes. Whatever has a higher one is of a newer program.
+pub(super) const FORMAT: u32 = 1;
+
+/// A longer record was not written by this program.
+const MAX_RECORD: u64 = 1 << 20;
+
+/// What is known of the bytes of a pair.
+pub(super) trait Record: DeserializeOwned {
+    /// What both files are called.
+    fn id(&self) -> &str;
+
+    /// How many bytes there are, if that was known when they were written.
+    fn size(&self) -> Option<u64>;
+}
+
+/// A pair that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Odd {
+    /// What its files are called.
+    pub id: String,
+    /// What is wrong with it.
+    pub why: String,
+    /// How many bytes it has, if there are any.
+    pub size: Option<u64>,
+}
+
+/// Where the bytes of a pair are.
+pub(super) fn value_path(dir: &Path, id: &str) -> PathBuf {
+    dir.join(format!("{id}.value"))
+}
+
+/// Where it says what they are.
+pub(super) fn record_path(dir: &Path, id: &str) -> PathBuf {
+    dir.join(format!("{id}.json"))
+}
+
+/// Keeps an id from the command line inside the directory.
+///
+/// # Errors
+/// `NotFound`.
+pub(super) fn checked(id: &str) -> io::Result<&str> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.';
+    match !id.is_empty() && id.bytes().all(plain) && !id.contains("..") {
+        true => Ok(id),
+        false => Err(io::Error::new(io::ErrorKind::NotFound, "no such rescue")),
+    }
+}
+
+/// The ids in a directory, sorted; none if it does not exist.
+///
+/// # Errors
+/// Any error of the local file system.
+pub(super) fn ids(dir: &Path) -> io::Result<Vec<String>> {
+    let entries = match fs::read_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut ids = Vec::new();
+    for entry in entries {
+        // A name that is not UTF-8 is not one of ours.
+        let name = entry?.file_name().into_string();
+        let id = name
+            .ok()
+            .and_then(|name| name.strip_suffix(".json").map(str::to_owned));
+        ids.extend(id);
+    }
+    ids.sort_unstable();
+    Ok(ids)
+}
+
+/// What is known of a pair. The bytes are not read.
+///
+/// # Errors
+/// What is wrong with it; `None` if it is gone.
+pub(super) fn record<T: Record>(dir: &Path, id: &str) -> Result<T, Option<Odd>> {
+    let (size, missing) = match fs::symlink_metadata(value_path(dir, id)) {
+        Ok(data) if data.is_file() => (Some(data.len()), None),
+        Ok(_) => (None, Some("its bytes are no regular file".to_owned())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            (None, Some("its bytes are missing".to_owned()))
+        }
+        Err(error) => (None, Some(format!("its bytes: {error}"))),
+    };
+    let odd = |why: String| {
+        let id = id.to_owned();
+        Err(Some(Odd { id, why, size }))
+    };
+    let json = match small(&record_path(dir, id)) {
+        Ok(json) => json,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(None),
+        Err(error) => return odd(format!("its record cannot be read: {error}")),
+    };
+    // What it is made of may have changed, but for this.
+    #[derive(Deserialize)]
+    struct Any {
+        #[serde(default)]
+        format: u32,
+    }
+    match serde_json::from_slice::<Any>(&json) {
+        Ok(any) if any.format > FORMAT => {
+            let format = any.format;
+            return odd(format!(
+                "its record is of a newer etagfs (format {format}; this one reads {FORMAT})"
+            ));
+        }
+        Ok(_) => {}
+        Err(error) => return odd(format!("its record is damaged: {error}")),
+    }
+    let record: T = match serde_json::from_slice(&json) {
+        Ok(record) => record,
+        Err(error) => return odd(format!("its record is damaged: {error}")),
+    };
+    if record.id() != id {
+        return odd(format!("its record is that of {}", record.id()));
+    }
+    if let Some(missing) = missing {
+        return odd(missing);
+    }
+    match (record.size(), size) {
+        (Some(told), Some(found)) if told != found => {
+            odd(format!("it has {found} bytes, and had {told}"))
+        }
+        _ => Ok(record),
+    }
+}
+
+/// All pairs of a directory, by their ids.
+///
+/// # Errors
+/// When the directory itself cannot be read.
+pub(super) fn all<T: Record>(dir: &Path) -> io::Result<(Vec<T>, Vec<Odd>)> {
+    let (mut records, mut odd) = (Vec::new(), Vec::new());
+    for id in ids(dir)? {
+        match record(dir, &id) {
+            Ok(one) => records.push(one),
+            Err(one) => odd.extend(one),
+        }
+    }
+    Ok((records, odd))
+}
+
+/// The bytes of a pair, to be read.
+///
+/// # Errors
+/// Any error of the local file system; `NotFound` for an unknown id.
+pub(super) fn open_value(dir: &Path, id: &str) -> io::Result<File> {
+    let mut options = File::options();
+    open_regular(&value_path(dir, checked(id)?), options.read(true))
+}
+
+/// Opens a file that is one: no link, pipe, device or directory.
+///
+/// # Errors
+/// Any error of the local file system.
+pub fn open_regular(path: &Path, options: &mut fs::OpenOptions) -> io::Result<File> {
+    // Looked at before it is opened, since opening alone can have effects on a device; and afterwards, to be sure.
+    let regular = |data: fs::Metadata| match data.is_file() {
+        true => Ok(()),
+        false => Err(io::Error::other("it is no regular file")),
+    };
+    match fs::symlink_metadata(path) {
+        Ok(data) => regular(data)?,
+        // It may be about to be made.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let file = options
+        .custom_flags(i32::try_from(flags.bits()).unwrap_or_default())
+        .open(path)?;
+    regular(file.metadata()?)?;
+    Ok(file)
+}
+
+/// What a small file holds.
+///
+/// # Errors
+/// Any error of the local file system.
+pub(super) fn small(path: &Path) -> io::Result<Vec<u8>> {
+    let file = open_regular(path, File::options().read(true))?;
+    let mut bytes = Vec::new();
+    file.take(MAX_RECORD).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Deserialize)]
+    struct Known {
+        id: String,
+        size: u64,
+    }
+
+    impl Record for Known {
+        fn id(&self) -> &str {
+            &self.id
+        }
+
+        fn size(&self) -> Option<u64> {
+            Some(self.size)
+        }
+    }
+
+    #[test]
+    fn whatever_cannot_be_read_is_named_and_hides_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        let pair = |id: &str, json: &str| {
+            fs::write(at(&format!("{id}.value")), "12345").unwrap();
+            fs::write(at(&format!("{id}.json")), json).unwrap();
+        };
+        pair("good", r#"{"id":"good","size":5,"of_later":1}"#);
+        pair("torn", r#"{"id":"torn","si"#);
+        pair("empty", "");
+        pair("cut", r#"{"id":"cut","size":6}"#);
+        pair("newer", r#"{"id":"newer","format":2,"how_many":5}"#);
+        pair("moved", r#"{"id":"good","size":5}"#);
+        pair("lone", r#"{"id":"lone","size":5}"#);
+        fs::remove_file(at("lone.value")).unwrap();
+        fs::create_dir(at("dir.json")).unwrap();
+        std::os::unix::fs::symlink("good.json", at("link.json")).unwrap();
+        let pipe = rustix::fs::mknodat(
+            rustix::fs::CWD,
+            at("pipe.json"),
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::RUSR,
+            0,
+        );
+        pipe.unwrap();
+        fs::write(at("left.value"), "of a kill").unwrap();
+        let (good, odd) = all::<Known>(dir.path()).unwrap();
+        assert_eq!(
+            good.iter().map(|one| &*one.id).collect::<Vec<_>>(),
+            ["good"]
+        );
+        let found: Vec<_> = odd
+            .iter()
+            .map(|one| (&*one.id, one.size, one.why.split(':').next().unwrap()))
+            .collect();
+        assert_eq!(
+            found,
+            [
+                ("cut", Some(5), "it has 5 bytes, and had 6"),
+                ("dir", None, "its record cannot be read"),
+                ("empty", Some(5), "its record is damaged"),
+                ("link", None, "its record cannot be read"),
+                ("lone", None, "its bytes are missing"),
+                ("moved", Some(5), "its record is that of good"),
+                (
+                    "newer",
+                    Some(5),
+                    "its record is of a newer etagfs (format 2; this one reads 1)"
+                ),
+                ("pipe", None, "its record cannot be read"),
+                ("torn", Some(5), "its record is damaged"),
+            ]
+        );
+    }
+
+    #[test]
+    fn an_id_cannot_lead_out_of_the_directory() {
+        let dir = tempfile::tempdir().unwrap();
+        for id in ["../x", "a/b", "", ".."] {
+            let opened = open_value(dir.path(), id).map_err(|error| error.kind());
+            assert_eq!(opened.err(), Some(io::ErrorKind::NotFound));
+        }
+    }
+}
