@@ -110,7 +110,7 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
             copy(bytes.map_err(|error| missing(&id, &error))?)
         }
         Command::Diff(args) => kv::diff(&args, &rescue),
-        Command::Apply(args) => kv::apply(&args, &rescue),
+        Command::Apply(args) => kv::apply(&args, &rescue, &dir),
         Command::Drop { ids, all: false } => drop_each(ids, &rescue, &scratch),
         Command::Drop { all: true, .. } => {
             let (records, odd) = rescue.list().map_err(unreadable)?;

@@ -403,8 +403,36 @@ impl Store {
         envelope: &Envelope,
         expect: &Expect,
     ) -> Result<Outcome, Error> {
+        let id = PutId::new(Uuid::new_v4().as_u128());
+        self.put_as(key, bytes, envelope, expect, id).await
+    }
+
+    /// The save that wrote the newest version of a key, if its writer told (W6); nothing if there is none.
+    ///
+    /// # Errors
+    /// Any [`Error`].
+    pub async fn last_put(&self, key: &Key) -> Result<Option<PutId>, Error> {
+        match self.backend.head(&self.object(key)).await {
+            Ok(info) => Ok(info.put_id),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// As [`put`](Self::put), under a number that its caller knows again; a log of konserve does not keep it.
+    ///
+    /// # Errors
+    /// As [`put`](Self::put).
+    pub async fn put_as(
+        &self,
+        key: &Key,
+        bytes: Bytes,
+        envelope: &Envelope,
+        expect: &Expect,
+        id: PutId,
+    ) -> Result<Outcome, Error> {
         if let Layout::Konserve(store) = &self.layout {
-            return store.put(key, bytes, envelope, expect).await;
+            return store.put(key, bytes, envelope, expect, id).await;
         }
         let body = Body {
             bytes,
@@ -417,7 +445,6 @@ impl Store {
                 limit,
             });
         }
-        let id = PutId::new(Uuid::new_v4().as_u128());
         Ok(self
             .backend
             .put(&self.object(key), body, expect, id)

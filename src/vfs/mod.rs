@@ -15,6 +15,7 @@ mod attr;
 mod away;
 mod blank;
 mod cache;
+mod claim;
 mod closing;
 mod content;
 mod control;
@@ -57,6 +58,7 @@ use async_trait::async_trait;
 
 pub use attr::{Attr, FileKind};
 pub use away::Departures;
+pub use claim::Claim;
 pub use create::Creation;
 pub use dir::DirItem;
 pub use error::Error;

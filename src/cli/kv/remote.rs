@@ -10,13 +10,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
+use uuid::Uuid;
 
 use super::identity::Identity;
 use super::place::{About, Answer, Content, Got, IN_MEMORY, Part, READS, Wanted};
 use super::session::Home;
 use crate::backend::{Grant, Kept, Pin, Signed};
 use crate::cli::report::Failure;
-use crate::model::{Expect, Key, Outcome, Version};
+use crate::model::{Expect, Key, Outcome, PutId, Version};
 use crate::store::{Entry, Envelope, Error, Opened, Store, Value};
 
 /// How a large value is read: in pieces of so many bytes, so many at once.
@@ -190,6 +191,15 @@ impl Remote {
         Ok(Identity::of_object(&store.identity(&self.key(&store)?)))
     }
 
+    /// The save that wrote its newest version, if that is told.
+    ///
+    /// # Errors
+    /// When that cannot be found out.
+    pub(super) async fn last_put(&self) -> Result<Option<PutId>, Failure> {
+        let store = self.home.certain().await?;
+        Ok(store.last_put(&self.key(&store)?).await?)
+    }
+
     /// See [`super::place::Place::save`].
     pub(super) async fn save(
         &self,
@@ -197,10 +207,24 @@ impl Remote {
         envelope: &Envelope,
         expect: &Expect,
     ) -> Result<Outcome<Option<Version>>, Failure> {
+        let id = PutId::new(Uuid::new_v4().as_u128());
+        self.save_as(bytes, envelope, expect, id).await
+    }
+
+    /// The same, under a number that the caller knows again.
+    pub(super) async fn save_as(
+        &self,
+        bytes: Bytes,
+        envelope: &Envelope,
+        expect: &Expect,
+        id: PutId,
+    ) -> Result<Outcome<Option<Version>>, Failure> {
         let mut envelope = envelope.clone();
         envelope.binary |= self.binary;
-        let put =
-            async |store: &Store, key: &Key| store.put(key, bytes.clone(), &envelope, expect).await;
+        let put = async |store: &Store, key: &Key| {
+            let bytes = bytes.clone();
+            store.put_as(key, bytes, &envelope, expect, id).await
+        };
         let outcome = match expect {
             // A key that is new to a store that is no plain one would hide all others.
             Expect::Absent => {

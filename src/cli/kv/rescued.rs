@@ -5,23 +5,28 @@
 
 use std::io::{self, Write};
 use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 use std::process::Command;
+use std::time::Instant;
 
 use bytes::Bytes;
 use clap::Args as ClapArgs;
 use rustix::process::Signal;
+use sha2::{Digest, Sha256};
 
-use super::append::{joined, put_behind};
+use super::append::joined;
 use super::backoff::Patience;
 use super::place::{Answer, Place, Wanted};
+use super::put::saved;
+use super::remote::Remote;
 use super::said;
 use super::session::{self, Reach, Session};
 use super::target::{Level, Spot};
 use crate::cli::output::{note, say};
 use crate::cli::report::Failure;
-use crate::model::{Expect, Outcome, StoreId, Version};
+use crate::model::{Expect, Outcome, PutId, StoreId, Version};
 use crate::store::Envelope;
-use crate::vfs::{Record, Rescue};
+use crate::vfs::{Claim, Record, Rescue};
 
 /// The options of `rescue diff`.
 #[derive(Debug, ClapArgs)]
@@ -135,24 +140,118 @@ fn compare(old: (&str, &[u8]), new: (&str, &[u8])) -> session::Outcome {
 }
 
 /// Saves the bytes after all, prints the ETag, and forgets the rescue.
-pub(in crate::cli) fn apply(args: &Apply, rescue: &Rescue) -> session::Outcome {
+pub(in crate::cli) fn apply(args: &Apply, rescue: &Rescue, dir: &Path) -> session::Outcome {
     args.reach.run(async |session| {
-        let kept = kept(&args.id, rescue, &session).await?;
-        if kept.record.appended {
-            put_behind(&kept.place, &kept.bytes, args.patience).await?;
-        } else {
-            let version = replace(args, &kept).await?;
-            if let Some(version) = version {
-                say(&format!("{}\n", version.etag()))?;
-            }
-        }
+        let id = &args.id;
+        let claim = claim(id, dir)?;
+        let kept = kept(id, rescue, &session).await?;
+        let Place::Remote(remote) = &kept.place else {
+            return Err(Failure::usage(format!("{} is a path", kept.place.label())));
+        };
+        // Saved before, by one that was killed before it forgot the rescue?
+        let version = match remote.last_put().await? == Some(put_id(id)) {
+            true => kept.place.look().await?.and_then(|about| about.version),
+            false if kept.record.appended => append(args, &kept, remote, &claim).await?,
+            false => replace(args, &kept, remote).await?,
+        };
         // A rescue too many does no harm.
-        let _ = rescue.forget(&args.id);
-        Ok(())
+        let _ = rescue.forget(id);
+        claim.settle();
+        let told = match &version {
+            Some(version) if !kept.record.appended => say(&format!("{}\n", version.etag())),
+            _ => Ok(()),
+        };
+        told.map_err(|failure| failure.after(&saved(&kept.place, version.as_ref())))
     })
 }
 
-async fn replace(args: &Apply, kept: &Kept) -> Result<Option<Version>, Failure> {
+/// Keeps every other process from saving the same rescue.
+fn claim(id: &str, dir: &Path) -> Result<Claim, Failure> {
+    match Claim::take(dir, id) {
+        Ok(Some(claim)) => Ok(claim),
+        Ok(None) => Err(
+            Failure::conflict(format!("another process is saving the rescue {id}"))
+                .hint("see whether it is still there: etagfs rescue ls"),
+        ),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err(Failure::new(format!("there is no rescue {id}"))
+                .hint("list them: etagfs rescue ls"))
+        }
+        Err(error) => Err(Failure::new(format!("{id}: {error}"))),
+    }
+}
+
+/// The number of the save of a rescue: the same, however often it is tried, so that it is known again.
+fn put_id(id: &str) -> PutId {
+    let digest: [u8; 32] = Sha256::digest(id.as_bytes()).into();
+    let half = digest.iter().take(16);
+    PutId::new(half.fold(0, |number, byte| (number << 8) | u128::from(*byte)))
+}
+
+/// Puts the bytes behind what is there, once.
+async fn append(
+    args: &Apply,
+    kept: &Kept,
+    remote: &Remote,
+    claim: &Claim,
+) -> Result<Option<Version>, Failure> {
+    let (id, place) = (&args.id, &kept.place);
+    // An attempt of unknown fate: did it happen before what is there now was saved?
+    let mut begun = claim.begun()?;
+    let mut tries = args.patience.begin();
+    loop {
+        let asked = Instant::now();
+        let answer = place.read(&Wanted::Newest, None).await?;
+        tries.measured(asked.elapsed());
+        let (version, before, envelope) = match answer {
+            Answer::Got(got) => {
+                let about = got.about;
+                (about.version, got.content.into_bytes()?, about.envelope)
+            }
+            _ => (None, Bytes::new(), Envelope::default()),
+        };
+        let expect = Expect::from(version);
+        match (&args.if_match, begun.take()) {
+            (Some(version), _) if expect.version() != Some(version) => {
+                return Err(place.conflict(&Expect::Is(version.clone())));
+            }
+            (None, Some(base)) if base != expect.to_string() => {
+                return Err(Failure::new(format!(
+                    "the rescue {id} was being saved when that was broken off, and {} was saved since: \
+                     its lines may be there",
+                    place.label()
+                ))
+                .hint(format!(
+                    "look: etagfs get {}; if they are there: etagfs rescue drop {id}; if not: \
+                     etagfs rescue apply --if-match ETAG {id}",
+                    place.label()
+                )));
+            }
+            _ => {}
+        }
+        claim.begin(&expect.to_string())?;
+        let outcome = match &expect {
+            Expect::Absent => remote.create_log(kept.bytes.clone()).await?.map(Some),
+            Expect::Is(_) => {
+                let after = joined(&before, &kept.bytes);
+                remote
+                    .save_as(after, &envelope, &expect, put_id(id))
+                    .await?
+            }
+        };
+        match outcome {
+            Outcome::Saved(version) => return Ok(version),
+            Outcome::Unknown => return Err(place.unknown()),
+            Outcome::Refused if tries.another().await => {}
+            Outcome::Refused => {
+                claim.settle();
+                return Err(place.contended(tries.made()));
+            }
+        }
+    }
+}
+
+async fn replace(args: &Apply, kept: &Kept, remote: &Remote) -> Result<Option<Version>, Failure> {
     let place = &kept.place;
     let found = place.look().await?;
     let (current, envelope) = match found {
@@ -164,7 +263,12 @@ async fn replace(args: &Apply, kept: &Kept) -> Result<Option<Version>, Failure> 
         None => to_replace(&kept.record).unwrap_or(Expect::Absent),
     };
     let outcome = match current == expect {
-        true => place.save(kept.bytes.clone(), &envelope, &expect).await?,
+        true => {
+            let bytes = kept.bytes.clone();
+            remote
+                .save_as(bytes, &envelope, &expect, put_id(&args.id))
+                .await?
+        }
         false => Outcome::Refused(None),
     };
     match outcome {

@@ -39,6 +39,7 @@ impl KonserveStore {
         bytes: Bytes,
         envelope: &Envelope,
         expect: &Expect,
+        id: PutId,
     ) -> Result<Outcome, Error> {
         let Target { object, raw } = target(key)?;
         if raw {
@@ -102,7 +103,9 @@ impl KonserveStore {
                 salt,
             )
             .map_err(|why| self.unsavable(object, &why))?;
-        let outcome = self.send(object, &sealed, meta.clone(), expect).await?;
+        let outcome = self
+            .send_as(object, &sealed, meta.clone(), expect, id)
+            .await?;
         if let Outcome::Saved(version) = &outcome {
             let saved = Origin {
                 object,
@@ -125,6 +128,18 @@ impl KonserveStore {
         meta: Meta,
         expect: &Expect,
     ) -> Result<Outcome, Error> {
+        let id = PutId::new(Uuid::new_v4().as_u128());
+        self.send_as(object, sealed, meta, expect, id).await
+    }
+
+    async fn send_as(
+        &self,
+        object: Uuid,
+        sealed: &Sealed,
+        meta: Meta,
+        expect: &Expect,
+        id: PutId,
+    ) -> Result<Outcome, Error> {
         let limit = self.backend.limits().value_bytes;
         if sealed.bytes.len() as u64 > limit {
             return Err(Error::TooBig {
@@ -136,7 +151,6 @@ impl KonserveStore {
             bytes: sealed.bytes.clone(),
             meta,
         };
-        let id = PutId::new(Uuid::new_v4().as_u128());
         let outcome = self
             .backend
             .put(&self.object(object), body, expect, id)

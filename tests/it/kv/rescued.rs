@@ -91,3 +91,114 @@ fn what_was_to_be_appended_is_appended() {
     desk.says(&format!("etagfs rescue apply {id}"));
     assert_eq!(desk.other.text(&desk.object("key")), "theirs\nmine\n");
 }
+
+/// Six processes at once, of which one does it.
+#[test]
+fn a_rescue_is_applied_once_however_many_try() {
+    or_skip!(mounts::possible());
+    let desk = or_skip!(Desk::new());
+    let id = lost(&desk, "(os.O_WRONLY | os.O_APPEND)");
+    // All have begun when the first one writes.
+    let gate = Gate::new();
+    desk.proxy
+        .inject(When::op(Op::Put).once(), Fault::HoldRequest(gate.clone()));
+    let apply = format!("etagfs rescue apply {id}");
+    let first = desk.script(&apply).start();
+    gate.wait_for(1);
+    for _ in 0..5 {
+        fails(
+            &desk.run(&apply),
+            75,
+            &["another process is saving the rescue"],
+        );
+    }
+    gate.open();
+    first.finish().ok();
+    fails(&desk.run(&apply), 1, &["there is no rescue"]);
+    assert_eq!(desk.other.text(&desk.object("key")), "theirs\nmine\n");
+    // And without any order.
+    let id = lost(&desk, "(os.O_WRONLY | os.O_APPEND)");
+    desk.other.put(&desk.object("key"), "theirs\n");
+    let race = format!(
+        "for i in 1 2 3 4 5 6; do (etagfs rescue apply {id} 2>/dev/null; echo $?) & done; wait"
+    );
+    let codes = desk.says(&race);
+    assert_eq!(
+        codes.lines().filter(|code| *code == "0").count(),
+        1,
+        "{codes}"
+    );
+    assert_eq!(desk.other.text(&desk.object("key")), "theirs\nmine\n");
+}
+
+#[test]
+fn a_kill_between_saving_and_forgetting_saves_nothing_twice() {
+    or_skip!(mounts::possible());
+    for how in ["os.O_RDWR", "(os.O_WRONLY | os.O_APPEND)"] {
+        let desk = or_skip!(Desk::new());
+        let id = lost(&desk, how);
+        let apply = format!("etagfs rescue apply {id}");
+        let kill_after_the_save = || {
+            let gate = Gate::new();
+            desk.proxy
+                .inject(When::op(Op::Put).once(), Fault::HoldReply(gate.clone()));
+            let applying = desk.script(&format!("exec {apply}")).start();
+            gate.wait_for(1);
+            applying.kill();
+            applying.finish();
+            gate.open();
+            desk.proxy.settle();
+        };
+        kill_after_the_save();
+        let once = desk.other.text(&desk.object("key"));
+        assert!(once.ends_with("mine\n"), "{once}");
+        let mark = desk.proxy.mark();
+        desk.run(&apply).ok();
+        assert_eq!(desk.proxy.since(mark).counts().of(Op::Put), 0, "{how}");
+        assert_eq!(desk.other.text(&desk.object("key")), once);
+        assert_eq!(rescues::of(desk.state.path()).len(), 0);
+    }
+}
+
+#[test]
+fn lines_that_may_be_there_are_not_appended_again_unasked() {
+    or_skip!(mounts::possible());
+    let desk = or_skip!(Desk::new());
+    let id = lost(&desk, "(os.O_WRONLY | os.O_APPEND)");
+    let apply = format!("etagfs rescue apply {id}");
+    let kill = |fault: fn(Gate) -> Fault| {
+        let gate = Gate::new();
+        let held = desk
+            .proxy
+            .inject(When::op(Op::Put).once(), fault(gate.clone()));
+        let applying = desk.script(&format!("exec {apply}")).start();
+        gate.wait_for(1);
+        applying.kill();
+        applying.finish();
+        held.remove();
+        gate
+    };
+    // It never arrived, and nothing else did: it is known that it has not happened.
+    kill(Fault::BlackHole).open();
+    kill(Fault::HoldReply).open();
+    desk.proxy.settle();
+    let theirs = format!("{}more\n", desk.other.text(&desk.object("key")));
+    let etag = desk.other.put(&desk.object("key"), theirs.clone());
+    fails(
+        &desk.run(&apply),
+        1,
+        &["its lines may be there", "rescue drop", "--if-match"],
+    );
+    assert_eq!(desk.other.text(&desk.object("key")), theirs);
+    assert_eq!(rescues::of(desk.state.path()).len(), 1);
+    fails(
+        &desk.run(&format!("{apply} --if-match x")),
+        75,
+        &["does not have"],
+    );
+    desk.says(&format!("{apply} --if-match '{etag}'"));
+    assert_eq!(
+        desk.other.text(&desk.object("key")),
+        format!("{theirs}mine\n")
+    );
+}
