@@ -13,9 +13,9 @@ use std::os::fd::OwnedFd;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, pidfd_open, test_kill_process};
+use rustix::process::{Pid, PidfdFlags, pidfd_open, test_kill_process, test_kill_process_group};
 
-use crate::model::{Ancestors, Caller, Job, Process};
+use crate::model::{Ancestors, Caller, Job, Living, Process};
 use crate::vfs::{Life, Processes};
 
 /// The process and job of a thread. `None` when the kernel gave no number (page writeback, a
@@ -82,6 +82,18 @@ pub(super) fn process_id(thread: u32) -> Option<u32> {
 /// The running system, as [`Processes`].
 #[derive(Clone, Copy, Debug)]
 pub struct Proc;
+
+impl Living for Proc {
+    fn has_ended(&self, process: u32) -> bool {
+        !is_there(process)
+    }
+
+    fn job_has_ended(&self, job: Job) -> bool {
+        let group = i32::try_from(job.group).ok().and_then(Pid::from_raw);
+        // Neither this nor the above waits, whatever the process is doing.
+        group.is_none_or(|group| test_kill_process_group(group) == Err(Errno::SRCH))
+    }
+}
 
 impl Processes for Proc {
     fn caller(&self, thread: u32) -> Option<Caller> {

@@ -104,6 +104,7 @@ impl Vfs {
             Some(base) => self.envelope_of(&store, &key, base).await?,
             None => store.fresh_envelope(&key),
         };
+        self.settle_doubts(&place);
         let only_appends = draft_of(Expect::Absent).only_appends();
         let (ino, base) = {
             let mut table = self.table();

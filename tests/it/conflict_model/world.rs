@@ -7,12 +7,11 @@
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::num::NonZeroUsize;
 use std::ops::BitOrAssign;
 use std::rc::Rc;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
-use etagfs::model::{Ancestors, Caller, Expect, Job, Process as Pid, Seen, Version};
+use etagfs::model::{Ancestors, Caller, Everlasting, Expect, Job, Process as Pid, Seen, Version};
 
 use super::appends::LINE_OF_OUTSIDERS;
 use super::process::Process;
@@ -243,7 +242,7 @@ pub(super) struct Mount {
 impl Mount {
     fn new() -> Self {
         Self {
-            seen: Rc::new(Seen::new(NonZeroUsize::new(8).unwrap())),
+            seen: Rc::new(Seen::new(1 << 12, 0, Arc::new(Everlasting))),
             answers: Vec::new(),
         }
     }
