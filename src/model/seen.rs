@@ -411,6 +411,4 @@ impl<K: Hash + Eq + Clone> Seen<K> {
 }
 
 #[cfg(test)]
-mod room_tests;
-#[cfg(test)]
 mod tests;
