@@ -113,6 +113,10 @@ struct Saving {
     /// a name in the state directory. Units: K, M, G.
     #[arg(long, env = "ETAGFS_DRAFT_MEMORY", value_name = "SIZE", default_value = "64M", value_parser = size)]
     draft_memory: u64,
+    /// Memory for who was shown which version of which key, about 60 bytes for each file that a program
+    /// read. Units: K, M, G.
+    #[arg(long, env = "ETAGFS_SHOWN_MEMORY", value_name = "SIZE", default_value = "64M", value_parser = size)]
+    shown_memory: u64,
     /// Save at every write, not only at close and fsync: for programs that ignore the error of close.
     /// Each write is a PUT of the whole value.
     #[arg(long, env = "ETAGFS_SYNC")]
@@ -297,6 +301,7 @@ pub(super) async fn serve(
         inline_limit: args.view.inline_limit,
         cache_bytes: usize::try_from(args.view.cache_size).unwrap_or(usize::MAX),
         draft_memory: usize::try_from(args.saving.draft_memory).unwrap_or(usize::MAX),
+        shown_memory: usize::try_from(args.saving.shown_memory).unwrap_or(usize::MAX),
         read_only: args.access.read_only,
         sync: args.saving.sync,
         append_retries: args.saving.append_retries,

@@ -16,14 +16,16 @@ mod settle;
 mod trail;
 mod tree;
 mod version;
+mod who;
 
 pub use away::{Away, Due, Returned, STAY, Unlinked};
 pub use draft::{Draft, Lost, Save, SaveError, Trigger};
 pub use key::{Key, MAX_KEY_BYTES, StoreId};
 pub use name::{BadName, FileName, MAX_NAME_BYTES, Piece};
 pub use scratch::{BadPattern, Origin, Pattern, ScratchNames, backed_up};
-pub use seen::{Ancestors, Base, Caller, Job, Process, Seen};
+pub use seen::{Base, Fingerprint, Room, Seen, Tracing};
 pub use settle::{Found, Reply, Settle, Step};
 pub use trail::Trail;
 pub use tree::{Ino, Tree};
 pub use version::{Expect, Outcome, PutId, Rival, Version};
+pub use who::{Ancestors, Caller, Everlasting, Job, Living, Process};

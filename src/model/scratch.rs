@@ -49,8 +49,9 @@ impl ScratchNames {
     /// Sources: the save patterns of vim and nvim (`4913`, swap files, backups), emacs (lock links,
     /// auto-save files, backups; `tmp` and six characters with `file-precious-flag`), nano and joe
     /// (locks, backups), vis and rsync (`.NAME.` and six characters), GIO, LibreOffice, sed and
-    /// perl with `-i`, each as seen by strace(1).
-    pub const DEFAULT: [&str; 12] = [
+    /// perl with `-i`, each as seen by strace(1); those of Jupyter (`.~NAME`) by its source, and those of
+    /// JetBrains (`NAME___jb_tmp___`, `NAME___jb_old___`) by what others tell of them.
+    pub const DEFAULT: [&str; 13] = [
         "?*~",
         ".*.sw?",
         ".*.sw?x",
@@ -58,7 +59,8 @@ impl ScratchNames {
         ".#*",
         "#*#",
         ".goutputstream-*",
-        ".~lock.*#",
+        ".~*",
+        "?*___jb_???___",
         "sed{6}",
         "XX{6}",
         ".*.{6}",
@@ -170,6 +172,9 @@ mod tests {
             "#notes#",
             ".goutputstream-8K2XN3",
             ".~lock.notes.odt#",
+            ".~notes.ipynb",
+            "notes.txt___jb_tmp___",
+            "notes.txt___jb_old___",
         ] {
             assert!(is_scratch(text, Origin::Other), "{text}");
             assert!(is_scratch(text, Origin::Temporary), "{text}");

@@ -8,90 +8,30 @@
 //! Relatives, since a job may do several things at once: of `worker & worker & wait`, each reads and
 //! saves for itself (`n=$(cat f); echo $((n+1)) > f`), and what the one was shown the other was not. The
 //! nearest is whose common ancestor with the writer is nearest: the `cat` of the writer's own shell.
+//!
+//! **What was shown first was shown.** Many programs copy a file aside just before they write over it,
+//! and hold a text that is older than the copy. So whoever was shown a version and reads another one is
+//! in *doubt* about that reading: if the same process writes those bytes, all of them, into another file,
+//! it has only copied them, and its memory, that of its family and that of its job are what they were
+//! before. A second reading of that version ends the doubt, and so does a reading of the copy.
 
-use std::hash::Hash;
-use std::num::NonZeroUsize;
+mod lineage;
+mod memory;
+mod order;
+mod packed;
+mod slab;
+
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
 use lru::LruCache;
+use sha2::{Digest as _, Sha256};
 
+pub use memory::Room;
+use memory::{Digest, Found, Memory};
+
+use super::who::{Caller, LEVELS, Level, Levels, Living, Process};
 use super::{Expect, Version};
-
-/// A process: its id, and its start time in clock ticks since boot, since ids are used again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Process {
-    /// Thread group id.
-    pub id: u32,
-    /// Start time (`/proc/PID/stat`, field 22).
-    pub start: u64,
-}
-
-/// A job: a process group within its session. The commands, substitutions and pipelines of a
-/// script share it; at a prompt each command line has one of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Job {
-    /// Process group id.
-    pub group: u32,
-    /// Session id.
-    pub session: u32,
-}
-
-/// The nearest ancestors of a process within its job, its parent first.
-///
-/// Ids alone: their start times could only be read from files that may wait for us. An id that is
-/// used again in one job brings a memory along that is at worst too old, and so a conflict too many.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Ancestors([u32; Self::MOST]);
-
-impl Ancestors {
-    /// How many are remembered.
-    pub const MOST: usize = 6;
-
-    /// These, the parent first; those past [`MOST`](Self::MOST) are left out.
-    pub fn new(ids: impl IntoIterator<Item = u32>) -> Self {
-        let mut ancestors = Self::default();
-        for (place, id) in ancestors.0.iter_mut().zip(ids) {
-            *place = id;
-        }
-        ancestors
-    }
-
-    /// Them.
-    pub fn ids(self) -> impl Iterator<Item = u32> {
-        self.0.into_iter().take_while(|id| *id != 0)
-    }
-}
-
-/// Who asks. Requests that carry no usable process id (page writeback, release, a process of
-/// another pid namespace) have no caller, and count as blind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Caller {
-    /// The process.
-    pub process: Process,
-    /// Who started it, within its job.
-    pub ancestors: Ancestors,
-    /// Its job.
-    pub job: Job,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Who {
-    /// The process itself.
-    Process(Process),
-    /// The process of this id, and all that it started, within a job.
-    Family(u32, Job),
-    /// All of a job.
-    Job(Job),
-}
-
-impl Caller {
-    /// Whose memories count for this caller, the nearest first.
-    fn memories(self) -> impl Iterator<Item = Who> {
-        let families = std::iter::once(self.process.id).chain(self.ancestors.ids());
-        std::iter::once(Who::Process(self.process))
-            .chain(families.map(move |id| Who::Family(id, self.job)))
-            .chain([Who::Job(self.job)])
-    }
-}
 
 /// The base of a save that starts from nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,6 +46,70 @@ pub enum Base {
     },
 }
 
+/// The bytes of a value, by their number and a digest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fingerprint {
+    /// How many.
+    pub len: u64,
+    digest: [u8; 32],
+}
+
+impl Fingerprint {
+    /// Of these bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        let mut tracing = Tracing::default();
+        tracing.add(bytes);
+        tracing.done()
+    }
+}
+
+/// A [`Fingerprint`] of bytes that come one after the other.
+#[derive(Clone, Debug, Default)]
+pub struct Tracing {
+    len: u64,
+    digest: Sha256,
+}
+
+impl Tracing {
+    /// The next bytes.
+    pub fn add(&mut self, bytes: &[u8]) {
+        self.len += bytes.len() as u64;
+        self.digest.update(bytes);
+    }
+
+    /// How many there were.
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether there were none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Of all of them.
+    pub fn done(self) -> Fingerprint {
+        Fingerprint {
+            len: self.len,
+            digest: self.digest.finalize().into(),
+        }
+    }
+}
+
+/// Somebody who was shown a version has read another one, perhaps only to copy it.
+#[derive(Clone, Debug)]
+struct Doubt<K> {
+    caller: Caller,
+    key: K,
+    version: Version,
+    bytes: Option<Fingerprint>,
+    /// What was known at each level of the caller.
+    before: [Option<Expect>; LEVELS],
+}
+
+/// How many doubts are remembered. A reading that is in doubt for longer counts.
+const DOUBTS: usize = 4096;
+
 /// What each process, each family and each job was last shown of each key. `K` names a key of the mount.
 ///
 /// Where a method takes several callers, they are those whose memories count for one save, the
@@ -115,37 +119,205 @@ pub enum Base {
 /// save. Neither makes a reader of somebody who was never shown the key: a blind writer stays
 /// blind, or one lost race would turn every later `echo > f` of its process into a refusal.
 #[derive(Clone, Debug)]
-pub struct Seen<K: Hash + Eq> {
-    shown: LruCache<(Who, K), Expect>,
+pub struct Seen<K> {
+    secret: u128,
+    memory: Memory,
+    doubts: LruCache<(Process, Digest), Doubt<K>>,
+}
+
+/// A hash of all that is written to it.
+#[derive(Default)]
+struct Hashed(Sha256);
+
+impl Hasher for Hashed {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    fn finish(&self) -> u64 {
+        // Nobody asks: `Seen` takes more of it.
+        0
+    }
 }
 
 impl<K: Hash + Eq + Clone> Seen<K> {
-    /// Remembers at most `capacity` pairs of somebody and a key; the least recently used is
-    /// forgotten first, and its owner is then treated as one who was never shown anything.
-    pub fn new(capacity: NonZeroUsize) -> Self {
+    /// Remembers as much as there is room for in `bytes` of memory. `secret` is a random number, so that
+    /// nobody can choose keys that are taken for each other.
+    pub fn new(bytes: usize, secret: u128, living: Arc<dyn Living>) -> Self {
         Self {
-            shown: LruCache::new(capacity),
+            secret,
+            memory: Memory::new(bytes, living),
+            doubts: LruCache::unbounded(),
         }
     }
 
-    /// The caller read the key, and this version of it.
-    pub fn show(&mut self, caller: &Caller, key: &K, version: &Version) {
-        for who in caller.memories() {
-            let shown = Expect::Is(version.clone());
-            self.shown.put((who, key.clone()), shown);
-        }
+    /// How much is remembered.
+    pub fn room(&self) -> Room {
+        self.memory.room()
     }
 
-    /// The caller read the key to copy it into a backup beside it, and not for the text that it is
-    /// about to save: editors that do so (nano -B, joe, vim and emacs when told to copy) hold a text
-    /// that is older than the copy. It tells the family and the job, but not a process that was shown the key
-    /// before: what a process was shown first it was shown, for whatever reason.
-    pub fn show_for_backup(&mut self, caller: &Caller, key: &K, version: &Version) {
-        for who in caller.memories() {
-            let at = (who, key.clone());
-            if !matches!(who, Who::Process(_)) || !self.shown.contains(&at) {
-                self.shown.put(at, Expect::Is(version.clone()));
+    fn digest(&self, key: &K) -> Digest {
+        let mut hashed = Hashed::default();
+        hashed.write(&self.secret.to_ne_bytes());
+        key.hash(&mut hashed);
+        let digest: [u8; 32] = hashed.0.finalize().into();
+        let word = |at: usize| {
+            let bytes = digest[at..].first_chunk().copied();
+            u64::from_ne_bytes(bytes.unwrap_or_default())
+        };
+        [word(0), word(8)]
+    }
+
+    /// The caller read the key, and this version of it. Whether that is in doubt: then whoever knows the
+    /// bytes tells them by [`knows_bytes`](Self::knows_bytes).
+    pub fn show(&mut self, caller: &Caller, key: &K, version: &Version) -> bool {
+        let digest = self.digest(key);
+        // Whatever it read before, it read for more than this copy.
+        self.doubts.pop(&(caller.process, digest));
+        let found = self.memory.find(caller, digest);
+        let before = self.certain(caller, digest, &found);
+        let now = Expect::Is(version.clone());
+        let is_doubtful = before.iter().flatten().any(|known| *known != now);
+        self.memory
+            .put(caller, caller.levels(), (digest, found), &now, is_doubtful);
+        if is_doubtful {
+            let doubt = Doubt {
+                caller: *caller,
+                key: key.clone(),
+                version: version.clone(),
+                bytes: None,
+                before,
+            };
+            self.doubts.put((caller.process, digest), doubt);
+            if self.doubts.len() > DOUBTS {
+                self.doubts.pop_lru();
             }
+        }
+        is_doubtful
+    }
+
+    /// What is known at each level of a caller if all doubts of others are right.
+    fn certain(&self, caller: &Caller, key: Digest, found: &Found) -> [Option<Expect>; LEVELS] {
+        std::array::from_fn(|level| {
+            let id = found[level];
+            if id == 0 {
+                return None;
+            }
+            let version = self.memory.version(id);
+            let before = self.doubt_of(id, key).and_then(|doubt| {
+                let shared = doubt.caller.shares(Levels::ALL, caller, Levels::one(level));
+                let at = shared.each().next()?;
+                doubt.before[at].clone()
+            });
+            before.or(Some(version))
+        })
+    }
+
+    /// The doubt about a reading, if there still is one.
+    fn doubt_of(&self, id: u32, key: Digest) -> Option<&Doubt<K>> {
+        if !self.memory.is_doubtful(id) {
+            return None;
+        }
+        let reader = self.memory.reader(id);
+        let doubt = self.doubts.peek(&(reader.process, key))?;
+        let is_it =
+            doubt.caller == *reader && self.memory.version(id).version() == Some(&doubt.version);
+        is_it.then_some(doubt)
+    }
+
+    /// These are the bytes of the version that the process read last, and that is in doubt.
+    pub fn knows_bytes(&mut self, process: Process, key: &K, bytes: Fingerprint) {
+        let digest = self.digest(key);
+        if let Some(doubt) = self.doubts.peek_mut(&(process, digest)) {
+            doubt.bytes = Some(bytes);
+        }
+    }
+
+    /// The process read this copy of a version: it has not only copied it.
+    pub fn read_copy(&mut self, caller: &Caller, key: &K, version: &Version) {
+        self.show(caller, key, version);
+        let digest = self.digest(key);
+        self.doubts.pop(&(caller.process, digest));
+    }
+
+    /// Whether a file with so many bytes, of the key `of` if of any, may be a copy by this process.
+    pub fn may_copy(&self, process: Process, of: Option<&K>, len: u64) -> bool {
+        self.doubts.iter().any(|((by, _), doubt)| {
+            *by == process
+                && Some(&doubt.key) != of
+                && doubt.bytes.is_some_and(|bytes| bytes.len == len)
+        })
+    }
+
+    /// Whether anybody is in doubt about anything.
+    pub fn is_anybody_in_doubt(&self) -> bool {
+        !self.doubts.is_empty()
+    }
+
+    /// The processes that are in doubt about what they read of a key.
+    pub fn in_doubt(&self, key: &K) -> Vec<Process> {
+        if self.doubts.is_empty() {
+            return Vec::new();
+        }
+        let digest = self.digest(key);
+        let doubts = self.doubts.iter().filter(|((_, of), _)| *of == digest);
+        doubts.map(|((process, _), _)| *process).collect()
+    }
+
+    /// The process wrote these bytes into a file, of the key `into` if of any: what it read of
+    /// another key and is in doubt about, and has these bytes, it was not shown. What that was.
+    pub fn copied(
+        &mut self,
+        process: Process,
+        into: Option<&K>,
+        bytes: &Fingerprint,
+    ) -> Vec<(K, Version)> {
+        let is_it = |((by, _), doubt): &(&(Process, Digest), &Doubt<K>)| {
+            *by == process && Some(&doubt.key) != into && doubt.bytes.as_ref() == Some(bytes)
+        };
+        let found: Vec<_> = self
+            .doubts
+            .iter()
+            .filter(is_it)
+            .map(|(at, _)| *at)
+            .collect();
+        let doubts = found
+            .into_iter()
+            .filter_map(|at| Some((at.1, self.doubts.pop(&at)?)));
+        let doubts: Vec<_> = doubts.collect();
+        let mut copied = Vec::new();
+        for (digest, doubt) in doubts {
+            self.take_back(digest, &doubt);
+            copied.push((doubt.key, doubt.version));
+        }
+        copied
+    }
+
+    /// What was read in doubt was not shown: at each level where that reading still is the last one,
+    /// and was not the first one, is what was there before.
+    fn take_back(&mut self, key: Digest, doubt: &Doubt<K>) {
+        let found = self.memory.find(&doubt.caller, key);
+        let is_last = |level: Level| {
+            let id = found[level];
+            id != 0
+                && self.memory.is_doubtful(id)
+                && *self.memory.reader(id) == doubt.caller
+                && self.memory.version(id).version() == Some(&doubt.version)
+        };
+        let mut again: Vec<(&Expect, Levels)> = Vec::new();
+        for level in Levels::ALL.each().filter(|level| is_last(*level)) {
+            let Some(before) = &doubt.before[level] else {
+                continue;
+            };
+            match again.iter_mut().find(|(known, _)| *known == before) {
+                Some((_, levels)) => levels.add(level),
+                None => again.push((before, Levels::one(level))),
+            }
+        }
+        for (before, levels) in again {
+            let found = self.memory.find(&doubt.caller, key);
+            self.memory
+                .put(&doubt.caller, levels, (key, found), before, false);
         }
     }
 
@@ -179,11 +351,18 @@ impl<K: Hash + Eq + Clone> Seen<K> {
         replaced: &Expect,
         now: &Expect,
     ) {
-        for who in callers.into_iter().flat_map(Caller::memories) {
-            if let Some(memory) = self.shown.get_mut(&(who, key.clone()))
-                && *memory == *replaced
-            {
-                *memory = now.clone();
+        let digest = self.digest(key);
+        for caller in callers {
+            let found = self.memory.find(&caller, digest);
+            let mut levels = Levels::NONE;
+            for (level, id) in found.into_iter().enumerate() {
+                if id != 0 && self.memory.version(id) == *replaced {
+                    levels.add(level);
+                }
+            }
+            if !levels.is_none() {
+                self.memory
+                    .put(&caller, levels, (digest, found), now, false);
             }
         }
     }
@@ -193,21 +372,25 @@ impl<K: Hash + Eq + Clone> Seen<K> {
     /// the command that a script runs again after a refusal is another process of the same job, and
     /// a second `mv` has another job, but the same creator of the temporary file.
     pub fn told(&mut self, callers: impl IntoIterator<Item = Caller>, key: &K, current: &Expect) {
-        let remembered = callers
-            .into_iter()
-            .flat_map(Caller::memories)
-            .map(|who| (who, key.clone()))
-            .find(|at| self.shown.contains(at));
-        if let Some(at) = remembered {
-            self.shown.put(at, current.clone());
+        let digest = self.digest(key);
+        let remembered = callers.into_iter().find_map(|caller| {
+            let found = self.memory.find(&caller, digest);
+            let level = found.into_iter().position(|id| id != 0)?;
+            Some((caller, Levels::one(level), found))
+        });
+        if let Some((caller, level, found)) = remembered {
+            self.memory
+                .put(&caller, level, (digest, found), current, false);
         }
     }
 
     /// What the caller was shown: its process, else its nearest relatives in its job.
     pub fn shown_to(&mut self, caller: &Caller, key: &K) -> Option<Expect> {
-        caller
-            .memories()
-            .find_map(|who| self.shown.get(&(who, key.clone())).cloned())
+        let digest = self.digest(key);
+        let found = self.memory.find(caller, digest);
+        let nearest = found.into_iter().find(|id| *id != 0)?;
+        self.memory.renew(nearest);
+        Some(self.memory.version(nearest))
     }
 
     /// The base rule W1 for a save that starts from nothing, when the key is now `current`.
@@ -228,208 +411,4 @@ impl<K: Hash + Eq + Clone> Seen<K> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn caller(id: u32, group: u32) -> Caller {
-        child(id, &[], group)
-    }
-
-    fn child(id: u32, ancestors: &[u32], group: u32) -> Caller {
-        Caller {
-            process: Process {
-                id,
-                start: u64::from(id),
-            },
-            ancestors: Ancestors::new(ancestors.iter().copied()),
-            job: Job { group, session: 1 },
-        }
-    }
-
-    fn v(n: u32) -> Version {
-        Version::new(format!("\"{n}\""))
-    }
-
-    fn is(n: u32) -> Expect {
-        Expect::Is(v(n))
-    }
-
-    fn seen() -> Seen<&'static str> {
-        Seen::new(NonZeroUsize::new(64).unwrap())
-    }
-
-    #[test]
-    fn a_blind_writer_replaces_what_is_there_and_stays_blind_after_its_own_save() {
-        let mut seen = seen();
-        let blind = caller(1, 1);
-        assert_eq!(seen.base([blind], &"k", &is(1)), Base::Take(is(1)));
-        seen.saved([blind], &"k", &is(1), &v(2));
-        assert_eq!(seen.base([blind], &"k", &is(3)), Base::Take(is(3)));
-    }
-
-    #[test]
-    fn a_process_that_read_the_key_loses_to_a_later_save() {
-        let mut seen = seen();
-        let editor = caller(1, 1);
-        seen.show(&editor, &"k", &v(1));
-        assert_eq!(seen.base([editor], &"k", &is(1)), Base::Take(is(1)));
-        assert_eq!(
-            seen.base([editor], &"k", &is(2)),
-            Base::AlreadyLost { shown: is(1) }
-        );
-        assert_eq!(
-            seen.base([editor], &"k", &Expect::Absent),
-            Base::AlreadyLost { shown: is(1) }
-        );
-    }
-
-    #[test]
-    fn an_own_save_counts_as_shown_to_a_reader() {
-        let mut seen = seen();
-        let editor = caller(1, 1);
-        seen.show(&editor, &"k", &v(1));
-        seen.saved([editor], &"k", &is(1), &v(2));
-        assert_eq!(seen.base([editor], &"k", &is(2)), Base::Take(is(2)));
-    }
-
-    #[test]
-    fn a_reading_for_a_backup_teaches_nothing() {
-        let (mut seen, editor) = (seen(), caller(1, 1));
-        seen.show(&editor, &"k", &v(1));
-        seen.show_for_backup(&editor, &"k", &v(2));
-        let lost = Base::AlreadyLost { shown: is(1) };
-        assert_eq!(seen.base([editor], &"k", &is(2)), lost);
-        // It reads again, and now it knows; a second copy changes nothing.
-        seen.show(&editor, &"k", &v(2));
-        seen.show_for_backup(&editor, &"k", &v(2));
-        assert_eq!(seen.base([editor], &"k", &is(2)), Base::Take(is(2)));
-    }
-
-    #[test]
-    fn who_reads_once_for_a_backup_and_for_its_text_was_shown_it() {
-        let (mut seen, program) = (seen(), caller(1, 1));
-        seen.show_for_backup(&program, &"k", &v(1));
-        assert_eq!(seen.shown_to(&program, &"k"), Some(is(1)));
-    }
-
-    #[test]
-    fn a_reading_for_a_backup_is_one_for_the_other_commands_of_a_script() {
-        let (mut seen, copier) = (seen(), caller(1, 1));
-        seen.show(&copier, &"k", &v(1));
-        seen.show_for_backup(&copier, &"k", &v(2));
-        assert_eq!(seen.shown_to(&caller(2, 1), &"k"), Some(is(2)));
-    }
-
-    #[test]
-    fn what_one_command_of_a_script_was_shown_counts_for_the_next() {
-        let mut seen = seen();
-        seen.show(&caller(2, 1), &"k", &v(1));
-        assert_eq!(
-            seen.base([caller(3, 1)], &"k", &is(2)),
-            Base::AlreadyLost { shown: is(1) }
-        );
-        assert_eq!(seen.base([caller(4, 4)], &"k", &is(2)), Base::Take(is(2)));
-    }
-
-    #[test]
-    fn of_several_workers_of_one_script_each_was_shown_what_its_own_commands_read() {
-        let mut seen = seen();
-        // The script 1 started the shells 10 and 20; each runs `n=$(cat k); echo > k`.
-        let (cat_of_10, cat_of_20) = (child(11, &[10, 1], 1), child(21, &[20, 1], 1));
-        let (in_10, dd_of_20) = (child(10, &[1], 1), child(22, &[20, 1], 1));
-        seen.show(&cat_of_10, &"k", &v(1));
-        seen.show(&cat_of_20, &"k", &v(2));
-        assert_eq!(seen.shown_to(&in_10, &"k"), Some(is(1)));
-        assert_eq!(seen.shown_to(&dd_of_20, &"k"), Some(is(2)));
-        // Who read nothing itself, nor through a child, has the latest of its nearest relatives.
-        assert_eq!(seen.shown_to(&child(30, &[1], 1), &"k"), Some(is(2)));
-        // Nobody is left who started it.
-        assert_eq!(seen.shown_to(&caller(40, 1), &"k"), Some(is(2)));
-        seen.saved([dd_of_20], &"k", &is(2), &v(3));
-        assert_eq!(seen.shown_to(&in_10, &"k"), Some(is(1)));
-        assert_eq!(seen.shown_to(&child(23, &[20, 1], 1), &"k"), Some(is(3)));
-    }
-
-    #[test]
-    fn what_a_shell_reads_itself_its_commands_were_shown() {
-        let (mut seen, shell, other) = (seen(), child(10, &[1], 1), child(20, &[1], 1));
-        seen.show(&shell, &"k", &v(1));
-        seen.show(&other, &"k", &v(2));
-        assert_eq!(seen.shown_to(&child(11, &[10, 1], 1), &"k"), Some(is(1)));
-    }
-
-    #[test]
-    fn what_the_process_was_shown_goes_before_what_its_job_was_shown() {
-        let mut seen = seen();
-        seen.show(&caller(1, 1), &"k", &v(1));
-        seen.show(&caller(2, 1), &"k", &v(2));
-        assert_eq!(
-            seen.base([caller(1, 1)], &"k", &is(2)),
-            Base::AlreadyLost { shown: is(1) }
-        );
-    }
-
-    #[test]
-    fn the_told_process_may_save_once_over_exactly_what_it_was_told() {
-        let mut seen = seen();
-        let editor = caller(1, 1);
-        seen.show(&editor, &"k", &v(1));
-        seen.told([editor], &"k", &is(2));
-        assert_eq!(seen.base([editor], &"k", &is(2)), Base::Take(is(2)));
-        assert_eq!(
-            seen.base([editor], &"k", &is(3)),
-            Base::AlreadyLost { shown: is(2) }
-        );
-    }
-
-    #[test]
-    fn a_command_run_again_by_a_script_after_a_refusal_is_told_through_its_job() {
-        let mut seen = seen();
-        seen.show(&caller(1, 1), &"k", &v(1));
-        seen.told([caller(2, 1)], &"k", &is(2));
-        assert_eq!(seen.base([caller(3, 1)], &"k", &is(2)), Base::Take(is(2)));
-    }
-
-    #[test]
-    fn a_save_over_bytes_that_were_never_shown_teaches_nothing() {
-        let mut seen = seen();
-        let script = caller(1, 1);
-        seen.show(&script, &"k", &v(1));
-        // Somebody saved 2, and the script appended to it without reading it.
-        seen.saved([script], &"k", &is(2), &v(3));
-        assert_eq!(
-            seen.base([script], &"k", &is(3)),
-            Base::AlreadyLost { shown: is(1) }
-        );
-    }
-
-    #[test]
-    fn a_blind_writer_that_was_told_once_is_still_blind() {
-        let mut seen = seen();
-        let blind = caller(1, 1);
-        seen.told([blind], &"k", &is(2));
-        assert_eq!(seen.base([blind], &"k", &is(3)), Base::Take(is(3)));
-    }
-
-    #[test]
-    fn a_second_rename_after_a_refusal_is_told_through_the_creator() {
-        let mut seen = seen();
-        let (jq, mv, again) = (caller(1, 1), caller(2, 2), caller(3, 3));
-        seen.show(&jq, &"k", &v(1));
-        seen.told([mv, jq], &"k", &is(2));
-        assert_eq!(seen.base([again, jq], &"k", &is(2)), Base::Take(is(2)));
-    }
-
-    #[test]
-    fn a_rename_asks_the_creator_of_the_temporary_file_after_the_caller() {
-        let mut seen = seen();
-        let (mv, jq) = (caller(2, 2), caller(1, 1));
-        seen.show(&jq, &"k", &v(1));
-        assert_eq!(
-            seen.base([mv, jq], &"k", &is(2)),
-            Base::AlreadyLost { shown: is(1) }
-        );
-        seen.show(&mv, &"k", &v(2));
-        assert_eq!(seen.base([mv, jq], &"k", &is(2)), Base::Take(is(2)));
-    }
-}
+mod tests;

@@ -18,13 +18,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use rustix::io::Errno;
-use rustix::process::{Pid, test_kill_process};
+use rustix::process::{Pid, test_kill_process, test_kill_process_group};
 
 use super::descriptors::Descriptors;
 use super::glance::Glances;
 use super::life::Lives;
 use super::limit::{keep_spare, read};
-use crate::model::{Ancestors, Caller, Ino, Job, Process};
+use crate::model::{Ancestors, Caller, Ino, Job, Living, Process};
 use crate::vfs::{Life, Processes};
 
 /// The process and job of a thread. `None` when the kernel gave no number (page writeback, a
@@ -105,6 +105,18 @@ impl Proc {
             glances: Glances::default(),
             descriptors: Arc::new(Descriptors::new(mounted_at)),
         }
+    }
+}
+
+impl Living for Proc {
+    fn has_ended(&self, process: u32) -> bool {
+        !is_there(process)
+    }
+
+    fn job_has_ended(&self, job: Job) -> bool {
+        let group = i32::try_from(job.group).ok().and_then(Pid::from_raw);
+        // Neither this nor the above waits, whatever the process is doing.
+        group.is_none_or(|group| test_kill_process_group(group) == Err(Errno::SRCH))
     }
 }
 

@@ -58,6 +58,9 @@ pub struct Metrics {
     scratch_files: IntGauge,
     scratch_bytes: IntGauge,
     moved_away: IntGauge,
+    readings: IntGauge,
+    reading_bytes: IntGauge,
+    forgotten_readings: IntCounter,
     uptime: IntGauge,
 }
 
@@ -220,6 +223,18 @@ impl Default for Metrics {
             moved_away: make.gauge(
                 "etagfs_moved_away",
                 "Keys that were moved to a scratch name, which the store does not know yet.",
+            ),
+            readings: make.gauge(
+                "etagfs_readings",
+                "Who was shown which key: readings that are remembered.",
+            ),
+            reading_bytes: make.gauge(
+                "etagfs_reading_bytes",
+                "Memory that remembered readings take.",
+            ),
+            forgotten_readings: make.counter(
+                "etagfs_forgotten_readings_total",
+                "Readings of processes that may go on, forgotten for want of room: their saves replace what is there.",
             ),
             uptime: make.gauge("etagfs_uptime_seconds", "How long the mount has been there."),
             registry,
@@ -385,6 +400,13 @@ impl Metrics {
             .inc();
     }
 
+    /// So many readings had to be forgotten since the mount began. Whoever tells it keeps others from
+    /// telling it at the same time.
+    pub fn forgot_readings(&self, so_far: u64) {
+        let told = self.forgotten_readings.get();
+        self.forgotten_readings.inc_by(so_far.saturating_sub(told));
+    }
+
     /// All caches were dropped.
     pub fn dropped_caches(&self) {
         self.cache_drops.inc();
@@ -414,6 +436,8 @@ impl Metrics {
         self.scratch_bytes.set(number(levels.scratch.1));
         self.moved_away.set(number(levels.moved_away));
         self.rescues.show(&levels.rescues);
+        self.readings.set(number(levels.readings.0));
+        self.reading_bytes.set(number(levels.readings.1));
         self.uptime.set(number(levels.uptime.as_secs()));
         // It fails only for a family without a name or without a metric, of which there is none.
         TextEncoder::new()
@@ -434,7 +458,7 @@ mod tests {
     fn every_metric_is_shown_from_the_start() {
         let text = Metrics::default().text(&Levels::default());
         let families = text.lines().filter(|line| line.starts_with("# TYPE "));
-        assert_eq!(families.count(), 37, "{text}");
+        assert_eq!(families.count(), 40, "{text}");
     }
 
     #[test]

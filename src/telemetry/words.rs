@@ -120,6 +120,8 @@ pub struct Levels {
     pub moved_away: usize,
     /// Rescues that are kept.
     pub rescues: KeptRescues,
+    /// Readings that are remembered, and the memory that they take.
+    pub readings: (usize, usize),
     /// How long the mount has been there.
     pub uptime: Duration,
 }

@@ -14,7 +14,7 @@ use super::publish::Put;
 use super::scratch::{Scratch, ScratchId};
 use super::table::{Kind, Place};
 use super::{Error, Source, Vfs, Who};
-use crate::model::{Due, Expect, FileName, Ino, Key, Outcome, Process, Unlinked, Version};
+use crate::model::{Due, Expect, FileName, Ino, Key, Outcome, Unlinked, Version};
 use crate::store::{Child, Dir, Store, StoreName, Value};
 
 /// Which names that are moved away are to be settled.
@@ -51,32 +51,6 @@ impl Vfs {
     /// What the first save of a name that is not in the store, or is moved away, must find.
     pub(super) fn unsaved_base(&self, place: &Place) -> Expect {
         self.table().away.base(place).cloned().into()
-    }
-
-    /// Whether a process is copying this file into a backup: it writes a `*~` beside it. Vim calls
-    /// the backup of `notes` `notes~`, or `notez~` and so on if that is taken.
-    pub(super) fn is_backing_up(&self, ino: Ino, process: Process) -> bool {
-        let table = self.table();
-        let beside = table.tree.name(ino).and_then(|(parent, _)| {
-            let (store, dir) = table.dir(parent).ok()?;
-            Some((store.name(), dir))
-        });
-        drop(table);
-        let Some(beside) = beside else {
-            return false;
-        };
-        let backups: Vec<_> = {
-            let shelf = self.shelf();
-            let files = shelf.in_folder(&beside);
-            let backups = files.filter(|(name, _)| name.as_str().ends_with('~'));
-            backups.map(|(_, backup)| backup.ino()).collect()
-        };
-        let table = self.table();
-        let mut handles = backups.into_iter().flat_map(|ino| table.handles_of(ino));
-        handles.any(|handle| {
-            matches!(&*handle, Handle::Scratch(open)
-                if open.access.write && open.who.is_some_and(|who| who.process == process))
-        })
     }
 
     /// Whether a file can be moved away without telling the store: it is a key, and nobody writes
@@ -128,12 +102,13 @@ impl Vfs {
             .map_err(Error::of_disk)?;
         alias.is_no_key();
         let place = (store.name(), key);
+        self.settle_doubts(&place);
         let now = self.now();
         let mut table = self.table();
         let shown = by.who.and_then(|who| table.seen.shown_to(&who, &place));
         let base = match shown {
-            Some(Expect::Is(version)) => version,
-            Some(Expect::Absent) | None => current,
+            Some(Expect::Is(version)) if version != current => version,
+            _ => current,
         };
         table.away.depart(place, base, alias.id, now);
         table.changed_by(ino, by.who);

@@ -190,10 +190,15 @@ impl Vfs {
     }
 
     fn status(&self) -> String {
-        let (inodes, handles, cached) = {
+        let (inodes, handles, cached, shown) = {
             let table = self.table();
             let cached = table.values.bytes();
-            (table.tree.len(), table.handles.len(), cached)
+            (
+                table.tree.len(),
+                table.handles.len(),
+                cached,
+                table.seen.room(),
+            )
         };
         let scratch: Vec<_> = self
             .shelf()
@@ -240,6 +245,12 @@ impl Vfs {
             "inodes": inodes,
             "open_handles": handles,
             "cached_bytes": cached,
+            "shown": {
+                "readings": shown.readings,
+                "bytes": shown.bytes,
+                "limit_bytes": self.options.shown_memory,
+                "forgotten": shown.forgotten,
+            },
             "scratch": scratch,
             "scratch_patterns": self.options.scratch.patterns().collect::<Vec<_>>(),
             "moved_away": away,

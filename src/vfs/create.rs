@@ -108,6 +108,7 @@ impl Vfs {
             Some(base) => self.envelope_of(&store, &key, base).await?,
             None => store.fresh_envelope(&key),
         };
+        self.settle_doubts(&place);
         let only_appends = draft_of(Expect::Absent).only_appends();
         let base = match &departed {
             Some(base) => Base::Take(Expect::Is(base.clone())),

@@ -4,7 +4,7 @@
 //! (W12). What they do is in `io.rs` and `save.rs`.
 
 use std::io;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime};
 
@@ -16,7 +16,7 @@ use super::loss::Kept;
 use super::scratch::OpenScratch;
 use super::table::Place;
 use super::{Error, Life, Who};
-use crate::model::{Draft, Expect, Ino};
+use crate::model::{Draft, Expect, Fingerprint, Ino, Tracing, Version};
 use crate::store::{Entry, Envelope, Value};
 use crate::telemetry::Reading;
 
@@ -48,14 +48,21 @@ pub(super) struct Reader {
     pub(super) who: Who,
     pub(super) entry: Entry,
     pub(super) source: ReadFrom,
-    /// The key, until its opener is shown it by the first reading.
-    pub(super) unshown: Mutex<Option<Place>>,
+    pub(super) unshown: Unshown,
 }
 
-impl Reader {
-    /// The key, if its opener was not shown it yet. From now on it counts as shown.
-    pub(super) fn take_unshown(&self) -> Option<Place> {
-        let unshown = self.unshown.lock();
+/// The version of a key that a handle was opened on, until its opener is shown it by the first reading.
+#[derive(Debug, Default)]
+pub(super) struct Unshown(Mutex<Option<(Place, Version)>>);
+
+impl Unshown {
+    pub(super) fn new(place: Place, version: Version) -> Self {
+        Self(Mutex::new(Some((place, version))))
+    }
+
+    /// It, if it was not shown yet. From now on it counts as shown.
+    pub(super) fn take(&self) -> Option<(Place, Version)> {
+        let unshown = self.0.lock();
         unshown.unwrap_or_else(PoisonError::into_inner).take()
     }
 }
@@ -74,6 +81,38 @@ pub(super) enum ReadFrom {
 pub(super) struct Pieces {
     pub(super) envelope: Envelope,
     pub(super) block: tokio::sync::Mutex<Block>,
+    /// Whether the bytes are to be traced that are read.
+    is_traced: AtomicBool,
+}
+
+impl Pieces {
+    pub(super) fn new(envelope: Envelope) -> Self {
+        Self {
+            envelope,
+            block: tokio::sync::Mutex::default(),
+            is_traced: AtomicBool::new(false),
+        }
+    }
+
+    /// From now on, or no more: the bytes are to be traced.
+    pub(super) fn trace(&self, is_traced: bool) {
+        self.is_traced.store(is_traced, Ordering::Relaxed);
+    }
+
+    /// These bytes were read. All of them, when that was the last piece of them.
+    pub(super) fn traced(
+        &self,
+        block: &mut Block,
+        start: u64,
+        bytes: &[u8],
+        size: u64,
+    ) -> Option<Fingerprint> {
+        if !self.is_traced.load(Ordering::Relaxed) || start != block.tracing.len() {
+            return None;
+        }
+        block.tracing.add(bytes);
+        (block.tracing.len() == size).then(|| std::mem::take(&mut block.tracing).done())
+    }
 }
 
 /// A piece of a large value.
@@ -81,6 +120,20 @@ pub(super) struct Pieces {
 pub(super) struct Block {
     pub(super) start: u64,
     pub(super) bytes: Bytes,
+    /// Of the bytes from the first one to where they were read without a gap.
+    tracing: Tracing,
+}
+
+/// The thread that wrote last through a handle, if it is not the opener's only one.
+#[derive(Debug, Default)]
+pub(super) struct Hand(AtomicU32);
+
+impl Hand {
+    /// Notes who writes; whether it is perhaps somebody else than the opener, and who wrote last.
+    pub(super) fn is_new(&self, opener: Who, thread: u32) -> bool {
+        let is_opener = opener.is_some_and(|who| who.process.id == thread);
+        !is_opener && self.0.swap(thread, Ordering::Relaxed) != thread
+    }
 }
 
 /// A handle for writing.
@@ -92,8 +145,8 @@ pub(super) struct Writer {
     pub(super) opener: Option<Arc<dyn Life>>,
     /// It created the file, and demanded that nobody else had.
     pub(super) is_exclusive: bool,
-    /// The thread that wrote last, if it is not the opener's only one.
-    hand: AtomicU32,
+    pub(super) hand: Hand,
+    pub(super) unshown: Unshown,
     pub(super) state: tokio::sync::Mutex<WriterState>,
     /// The base of the save that is under way, and what is to be kept of it, for a mount that ends
     /// before it does.
@@ -216,7 +269,8 @@ impl Writer {
             who,
             opener,
             is_exclusive: false,
-            hand: AtomicU32::new(0),
+            hand: Hand::default(),
+            unshown: Unshown::default(),
             state: tokio::sync::Mutex::new(state),
             under_way: Mutex::new(None),
             shape: Mutex::new(shape),
@@ -231,10 +285,10 @@ impl Writer {
         }
     }
 
-    /// Notes who writes; whether it is perhaps somebody else than the opener, and who wrote last.
-    pub(super) fn is_new_hand(&self, thread: u32) -> bool {
-        let is_opener = self.who.is_some_and(|who| who.process.id == thread);
-        !is_opener && self.hand.swap(thread, Ordering::Relaxed) != thread
+    /// Its opener, who may read too, is shown this by its first reading.
+    pub(super) fn not_shown_yet(mut self, place: Place, version: Version) -> Self {
+        self.unshown = Unshown::new(place, version);
+        self
     }
 
     /// Notes that a save over this base is under way, or that it ended.

@@ -3,18 +3,19 @@
 //! A reader's bytes are one version's to the last (R2); a writer reads back its own draft. Writes
 //! touch memory only: the store hears of them in `save.rs`.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::SystemTime;
 
 use bytes::{Bytes, BytesMut};
 
 use super::content::{Content, slice};
-use super::handles::{Block, Fh, Handle, ReadFrom, Reader, Shape, Writer, WriterState};
+use super::handles::{Block, Fh, Hand, Handle, ReadFrom, Reader, Shape, Writer, WriterState};
 use super::loss::Attempt;
 use super::open::{Access, Opening};
 use super::table::Kind;
 use super::{Attr, Error, Vfs, Who};
-use crate::model::{Base, Ino, Key, Trigger};
+use crate::model::{Base, Caller, Ino, Key, Trigger};
 use crate::store::{Entry, Envelope, Store, Value};
 
 /// How much of a large value one request reads.
@@ -53,9 +54,15 @@ impl Vfs {
                 Ok(log.read(&mut reading, start, len).into())
             }
             Handle::Dir(..) => Err(Error::IsDir("the directory".to_owned())),
-            Handle::Scratch(open) => open.scratch.read(start, len).map_err(Error::of_disk),
+            Handle::Scratch(open) => {
+                if !open.was_read.swap(true, Ordering::Relaxed) {
+                    self.note_reading_of_copy(open.scratch.ino(), open.who);
+                }
+                open.scratch.read(start, len).map_err(Error::of_disk)
+            }
             Handle::Writer(writer) => {
                 let state = writer.state.lock().await;
+                self.note_reading_of_writer(writer, &state)?;
                 state.content.read(start, len).map_err(Error::of_disk)
             }
             Handle::Reader(reader) => {
@@ -64,23 +71,16 @@ impl Vfs {
                     ReadFrom::Whole(value) => Ok(slice(&value.bytes, start, len)),
                     ReadFrom::Pieces(pieces) => {
                         let mut block = pieces.block.lock().await;
-                        self.read_pieces(reader, &mut block, start, len).await
+                        let found = self.read_pieces(reader, &mut block, start, len).await?;
+                        let size = reader.entry.size.unwrap_or(u64::MAX);
+                        let all = pieces.traced(&mut block, start, &found, size);
+                        if let (Some(all), Some(caller)) = (all, &reader.who) {
+                            let (store, key) = self.table().file(reader.ino)?;
+                            self.read_bytes(caller, &(store.name(), key), all);
+                        }
+                        Ok(found)
                     }
                 }
-            }
-        }
-    }
-
-    /// Whoever opened this handle is now shown what it reads (W1). An open alone shows nothing: vis
-    /// opens a file to look at its attributes just before it replaces it, `flock` to lock it.
-    pub(super) fn note_reading(&self, reader: &Reader) {
-        if let (Some(place), Some(caller)) = (reader.take_unshown(), &reader.who) {
-            let for_backup = self.is_backing_up(reader.ino, caller.process);
-            let version = &reader.entry.version;
-            let mut table = self.table();
-            match for_backup {
-                true => table.seen.show_for_backup(caller, &place, version),
-                false => table.show(caller, &place, version),
             }
         }
     }
@@ -209,7 +209,11 @@ impl Vfs {
     ) -> Result<(), Error> {
         let mut handle = self.table().handle(fh)?;
         if let Handle::Scratch(open) = &*handle {
+            if let Some(hand) = self.new_hand(&open.hand, open.who, thread) {
+                open.scratch.is_made_by(Some(hand));
+            }
             if open.write(at, data)? {
+                self.table().copies.written(open.scratch.ino(), at);
                 return match durable {
                     Durable::AtSave => Ok(()),
                     Durable::AtOnce => self.save(fh, Trigger::Fsync).await,
@@ -218,12 +222,11 @@ impl Vfs {
             handle = self.table().handle(fh)?;
         }
         let writer = handle.as_writer()?;
-        if writer.is_new_hand(thread)
-            && let Some(hand) = self.processes.caller(thread)
-        {
+        if let Some(hand) = self.new_hand(&writer.hand, writer.who, thread) {
             self.table().node_mut(writer.ino)?.creator = Some(hand);
         }
         let mut state = writer.state.lock().await;
+        self.table().copies.written(writer.ino, at);
         let start = match at {
             At::End => state.content.len() as u64,
             At::Offset(start) => start,
@@ -269,6 +272,14 @@ impl Vfs {
         }
     }
 
+    /// Who writes, if that is perhaps somebody else than the opener, and than who wrote last.
+    fn new_hand(&self, hand: &Hand, opener: Who, thread: u32) -> Option<Caller> {
+        match hand.is_new(opener, thread) {
+            true => self.processes.caller(thread),
+            false => None,
+        }
+    }
+
     /// The size as a number of bytes in memory, if the store can hold it.
     fn check_size(&self, store: &Store, key: &Key, size: u64) -> Result<usize, Error> {
         match usize::try_from(size) {
@@ -287,6 +298,7 @@ impl Vfs {
     /// [`Error::Stale`] after it lost one; any other.
     pub async fn truncate(&self, ino: Ino, fh: Fh, size: u64, who: Who) -> Result<Attr, Error> {
         let mut handle = self.table().handle(fh)?;
+        self.table().copies.forget(ino);
         if let Handle::Scratch(open) = &*handle {
             if open.scratch.set_len(size).map_err(Error::of_disk)? {
                 return self.attr(ino, who).await;
@@ -297,6 +309,10 @@ impl Vfs {
         let (store, key) = self.table().file(ino)?;
         let mut state = writer.state.lock().await;
         let len = self.check_size(&store, &key, size)?;
+        if size == 0 {
+            // What it reads from now on is its own.
+            writer.unshown.take();
+        }
         if size == 0 && !state.draft.is_dirty() && state.draft.lost().is_none() {
             self.check_shown(writer, &mut state, &store, &key, who)?;
         }
@@ -332,6 +348,7 @@ impl Vfs {
     ) -> Result<(), Error> {
         let place = (store.name(), key.clone());
         let base = state.draft.base().clone();
+        self.settle_doubts(&place);
         let found = self.table().seen.base(who, &place, &base);
         match found {
             Base::Take(_) => Ok(()),
@@ -356,6 +373,7 @@ impl Vfs {
     /// # Errors
     /// [`Error::Conflict`], or any other.
     pub async fn truncate_closed(&self, ino: Ino, size: u64, by: Opening) -> Result<Attr, Error> {
+        self.table().copies.forget(ino);
         if let Some(scratch) = self.scratch_of(ino)
             && scratch.set_len(size).map_err(Error::of_disk)?
         {

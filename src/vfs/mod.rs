@@ -19,6 +19,7 @@ mod claim;
 mod closing;
 mod content;
 mod control;
+mod copies;
 mod create;
 mod dir;
 mod durable;
@@ -49,7 +50,6 @@ mod subject;
 mod table;
 mod xattr;
 
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -72,7 +72,7 @@ pub use rescue::{Loss, Reason, Record, Rescue};
 pub use state::{StateDir, Unfit, replace};
 pub use xattr::{OBJECT, SetMode};
 
-use crate::model::{Caller, FileName, Ino, Process, ScratchNames};
+use crate::model::{Caller, FileName, Ino, Living, Process, ScratchNames, Seen};
 use crate::store::{Catalog, Store};
 pub use crate::store::{Queues, in_queues};
 use crate::telemetry::Telemetry;
@@ -104,6 +104,8 @@ pub struct Options {
     pub cache_bytes: usize,
     /// How many bytes of one draft are kept in memory; larger ones are in the state directory.
     pub draft_memory: usize,
+    /// How many bytes of memory may be taken to remember who was shown what (W1).
+    pub shown_memory: usize,
     /// Nothing can be written.
     pub read_only: bool,
     /// How often the refused save of a handle that only appended is tried again, behind what others
@@ -141,7 +143,7 @@ pub trait Kernel: Send + Sync {
 
 /// What the filesystem asks of the process table.
 #[async_trait]
-pub trait Processes: Send + Sync {
+pub trait Processes: Living {
     /// The process and job of a thread that waits for an answer, if they can be known.
     fn caller(&self, thread: u32) -> Who;
 
@@ -191,7 +193,7 @@ pub struct Vfs {
     journal: Journal,
     telemetry: Arc<Telemetry>,
     kernel: OnceLock<Box<dyn Kernel>>,
-    processes: Box<dyn Processes>,
+    processes: Arc<dyn Processes>,
     started: Instant,
 }
 
@@ -202,9 +204,6 @@ impl std::fmt::Debug for Vfs {
             .finish_non_exhaustive()
     }
 }
-
-/// How many pairs of a process (or family, or job) and a key are remembered.
-const SEEN: NonZeroUsize = NonZeroUsize::new(128 * 1024).expect("it is not zero");
 
 impl Vfs {
     /// A filesystem that shows `source`, called `label` in messages, and keeps on this machine what it
@@ -237,8 +236,12 @@ impl Vfs {
             keeper.settle();
         }
         let at = |name| state.map(|state| state.path().join(name));
+        let processes: Arc<dyn Processes> = processes.into();
+        let secret = uuid::Uuid::new_v4().as_u128();
+        let living = Arc::<dyn Processes>::clone(&processes);
+        let seen = Seen::new(options.shown_memory, secret, living);
         Ok(Self {
-            table: Mutex::new(Table::new(root, SEEN, options.cache_bytes)),
+            table: Mutex::new(Table::new(root, seen, options.cache_bytes)),
             shelf: Mutex::new(Shelf::new(at("scratch"), &label, &options.mounted_at)),
             moving: tokio::sync::Mutex::default(),
             keeper,
@@ -318,7 +321,18 @@ pub(crate) mod tests {
     use crate::store::StoreName;
 
     /// A process table that knows nobody.
+    #[derive(Debug)]
     struct Nobody;
+
+    impl Living for Nobody {
+        fn has_ended(&self, _process: u32) -> bool {
+            true
+        }
+
+        fn job_has_ended(&self, _job: crate::model::Job) -> bool {
+            true
+        }
+    }
 
     impl Processes for Nobody {
         fn caller(&self, _thread: u32) -> Who {
@@ -337,6 +351,7 @@ pub(crate) mod tests {
             inline_limit: 1 << 20,
             cache_bytes: 1 << 20,
             draft_memory: 1 << 20,
+            shown_memory: 1 << 16,
             read_only: false,
             append_retries: 0,
             sync: false,

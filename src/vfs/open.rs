@@ -4,13 +4,13 @@
 //! replaces is decided here by the base rule W1; if that race is already lost, it is said here,
 //! before anything is truncated (W4).
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
 
 use super::content::Content;
-use super::handles::{Block, Fh, Handle, Pieces, ReadFrom, Reader, Writer, WriterState};
+use super::handles::{Fh, Handle, Pieces, ReadFrom, Reader, Unshown, Writer, WriterState};
 use super::loss::Attempt;
 use super::table::{Kind, Place};
 use super::{Error, Vfs, Who};
@@ -106,17 +106,13 @@ impl Vfs {
             Version::Whole(value) => (entry_of(key.clone(), &value), ReadFrom::Whole(value)),
             Version::Large(large) => {
                 let (entry, envelope) = *large;
-                let block = tokio::sync::Mutex::new(Block::default());
-                (
-                    entry,
-                    ReadFrom::Pieces(Box::new(Pieces { envelope, block })),
-                )
+                (entry, ReadFrom::Pieces(Box::new(Pieces::new(envelope))))
             }
         };
         let reader = Reader {
             ino,
             who: by.who,
-            unshown: Mutex::new(Some((store.name(), key))),
+            unshown: Unshown::new((store.name(), key), entry.version.clone()),
             source,
             entry,
         };
@@ -174,14 +170,20 @@ impl Vfs {
         };
         refuse(store, key, &envelope)?;
         if access.read
+            && content.len() == 0
             && let Some(caller) = &by.who
         {
-            let place = (store.name(), key.clone());
-            self.table().show(caller, &place, &entry.version);
+            // It may see that there is nothing to be read.
+            self.show(caller, &(store.name(), key.clone()), &entry.version);
         }
-        let draft = self.kind_of(access, Draft::editing(entry.version));
+        let draft = self.kind_of(access, Draft::editing(entry.version.clone()));
         let state = WriterState::of(draft, content, envelope);
-        Ok(self.add_writer_of(ino, by, state))
+        Ok(
+            self.add_writer_of(ino, by, state, |writer| match access.read {
+                true => writer.not_shown_yet((store.name(), key.clone()), entry.version),
+                false => writer,
+            }),
+        )
     }
 
     /// The draft of a writer that opened a file in this way: one that can only append merges (W7).
@@ -213,12 +215,19 @@ impl Vfs {
         };
         let base = match departed {
             Some(base) => Base::Take(Expect::Is(base)),
-            None => self.table().seen.base(by.who, &place, &current),
+            None => {
+                self.settle_doubts(&place);
+                self.table().seen.base(by.who, &place, &current)
+            }
         };
         match base {
             Base::Take(expect) => {
                 refuse(store, key, &envelope)?;
-                self.table().node_mut(ino)?.creator = by.who;
+                {
+                    let mut table = self.table();
+                    table.copies.forget(ino);
+                    table.node_mut(ino)?.creator = by.who;
+                }
                 let draft = Draft::replacing(expect);
                 Ok(self.add_writer(ino, by, draft, envelope))
             }
@@ -247,11 +256,18 @@ impl Vfs {
 
     /// Registers a writer that starts from nothing.
     pub(super) fn add_writer(&self, ino: Ino, by: Opening, draft: Draft, envelope: Envelope) -> Fh {
-        self.add_writer_of(ino, by, WriterState::new(draft, Bytes::new(), envelope))
+        let state = WriterState::new(draft, Bytes::new(), envelope);
+        self.add_writer_of(ino, by, state, |writer| writer)
     }
 
-    fn add_writer_of(&self, ino: Ino, by: Opening, state: WriterState) -> Fh {
-        self.register(self.writer(ino, by, state))
+    fn add_writer_of(
+        &self,
+        ino: Ino,
+        by: Opening,
+        state: WriterState,
+        with: impl FnOnce(Writer) -> Writer,
+    ) -> Fh {
+        self.register(with(self.writer(ino, by, state)))
     }
 
     pub(super) fn writer(&self, ino: Ino, by: Opening, state: WriterState) -> Writer {

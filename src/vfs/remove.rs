@@ -92,6 +92,7 @@ impl Vfs {
             Some(version) => Expect::Is(version),
             None => self.current(ino, store, key).await?,
         };
+        self.settle_doubts(&place);
         for _ in 0..LOOKS {
             let base = self.table().seen.base(by.who, &place, &current);
             let version = match base {

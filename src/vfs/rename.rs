@@ -336,6 +336,7 @@ impl Vfs {
         };
         let place = (store.name(), key.clone());
         let current = Expect::Is(value.version.clone());
+        self.settle_doubts(&place);
         let base = self.table().seen.base(by.who, &place, &current);
         if let Base::AlreadyLost { shown } = base {
             let attempt = Attempt {

@@ -34,8 +34,13 @@ impl Vfs {
     /// As [`save`](Self::save).
     pub async fn flush(&self, fh: Fh, closer: u32) -> Result<(), Error> {
         let handle = self.table().handle(fh)?;
-        let Handle::Writer(writer) = &*handle else {
-            return Ok(());
+        let writer = match &*handle {
+            Handle::Writer(writer) => writer,
+            Handle::Scratch(open) => {
+                self.note_written_scratch(open);
+                return Ok(());
+            }
+            _ => return Ok(()),
         };
         let by_opener = writer
             .who
@@ -86,6 +91,7 @@ impl Vfs {
             _ => return Ok(()),
         };
         let mut state = writer.state.lock().await;
+        self.note_written(writer, &state.content);
         self.save_draft(writer, &mut state, trigger).await?;
         if trigger == Trigger::Flush && state.draft.is_dirty() {
             self.closes_perhaps(writer.ino, fh);

@@ -16,7 +16,7 @@ use bytes::Bytes;
 
 use super::attr::{Attr, FileKind};
 use super::cache::Folder;
-use super::handles::{Fh, Handle, ReadFrom, Reader, Writer, WriterState};
+use super::handles::{Fh, Hand, Handle, ReadFrom, Reader, Unshown, Writer, WriterState};
 use super::io::At;
 use super::open::{Access, Opening};
 use super::rescue::{Loss, Reason};
@@ -79,6 +79,11 @@ impl Scratch {
     /// Who made what it holds, if that is known.
     pub(super) fn maker(&self) -> Who {
         *self.maker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What it holds is made by somebody from now on.
+    pub(super) fn is_made_by(&self, who: Who) {
+        *self.maker.lock().unwrap_or_else(PoisonError::into_inner) = who;
     }
 
     /// A file, or a symbolic link.
@@ -222,9 +227,22 @@ pub(super) struct OpenScratch {
     pub(super) scratch: Arc<Scratch>,
     pub(super) who: Who,
     pub(super) access: Access,
+    pub(super) hand: Hand,
+    /// Whether anything was read through it.
+    pub(super) was_read: AtomicBool,
 }
 
 impl OpenScratch {
+    fn new(scratch: &Arc<Scratch>, who: Who, access: Access) -> Self {
+        Self {
+            scratch: Arc::clone(scratch),
+            who,
+            access,
+            hand: Hand::default(),
+            was_read: AtomicBool::new(false),
+        }
+    }
+
     /// The same handle when its file has become this version of a key.
     pub(super) fn of_key(&self, ino: Ino, entry: &Entry, value: &Arc<Value>, saves: u64) -> Handle {
         if !self.access.write {
@@ -233,7 +251,7 @@ impl OpenScratch {
                 who: self.who,
                 entry: entry.clone(),
                 source: ReadFrom::Whole(Arc::clone(value)),
-                unshown: Mutex::new(None),
+                unshown: Unshown::default(),
             });
         }
         let draft = Draft::editing(value.version.clone());
@@ -375,11 +393,7 @@ impl Vfs {
         let attr = self.found_scratch(parent, name, &made);
         let mut table = self.table();
         table.tree.remember(attr.ino);
-        let open = OpenScratch {
-            scratch: made,
-            who: by.who,
-            access,
-        };
+        let open = OpenScratch::new(&made, by.who, access);
         Ok((attr, table.open(attr.ino, Handle::Scratch(open))))
     }
 
@@ -394,15 +408,12 @@ impl Vfs {
         if access.write && access.truncate {
             self.check_writable("the mount")?;
             scratch.set_len(0).map_err(Error::of_disk)?;
+            self.table().copies.forget(ino);
         }
         if access.write {
-            *scratch.maker.lock().unwrap_or_else(PoisonError::into_inner) = by.who;
+            scratch.is_made_by(by.who);
         }
-        let open = OpenScratch {
-            scratch: Arc::clone(&scratch),
-            who: by.who,
-            access,
-        };
+        let open = OpenScratch::new(&scratch, by.who, access);
         // Held until the handle is known: who makes a key of the file makes one of its handles, too.
         let is_key = scratch
             .is_key

@@ -35,6 +35,9 @@ impl Vfs {
         levels.moved_away = table.away.due(None).len();
         (levels.cached_values, levels.cached_bytes) = (table.values.len(), table.values.bytes());
         levels.cached_names = table.listings.names();
+        let room = table.seen.room();
+        levels.readings = (room.readings, room.bytes);
+        self.telemetry.metrics.forgot_readings(room.forgotten);
         for handle in table.handles.values() {
             let kind = match &**handle {
                 Handle::Reader(_) => 0,

@@ -4,13 +4,13 @@
 //! request.
 
 use std::collections::{HashMap, HashSet};
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::cache::{Deletes, ListingCache, ValueCache};
 use super::closing::Closing;
 use super::control::Control;
+use super::copies::Copies;
 use super::handles::{Fh, Handle};
 use super::known::Known;
 use super::open::entry_of;
@@ -108,6 +108,7 @@ pub(super) struct Table {
     pub(super) handles: HashMap<Fh, Arc<Handle>>,
     next_fh: u64,
     pub(super) seen: Seen<Place>,
+    pub(super) copies: Copies,
     pub(super) away: Away<Place, ScratchId>,
     pub(super) values: ValueCache,
     pub(super) listings: ListingCache,
@@ -121,12 +122,13 @@ pub(super) struct Table {
 }
 
 impl Table {
-    pub(super) fn new(root: Kind, seen: NonZeroUsize, cache_bytes: usize) -> Self {
+    pub(super) fn new(root: Kind, seen: Seen<Place>, cache_bytes: usize) -> Self {
         Self {
             tree: Tree::new(Node::new(root)),
             handles: HashMap::new(),
             next_fh: 1,
-            seen: Seen::new(seen),
+            seen,
+            copies: Copies::new(),
             away: Away::default(),
             values: ValueCache::new(cache_bytes),
             listings: ListingCache::default(),
@@ -144,10 +146,10 @@ impl Table {
         self.tree.get_mut(ino).ok_or(Error::BadHandle)
     }
 
-    /// A process opened a key for reading, and was given this version.
-    pub(super) fn show(&mut self, caller: &Caller, place: &Place, version: &Version) {
-        self.seen.show(caller, place, version);
+    /// A process was given this version of a key. Whether it may yet turn out to have been nothing.
+    pub(super) fn show(&mut self, caller: &Caller, place: &Place, version: &Version) -> bool {
         self.away.shown(place, caller.process);
+        self.seen.show(caller, place, version)
     }
 
     /// A process changed a file itself: it knows what there is, whatever its older handles read from
@@ -155,10 +157,13 @@ impl Table {
     pub(super) fn changed_by(&self, ino: Ino, who: Who) {
         let Some(who) = who else { return };
         for handle in self.handles_of(ino) {
-            if let Handle::Reader(reader) = &*handle
-                && reader.who.is_some_and(|it| it.process == who.process)
-            {
-                reader.take_unshown();
+            let (whose, unshown) = match &*handle {
+                Handle::Reader(reader) => (reader.who, &reader.unshown),
+                Handle::Writer(writer) => (writer.who, &writer.unshown),
+                _ => continue,
+            };
+            if whose.is_some_and(|it| it.process == who.process) {
+                unshown.take();
             }
         }
     }

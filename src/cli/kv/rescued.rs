@@ -242,8 +242,8 @@ async fn append(
         match outcome {
             Outcome::Saved(version) => return Ok(version),
             Outcome::Unknown => return Err(place.unknown()),
-            Outcome::Refused if tries.another().await => {}
-            Outcome::Refused => {
+            Outcome::Refused(_) if tries.another().await => {}
+            Outcome::Refused(_) => {
                 claim.settle();
                 return Err(place.contended(tries.made()));
             }

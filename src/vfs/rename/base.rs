@@ -60,7 +60,10 @@ impl Vfs {
                 None => (self.current(ino, store, key).await?, own),
             },
         };
-        let base = {
+        self.settle_doubts(&place);
+        let base = if self.replaces_its_original(moved, &place, &current) {
+            Base::Take(current.clone())
+        } else {
             let asked = moved.callers.iter().copied();
             self.table().seen.base(asked, &place, &current)
         };
@@ -70,14 +73,29 @@ impl Vfs {
         }
     }
 
-    /// Whether a process that was refused a moment ago moves `NAME~` over `NAME`: it undoes its own
-    /// failed save, and must not undo the winner's.
+    /// Whether a file that is moved over a key began as a copy of what that key is now. Then whoever
+    /// moves it knows what it replaces, as if it had read it.
+    fn replaces_its_original(&self, moved: &Moved, place: &Place, current: &Expect) -> bool {
+        let is_intact = match moved.from {
+            From::Key(..) => self.is_own(moved.ino, &moved.value.version),
+            From::Shelf(..) => true,
+        };
+        let is_it = is_intact && self.is_copy_of(moved.ino, place, current);
+        if is_it {
+            self.note_reading_of_copy(moved.ino, moved.callers.first().copied());
+        }
+        is_it
+    }
+
+    /// Whether a process that was refused a moment ago moves a backup over its original (`NAME~` over
+    /// `NAME`, or what it copied aside): it undoes its own failed save, and must not undo the winner's.
     fn restores_backup(&self, moved: &Moved, target: &Target<'_>, place: &Place) -> bool {
         let (now, by) = (self.now(), moved.callers.first().map(|who| who.process));
         let table = self.table();
         let from = table.tree.name(moved.ino);
         let original = from.and_then(|(dir, name)| Some((dir, backed_up(name)?)));
-        let is_backup = original.is_some_and(|(dir, name)| (dir, &name) == target.at);
+        let is_backup = original.is_some_and(|(dir, name)| (dir, &name) == target.at)
+            || table.copies.is_of(moved.ino, place);
         is_backup && table.away.is_cleaning_up(place, by, now)
     }
 

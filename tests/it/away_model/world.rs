@@ -4,12 +4,12 @@
 //! What a step means is decided by the real `Away`, `Seen` and `Draft`; the store, the shelf and the
 //! judgement are the world's own. [`World::successors`] is everything that can happen next.
 
-use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::time::Duration;
 
 use etagfs::model::{
-    Ancestors, Away, Base, Caller, Draft, Expect, Job, Outcome, Process, Returned, STAY, Seen,
-    Trigger, Unlinked, Version,
+    Ancestors, Away, Base, Caller, Draft, Everlasting, Expect, Job, Outcome, Process, Returned,
+    STAY, Seen, Trigger, Unlinked, Version,
 };
 
 /// A value, different from all others.
@@ -122,6 +122,11 @@ fn editor() -> Caller {
     }
 }
 
+/// Room for more than this world has to remember.
+fn memory() -> Seen<&'static str> {
+    Seen::new(1 << 12, 0, Arc::new(Everlasting))
+}
+
 impl World {
     pub(super) fn new(rule: Rule, program: Program) -> Self {
         Self {
@@ -131,7 +136,7 @@ impl World {
             backup: None,
             shelf: None,
             away: Away::default(),
-            seen: Seen::new(NonZeroUsize::new(16).unwrap()),
+            seen: memory(),
             draft: None,
             now: Duration::ZERO,
             at: (0, false),
@@ -434,7 +439,7 @@ impl World {
         self.crashes -= 1;
         self.disturbed = true;
         self.away = Away::default();
-        self.seen = Seen::new(NonZeroUsize::new(16).unwrap());
+        self.seen = memory();
         self.draft = None;
         // The editor hears errors from here on.
         self.at = (usize::MAX - 1, true);

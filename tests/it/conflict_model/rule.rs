@@ -117,7 +117,9 @@ impl Rule {
         now: &Version,
     ) {
         match self {
-            Self::SaveMakesReader => seen.show(&callers[0], &(), now),
+            Self::SaveMakesReader => {
+                seen.show(&callers[0], &(), now);
+            }
             Self::AnySaveCounts => {
                 if let Some(shown) = seen.shown_to(&callers[0], &()) {
                     seen.saved(callers.iter().copied(), &(), &shown, now);

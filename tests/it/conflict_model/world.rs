@@ -6,11 +6,13 @@
 //! from the history alone, by positions in it, and asks the model nothing.
 
 use std::hash::{Hash, Hasher};
-use std::num::NonZeroUsize;
+use std::ops::BitOrAssign;
 use std::rc::Rc;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
-use etagfs::model::{Ancestors, Caller, Expect, Job, Process as Pid, PutId, Seen, Version};
+use etagfs::model::{
+    Ancestors, Caller, Everlasting, Expect, Job, Process as Pid, PutId, Seen, Version,
+};
 
 use super::appends::LINE_OF_OUTSIDERS;
 use super::outcomes::Outcomes;
@@ -201,7 +203,7 @@ pub(super) struct Mount {
 impl Mount {
     fn new() -> Self {
         Self {
-            seen: Rc::new(Seen::new(NonZeroUsize::new(8).unwrap())),
+            seen: Rc::new(Seen::new(1 << 12, 0, Arc::new(Everlasting))),
             answers: Vec::new(),
         }
     }

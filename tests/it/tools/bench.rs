@@ -40,6 +40,17 @@ impl Bench {
     pub(super) fn new<'a>(
         objects: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> Result<Self, String> {
+        Self::mounted(objects, Mount::flat)
+    }
+
+    /// As [`new`](Self::new), with the tools' mount made like this.
+    ///
+    /// # Errors
+    /// Why nothing can be mounted here.
+    pub(super) fn mounted<'a>(
+        objects: impl IntoIterator<Item = (&'a str, &'a str)>,
+        options: impl FnOnce(Mount) -> Mount,
+    ) -> Result<Self, String> {
         mounts::possible()?;
         let bucket = servers::shared(Kind::Embedded)?.bucket();
         for (key, text) in objects {
@@ -56,8 +67,12 @@ impl Bench {
                 "#!/bin/sh\n# Keeps a pipe that it writes to open until it has saved.\n/bin/echo {text} > {at}/\"$1\"\n"
             ),
         );
+        write_program(
+            &outside.path().join("theirs-again"),
+            &format!("#!/bin/sh\n/bin/echo more {text} > {at}/\"$1\"\n"),
+        );
         Ok(Self {
-            ground: Counted::of(&bucket, |mount| mount.flat()),
+            ground: Counted::of(&bucket, options),
             _other: other,
             outside,
         })

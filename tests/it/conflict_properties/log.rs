@@ -1,0 +1,155 @@
+//! The reference for the memory: a log of everything, which is searched from its end.
+
+use std::collections::HashMap;
+
+use etagfs::model::{Base, Caller, Expect};
+
+use super::{Lesson, version};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Who {
+    Process(u32),
+    Family(u32, u32),
+    Job(u32),
+}
+
+/// Everything that anybody ever learned, in order, and in which reading if that is in doubt.
+#[derive(Default)]
+pub(super) struct Log {
+    learned: Vec<(Who, usize, Expect, Option<usize>)>,
+    /// The readings that are in doubt, by number.
+    doubts: Vec<Doubt>,
+}
+
+/// A reading that may turn out to have been none.
+struct Doubt {
+    caller: Caller,
+    key: usize,
+    v: u8,
+    is_over: bool,
+    before: HashMap<Who, Expect>,
+}
+
+impl Log {
+    fn memories(callers: &[Caller]) -> Vec<Who> {
+        let mut memories = Vec::new();
+        for caller in callers {
+            let job = caller.job.group;
+            memories.push(Who::Process(caller.process.id));
+            memories.push(Who::Family(caller.process.id, job));
+            memories.extend(caller.ancestors.ids().map(|id| Who::Family(id, job)));
+            memories.push(Who::Job(job));
+        }
+        memories
+    }
+
+    fn last_entry(&self, who: Who, key: usize) -> Option<(&Expect, Option<usize>)> {
+        self.learned
+            .iter()
+            .rev()
+            .find(|(w, k, ..)| (*w, *k) == (who, key))
+            .map(|(_, _, what, doubt)| (what, *doubt))
+    }
+
+    pub(super) fn last(&self, who: Who, key: usize) -> Option<&Expect> {
+        Some(self.last_entry(who, key)?.0)
+    }
+
+    /// What is known if the readings that are in doubt were none.
+    fn certain(&self, who: Who, key: usize) -> Option<&Expect> {
+        let (what, doubt) = self.last_entry(who, key)?;
+        let doubt = doubt
+            .map(|n| &self.doubts[n])
+            .filter(|doubt| !doubt.is_over);
+        doubt
+            .and_then(|doubt| doubt.before.get(&who))
+            .or(Some(what))
+    }
+
+    fn show(&mut self, caller: &Caller, key: usize, v: u8) {
+        for doubt in &mut self.doubts {
+            doubt.is_over |= doubt.caller.process == caller.process && doubt.key == key;
+        }
+        let now = Expect::Is(version(v));
+        let memories = Self::memories(&[*caller]);
+        let known = memories
+            .iter()
+            .filter_map(|who| Some((*who, self.certain(*who, key)?.clone())));
+        let before: HashMap<_, _> = known.collect();
+        let doubt = before.values().any(|known| *known != now).then(|| {
+            self.doubts.push(Doubt {
+                caller: *caller,
+                key,
+                v,
+                is_over: false,
+                before,
+            });
+            self.doubts.len() - 1
+        });
+        for who in memories {
+            self.learned.push((who, key, now.clone(), doubt));
+        }
+    }
+
+    fn copied(&mut self, process: u32, into: usize, v: u8) {
+        for n in 0..self.doubts.len() {
+            let doubt = &mut self.doubts[n];
+            let is_by = doubt.caller.process.id == process && doubt.v == v;
+            if doubt.is_over || !is_by || doubt.key == into {
+                continue;
+            }
+            doubt.is_over = true;
+            let (key, before) = (doubt.key, std::mem::take(&mut doubt.before));
+            for (who, known) in before {
+                if self
+                    .last_entry(who, key)
+                    .is_some_and(|(_, doubt)| doubt == Some(n))
+                {
+                    self.learned.push((who, key, known, None));
+                }
+            }
+        }
+    }
+
+    pub(super) fn teach(&mut self, key: usize, lesson: &Lesson) {
+        let (learners, what) = match lesson {
+            Lesson::Show(caller, v) => return self.show(caller, key, *v),
+            Lesson::Copied(process, v) => return self.copied(*process, key, *v),
+            Lesson::Saved(callers, replaced, v) => (
+                self.those_who_know(callers, key, replaced),
+                Expect::Is(version(*v)),
+            ),
+            Lesson::Removed(callers, gone) => {
+                (self.those_who_know(callers, key, gone), Expect::Absent)
+            }
+            Lesson::Told(callers, now) => {
+                let first = Self::memories(callers)
+                    .into_iter()
+                    .find(|who| self.last(*who, key).is_some());
+                (first.into_iter().collect(), now.clone())
+            }
+        };
+        for who in learners {
+            self.learned.push((who, key, what.clone(), None));
+        }
+    }
+
+    fn those_who_know(&self, callers: &[Caller], key: usize, what: &Expect) -> Vec<Who> {
+        Self::memories(callers)
+            .into_iter()
+            .filter(|who| self.last(*who, key) == Some(what))
+            .collect()
+    }
+
+    pub(super) fn base(&self, callers: &[Caller], key: usize, current: &Expect) -> Base {
+        let shown = Self::memories(callers)
+            .into_iter()
+            .find_map(|who| self.last(who, key));
+        match shown {
+            Some(shown) if shown != current => Base::AlreadyLost {
+                shown: shown.clone(),
+            },
+            _ => Base::Take(current.clone()),
+        }
+    }
+}
