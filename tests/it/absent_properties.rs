@@ -17,7 +17,9 @@ use etagfs::backend::{
     After, Backend, Body, Error, Fetched, Limits, ListQuery, Memory, Meta, ObjectInfo, ObjectKey,
     Page, Pin, Span,
 };
-use etagfs::model::{Expect, Ino, Origin, Outcome, Process, PutId, ScratchNames, Version};
+use etagfs::model::{
+    Expect, Ino, Job, Living, Origin, Outcome, Process, PutId, ScratchNames, Version,
+};
 use etagfs::store::Store;
 use etagfs::vfs::{
     self, Access, AfterConflict, At, Creation, Durable, Life, Opening, Options, OverExisting,
@@ -120,7 +122,18 @@ impl Backend for Witness {
 }
 
 /// A process table that knows nobody: whoever writes replaces what is there.
+#[derive(Debug)]
 struct Nobody;
+
+impl Living for Nobody {
+    fn has_ended(&self, process: u32) -> bool {
+        unreachable!("{process} is known to nobody")
+    }
+
+    fn job_has_ended(&self, job: Job) -> bool {
+        unreachable!("{job:?} is known to nobody")
+    }
+}
 
 impl Processes for Nobody {
     fn caller(&self, _thread: u32) -> Who {
@@ -165,6 +178,7 @@ impl Mount {
             scratch: ScratchNames::new(Vec::new()),
             mounted_at: state.path().to_owned(),
             rescues: RescueBounds::default(),
+            shown_memory: 1 << 16,
         };
         let dir = StateDir::make(state.path()).unwrap();
         let vfs = Vfs::new(

@@ -6,7 +6,6 @@
 //! from the history alone, by positions in it, and asks the model nothing.
 
 use std::hash::{Hash, Hasher};
-use std::ops::BitOrAssign;
 use std::rc::Rc;
 use std::sync::{Arc, LazyLock};
 
