@@ -25,7 +25,7 @@ pub(super) struct Args {
     /// The mount point.
     dir: PathBuf,
     /// How long it may take, in seconds.
-    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = super::mount::seconds)]
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = super::units::seconds)]
     timeout: Duration,
     /// Ask, and wait as long as it takes.
     #[arg(long, hide = true)]

@@ -37,6 +37,7 @@ mod state;
 mod stores;
 mod top;
 mod umount;
+mod units;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

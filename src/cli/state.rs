@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use clap::Args as ClapArgs;
 
-use super::mount::size;
 use super::report::Failure;
+use super::units::size;
 use crate::vfs::{RescueBounds, StateDir, Unfit};
 
 /// Where rescued bytes and other things of this machine are kept.

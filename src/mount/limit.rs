@@ -55,11 +55,14 @@ fn is_want_of_descriptors(error: &io::Error) -> bool {
 
 /// Allows this process as many descriptors as the administrator does. The usual limit, 1024, is for
 /// programs that use select(2); a mount needs one for each request to the store, large draft, rescue and
-/// process that writes.
-///
-/// # Errors
-/// When that is not allowed, or not known. All works then as before, with fewer files at a time.
-pub fn raise_descriptor_limit() -> io::Result<()> {
+/// process that writes. Where that is not allowed, the log says so, and all works with fewer at a time.
+pub fn raise_descriptor_limit() {
+    if let Err(error) = raise() {
+        tracing::warn!(%error, "the limit of open files could not be raised");
+    }
+}
+
+fn raise() -> io::Result<()> {
     let limit = limit()?;
     if limit.current == limit.maximum {
         return Ok(());
@@ -119,7 +122,7 @@ mod tests {
     #[test]
     fn this_process_has_a_limit_and_may_raise_it() {
         assert!(descriptor_limit() > 0);
-        raise_descriptor_limit().expect("nobody forbids it here");
+        raise().expect("nobody forbids it here");
         let limit = limit().expect("it is there");
         assert_eq!(limit.current, limit.maximum);
     }

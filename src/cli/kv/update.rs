@@ -48,7 +48,7 @@ pub(in crate::cli) struct Args {
         env = "ETAGFS_MAX_OUTPUT",
         value_name = "SIZE",
         default_value = "256M",
-        value_parser = crate::cli::mount::size
+        value_parser = crate::cli::units::size
     )]
     max_output: u64,
     /// Let the command use the terminal, like an editor does. When the time is up, it is ended itself, and not

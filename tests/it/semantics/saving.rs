@@ -360,8 +360,8 @@ fn w5_who_was_told_may_save_once_more() {
     }
 }
 
-/// When the answer to a save is lost, etagfs finds out whether it happened, and never says EAGAIN for a
-/// save that did.
+/// When the answer to a save is lost, or the save is refused, etagfs finds out whether it happened, and
+/// never says EAGAIN for a save that did.
 #[test]
 fn w6_a_save_whose_answer_was_lost_is_no_conflict() {
     let world = or_skip!(world());
