@@ -167,6 +167,10 @@ impl Backend for Memory {
         "memory:"
     }
 
+    fn server(&self) -> &str {
+        ""
+    }
+
     fn limits(&self) -> Limits {
         Limits::S3
     }

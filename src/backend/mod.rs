@@ -359,9 +359,7 @@ pub trait Backend: Send + Sync + fmt::Debug {
 
     /// Which server it asks; empty where there is none. Two that spell one server differently say different
     /// things. A decorator passes it on.
-    fn server(&self) -> &str {
-        ""
-    }
+    fn server(&self) -> &str;
 
     /// What it can hold.
     fn limits(&self) -> Limits;

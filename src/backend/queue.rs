@@ -415,6 +415,10 @@ impl Backend for Queued {
         self.inner.name()
     }
 
+    fn server(&self) -> &str {
+        self.inner.server()
+    }
+
     fn limits(&self) -> Limits {
         self.inner.limits()
     }

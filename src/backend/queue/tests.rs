@@ -23,6 +23,10 @@ impl Backend for Ending {
         self.0.name()
     }
 
+    fn server(&self) -> &str {
+        ""
+    }
+
     fn limits(&self) -> Limits {
         self.0.limits()
     }

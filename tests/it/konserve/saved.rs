@@ -161,7 +161,7 @@ fn text_that_is_no_value_is_refused_with_its_place_and_kept() {
             &ground,
             "os.close(os.open('new', os.O_CREAT | os.O_WRONLY))"
         ),
-        "ok"
+        "EINVAL"
     );
     assert_eq!(
         tried(

@@ -74,7 +74,7 @@ fn https_without_certificates_is_one_line_with_its_remedy_and_at_once() {
         ("a save", format!("echo 1 | etagfs put --flat $B/key {tls}"), &[]),
         ("a bucket", format!("etagfs bucket create $B {tls}"), &[]),
         ("a probe", format!("etagfs probe $B {tls}"), &[]),
-        ("a mount", format!("mkdir $ETAGFS_STATE_DIR/m && etagfs mount $B $ETAGFS_STATE_DIR/m {tls}"), &[]),
+        ("a mount", format!("mkdir -m 700 $ETAGFS_STATE_DIR/m $ETAGFS_STATE_DIR/state && etagfs mount $B $ETAGFS_STATE_DIR/m --state-dir $ETAGFS_STATE_DIR/state {tls}"), &[]),
         ("STS", "etagfs stores ls $B".to_owned(), &token),
         ("a container's keys", "etagfs stores ls $B".to_owned(), &container),
         ("a proxy", "etagfs stores ls $B --proxy https://127.0.0.1:1".to_owned(), &[]),
@@ -85,7 +85,7 @@ fn https_without_certificates_is_one_line_with_its_remedy_and_at_once() {
         ),
         (
             "a collector",
-            "mkdir $ETAGFS_STATE_DIR/m && etagfs mount $B $ETAGFS_STATE_DIR/m --otlp https://127.0.0.1:1".to_owned(),
+            "mkdir -m 700 $ETAGFS_STATE_DIR/m $ETAGFS_STATE_DIR/state && etagfs mount $B $ETAGFS_STATE_DIR/m --state-dir $ETAGFS_STATE_DIR/state --otlp https://127.0.0.1:1".to_owned(),
             &[],
         ),
     ] {
