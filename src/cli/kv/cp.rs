@@ -7,6 +7,7 @@ use bytes::Bytes;
 use clap::Args as ClapArgs;
 
 use super::backoff::Patience;
+use super::identity::Identity;
 use super::place::{About, Answer, Content, Place, Wanted};
 use super::put::{input, put_if};
 use super::rm::remove_if;
@@ -176,6 +177,10 @@ async fn be_two(source: Option<&Place>, target: &Place) -> session::Outcome {
         return Ok(());
     };
     let (one, other) = (source.identity().await?, target.identity().await?);
+    // It was read: that it is not there now says nothing of what it was.
+    if one == Identity::Nothing {
+        return Err(source.absent().code(1));
+    }
     one.is_not(&other, &source.label(), &target.label())
 }
 

@@ -219,8 +219,11 @@ impl PathKey {
         };
         let mut told = Vec::with_capacity(64 << 10);
         let buffer = rustix::buffer::spare_capacity(&mut told);
-        if rustix::fs::getxattr(&self.path, OBJECT, buffer).is_ok() {
-            return Ok(Identity::of_object(&String::from_utf8_lossy(&told)));
+        match rustix::fs::getxattr(&self.path, OBJECT, buffer) {
+            Ok(_) => return Ok(Identity::of_object(&String::from_utf8_lossy(&told))),
+            // There is none, or there are none here.
+            Err(Errno::NODATA | Errno::NOTSUP) => {}
+            Err(errno) => return Err(self.failed(&errno.into())),
         }
         // What is only in a mount, and in no bucket, has no version.
         let has_version = || {

@@ -250,15 +250,17 @@ impl Mount {
         self.vfs.remove(Ino::ROOT, OsStr::new(key), BY).await
     }
 
-    /// The names that the directory shows; the kernel is told of each, and forgets it.
+    /// The names that the directory shows; the kernel is told of each.
     pub(super) async fn names(&self) -> Result<BTreeSet<String>, vfs::Error> {
         let fh = self.vfs.open_dir(Ino::ROOT).await?;
-        let names = self.vfs.read_dir(fh, |items, age| {
-            let told = items.iter().filter(|item| {
-                let told = self.vfs.tell(Ino::ROOT, item, age);
-                told.inspect(|told| self.vfs.forget(told.ino, 1)).is_some()
-            });
-            told.map(|item| item.name.to_string()).collect()
+        let names = self.vfs.read_dir(fh, |items, at| {
+            items
+                .iter()
+                .inspect(|item| {
+                    self.vfs.tell(Ino::ROOT, item, at);
+                })
+                .map(|item| item.name.to_string())
+                .collect()
         });
         self.vfs.close_dir(Ino::ROOT, fh);
         names
