@@ -290,7 +290,7 @@ fn the_mounts_own_directory_is_looked_up_again_when_the_kernel_has_forgotten_it(
         let of_it = |line: &&str| line.contains("op=\"lookup\" key=\".etagfs\" ");
         log.lines().filter(of_it).count()
     };
-    assert_eq!(looked_up(), 1);
+    wait::until("it is looked up", wait::SOON, || looked_up() == 1);
     // Names and nodes that nobody uses; needs root.
     let drop = || std::fs::write("/proc/sys/vm/drop_caches", "2");
     or_skip!(drop().map_err(|error| format!("the kernel cannot be made to forget: {error}")));
