@@ -64,7 +64,7 @@ pub struct Caller {
 pub(super) const LEVELS: usize = Ancestors::MOST + 3;
 
 /// One of the memories of a caller: 0 is its own, the last one that of its job, and those between are
-/// the families of the processes of [`Caller::family`]. The lower, the nearer.
+/// the families of the caller and of its ancestors. The lower, the nearer.
 pub(super) type Level = usize;
 
 /// The memory of the process itself.
