@@ -47,7 +47,7 @@ impl Between {
         let here = directory.path().display();
         // `proxy_next_upstream` is nginx's default, here said aloud.
         let text = format!(
-            "daemon off; worker_processes 1; pid {here}/pid; error_log {here}/error.log warn;
+            "daemon off; master_process off; pid {here}/pid; error_log {here}/error.log warn;
             events {{ worker_connections 256; }}
             http {{
                 access_log off; merge_slashes off; client_max_body_size 0;
