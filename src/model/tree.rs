@@ -1,30 +1,81 @@
-//! The inode table: which number the kernel knows a name by.
+//! The inode table: which files the kernel knows, by which numbers, and which numbers they show.
 //!
-//! Pure bookkeeping: names, lookup counts and open handles decide how long a number lives; what
+//! A file has three numbers. [`Ino`] is ours, and never used twice, so that whoever holds one for a
+//! while cannot mistake another file for it. [`NodeId`] is what the kernel calls it. [`Numbers::shown`]
+//! is what programs see (`st_ino`); it is made of what the file is, see `number.rs`. The kernel learns
+//! the last two as one number, wherever it is told of a name. So a node's id is the number that it shows
+//! unless another file, which lost its name and is still open, has that.
+//!
+//! Pure bookkeeping: names, lookup counts and open handles decide how long an inode lives; what
 //! it stands for (`T`) is the caller's. It knows nothing of stores. Its owner is `vfs`.
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 
 use super::FileName;
+use super::number::Identity;
 
-/// An inode number.
+/// An inode, as long as it lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Ino(pub u64);
 
 impl Ino {
     /// The root of the mount.
     pub const ROOT: Self = Self(1);
+    /// None that ever was.
+    pub const NONE: Self = Self(0);
+}
+
+/// What the kernel calls an inode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct NodeId(pub u64);
+
+impl NodeId {
+    /// What the kernel calls the root.
+    pub const ROOT: Self = Self(1);
+}
+
+/// By which numbers an inode is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Numbers {
+    /// To the kernel.
+    pub node: NodeId,
+    /// To programs.
+    pub shown: u64,
+}
+
+impl Numbers {
+    /// Whether the kernel's number is the one that programs are to see.
+    pub fn agree(self) -> bool {
+        self.node.0 == self.shown
+    }
 }
 
 #[derive(Debug)]
 struct Node<T> {
     /// Where it is found; `None` for the root and for names that were removed.
     name: Option<(Ino, FileName)>,
-    /// How often the kernel was told of it and has not forgotten it.
-    lookups: u64,
+    identity: Identity,
+    shown: u64,
+    /// What the kernel calls it, and how often it was told so and has not forgotten it. The last one
+    /// is what it is told from now on; it may know others.
+    ids: Vec<(NodeId, u64)>,
     /// How many handles are open on it.
     handles: u32,
     item: T,
+}
+
+impl<T> Node<T> {
+    /// Whether nobody can reach it but by a number that the kernel has not forgotten yet.
+    fn is_left_over(&self) -> bool {
+        self.name.is_none() && self.handles == 0 && !self.identity.is_dir()
+    }
+
+    fn is_unused(&self) -> bool {
+        self.handles == 0 && self.ids.iter().all(|(_, lookups)| *lookups == 0)
+    }
 }
 
 /// All inodes of a mount.
@@ -32,6 +83,9 @@ struct Node<T> {
 pub struct Tree<T> {
     nodes: HashMap<Ino, Node<T>>,
     names: HashMap<(Ino, FileName), Ino>,
+    ids: HashMap<NodeId, Ino>,
+    /// Which number is shown for what, under how many names.
+    shown: HashMap<u64, (Identity, usize)>,
     next: u64,
 }
 
@@ -40,13 +94,17 @@ impl<T> Tree<T> {
     pub fn new(root: T) -> Self {
         let node = Node {
             name: None,
-            lookups: 1,
+            identity: Identity::of_own("/", true),
+            shown: NodeId::ROOT.0,
+            ids: vec![(NodeId::ROOT, 1)],
             handles: 0,
             item: root,
         };
         Self {
             nodes: HashMap::from([(Ino::ROOT, node)]),
             names: HashMap::new(),
+            ids: HashMap::from([(NodeId::ROOT, Ino::ROOT)]),
+            shown: HashMap::new(),
             next: Ino::ROOT.0 + 1,
         }
     }
@@ -90,20 +148,62 @@ impl<T> Tree<T> {
         Some((*parent, name))
     }
 
+    /// The inode that the kernel calls by this number.
+    pub fn at(&self, id: NodeId) -> Option<Ino> {
+        self.ids.get(&id).copied()
+    }
+
+    /// What the kernel calls an inode, now and before.
+    pub fn ids(&self, ino: Ino) -> impl Iterator<Item = NodeId> {
+        let node = self.nodes.get(&ino);
+        node.into_iter()
+            .flat_map(|node| node.ids.iter().map(|(id, _)| *id))
+    }
+
+    /// By which numbers an inode is known.
+    pub fn numbers(&self, ino: Ino) -> Option<Numbers> {
+        let node = self.nodes.get(&ino)?;
+        let (node_id, _) = node.ids.last()?;
+        Some(Numbers {
+            node: *node_id,
+            shown: node.shown,
+        })
+    }
+
+    /// The number that a name of this identity shows, or would if it had an inode.
+    pub fn shown(&self, identity: Identity) -> u64 {
+        let is_free = |number: &u64| match self.shown.get(number) {
+            Some((other, _)) => *other == identity,
+            None => true,
+        };
+        // There are more numbers than names.
+        identity.numbers().find(is_free).unwrap_or_default()
+    }
+
     /// The inode of a name, made by `item` if there is none. It lives until nobody refers to it:
     /// the caller tells the kernel of it ([`remember`](Self::remember)) or opens a handle on it
     /// ([`hold`](Self::hold)), or calls [`sweep`](Self::sweep).
-    pub fn insert(&mut self, parent: Ino, name: &FileName, item: impl FnOnce() -> T) -> Ino {
+    pub fn insert(
+        &mut self,
+        parent: Ino,
+        name: &FileName,
+        identity: Identity,
+        item: impl FnOnce() -> T,
+    ) -> Ino {
         let place = (parent, name.clone());
         if let Some(ino) = self.names.get(&place) {
             return *ino;
         }
         let ino = Ino(self.next);
         self.next += 1;
+        let shown = self.show(identity);
+        let id = self.id_for(identity, shown, ino);
         self.names.insert(place.clone(), ino);
         let node = Node {
             name: Some(place),
-            lookups: 0,
+            identity,
+            shown,
+            ids: vec![id],
             handles: 0,
             item: item(),
         };
@@ -111,20 +211,124 @@ impl<T> Tree<T> {
         ino
     }
 
-    /// The kernel is told of an inode. False if there is none of this number (any more): then it
-    /// must not be told.
-    pub fn remember(&mut self, ino: Ino) -> bool {
-        let node = self.nodes.get_mut(&ino);
-        node.map(|node| node.lookups += 1).is_some()
+    /// Takes the number that a further name of this identity shows.
+    fn show(&mut self, identity: Identity) -> u64 {
+        let number = self.shown(identity);
+        let (_, names) = self.shown.entry(number).or_insert((identity, 0));
+        *names += 1;
+        number
     }
 
-    /// The kernel forgot so many of the times it was told.
-    pub fn forget(&mut self, ino: Ino, times: u64) {
-        if ino == Ino::ROOT {
+    /// A name does not show this number any more.
+    fn unshow(&mut self, number: u64) {
+        if let Some((_, names)) = self.shown.get_mut(&number) {
+            *names -= 1;
+            if *names == 0 {
+                self.shown.remove(&number);
+            }
+        }
+    }
+
+    /// A number by which the kernel can be told of an inode that shows this one, and how often it was
+    /// told so: if it still knows what had the number before, it goes on with this inode.
+    fn id_for(&mut self, identity: Identity, shown: u64, ino: Ino) -> (NodeId, u64) {
+        let numbers = std::iter::once(shown).chain(identity.numbers());
+        for id in numbers.map(NodeId) {
+            let lookups = match self.ids.get(&id) {
+                None => 0,
+                Some(_) if identity.is_dir() => continue,
+                Some(holder) => match self.take_id(*holder, id) {
+                    Some(lookups) => lookups,
+                    None => continue,
+                },
+            };
+            self.ids.insert(id, ino);
+            return (id, lookups);
+        }
+        (NodeId(0), 0)
+    }
+
+    /// Takes a number from a file that has no name any more and is not open; how often the kernel was
+    /// told of it.
+    fn take_id(&mut self, from: Ino, id: NodeId) -> Option<u64> {
+        let node = self
+            .nodes
+            .get_mut(&from)
+            .filter(|node| node.is_left_over())?;
+        let at = node.ids.iter().position(|(of, _)| *of == id)?;
+        let (_, lookups) = node.ids.remove(at);
+        self.ids.remove(&id);
+        if self
+            .nodes
+            .get(&from)
+            .is_some_and(|node| node.ids.is_empty())
+        {
+            self.nodes.remove(&from);
+        }
+        Some(lookups)
+    }
+
+    /// Makes the kernel's number of an inode the one that it shows, if that is to be had. Only while it
+    /// is not open: locks on one file must not be locks on two.
+    pub fn renumber(&mut self, ino: Ino) {
+        let (identity, shown) = match self.nodes.get(&ino) {
+            Some(node) if node.handles == 0 => (node.identity, node.shown),
+            _ => return,
+        };
+        let agrees = self.numbers(ino).is_none_or(Numbers::agree);
+        if agrees || identity.is_dir() {
             return;
         }
+        let id = NodeId(shown);
+        let own = self.nodes.get_mut(&ino).and_then(|node| {
+            let at = node.ids.iter().position(|(of, _)| *of == id)?;
+            Some(node.ids.remove(at).1)
+        });
+        let lookups = match (own, self.ids.get(&id).copied()) {
+            (Some(lookups), _) => lookups,
+            (None, None) => 0,
+            (None, Some(holder)) => match self.take_id(holder, id) {
+                Some(lookups) => lookups,
+                None => return,
+            },
+        };
+        self.ids.insert(id, ino);
         if let Some(node) = self.nodes.get_mut(&ino) {
-            node.lookups = node.lookups.saturating_sub(times);
+            node.ids.retain(|(old, lookups)| {
+                let is_known = *lookups > 0;
+                if !is_known {
+                    self.ids.remove(old);
+                }
+                is_known
+            });
+            node.ids.push((id, lookups));
+        }
+    }
+
+    /// The kernel is told of an inode: by which numbers. None if there is none of this number (any
+    /// more): then it must not be told.
+    pub fn remember(&mut self, ino: Ino) -> Option<Numbers> {
+        let node = self.nodes.get_mut(&ino)?;
+        node.ids.last_mut()?.1 += 1;
+        self.numbers(ino)
+    }
+
+    /// The kernel forgot so many of the times it was told of this number.
+    pub fn forget(&mut self, id: NodeId, times: u64) {
+        let Some(ino) = self.at(id).filter(|ino| *ino != Ino::ROOT) else {
+            return;
+        };
+        if let Some(node) = self.nodes.get_mut(&ino) {
+            let current = node.ids.len() - 1;
+            for (nth, (of, lookups)) in node.ids.iter_mut().enumerate() {
+                if *of == id {
+                    *lookups = lookups.saturating_sub(times);
+                    if *lookups == 0 && nth != current {
+                        self.ids.remove(&id);
+                    }
+                }
+            }
+            node.ids.retain(|(of, _)| self.ids.contains_key(of));
         }
         self.sweep(ino);
     }
@@ -163,97 +367,53 @@ impl<T> Tree<T> {
 
     /// Drops an inode that nobody refers to.
     pub fn sweep(&mut self, ino: Ino) {
-        let unused = |node: &Node<T>| node.lookups == 0 && node.handles == 0;
-        if ino != Ino::ROOT && self.nodes.get(&ino).is_some_and(unused) {
+        if ino != Ino::ROOT && self.nodes.get(&ino).is_some_and(Node::is_unused) {
             self.unlink(ino);
-            self.nodes.remove(&ino);
+            for (id, _) in self
+                .nodes
+                .remove(&ino)
+                .map(|node| node.ids)
+                .unwrap_or_default()
+            {
+                self.ids.remove(&id);
+            }
         }
     }
 
     /// Takes the name from an inode; it lives on while it is open or known to the kernel.
     pub fn unlink(&mut self, ino: Ino) {
-        if let Some(node) = self.nodes.get_mut(&ino)
-            && let Some(place) = node.name.take()
-        {
+        let Some(node) = self.nodes.get_mut(&ino) else {
+            return;
+        };
+        if let Some(place) = node.name.take() {
+            let number = node.shown;
             self.names.remove(&place);
+            self.unshow(number);
         }
     }
 
-    /// Gives an inode another name. The inode that had the name before loses it and is returned.
-    pub fn rename(&mut self, ino: Ino, parent: Ino, name: &FileName) -> Option<Ino> {
+    /// Gives an inode another name, and what that stands for. The inode that had the name before loses
+    /// it and is returned.
+    pub fn rename(
+        &mut self,
+        ino: Ino,
+        parent: Ino,
+        name: &FileName,
+        identity: Identity,
+    ) -> Option<Ino> {
         let replaced = self.find(parent, name).filter(|found| *found != ino);
         if let Some(replaced) = replaced {
             self.unlink(replaced);
         }
         self.unlink(ino);
-        if let Some(node) = self.nodes.get_mut(&ino) {
-            node.name = Some((parent, name.clone()));
-            self.names.insert((parent, name.clone()), ino);
+        if self.nodes.contains_key(&ino) {
+            let shown = self.show(identity);
+            if let Some(node) = self.nodes.get_mut(&ino) {
+                node.name = Some((parent, name.clone()));
+                (node.identity, node.shown) = (identity, shown);
+                self.names.insert((parent, name.clone()), ino);
+            }
         }
         replaced
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::ffi::OsStr;
-
-    fn name(text: &str) -> FileName {
-        FileName::new(OsStr::new(text)).expect("a name")
-    }
-
-    #[test]
-    fn a_name_keeps_its_inode_while_the_kernel_knows_it() {
-        let mut tree = Tree::new("root");
-        let ino = tree.insert(Ino::ROOT, &name("a"), || "a");
-        tree.remember(ino);
-        tree.remember(ino);
-        assert_eq!(tree.insert(Ino::ROOT, &name("a"), || "other"), ino);
-        tree.forget(ino, 1);
-        assert_eq!(tree.get(ino), Some(&"a"));
-        tree.forget(ino, 1);
-        assert_eq!(tree.get(ino), None);
-        assert!(tree.is_empty());
-    }
-
-    #[test]
-    fn an_unlinked_inode_lives_while_it_is_open_and_its_name_is_free() {
-        let mut tree = Tree::new("root");
-        let old = tree.insert(Ino::ROOT, &name("a"), || "old");
-        tree.hold(old);
-        tree.unlink(old);
-        let new = tree.insert(Ino::ROOT, &name("a"), || "new");
-        assert_ne!(old, new);
-        assert_eq!(tree.get(old), Some(&"old"));
-        assert_eq!(tree.name(old), None);
-        tree.unhold(old);
-        assert_eq!(tree.get(old), None);
-        assert_eq!(tree.find(Ino::ROOT, &name("a")), Some(new));
-    }
-
-    #[test]
-    fn a_rename_takes_the_name_of_the_inode_it_replaces() {
-        let mut tree = Tree::new("root");
-        let a = tree.insert(Ino::ROOT, &name("a"), || "a");
-        let b = tree.insert(Ino::ROOT, &name("b"), || "b");
-        for ino in [a, b] {
-            tree.remember(ino);
-        }
-        assert_eq!(tree.rename(a, Ino::ROOT, &name("b")), Some(b));
-        assert_eq!(tree.find(Ino::ROOT, &name("b")), Some(a));
-        assert_eq!(tree.find(Ino::ROOT, &name("a")), None);
-        assert_eq!(tree.name(b), None);
-        tree.forget(b, 1);
-        assert_eq!(tree.find(Ino::ROOT, &name("b")), Some(a));
-        assert_eq!(tree.rename(a, Ino::ROOT, &name("b")), None);
-        assert_eq!(tree.find(Ino::ROOT, &name("b")), Some(a));
-    }
-
-    #[test]
-    fn the_root_is_never_forgotten() {
-        let mut tree = Tree::new("root");
-        tree.forget(Ino::ROOT, u64::MAX);
-        assert_eq!(tree.get(Ino::ROOT), Some(&"root"));
     }
 }

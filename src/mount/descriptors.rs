@@ -14,7 +14,6 @@ use std::sync::OnceLock;
 use std::time::Instant;
 
 use super::table;
-use crate::model::Ino;
 
 /// What is looked for: descriptors of one mount.
 #[derive(Debug)]
@@ -32,12 +31,13 @@ impl Descriptors {
     }
 
     /// Whether a process, or one that descends from it, can write to a file. `thread` is one of the
-    /// process's, and its descriptors are meant: the first thread of a process may have ended.
+    /// process's, and its descriptors are meant: the first thread of a process may have ended. The file has
+    /// one of these numbers.
     pub(super) fn can_write(
         &self,
         process: u32,
         thread: u32,
-        file: Ino,
+        file: &[u64],
         until: Instant,
     ) -> Option<bool> {
         let device = self.device()?;
@@ -68,7 +68,7 @@ impl Descriptors {
 }
 
 /// Whether a thread has a descriptor that can write to this file.
-fn writes(thread: u32, file: Ino, device: &str, until: Instant) -> Option<bool> {
+fn writes(thread: u32, file: &[u64], device: &str, until: Instant) -> Option<bool> {
     for descriptor in fs::read_dir(format!("/proc/{thread}/fdinfo")).ok()? {
         if Instant::now() > until {
             return None;
@@ -79,7 +79,7 @@ fn writes(thread: u32, file: Ino, device: &str, until: Instant) -> Option<bool> 
             Err(error) if error.kind() == ErrorKind::NotFound => continue,
             Err(_) => return None,
         };
-        if info.can_write && info.file == file.0 && is_at(thread, info.mount, device)? {
+        if info.can_write && file.contains(&info.file) && is_at(thread, info.mount, device)? {
             return Some(true);
         }
     }
@@ -188,7 +188,7 @@ mod tests {
         };
         let me = std::process::id();
         let until = Instant::now() + std::time::Duration::from_secs(60);
-        let can_write = || descriptors.can_write(me, me, Ino(meta.ino()), until);
+        let can_write = || descriptors.can_write(me, me, &[meta.ino()], until);
         assert_eq!(can_write(), Some(true));
         let mut child = std::process::Command::new("cat")
             .stdin(std::process::Stdio::piped())
@@ -205,7 +205,7 @@ mod tests {
         }
         assert_eq!(can_write(), Some(false));
         assert_eq!(
-            descriptors.can_write(me, me, Ino(meta.ino()), Instant::now()),
+            descriptors.can_write(me, me, &[meta.ino()], Instant::now()),
             None
         );
     }

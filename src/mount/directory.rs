@@ -5,19 +5,19 @@
 
 use std::time::Duration;
 
-use fuser::{Errno, FileType, Generation, INodeNo};
+use fuser::{Errno, FileAttr, FileType, Generation, INodeNo};
 
 use super::{Look, errno};
+use crate::model::Ino;
 use crate::vfs::{Fh, FileKind, Vfs};
 
-/// The entries that every directory begins with, from an offset on, each with the offset behind it.
-fn dots(offset: u64) -> impl Iterator<Item = (u64, &'static str, FileType)> {
-    [
-        (1, ".", FileType::Directory),
-        (2, "..", FileType::Directory),
-    ]
-    .into_iter()
-    .filter(move |(at, _, _)| *at > offset)
+/// The entries that every directory begins with, from an offset on, each with the offset behind it and
+/// its number.
+fn dots(vfs: &Vfs, ino: Ino, offset: u64) -> impl Iterator<Item = (u64, &'static str, u64)> {
+    let [own, above] = vfs.numbers_of_dir(ino);
+    [(1, ".", own), (2, "..", above)]
+        .into_iter()
+        .filter(move |(at, _, _)| *at > offset)
 }
 
 /// The items of a directory from an offset on, each with the offset behind it.
@@ -37,20 +37,20 @@ fn file_type(kind: FileKind) -> FileType {
 /// Answers with names and kinds; what it answered.
 pub(super) fn names(
     vfs: &Vfs,
-    ino: INodeNo,
+    ino: Ino,
     fh: Fh,
     offset: u64,
     mut reply: fuser::ReplyDirectory,
 ) -> Result<(), Errno> {
     let filled = vfs.read_dir(fh, |items, _| {
-        for (at, name, kind) in dots(offset) {
-            if reply.add(ino, at, kind, name) {
+        for (at, name, number) in dots(vfs, ino, offset) {
+            if reply.add(INodeNo(number), at, FileType::Directory, name) {
                 return;
             }
         }
         for (at, item) in from(items, offset) {
-            let known = vfs.known_ino(ino.into(), &item.name);
-            if reply.add(known.into(), at, file_type(item.kind()), &item.name) {
+            let number = INodeNo(vfs.number(ino, item));
+            if reply.add(number, at, file_type(item.kind()), &item.name) {
                 return;
             }
         }
@@ -71,27 +71,30 @@ pub(super) fn names(
 pub(super) fn names_and_attributes(
     vfs: &Vfs,
     look: &Look,
-    ino: INodeNo,
+    ino: Ino,
     fh: Fh,
     offset: u64,
     mut reply: fuser::ReplyDirectoryPlus,
 ) -> Result<(), Errno> {
-    let filled = vfs.read_dir(fh, |items, read_at| {
-        let top = look.at(&vfs.dir_attr(ino.into()));
-        for (at, name, _) in dots(offset) {
+    let filled = vfs.read_dir(fh, |items, age| {
+        let top = vfs.dir_attr(ino);
+        let mut add = |number, at, name: &str, ttl: Duration, seen: FileAttr| {
+            reply.add(INodeNo(number), at, name, &ttl, &seen, Generation(0))
+        };
+        for (at, name, number) in dots(vfs, ino, offset) {
             // The kernel does not count these two as looked up.
-            if reply.add(ino, at, name, &Duration::ZERO, &top, Generation(0)) {
+            if add(number, at, name, Duration::ZERO, look.at(&top, number)) {
                 return;
             }
         }
         for (at, item) in from(items, offset) {
-            let Some(attr) = vfs.tell(ino.into(), item, read_at) else {
+            let Some(told) = vfs.tell(ino, item, age) else {
                 continue;
             };
-            let ttl = attr.ttl.min(look.ttl);
-            let seen = look.at(&attr);
-            if reply.add(attr.ino.into(), at, &item.name, &ttl, &seen, Generation(0)) {
-                vfs.forget(attr.ino, 1);
+            let (known, ttl) = look.named(&told);
+            let number = told.numbers.shown;
+            if add(number, at, item.name.as_str(), ttl.min(look.ttl), known) {
+                vfs.forget(told.numbers.node, 1);
                 return;
             }
         }

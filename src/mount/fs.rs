@@ -19,7 +19,7 @@ use super::negotiate::negotiate;
 use super::process::caller;
 use super::reply::{Created, Named, OpenedDir, OpenedFile, Written, Xattr};
 use super::request::{access, at, creation, durable, opening};
-use crate::model::{Ino, Trigger};
+use crate::model::{NodeId, Trigger};
 use crate::vfs::{Departures, Durable, Fh, OverExisting, SetMode};
 
 /// The filesystem as the kernel sees it.
@@ -31,15 +31,16 @@ impl Filesystem for Fs {
     }
 
     fn lookup(&self, request: &Request, parent: INodeNo, name: &OsStr, reply: fuser::ReplyEntry) {
+        let dir = self.ino(parent);
         let (vfs, name, thread) = (self.0.vfs.clone(), name.to_owned(), request.pid());
         let op = self.op_on("lookup", parent, &name, request).locking(parent);
         self.0.answer(op, reply, async move {
-            vfs.lookup(parent.into(), &name, thread).await.map(Named)
+            vfs.lookup(dir, &name, thread).await.map(Named)
         });
     }
 
     fn forget(&self, _request: &Request, ino: INodeNo, nlookup: u64) {
-        self.0.vfs.forget(ino.into(), nlookup);
+        self.0.vfs.forget(NodeId(ino.0), nlookup);
     }
 
     fn getattr(
@@ -49,19 +50,20 @@ impl Filesystem for Fs {
         fh: Option<FileHandle>,
         reply: fuser::ReplyAttr,
     ) {
-        let vfs = self.0.vfs.clone();
+        let (vfs, node) = (self.0.vfs.clone(), self.ino(ino));
         // Only lseek(2) says which descriptor is meant.
-        let through = fh.and_then(|fh| vfs.attr_through(ino.into(), Fh(fh.0)));
-        let who = match vfs.is_open(ino.into()) {
+        let through = fh.and_then(|fh| vfs.attr_through(node, Fh(fh.0)));
+        let who = match vfs.is_personal(node) {
             true => caller(request.pid()),
             false => None,
         };
         self.0
             .answer(self.op("getattr", ino, request), reply, async move {
-                match through {
-                    Some(attr) => Ok(attr),
-                    None => vfs.attr(ino.into(), who).await,
-                }
+                let attr = match through {
+                    Some(attr) => attr,
+                    None => vfs.attr(node, who).await?,
+                };
+                vfs.numbered(attr, who)
             });
     }
 
@@ -83,17 +85,17 @@ impl Filesystem for Fs {
         _flags: Option<BsdFileFlags>,
         reply: fuser::ReplyAttr,
     ) {
-        let (vfs, by) = (self.0.vfs.clone(), opening(request));
+        let (vfs, node, by) = (self.0.vfs.clone(), self.ino(ino), opening(request));
         let op = self.heavy(self.op("setattr", ino, request).saving().locking(ino));
         self.0.answer(op, reply, async move {
-            let ino = Ino::from(ino);
-            vfs.check_changeable(ino)?;
-            match (size, fh) {
+            vfs.check_changeable(node)?;
+            let attr = match (size, fh) {
                 // Mode, owner and times are accepted and not stored (V5).
-                (None, _) => vfs.last_attr(ino, by.who).await,
-                (Some(size), Some(fh)) => vfs.truncate(ino, Fh(fh.0), size, by.who).await,
-                (Some(size), None) => vfs.truncate_closed(ino, size, by).await,
-            }
+                (None, _) => vfs.last_attr(node, by.who).await?,
+                (Some(size), Some(fh)) => vfs.truncate(node, Fh(fh.0), size, by.who).await?,
+                (Some(size), None) => vfs.truncate_closed(node, size, by).await?,
+            };
+            vfs.numbered(attr, by.who)
         });
     }
 
@@ -106,36 +108,35 @@ impl Filesystem for Fs {
         _umask: u32,
         reply: fuser::ReplyEntry,
     ) {
-        let (vfs, name) = (self.0.vfs.clone(), name.to_owned());
+        let (vfs, dir, name) = (self.0.vfs.clone(), self.ino(parent), name.to_owned());
         let op = self
             .op_on("mkdir", parent, &name, request)
             .saving()
             .locking(parent);
         self.0.answer(op, reply, async move {
-            vfs.make_dir(parent.into(), &name).await.map(Named)
+            vfs.make_dir(dir, &name).await.map(Named)
         });
     }
 
     fn rmdir(&self, request: &Request, parent: INodeNo, name: &OsStr, reply: fuser::ReplyEmpty) {
-        let (vfs, name) = (self.0.vfs.clone(), name.to_owned());
+        let (vfs, dir, name) = (self.0.vfs.clone(), self.ino(parent), name.to_owned());
         let op = self
             .op_on("rmdir", parent, &name, request)
             .saving()
             .locking(parent);
-        self.0.answer(op, reply, async move {
-            vfs.remove_dir(parent.into(), &name).await
-        });
+        self.0
+            .answer(op, reply, async move { vfs.remove_dir(dir, &name).await });
     }
 
     fn unlink(&self, request: &Request, parent: INodeNo, name: &OsStr, reply: fuser::ReplyEmpty) {
+        let dir = self.ino(parent);
         let (vfs, name, by) = (self.0.vfs.clone(), name.to_owned(), opening(request));
         let op = self
             .op_on("unlink", parent, &name, request)
             .saving()
             .locking(parent);
-        self.0.answer(op, reply, async move {
-            vfs.remove(parent.into(), &name, by).await
-        });
+        self.0
+            .answer(op, reply, async move { vfs.remove(dir, &name, by).await });
     }
 
     fn rename(
@@ -148,6 +149,7 @@ impl Filesystem for Fs {
         flags: RenameFlags,
         reply: fuser::ReplyEmpty,
     ) {
+        let (to_dir, dir) = (self.ino(newparent), self.ino(parent));
         let over = match flags {
             flags if flags.is_empty() => OverExisting::Replace,
             RenameFlags::RENAME_NOREPLACE => OverExisting::Refuse,
@@ -162,20 +164,19 @@ impl Filesystem for Fs {
             .op_on("rename", parent, &name, request)
             .saving()
             .locking_both(parent, newparent)
-            .to(self.0.vfs.subject(newparent.into(), Some(&newname)));
+            .to(self.0.vfs.subject(to_dir, Some(&newname)));
         self.0.answer(op, reply, async move {
-            let (from, to) = ((parent.into(), &*name), (newparent.into(), &*newname));
+            let (from, to) = ((dir, &*name), (to_dir, &*newname));
             vfs.rename(from, to, over, by).await
         });
     }
 
     fn open(&self, request: &Request, ino: INodeNo, flags: OpenFlags, reply: fuser::ReplyOpen) {
-        let (vfs, by) = (self.0.vfs.clone(), opening(request));
+        let (vfs, node, by) = (self.0.vfs.clone(), self.ino(ino), opening(request));
         let op = self.heavy(self.op("open", ino, request));
         self.0.answer(op, reply, async move {
-            let ino = Ino::from(ino);
-            let fh = vfs.open(ino, access(flags.0), by).await?;
-            Ok(OpenedFile(ino, fh))
+            let fh = vfs.open(node, access(flags.0), by).await?;
+            Ok(OpenedFile(node, fh))
         });
     }
 
@@ -189,11 +190,12 @@ impl Filesystem for Fs {
         flags: i32,
         reply: fuser::ReplyCreate,
     ) {
+        let dir = self.ino(parent);
         let (vfs, name, by) = (self.0.vfs.clone(), name.to_owned(), opening(request));
         let op = self.op_on("create", parent, &name, request).locking(parent);
         self.0.answer(op, reply, async move {
             let (access, how) = (access(flags), creation(flags, mode));
-            let (attr, fh) = vfs.create(parent.into(), &name, access, how, by).await?;
+            let (attr, fh) = vfs.create(dir, &name, access, how, by).await?;
             Ok(Created(attr, fh))
         });
     }
@@ -281,20 +283,19 @@ impl Filesystem for Fs {
         _flush: bool,
         reply: fuser::ReplyEmpty,
     ) {
-        let vfs = self.0.vfs.clone();
+        let (vfs, node) = (self.0.vfs.clone(), self.ino(ino));
         let op = self.heavy(self.op("release", ino, request).saving().through(fh));
         self.0.answer(op, reply, async move {
-            vfs.release(ino.into(), Fh(fh.0)).await;
+            vfs.release(node, Fh(fh.0)).await;
             Ok(())
         });
     }
 
     fn opendir(&self, request: &Request, ino: INodeNo, _flags: OpenFlags, reply: fuser::ReplyOpen) {
-        let vfs = self.0.vfs.clone();
+        let (vfs, node) = (self.0.vfs.clone(), self.ino(ino));
         self.0
             .answer(self.op("opendir", ino, request), reply, async move {
-                let ino = Ino::from(ino);
-                Ok(OpenedDir(ino, vfs.open_dir(ino).await?))
+                Ok(OpenedDir(node, vfs.open_dir(node).await?))
             });
     }
 
@@ -309,7 +310,7 @@ impl Filesystem for Fs {
         let op = self.op("readdir", ino, request).through(fh);
         let vfs = &self.0.vfs;
         self.0
-            .at_once(op, || names(vfs, ino, Fh(fh.0), offset, reply));
+            .at_once(op, || names(vfs, self.ino(ino), Fh(fh.0), offset, reply));
     }
 
     fn readdirplus(
@@ -323,7 +324,7 @@ impl Filesystem for Fs {
         let Bridge { vfs, look, .. } = &self.0;
         let op = self.op("readdirplus", ino, request).through(fh);
         self.0.at_once(op, || {
-            names_and_attributes(vfs, look, ino, Fh(fh.0), offset, reply)
+            names_and_attributes(vfs, look, self.ino(ino), Fh(fh.0), offset, reply)
         });
     }
 
@@ -335,9 +336,10 @@ impl Filesystem for Fs {
         _flags: OpenFlags,
         reply: fuser::ReplyEmpty,
     ) {
+        let node = self.ino(ino);
         let op = self.op("releasedir", ino, request).through(fh);
         self.0.at_once(op, || {
-            self.0.vfs.close_dir(ino.into(), Fh(fh.0));
+            self.0.vfs.close_dir(node, Fh(fh.0));
             reply.ok();
             Ok(())
         });
@@ -351,14 +353,15 @@ impl Filesystem for Fs {
         _datasync: bool,
         reply: fuser::ReplyEmpty,
     ) {
+        let node = self.ino(ino);
         // Names are in the store as soon as their values are, but for those that moved away; those of
         // scratch files are on the local disk.
         let vfs = self.0.vfs.clone();
         let op = self.op("fsyncdir", ino, request).saving();
         self.0.answer(op, reply, async move {
-            let which = Departures::From(ino.into());
+            let which = Departures::From(node);
             vfs.settle_departures(which).await?;
-            vfs.sync_dir(ino.into()).await
+            vfs.sync_dir(node).await
         });
     }
 
@@ -379,6 +382,7 @@ impl Filesystem for Fs {
         size: u32,
         reply: fuser::ReplyXattr,
     ) {
+        let node = self.ino(ino);
         let kind = name.as_encoded_bytes();
         if kind.starts_with(b"system.") {
             let op = self.op("getxattr", ino, request);
@@ -391,16 +395,16 @@ impl Filesystem for Fs {
         let (vfs, name, by) = (self.0.vfs.clone(), name.to_owned(), opening(request));
         self.0
             .answer(self.op("getxattr", ino, request), reply, async move {
-                let value = vfs.attribute(ino.into(), &name, by).await?;
+                let value = vfs.attribute(node, &name, by).await?;
                 Ok(Xattr(value.into(), size))
             });
     }
 
     fn listxattr(&self, request: &Request, ino: INodeNo, size: u32, reply: fuser::ReplyXattr) {
-        let (vfs, by) = (self.0.vfs.clone(), opening(request));
+        let (vfs, node, by) = (self.0.vfs.clone(), self.ino(ino), opening(request));
         self.0
             .answer(self.op("listxattr", ino, request), reply, async move {
-                let names = vfs.attributes(ino.into(), by).await?;
+                let names = vfs.attributes(node, by).await?;
                 let list: String = names.iter().map(|name| format!("{name}\0")).collect();
                 Ok(Xattr(list.into(), size))
             });
@@ -416,6 +420,7 @@ impl Filesystem for Fs {
         _position: u32,
         reply: fuser::ReplyEmpty,
     ) {
+        let node = self.ino(ino);
         let mode = match flags {
             libc::XATTR_CREATE => SetMode::Create,
             libc::XATTR_REPLACE => SetMode::Replace,
@@ -425,17 +430,16 @@ impl Filesystem for Fs {
         let value = value.to_vec();
         let op = self.heavy(self.op("setxattr", ino, request).saving().locking(ino));
         self.0.answer(op, reply, async move {
-            vfs.set_attribute(ino.into(), &name, Some(&value), mode, by)
-                .await
+            vfs.set_attribute(node, &name, Some(&value), mode, by).await
         });
     }
 
     fn removexattr(&self, request: &Request, ino: INodeNo, name: &OsStr, reply: fuser::ReplyEmpty) {
+        let node = self.ino(ino);
         let (vfs, name, by) = (self.0.vfs.clone(), name.to_owned(), opening(request));
         let op = self.heavy(self.op("removexattr", ino, request).saving().locking(ino));
         self.0.answer(op, reply, async move {
-            vfs.set_attribute(ino.into(), &name, None, SetMode::Any, by)
-                .await
+            vfs.set_attribute(node, &name, None, SetMode::Any, by).await
         });
     }
 
@@ -447,22 +451,23 @@ impl Filesystem for Fs {
         target: &std::path::Path,
         reply: fuser::ReplyEntry,
     ) {
+        let dir = self.ino(parent);
         let (vfs, by) = (self.0.vfs.clone(), opening(request));
         let (name, target) = (link_name.to_owned(), target.as_os_str().to_owned());
         let op = self
             .op_on("symlink", parent, &name, request)
             .locking(parent);
         self.0.answer(op, reply, async move {
-            let made = vfs.make_link(parent.into(), &name, &target, by).await;
+            let made = vfs.make_link(dir, &name, &target, by).await;
             made.map(Named)
         });
     }
 
     fn readlink(&self, request: &Request, ino: INodeNo, reply: fuser::ReplyData) {
-        let vfs = self.0.vfs.clone();
+        let (vfs, node) = (self.0.vfs.clone(), self.ino(ino));
         self.0
             .answer(self.op("readlink", ino, request), reply, async move {
-                vfs.read_link(ino.into())
+                vfs.read_link(node)
             });
     }
 

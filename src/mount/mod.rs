@@ -35,8 +35,8 @@ pub use process::Proc;
 pub use table::{is_in_mount, is_mount_point};
 pub use unmount::{Busy, unmount};
 
-use crate::model::{FileName, Ino};
-use crate::vfs::{Attr, Ending, FileKind, Kernel, Vfs};
+use crate::model::{FileName, NodeId};
+use crate::vfs::{Attr, Ending, FileKind, Kernel, Told, Vfs};
 use answer::Bridge;
 
 /// The longest that a request takes. It should be longer than the store's own deadline, so that
@@ -91,7 +91,7 @@ struct Look {
 }
 
 impl Look {
-    fn at(&self, attr: &Attr) -> FileAttr {
+    fn at(&self, attr: &Attr, number: u64) -> FileAttr {
         let (kind, perm) = match attr.kind {
             FileKind::Dir => (FileType::Directory, self.dir_mode),
             FileKind::File => (FileType::RegularFile, self.file_mode),
@@ -99,7 +99,7 @@ impl Look {
             FileKind::Control => (FileType::RegularFile, self.file_mode & 0o444),
         };
         FileAttr {
-            ino: attr.ino.into(),
+            ino: INodeNo(number),
             size: attr.size,
             blocks: attr.size.div_ceil(512),
             atime: attr.modified,
@@ -119,13 +119,26 @@ impl Look {
     }
 }
 
+impl Look {
+    /// What the kernel is told of a name, and how long it may believe the attributes. It takes what it
+    /// calls the file for the number that programs see; if that is another one, it has to ask for the
+    /// attributes before it shows them.
+    fn named(&self, told: &Told) -> (FileAttr, Duration) {
+        let ttl = match told.numbers.agree() {
+            true => told.attr.ttl,
+            false => Duration::ZERO,
+        };
+        (self.at(&told.attr, told.numbers.node.0), ttl)
+    }
+}
+
 /// The kernel's caches, as [`Kernel`].
 struct Caches(Sender<Forget>);
 
 /// Something that the kernel is to forget.
 enum Forget {
-    File(Ino, SyncSender<()>),
-    Name(Ino, FileName),
+    File(NodeId, SyncSender<()>),
+    Name(NodeId, FileName),
 }
 
 /// How long a caller waits for the kernel to forget: a thousand times longer than it takes. While a
@@ -140,8 +153,8 @@ impl Caches {
             for thing in things {
                 // It fails only for what the kernel does not know: then there is nothing to forget.
                 match thing {
-                    Forget::File(ino, done) => {
-                        let _ = notifier.inval_inode(INodeNo(ino.0), 0, 0);
+                    Forget::File(id, done) => {
+                        let _ = notifier.inval_inode(INodeNo(id.0), 0, 0);
                         // Whoever waited may have gone on.
                         let _ = done.send(());
                     }
@@ -156,14 +169,14 @@ impl Caches {
 }
 
 impl Kernel for Caches {
-    fn forget_file(&self, ino: Ino) {
+    fn forget_file(&self, id: NodeId) {
         let (done, forgotten) = mpsc::sync_channel(1);
-        if self.0.send(Forget::File(ino, done)).is_ok() {
+        if self.0.send(Forget::File(id, done)).is_ok() {
             let _ = forgotten.recv_timeout(FORGETTING);
         }
     }
 
-    fn forget_name(&self, parent: Ino, name: &FileName) {
+    fn forget_name(&self, parent: NodeId, name: &FileName) {
         // The thread ends with the mount.
         let _ = self.0.send(Forget::Name(parent, name.clone()));
     }

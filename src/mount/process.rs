@@ -24,7 +24,7 @@ use super::descriptors::Descriptors;
 use super::glance::Glances;
 use super::life::Lives;
 use super::limit::{keep_spare, read};
-use crate::model::{Ancestors, Caller, Ino, Job, Living, Process};
+use crate::model::{Ancestors, Caller, Job, Living, Process};
 use crate::vfs::{Life, Processes};
 
 /// The process and job of a thread. `None` when the kernel gave no number (page writeback, a
@@ -143,10 +143,10 @@ impl Processes for Proc {
         }
     }
 
-    async fn can_write(&self, thread: u32, file: Ino) -> Option<bool> {
+    async fn can_write(&self, thread: u32, file: Vec<u64>) -> Option<bool> {
         let process = process_id(thread)?;
         let descriptors = Arc::clone(&self.descriptors);
-        let look = move |until| descriptors.can_write(process, thread, file, until);
+        let look = move |until| descriptors.can_write(process, thread, &file, until);
         self.glances.take(process, look).await
     }
 

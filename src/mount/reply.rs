@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use fuser::{Errno, FileHandle, FopenFlags, Generation, INodeNo};
+use fuser::{Errno, FileHandle, FopenFlags, Generation};
 
 use super::Look;
 use super::errno::NO_ROOM;
 use crate::model::Ino;
-use crate::vfs::{Attr, Fh, FileKind, Vfs};
+use crate::vfs::{Fh, FileKind, Told, Vfs};
 
 /// How an open file is used by the kernel: every read and write comes to us, so that a handle
 /// shows its own version and nothing else (R2).
@@ -44,13 +44,13 @@ pub(super) trait Undo: Send + 'static {
 }
 
 /// A name that the kernel is told of.
-pub(super) struct Named(pub(super) Attr);
+pub(super) struct Named(pub(super) Told);
 /// A file that was opened.
 pub(super) struct OpenedFile(pub(super) Ino, pub(super) Fh);
 /// A directory that was opened.
 pub(super) struct OpenedDir(pub(super) Ino, pub(super) Fh);
 /// A file that was created.
-pub(super) struct Created(pub(super) Attr, pub(super) Fh);
+pub(super) struct Created(pub(super) Told, pub(super) Fh);
 /// How many bytes were written.
 pub(super) struct Written(pub(super) u32);
 /// An extended attribute, or the list of them, and how many bytes the caller has room for.
@@ -58,7 +58,7 @@ pub(super) struct Xattr(pub(super) Bytes, pub(super) u32);
 
 impl Undo for Named {
     fn undo(self, vfs: &Arc<Vfs>) {
-        vfs.forget(self.0.ino, 1);
+        vfs.forget(self.0.numbers.node, 1);
     }
 }
 
@@ -84,8 +84,8 @@ impl Undo for OpenedDir {
 
 impl Undo for Created {
     fn undo(self, vfs: &Arc<Vfs>) {
-        vfs.abandon(self.0.ino, self.1);
-        vfs.forget(self.0.ino, 1);
+        vfs.abandon(self.0.attr.ino, self.1);
+        vfs.forget(self.0.numbers.node, 1);
     }
 
     fn opened(&self) -> Option<Fh> {
@@ -101,7 +101,7 @@ macro_rules! nothing_to_undo {
         })*
     };
 }
-nothing_to_undo!((), Attr);
+nothing_to_undo!((), Told);
 
 /// Nothing to take back of bytes that were moved.
 macro_rules! bytes_moved {
@@ -123,14 +123,15 @@ bytes_moved! {
 }
 
 impl Reply<Named> for fuser::ReplyEntry {
-    fn send(self, Named(attr): Named, look: &Look) {
+    fn send(self, Named(told): Named, look: &Look) {
         // A file's name is looked up anew by every system call, so that an open knows whether its
         // own call has just asked the store (R1); a directory's name is believed for a while.
-        let entry_ttl = match attr.kind {
+        let entry_ttl = match told.attr.kind {
             FileKind::Dir => look.ttl,
             FileKind::File | FileKind::Symlink | FileKind::Control => Duration::ZERO,
         };
-        self.entry_with_ttls(&attr.ttl, &entry_ttl, &look.at(&attr), Generation(0));
+        let (known, attr_ttl) = look.named(&told);
+        self.entry_with_ttls(&attr_ttl, &entry_ttl, &known, Generation(0));
     }
 
     fn fail(self, errno: Errno) {
@@ -138,9 +139,9 @@ impl Reply<Named> for fuser::ReplyEntry {
     }
 }
 
-impl Reply<Attr> for fuser::ReplyAttr {
-    fn send(self, attr: Attr, look: &Look) {
-        self.attr(&attr.ttl, &look.at(&attr));
+impl Reply<Told> for fuser::ReplyAttr {
+    fn send(self, Told { attr, numbers }: Told, look: &Look) {
+        self.attr(&attr.ttl, &look.at(&attr, numbers.shown));
     }
 
     fn fail(self, errno: Errno) {
@@ -169,10 +170,11 @@ impl Reply<OpenedDir> for fuser::ReplyOpen {
 }
 
 impl Reply<Created> for fuser::ReplyCreate {
-    fn send(self, Created(attr, fh): Created, look: &Look) {
+    fn send(self, Created(told, fh): Created, look: &Look) {
+        let (known, _) = look.named(&told);
         self.created(
             &Duration::ZERO,
-            &look.at(&attr),
+            &known,
             Generation(0),
             FileHandle(fh.0),
             FILE_FLAGS,
@@ -225,17 +227,5 @@ impl Reply<Xattr> for fuser::ReplyXattr {
 
     fn fail(self, errno: Errno) {
         self.error(errno);
-    }
-}
-
-impl From<Ino> for INodeNo {
-    fn from(ino: Ino) -> Self {
-        Self(ino.0)
-    }
-}
-
-impl From<INodeNo> for Ino {
-    fn from(ino: INodeNo) -> Self {
-        Self(ino.0)
     }
 }

@@ -9,13 +9,18 @@ use fuser::{INodeNo, OpenAccMode, OpenFlags, Request, WriteFlags};
 use super::fs::Fs;
 use super::op::Op;
 use super::process::caller;
-use crate::model::{Ino, Origin};
+use crate::model::{Ino, NodeId, Origin};
 use crate::vfs::{Access, At, Creation, Durable, Opening, OverExisting};
 
 impl Fs {
+    /// What the kernel calls by this number.
+    pub(super) fn ino(&self, id: INodeNo) -> Ino {
+        self.0.vfs.ino_of(NodeId(id.0))
+    }
+
     /// An operation on an inode.
     pub(super) fn op(&self, name: &'static str, ino: INodeNo, request: &Request) -> Op {
-        let subject = self.0.vfs.subject(ino.into(), None);
+        let subject = self.0.vfs.subject(self.ino(ino), None);
         Op::new(name, ino.0, request.pid(), subject)
     }
 
@@ -27,13 +32,13 @@ impl Fs {
         child: &OsStr,
         request: &Request,
     ) -> Op {
-        let subject = self.0.vfs.subject(parent.into(), Some(child));
+        let subject = self.0.vfs.subject(self.ino(parent), Some(child));
         Op::new(name, parent.0, request.pid(), subject)
     }
 
     /// An operation that may move the whole value of a file.
     pub(super) fn heavy(&self, op: Op) -> Op {
-        let weight = self.0.vfs.weight(Ino(op.ino));
+        let weight = self.0.vfs.weight(self.ino(INodeNo(op.ino)));
         op.weighing(weight)
     }
 }

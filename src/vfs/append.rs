@@ -133,9 +133,7 @@ impl Vfs {
             node.unsaved &= begun.base == Expect::Absent;
         }
         // It remembers the size that the file had with our bytes alone.
-        if let Some(kernel) = self.kernel.get() {
-            kernel.forget_file(begun.writer.ino);
-        }
+        self.forget_in_kernel(begun.writer.ino);
         self.telemetry.metrics.merged_append();
         tracing::debug!(op = begun.op, store = %begun.store.name(), key = %begun.key, base = %begun.base, "appending to what others saved");
         Ok(())

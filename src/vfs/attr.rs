@@ -226,12 +226,16 @@ impl Vfs {
     }
 
     /// Attributes that the kernel may show to any process. Those that write the file are shown their own
-    /// copies (W12), so that as long as there is one, the kernel has to ask again who looks.
+    /// copies (W12), and who moved it here its former number, so that as long as there is one, the kernel
+    /// has to ask again who looks.
     pub(super) fn for_anybody(&self, attr: Attr) -> Attr {
-        let handles = self.table().handles_of(attr.ino);
+        let (handles, is_moved) = {
+            let table = self.table();
+            (table.handles_of(attr.ino), table.is_moved(attr.ino))
+        };
         let is_draft =
             |handle: &Arc<Handle>| matches!(&**handle, Handle::Writer(it) if it.shape().is_some());
-        match handles.iter().any(is_draft) {
+        match is_moved || handles.iter().any(is_draft) {
             true => Attr {
                 ttl: Duration::ZERO,
                 ..attr
@@ -240,11 +244,13 @@ impl Vfs {
         }
     }
 
-    /// Whether a key is open; only then it matters who asks for its attributes.
-    pub fn is_open(&self, ino: Ino) -> bool {
+    /// Whether a key is open, or somebody moved a file here; only then it matters who asks for the
+    /// attributes.
+    pub fn is_personal(&self, ino: Ino) -> bool {
         let table = self.table();
-        let node = table.tree.get(ino);
-        node.is_some_and(|node| matches!(node.kind, Kind::File(..))) && table.tree.handles(ino) > 0
+        let is_key = |node: &Node| matches!(node.kind, Kind::File(..));
+        let is_open = table.tree.get(ino).is_some_and(is_key) && table.tree.handles(ino) > 0;
+        is_open || table.is_moved(ino)
     }
 
     /// The attributes of an inode as they were last told, however old; for callers that changed

@@ -282,6 +282,11 @@ impl Deletes {
         }
     }
 
+    /// A key that was deleted is there again.
+    pub(super) fn undone(&mut self, place: &Place) {
+        self.at.pop(place);
+    }
+
     /// Whether a key was deleted after this time.
     pub(super) fn since(&self, place: &Place, asked: Instant) -> bool {
         let at = self.at.peek(place).copied().max(self.forgotten);

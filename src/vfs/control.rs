@@ -95,7 +95,7 @@ impl Control {
         }
     }
 
-    fn is_dir(&self) -> bool {
+    pub(super) fn is_dir(&self) -> bool {
         matches!(self, Self::Top | Self::Rescue)
     }
 

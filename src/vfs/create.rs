@@ -10,9 +10,9 @@ use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
 
-use super::attr::Attr;
 use super::handles::{Fh, WriterState};
 use super::loss::Attempt;
+use super::numbers::Told;
 use super::open::{Access, Opening, entry_of};
 use super::table::Kind;
 use super::{Error, OverExisting, Vfs};
@@ -54,7 +54,7 @@ impl Vfs {
         access: Access,
         creation: Creation,
         by: Opening,
-    ) -> Result<(Attr, Fh), Error> {
+    ) -> Result<(Told, Fh), Error> {
         self.check_writable(&name.display().to_string())?;
         let name = FileName::new(name)?;
         let (store, dir) = self.table().dir(parent)?;
@@ -83,16 +83,17 @@ impl Vfs {
             if creation.over == OverExisting::Refuse {
                 return Err(Error::Exists(store.address(&key)));
             }
-            let ino = {
+            let told = {
                 let mut table = self.table();
                 let ino = table.insert(parent, &name, Kind::File(store, key));
                 table.learn(ino, entry.clone(), asked, Some(by.thread));
-                table.tree.remember(ino);
-                ino
+                let numbers = table.tree.remember(ino).ok_or(Error::BadHandle)?;
+                let attr = self.entry_attr(ino, &entry);
+                Told { attr, numbers }
             };
-            let opened = self.open(ino, access, by).await;
-            let fh = opened.inspect_err(|_| self.forget(ino, 1))?;
-            return Ok((self.entry_attr(ino, &entry), fh));
+            let opened = self.open(told.attr.ino, access, by).await;
+            let fh = opened.inspect_err(|_| self.forget(told.numbers.node, 1))?;
+            return Ok((told, fh));
         }
         if self.is_scratch_name(&name, creation.origin) {
             return self.make_scratch(parent, &name, access, by);
@@ -153,12 +154,13 @@ impl Vfs {
         let writer = self.writer(ino, by, state);
         let fh = self.register(writer.exclusive(creation.over == OverExisting::Refuse));
         let mut table = self.table();
-        table.tree.remember(ino);
+        let numbers = table.tree.remember(ino).ok_or(Error::BadHandle)?;
         let node = table.node_mut(ino)?;
         node.known = None;
         node.unsaved = true;
         node.creator = by.who;
-        Ok((self.unsaved_attr(ino, node), fh))
+        let attr = self.unsaved_attr(ino, node);
+        Ok((Told { attr, numbers }, fh))
     }
 
     /// Whether a file must be in the store before its creator goes on: one that a shell creates with
@@ -185,7 +187,7 @@ impl Vfs {
         (store, key): (Arc<Store>, Key),
         envelope: Envelope,
         by: Opening,
-    ) -> Result<(Attr, Fh), Error> {
+    ) -> Result<(Told, Fh), Error> {
         let absent = Expect::Absent;
         let version = match store.put(&key, Bytes::new(), &envelope, &absent).await? {
             Outcome::Saved(version) => version,
@@ -199,7 +201,7 @@ impl Vfs {
             envelope: envelope.clone(),
         };
         let entry = entry_of(key.clone(), &value);
-        let ino = {
+        let (ino, numbers) = {
             let mut table = self.table();
             let place = (store.name(), key.clone());
             let ino = table.insert(parent, name, Kind::File(store, key));
@@ -207,13 +209,14 @@ impl Vfs {
             table.seen.saved(by.who, &place, &absent, &version);
             table.values.put(place, Arc::new(value));
             table.node_mut(ino)?.creator = by.who;
-            table.tree.remember(ino);
-            ino
+            let numbers = table.tree.remember(ino).ok_or(Error::BadHandle)?;
+            (ino, numbers)
         };
         self.journal.saved();
         tracing::debug!(op = "create", key = %entry.key, %version, "saved");
         let state = WriterState::new(Draft::editing(version), Bytes::new(), envelope);
         let fh = self.register(self.writer(ino, by, state));
-        Ok((self.entry_attr(ino, &entry), fh))
+        let attr = self.entry_attr(ino, &entry);
+        Ok((Told { attr, numbers }, fh))
     }
 }

@@ -10,6 +10,7 @@ use std::time::Instant;
 use super::attr::{Attr, FileKind};
 use super::control::Control;
 use super::handles::{Fh, Handle};
+use super::numbers::Told;
 use super::scratch::{Scratch, folder};
 use super::table::Kind;
 use super::{Error, Source, Vfs};
@@ -40,6 +41,26 @@ pub(super) enum Item {
     Control,
 }
 
+/// How old the names of a directory are.
+#[derive(Clone, Copy, Debug)]
+pub struct Age {
+    /// When the store was asked for them.
+    pub(super) asked: Instant,
+    /// Up to when they hold what this mount did: if they were remembered, up to when they were taken
+    /// from memory.
+    pub(super) corrected: Instant,
+}
+
+impl Age {
+    fn now() -> Self {
+        let now = Instant::now();
+        Self {
+            asked: now,
+            corrected: now,
+        }
+    }
+}
+
 impl DirItem {
     /// Its kind.
     pub fn kind(&self) -> FileKind {
@@ -59,7 +80,7 @@ impl Vfs {
     /// Any [`Error`]; an outage is never an empty directory (R3).
     pub async fn open_dir(&self, ino: Ino) -> Result<Fh, Error> {
         let kind = self.table().node(ino)?.kind.clone();
-        let mut read_at = Instant::now();
+        let mut age = Age::now();
         let items = match (kind, &self.source) {
             (Kind::Stores, Source::Bucket(catalog)) => {
                 let names = catalog.list().await?;
@@ -74,15 +95,15 @@ impl Vfs {
             }
             (Kind::Stores, Source::Store(_)) => Vec::new(),
             (Kind::Dir(store, dir), _) => {
-                let (listing, at) = self.listing(&store, &dir).await?;
-                read_at = at;
+                let (listing, of_listing) = self.listing(&store, &dir).await?;
+                age = of_listing;
                 self.items(ino, &store, &dir, &listing)
             }
             (Kind::Control(control), _) => control.items(self),
             (Kind::File(_, key), _) => return Err(Error::NotDir(key.to_string())),
             (Kind::Scratch(_), _) => return Err(Error::NotDir("the scratch file".to_owned())),
         };
-        Ok(self.table().open(ino, Handle::Dir(items, read_at)))
+        Ok(self.table().open(ino, Handle::Dir(items, age)))
     }
 
     /// The names of a listing, and those that only this mount knows of.
@@ -140,64 +161,60 @@ impl Vfs {
         items
     }
 
-    /// The names of an open directory, and when they were read.
+    /// The names of an open directory, and how old they are.
     ///
     /// # Errors
     /// [`Error::BadHandle`].
-    pub fn read_dir<T>(
-        &self,
-        fh: Fh,
-        read: impl FnOnce(&[DirItem], Instant) -> T,
-    ) -> Result<T, Error> {
+    pub fn read_dir<T>(&self, fh: Fh, read: impl FnOnce(&[DirItem], Age) -> T) -> Result<T, Error> {
         let handle = self.table().handle(fh)?;
         match &*handle {
-            Handle::Dir(items, at) => Ok(read(items, *at)),
+            Handle::Dir(items, age) => Ok(read(items, *age)),
             _ => Err(Error::BadHandle),
         }
     }
 
-    /// The inode that the kernel knows a name by; if it knows none, the number that stands for
-    /// "unknown" in directory listings.
-    pub fn known_ino(&self, parent: Ino, name: &FileName) -> Ino {
-        const UNKNOWN: Ino = Ino(0xffff_ffff);
-        self.table().tree.find(parent, name).unwrap_or(UNKNOWN)
-    }
-
     /// The attributes of a name in an open directory, of which the kernel is now told. `None` if
     /// it is gone meanwhile.
-    pub fn tell(&self, parent: Ino, item: &DirItem, read_at: Instant) -> Option<Attr> {
-        let attr = match &item.item {
-            Item::File(entry) => self.tell_file(parent, &item.name, entry, read_at)?,
-            Item::Dir => self.tell_dir(parent, &item.name)?,
+    pub fn tell(&self, parent: Ino, item: &DirItem, age: Age) -> Option<Told> {
+        loop {
+            let attr = self.found(parent, item, age)?;
+            // The kernel may have forgotten the inode since it was found; then it is found anew.
+            let mut table = self.table();
+            table.tree.renumber(attr.ino);
+            let told = table.tree.remember(attr.ino);
+            drop(table);
+            if let Some(numbers) = told {
+                let attr = self.for_anybody(attr);
+                return Some(Told { attr, numbers });
+            }
+        }
+    }
+
+    fn found(&self, parent: Ino, item: &DirItem, age: Age) -> Option<Attr> {
+        match &item.item {
+            Item::File(entry) => self.tell_file(parent, &item.name, entry, age),
+            Item::Dir => self.tell_dir(parent, &item.name),
             Item::Unsaved => {
                 let table = self.table();
                 let ino = table.tree.find(parent, &item.name)?;
-                self.unsaved_attr(ino, table.tree.get(ino)?)
+                Some(self.unsaved_attr(ino, table.tree.get(ino)?))
             }
-            Item::Scratch(scratch) => self.found_scratch(parent, &item.name, scratch),
+            Item::Scratch(scratch) => Some(self.found_scratch(parent, &item.name, scratch)),
             Item::Control => {
                 let kind = self.table().node(parent).ok()?.kind.clone();
                 let control =
                     Control::find(&kind, parent == Ino::ROOT, &item.name, self).ok()??;
-                self.found_control(parent, &item.name, control)
+                Some(self.found_control(parent, &item.name, control))
             }
-        };
-        let is_there = self.table().tree.remember(attr.ino);
-        is_there.then(|| self.for_anybody(attr))
+        }
     }
 
-    fn tell_file(
-        &self,
-        parent: Ino,
-        name: &FileName,
-        entry: &Entry,
-        read_at: Instant,
-    ) -> Option<Attr> {
+    fn tell_file(&self, parent: Ino, name: &FileName, entry: &Entry, age: Age) -> Option<Attr> {
         let mut table = self.table();
         let (store, _) = table.dir(parent).ok()?;
         let place = (store.name(), entry.key.clone());
         // It may have been created anew since.
-        let is_old = table.deletes.since(&place, read_at);
+        let is_old = table.deletes.since(&place, age.corrected);
         let ino = match is_old {
             true => table.tree.find(parent, name)?,
             false => table.insert(parent, name, Kind::File(store, entry.key.clone())),
@@ -207,12 +224,11 @@ impl Vfs {
             return Some(self.unsaved_attr(ino, node));
         }
         if !is_old {
-            node.learn_listed(entry, read_at);
+            node.learn_listed(entry, age.asked);
         }
         // The kernel now believes the name: the next open may come without a look-up of its own.
         node.end_call();
-        let known = node.known.as_ref()?;
-        Some(self.known_attr(ino, known))
+        Some(self.noted_attr(&table, ino, entry))
     }
 
     fn tell_dir(&self, parent: Ino, name: &FileName) -> Option<Attr> {
@@ -244,11 +260,11 @@ impl Vfs {
     ///
     /// # Errors
     /// [`Error::Exists`]; [`Error::Invalid`] for a store whose name is no UUID; any other.
-    pub async fn make_dir(&self, parent: Ino, name: &OsStr) -> Result<Attr, Error> {
+    pub async fn make_dir(&self, parent: Ino, name: &OsStr) -> Result<Told, Error> {
         self.check_writable(&name.display().to_string())?;
         let name = FileName::new(name)?;
         let kind = self.table().node(parent)?.kind.clone();
-        let attr = match (kind, &self.source) {
+        let (store, below) = match (kind, &self.source) {
             (Kind::Stores, Source::Bucket(catalog)) => {
                 let id = StoreId::parse(name.as_str()).ok_or_else(|| {
                     Error::Invalid(format!(
@@ -256,7 +272,7 @@ impl Vfs {
                     ))
                 })?;
                 catalog.create(id).await?;
-                self.found_dir(parent, &name, catalog.store(id), Dir::root())
+                (catalog.store(id), Dir::root())
             }
             (Kind::Dir(store, dir), _) => {
                 let below = match store.child(&dir, &name)? {
@@ -274,8 +290,7 @@ impl Vfs {
                 let mut table = self.table();
                 table.listings.remove(&(store.name(), dir));
                 table.listings.outdate();
-                drop(table);
-                self.found_dir(parent, &name, Store::clone(&store), below)
+                (Store::clone(&store), below)
             }
             (Kind::Control(control), _) => {
                 return Err(Error::NotPermitted(format!("{control} is the mount's own")));
@@ -284,8 +299,7 @@ impl Vfs {
                 return Err(Error::NotDir(name.to_string()));
             }
         };
-        self.table().tree.remember(attr.ino);
-        Ok(attr)
+        Ok(self.tell_found(|| self.found_dir(parent, &name, store.clone(), below.clone())))
     }
 
     /// Reports that a directory holds scratch files.

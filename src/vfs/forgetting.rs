@@ -6,7 +6,7 @@
 
 use super::table::Kind;
 use super::{Kernel, Vfs};
-use crate::model::{FileName, Ino};
+use crate::model::{FileName, NodeId};
 
 impl Vfs {
     /// Drops the caches, here and in the kernel. Waits for the kernel.
@@ -31,22 +31,33 @@ impl Vfs {
 
     /// The inodes that the kernel may know, and their names, where it need not keep those: the name of
     /// a directory may be somebody's working directory, and the name of an open file is shown in `/proc`.
-    fn told_to_kernel(
-        &self,
-        tree: &crate::model::Tree<super::table::Node>,
-    ) -> Vec<(Ino, Option<(Ino, FileName)>)> {
+    fn told_to_kernel(&self, tree: &crate::model::Tree<super::table::Node>) -> Vec<Told> {
         let is_closed_file =
             |ino, kind: &Kind| matches!(kind, Kind::File(..)) && tree.handles(ino) == 0;
-        let name = |ino| tree.name(ino).map(|(parent, name)| (parent, name.clone()));
+        let name = |ino| {
+            let (parent, name) = tree.name(ino)?;
+            Some((tree.numbers(parent)?.node, name.clone()))
+        };
         tree.iter()
-            .map(|(ino, node)| (ino, name(ino).filter(|_| is_closed_file(ino, &node.kind))))
+            .map(|(ino, node)| Told {
+                ids: tree.ids(ino).collect(),
+                name: name(ino).filter(|_| is_closed_file(ino, &node.kind)),
+            })
             .collect()
     }
 }
 
-fn forget(kernel: &dyn Kernel, told: Vec<(Ino, Option<(Ino, FileName)>)>) {
-    for (ino, name) in told {
-        kernel.forget_file(ino);
+/// What the kernel was told of an inode.
+struct Told {
+    ids: Vec<NodeId>,
+    name: Option<(NodeId, FileName)>,
+}
+
+fn forget(kernel: &dyn Kernel, told: Vec<Told>) {
+    for Told { ids, name } in told {
+        for id in ids {
+            kernel.forget_file(id);
+        }
         if let Some((parent, name)) = name {
             kernel.forget_name(parent, &name);
         }

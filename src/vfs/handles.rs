@@ -6,12 +6,12 @@
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Instant, SystemTime};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 
 use super::content::{Content, Missing, Room};
-use super::dir::DirItem;
+use super::dir::{Age, DirItem};
 use super::loss::Kept;
 use super::scratch::OpenScratch;
 use super::table::Place;
@@ -34,7 +34,7 @@ pub(super) enum Handle {
     /// Of a scratch file.
     Scratch(OpenScratch),
     /// Of a directory: what it held when it was opened, and when that was.
-    Dir(Vec<DirItem>, Instant),
+    Dir(Vec<DirItem>, Age),
     /// Of one of the mount's own files: what it said when it was opened.
     Fixed(Bytes),
     /// Of the access log: how far its reader is.

@@ -111,6 +111,9 @@ impl Table {
 
     /// Notes what this mount itself made of a file.
     pub(super) fn learn_own(&mut self, ino: Ino, entry: Entry) {
+        if let Ok((store, key)) = self.file(ino) {
+            self.deletes.undone(&(store.name(), key));
+        }
         self.learn(ino, entry, Instant::now(), None);
         self.listings.outdate();
         if self.tree.name(ino).is_none()

@@ -10,10 +10,12 @@ use std::time::{Duration, Instant};
 
 use super::attr::{Attr, FileKind};
 use super::control::Control;
+use super::dir::Age;
+use super::numbers::Told;
 use super::open::entry_of;
 use super::table::Kind;
 use super::{Error, Source, Vfs};
-use crate::model::{BadName, FileName, Ino, StoreId};
+use crate::model::{BadName, FileName, Ino, NodeId, StoreId};
 use crate::store::{Catalog, Child, Dir, Entry, Found, Listing, Shown, Store};
 use crate::telemetry::Cache;
 
@@ -25,22 +27,24 @@ impl Vfs {
     ///
     /// # Errors
     /// [`Error::NotFound`] only when the store said so, or no key can have the name.
-    pub async fn lookup(&self, parent: Ino, name: &OsStr, thread: u32) -> Result<Attr, Error> {
+    pub async fn lookup(&self, parent: Ino, name: &OsStr, thread: u32) -> Result<Told, Error> {
         if let Ok(name) = FileName::new(name) {
             self.table().begin_call(parent, &name);
         }
         loop {
             let attr = self.find(parent, name, thread).await?;
             // The kernel may have forgotten the inode since it was found; then it is found anew.
-            if self.table().tree.remember(attr.ino) {
-                return Ok(self.for_anybody(attr));
+            let told = self.table().tree.remember(attr.ino);
+            if let Some(numbers) = told {
+                let attr = self.for_anybody(attr);
+                return Ok(Told { attr, numbers });
             }
         }
     }
 
-    /// The kernel forgot an inode so many of the times it was told of it.
-    pub fn forget(&self, ino: Ino, times: u64) {
-        self.table().tree.forget(ino, times);
+    /// The kernel forgot so many of the times it was told of this number.
+    pub fn forget(&self, id: NodeId, times: u64) {
+        self.table().tree.forget(id, times);
     }
 
     /// Finds a name for a system call that has looked it up already, or begins to now.
@@ -286,18 +290,19 @@ impl Vfs {
         self.control_attr(ino, &control, since.unwrap_or(std::time::UNIX_EPOCH))
     }
 
-    /// A listing of a directory that is not older than the TTL, and when it was asked for. One
-    /// request for every thousand objects, or none.
+    /// A listing of a directory that is not older than the TTL, and how old it is. One request for
+    /// every thousand objects, or none.
     pub(super) async fn listing(
         &self,
         store: &Store,
         dir: &Dir,
-    ) -> Result<(Arc<Listing>, Instant), Error> {
+    ) -> Result<(Arc<Listing>, Age), Error> {
         let folder = (store.name(), dir.clone());
+        let corrected = Instant::now();
         let known = self.table().listings.get(&folder, self.options.ttl);
         self.looked_up(Cache::Listings, known.is_some());
-        if let Some(known) = known {
-            return Ok(known);
+        if let Some((listing, asked)) = known {
+            return Ok((listing, Age { asked, corrected }));
         }
         let mut asked = Instant::now();
         let mut changes = self.table().listings.changes();
@@ -314,7 +319,8 @@ impl Vfs {
         if table.listings.changes() == changes {
             table.listings.put(folder, Arc::clone(&listing), asked);
         }
-        Ok((listing, asked))
+        let corrected = asked;
+        Ok((listing, Age { asked, corrected }))
     }
 
     /// What the store last said of a file, if it said so in the present system call of `thread`.

@@ -113,9 +113,7 @@ impl Vfs {
         };
         let not_done = self.not_done(attempt, Reason::Conflict, &found, kept, error);
         // Before the caller hears of it, so that it does not look at the loser's pages.
-        if let Some(kernel) = self.kernel.get() {
-            kernel.forget_file(attempt.ino);
-        }
+        self.forget_in_kernel(attempt.ino);
         not_done
     }
 

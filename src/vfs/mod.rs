@@ -34,6 +34,7 @@ mod known;
 mod label;
 mod lookup;
 mod loss;
+mod numbers;
 mod open;
 mod pairs;
 mod publish;
@@ -60,19 +61,20 @@ pub use attr::{Attr, FileKind};
 pub use away::Departures;
 pub use claim::Claim;
 pub use create::Creation;
-pub use dir::DirItem;
+pub use dir::{Age, DirItem};
 pub use error::Error;
 pub use handles::Fh;
 pub use io::{At, Durable};
 pub use keeper::RescueBounds;
 pub use label::{Label, ScratchFiles};
+pub use numbers::Told;
 pub use open::{Access, Opening};
 pub use pairs::{Odd, open_regular};
 pub use rescue::{Loss, Reason, Record, Rescue};
 pub use state::{StateDir, Unfit, replace};
 pub use xattr::{OBJECT, SetMode};
 
-use crate::model::{Caller, FileName, Ino, Living, Process, ScratchNames, Seen};
+use crate::model::{Caller, FileName, Living, NodeId, Process, ScratchNames, Seen};
 use crate::store::{Catalog, Store};
 pub use crate::store::{Queues, in_queues};
 use crate::telemetry::Telemetry;
@@ -135,10 +137,10 @@ pub enum AfterConflict {
 /// What the filesystem asks of the kernel's caches.
 pub trait Kernel: Send + Sync {
     /// Drops what the kernel remembers of a file: its attributes and its pages.
-    fn forget_file(&self, ino: Ino);
+    fn forget_file(&self, id: NodeId);
 
     /// Drops what the kernel remembers of a name in a directory.
-    fn forget_name(&self, parent: Ino, name: &FileName);
+    fn forget_name(&self, parent: NodeId, name: &FileName);
 }
 
 /// What the filesystem asks of the process table.
@@ -156,9 +158,9 @@ pub trait Processes: Living {
     }
 
     /// Whether the process of a thread that has just closed a descriptor of a file, or a descendant of
-    /// it, can still write to that file through another one. `None` if that cannot be seen, or not
-    /// soon. Others wait for nothing meanwhile.
-    async fn can_write(&self, _thread: u32, _file: Ino) -> Option<bool> {
+    /// it, can still write to that file through another one; the kernel calls it by one of these numbers.
+    /// `None` if that cannot be seen, or not soon. Others wait for nothing meanwhile.
+    async fn can_write(&self, _thread: u32, _file: Vec<u64>) -> Option<bool> {
         None
     }
 

@@ -119,9 +119,7 @@ impl Vfs {
         if before.is_some_and(|before| before != reader.entry.version) {
             // The kernel may still believe in the size of what was there before: `fstat` would tell
             // of another version than this handle reads (R2).
-            if let Some(kernel) = self.kernel.get() {
-                kernel.forget_file(ino);
-            }
+            self.forget_in_kernel(ino);
         }
         if reader.entry.size == Some(0) {
             // Its opener may see that there is nothing to be read.

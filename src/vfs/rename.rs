@@ -180,7 +180,9 @@ impl Vfs {
             }
             return Err(Error::of_disk(error));
         }
-        self.table().tree.rename(ino, to.0, to.1);
+        let mut table = self.table();
+        let kind = table.node(ino)?.kind.clone();
+        table.rename(ino, to, &kind, None);
         Ok(())
     }
 
@@ -384,7 +386,9 @@ impl Vfs {
                 }
                 table.values.remove(&(store.name(), key.clone()));
             }
-            if let Some(replaced) = table.tree.rename(ino, target.at.0, target.at.1)
+            let kind = Kind::File(Arc::clone(&target.store), target.key.clone());
+            if let Some(replaced) =
+                table.rename(ino, target.at, &kind, moved.callers.first().copied())
                 && let Some(node) = table.tree.get_mut(replaced)
             {
                 // Its writers lost the race to this rename, and shall hear of it (W12).

@@ -66,7 +66,10 @@ impl Vfs {
         if !writer.state.lock().await.draft.waits_empty() {
             return Trigger::Flush;
         }
-        let can_write = self.processes.can_write(closer, writer.ino).await;
+        let can_write = match self.numbers_in_proc(writer.ino) {
+            Some(numbers) => self.processes.can_write(closer, numbers).await,
+            None => None,
+        };
         match (can_write, writer.is_exclusive, by_opener) {
             (Some(false), true, _) | (Some(false), _, Some(true)) => Trigger::Close,
             // It cannot be seen, and of several creators only one may hear of a success (W15).

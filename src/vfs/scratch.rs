@@ -18,6 +18,7 @@ use super::attr::{Attr, FileKind};
 use super::cache::Folder;
 use super::handles::{Fh, Hand, Handle, ReadFrom, Reader, Unshown, Writer, WriterState};
 use super::io::At;
+use super::numbers::Told;
 use super::open::{Access, Opening};
 use super::rescue::{Loss, Reason};
 use super::table::Kind;
@@ -383,18 +384,17 @@ impl Vfs {
         name: &FileName,
         access: Access,
         by: Opening,
-    ) -> Result<(Attr, Fh), Error> {
+    ) -> Result<(Told, Fh), Error> {
         let (store, dir) = self.table().dir(parent)?;
         let made = self
             .shelf()
             .make(&folder(&store, &dir), name, None, by.who)
             .map_err(Error::of_disk)?;
         made.is_no_key();
-        let attr = self.found_scratch(parent, name, &made);
-        let mut table = self.table();
-        table.tree.remember(attr.ino);
+        let told = self.tell_found(|| self.found_scratch(parent, name, &made));
         let open = OpenScratch::new(&made, by.who, access);
-        Ok((attr, table.open(attr.ino, Handle::Scratch(open))))
+        let fh = self.table().open(told.attr.ino, Handle::Scratch(open));
+        Ok((told, fh))
     }
 
     /// Opens a scratch file.
@@ -437,7 +437,7 @@ impl Vfs {
         name: &OsStr,
         target: &OsStr,
         by: Opening,
-    ) -> Result<Attr, Error> {
+    ) -> Result<Told, Error> {
         self.check_writable(&name.display().to_string())?;
         let name = FileName::new(name)?;
         let (store, dir) = self.table().dir(parent)?;
@@ -460,9 +460,7 @@ impl Vfs {
             .make(&folder(&store, &dir), &name, link, by.who)
             .map_err(Error::of_disk)?;
         made.is_no_key();
-        let attr = self.found_scratch(parent, &name, &made);
-        self.table().tree.remember(attr.ino);
-        Ok(attr)
+        Ok(self.tell_found(|| self.found_scratch(parent, &name, &made)))
     }
 
     /// Where a symbolic link points to.

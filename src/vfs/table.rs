@@ -7,16 +7,19 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use lru::LruCache;
+
 use super::cache::{Deletes, ListingCache, ValueCache};
 use super::closing::Closing;
 use super::control::Control;
 use super::copies::Copies;
 use super::handles::{Fh, Handle};
 use super::known::Known;
+use super::numbers::MOVED;
 use super::open::entry_of;
 use super::scratch::{Scratch, ScratchId};
 use super::{Error, Who};
-use crate::model::{Away, Caller, Expect, FileName, Ino, Key, Seen, Tree, Version};
+use crate::model::{Away, Caller, Expect, FileName, Ino, Key, Process, Seen, Tree, Version};
 use crate::store::{Dir, Envelope, Store, StoreName, Value};
 
 /// A key of the mount: the name under which it is remembered who was shown what.
@@ -113,6 +116,8 @@ pub(super) struct Table {
     pub(super) values: ValueCache,
     pub(super) listings: ListingCache,
     pub(super) deletes: Deletes,
+    /// Which process moved a file here, and the number that it saw of it.
+    pub(super) movers: LruCache<Place, (Process, u64)>,
     /// The last name that the store did not have, and the thread in whose present system call it was
     /// asked. One is enough: losing it costs a request, and nothing else.
     pub(super) just_absent: Option<(Ino, FileName, u32)>,
@@ -133,6 +138,7 @@ impl Table {
             values: ValueCache::new(cache_bytes),
             listings: ListingCache::default(),
             deletes: Deletes::default(),
+            movers: LruCache::new(MOVED),
             just_absent: None,
             kept: HashSet::new(),
         }
@@ -306,15 +312,14 @@ impl Table {
     /// gets a new one.
     pub(super) fn insert(&mut self, parent: Ino, name: &FileName, kind: Kind) -> Ino {
         self.no_longer_absent(parent, name);
-        if let Some(ino) = self.tree.find(parent, name)
-            && self
-                .tree
-                .get(ino)
-                .is_some_and(|node| !node.kind.is_same(&kind))
-        {
-            self.tree.unlink(ino);
+        if let Some(ino) = self.tree.find(parent, name) {
+            match self.tree.get(ino) {
+                Some(node) if node.kind.is_same(&kind) => return ino,
+                _ => self.tree.unlink(ino),
+            }
         }
-        self.tree.insert(parent, name, || Node::new(kind))
+        let identity = self.identity(parent, name, &kind);
+        self.tree.insert(parent, name, identity, || Node::new(kind))
     }
 }
 

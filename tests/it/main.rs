@@ -23,6 +23,7 @@ mod endings;
 mod flush_traps;
 mod harness;
 mod help;
+mod inodes;
 mod konserve;
 mod kv;
 mod last_line;

@@ -202,7 +202,7 @@ impl Mount {
             .vfs
             .lookup(Ino::ROOT, OsStr::new(key), BY.thread)
             .await?;
-        Ok(told.ino)
+        Ok(told.attr.ino)
     }
 
     /// Opens and empties or creates a key, writes it, and closes it.
@@ -222,7 +222,7 @@ impl Mount {
                 };
                 let name = OsStr::new(key);
                 let made = self.vfs.create(Ino::ROOT, name, access, how, BY).await?;
-                (made.0.ino, made.1)
+                (made.0.attr.ino, made.1)
             }
             Err(error) => return Err(error),
         };
@@ -250,17 +250,16 @@ impl Mount {
         self.vfs.remove(Ino::ROOT, OsStr::new(key), BY).await
     }
 
-    /// The names that the directory shows; the kernel is told of each.
+    /// The names that the directory shows; the kernel is told of each, and forgets it.
     pub(super) async fn names(&self) -> Result<BTreeSet<String>, vfs::Error> {
         let fh = self.vfs.open_dir(Ino::ROOT).await?;
-        let names = self.vfs.read_dir(fh, |items, at| {
-            items
-                .iter()
-                .inspect(|item| {
-                    self.vfs.tell(Ino::ROOT, item, at);
-                })
-                .map(|item| item.name.to_string())
-                .collect()
+        let names = self.vfs.read_dir(fh, |items, age| {
+            let told = items.iter().filter(|item| {
+                let told = self.vfs.tell(Ino::ROOT, item, age);
+                told.inspect(|told| self.vfs.forget(told.numbers.node, 1))
+                    .is_some()
+            });
+            told.map(|item| item.name.to_string()).collect()
         });
         self.vfs.close_dir(Ino::ROOT, fh);
         names

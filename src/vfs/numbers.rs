@@ -1,0 +1,185 @@
+//! The numbers of files: which one a name shows (`st_ino`, V5), and by which one the kernel knows it.
+//!
+//! What a number is made of is in `model/number.rs`, and who has which in `model/tree.rs`; here it is
+//! said what a name stands for. Files that only this mount has are numbered like the keys that they
+//! would be.
+
+use std::num::NonZeroUsize;
+
+use super::away::key_of;
+use super::dir::{DirItem, Item};
+use super::table::{Kind, Table};
+use super::{Attr, Error, Vfs, Who};
+use crate::model::{FileName, Identity, Ino, NodeId, Numbers, Process};
+use crate::store::{Dir, Store};
+
+/// How many files that were moved show another number to who moved them: the last ones.
+pub(super) const MOVED: NonZeroUsize = NonZeroUsize::new(64).expect("it is not zero");
+
+/// Attributes and the numbers of what has them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// What `stat` shows.
+    pub attr: Attr,
+    /// By which numbers.
+    pub numbers: Numbers,
+}
+
+/// What a name in a directory is if it is neither a directory nor the mount's own.
+fn of_name(store: &Store, dir: &Dir, name: &FileName) -> Identity {
+    let of = store.name().to_string();
+    match key_of(store, dir, name) {
+        Some(key) => Identity::of_key(&of, key.as_str()),
+        None => Identity::of_key(&of, &format!("{}{name}", dir.prefix())),
+    }
+}
+
+fn of_dir(store: &Store, dir: &Dir) -> Identity {
+    Identity::of_dir(&store.name().to_string(), dir.prefix())
+}
+
+impl Table {
+    /// What a name stands for that is of this kind.
+    pub(super) fn identity(&self, parent: Ino, name: &FileName, kind: &Kind) -> Identity {
+        match kind {
+            Kind::Stores => Identity::of_own("/", true),
+            Kind::Dir(store, dir) => of_dir(store, dir),
+            Kind::File(store, key) => Identity::of_key(&store.name().to_string(), key.as_str()),
+            Kind::Scratch(_) => match self.dir(parent) {
+                Ok((store, dir)) => of_name(&store, &dir, name),
+                Err(_) => Identity::of_own(name.as_str(), false),
+            },
+            Kind::Control(control) => Identity::of_own(&control.to_string(), control.is_dir()),
+        }
+    }
+
+    /// Gives a file another name, of which it is this kind. The inode that had the name before loses it
+    /// and is returned. Who moved it still sees the number that it saw: a program may remember that of its
+    /// temporary file, to know the one that it moved it over.
+    pub(super) fn rename(
+        &mut self,
+        ino: Ino,
+        to: (Ino, &FileName),
+        kind: &Kind,
+        by: Who,
+    ) -> Option<Ino> {
+        if let (Some(by), Some(numbers), Kind::File(store, key)) =
+            (by, self.tree.numbers(ino), kind)
+        {
+            let seen = self.number_for(ino, Some(by)).unwrap_or(numbers.shown);
+            let place = (store.name(), key.clone());
+            self.movers.put(place, (by.process, seen));
+        }
+        let identity = self.identity(to.0, to.1, kind);
+        self.no_longer_absent(to.0, to.1);
+        self.tree.rename(ino, to.0, to.1, identity)
+    }
+
+    /// Who moved a file here, and the number that they see of it instead of the one that it shows.
+    fn mover(&self, ino: Ino) -> Option<(Process, u64)> {
+        if self.movers.is_empty() {
+            return None;
+        }
+        let (store, key) = self.file(ino).ok()?;
+        self.movers.peek(&(store.name(), key)).copied()
+    }
+
+    /// Whether somebody moved a file here, and sees another number of it than everybody else.
+    pub(super) fn is_moved(&self, ino: Ino) -> bool {
+        self.mover(ino).is_some()
+    }
+
+    /// The number that somebody sees of a file instead of the one that it shows.
+    fn number_for(&self, ino: Ino, who: Who) -> Option<u64> {
+        let (mover, number) = self.mover(ino)?;
+        who.filter(|who| who.process == mover).map(|_| number)
+    }
+}
+
+impl Vfs {
+    /// What the kernel calls by this number.
+    pub fn ino_of(&self, id: NodeId) -> Ino {
+        self.table().tree.at(id).unwrap_or(Ino::NONE)
+    }
+
+    /// Attributes for a process, with the numbers of what has them.
+    ///
+    /// # Errors
+    /// [`Error::BadHandle`] when the kernel has forgotten it meanwhile.
+    pub fn numbered(&self, attr: Attr, who: Who) -> Result<Told, Error> {
+        let table = self.table();
+        let mut numbers = table.tree.numbers(attr.ino).ok_or(Error::BadHandle)?;
+        if let Some(seen) = table.number_for(attr.ino, who) {
+            numbers.shown = seen;
+        }
+        Ok(Told { attr, numbers })
+    }
+
+    /// Has `find` find an inode, and tells the kernel of it. The kernel may have forgotten it since it was
+    /// found; then it is found anew.
+    pub(super) fn tell_found(&self, find: impl Fn() -> Attr) -> Told {
+        loop {
+            let attr = find();
+            if let Some(numbers) = self.table().tree.remember(attr.ino) {
+                return Told { attr, numbers };
+            }
+        }
+    }
+
+    /// The number that a directory shows, and that of the one it is in.
+    pub fn numbers_of_dir(&self, ino: Ino) -> [u64; 2] {
+        let table = self.table();
+        let above = table.tree.name(ino).map_or(ino, |(parent, _)| parent);
+        [ino, above].map(|ino| table.tree.numbers(ino).map_or(0, |numbers| numbers.shown))
+    }
+
+    /// The number that a name in an open directory shows.
+    pub fn number(&self, parent: Ino, item: &DirItem) -> u64 {
+        let (table, name) = (self.table(), &item.name);
+        let kind = table.tree.get(parent).map(|node| &node.kind);
+        let identity = match (kind, &item.item) {
+            (Some(Kind::Dir(store, _)), Item::File(entry)) => {
+                Identity::of_key(&store.name().to_string(), entry.key.as_str())
+            }
+            (Some(Kind::Dir(store, dir)), Item::Dir) => match self.below(store, dir, name) {
+                Some(below) => of_dir(store, &below),
+                None => of_name(store, dir, name),
+            },
+            (Some(Kind::Dir(store, dir)), _) => of_name(store, dir, name),
+            (Some(Kind::Control(control)), item) => {
+                let is_dir = matches!(item, Item::Dir);
+                Identity::of_own(&format!("{control}/{name}"), is_dir)
+            }
+            // A store, whose name it is.
+            _ => Identity::of_dir(name.as_str(), Dir::root().prefix()),
+        };
+        table.tree.shown(identity)
+    }
+
+    /// The numbers that `/proc` may tell of a file that is open: what the kernel was last told of it as an
+    /// answer to anything. None if it may tell one of them of another
+    /// file that is open.
+    pub(super) fn numbers_in_proc(&self, ino: Ino) -> Option<Vec<u64>> {
+        let table = self.table();
+        let told = table.tree.ids(ino).map(|id| id.0);
+        let shown = table.tree.numbers(ino)?.shown;
+        let seen = table.mover(ino).map(|(_, number)| number);
+        let all: Vec<_> = told.chain([shown]).chain(seen).collect();
+        let is_other = |number: &u64| {
+            let holder = table.tree.at(NodeId(*number));
+            holder.is_some_and(|holder| holder != ino && table.tree.handles(holder) > 0)
+        };
+        (!all.iter().any(is_other)).then_some(all)
+    }
+
+    /// Has the kernel drop what it remembers of a file: its attributes and its pages.
+    pub(super) fn forget_in_kernel(&self, ino: Ino) {
+        let Some(kernel) = self.kernel.get() else {
+            return;
+        };
+        let ids: Vec<_> = self.table().tree.ids(ino).collect();
+        for id in ids {
+            kernel.forget_file(id);
+        }
+    }
+}
