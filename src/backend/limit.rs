@@ -20,6 +20,10 @@ use super::{
 use crate::model::{Expect, Outcome, PutId, Version};
 use crate::telemetry::{Place, Telemetry};
 
+/// How much later than the deadline of a call its patience ends, so that the deadline comes first on a busy
+/// machine, too.
+const A_MOMENT: Duration = Duration::from_millis(500);
+
 /// How many requests run at once, each kind by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Places {
@@ -124,14 +128,16 @@ impl Limited {
         }
     }
 
-    /// A call about names, which moves no bytes and so ends within the patience, with its wait.
+    /// A call about names, which moves no bytes and so ends within the patience, with its wait. A call that
+    /// did not wait ends by its own deadline, which is as long and can say what went wrong.
     async fn name<T>(&self, call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         let whole = async {
             let _place = self.place(Place::Names).await?;
             call.await
         };
         let late = |_| Err(self.too_late());
-        timeout(self.patience, whole).await.unwrap_or_else(late)
+        let patience = self.patience.saturating_add(A_MOMENT);
+        timeout(patience, whole).await.unwrap_or_else(late)
     }
 }
 
@@ -291,6 +297,20 @@ mod tests {
             assert!(matches!(call.await.unwrap(), Err(Error::NotFound(_))));
         }
         assert_eq!(faulty.calls(Op::Head), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_deadline_of_a_call_comes_before_the_patience_with_it() {
+        let faulty = Arc::new(Faulty::new(Arc::new(Memory::new())));
+        let limited = limited(&faulty, 1);
+        let call = async {
+            tokio::time::sleep(PATIENCE).await;
+            Err::<(), _>(Error::NotFound("what went wrong".to_owned()))
+        };
+        let told = limited.name(call).await;
+        assert!(matches!(told, Err(Error::NotFound(_))), "{told:?}");
+        let endless = limited.name(std::future::pending::<Result<(), _>>()).await;
+        assert!(matches!(endless, Err(Error::Deadline { .. })));
     }
 
     #[tokio::test(start_paused = true)]

@@ -8,12 +8,17 @@
 //! `telemetry/exchange.rs`, so that the queues need no place in any signature.
 //!
 //! To notice that the store is back, a *probe* is sent: the look-up of the first caller in each
-//! [`PERIOD`], which goes on behind its back. Everybody waits for it until it is [`LEASH`] old, and
-//! the first answer ends the silence. A write is no probe: it cannot go on behind its caller's back.
-//! So one in a while is tried, and those that queued behind it fail with it.
+//! `PERIOD`, which goes on behind its back; the first answer ends the silence. Who comes after a
+//! pause waits for the probe until it is `LEASH` old. Those who come one right after the other stood in
+//! the queue before, and do not.
+//! A write is no probe: it cannot go on behind its caller's back. So one in a while is tried: when nobody
+//! came for a while, when a write elsewhere was answered, or after as long as the last one took; those that
+//! queued behind it fail with it.
 //!
 //! It belongs outside of `limit`, whose wait is a part of the silence. It knows neither what queues are
 //! nor what the requests mean.
+
+mod silence;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,18 +29,13 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::Instrument as _;
 
+use self::silence::{Asked, Line, Silence};
 use super::{
     Backend, Body, Error, Fetched, Grant, Kept, Limits, ListQuery, ObjectInfo, ObjectKey, Page,
     Pin, Signed, Span,
 };
 use crate::model::{Expect, Outcome, PutId, Version};
 
-/// How often a silent store is asked again; the longest that callers fail when it is back.
-const PERIOD: Duration = Duration::from_secs(1);
-/// How long the callers of a queue wait for a probe, counted from its beginning: together, not each.
-const LEASH: Duration = Duration::from_millis(500);
-/// A failure that took less time holds nobody up.
-const SHORT: Duration = Duration::from_millis(100);
 /// How long a probe lives. The first one of a silence lives as long as any request, for stores that
 /// are slow and not silent.
 const PROBE: Duration = Duration::from_secs(5);
@@ -69,6 +69,7 @@ impl Queued {
             lines: Arc::new(Lines {
                 patience,
                 lines: Mutex::default(),
+                written: Mutex::default(),
             }),
         }
     }
@@ -91,9 +92,9 @@ impl Queued {
                     return result;
                 }
                 Entry::Probe(probe) => {
-                    let (began, error) = (probe.place.began, probe.error.clone());
+                    let (until, error) = (probe.until, probe.error.clone());
                     let task = tokio::spawn(probe.carry_out(call(inner)).in_current_span());
-                    return match timeout_at(began + LEASH, task).await {
+                    return match timeout_at(until, task).await {
                         Ok(Ok(result)) => result,
                         // It goes on, or it panicked.
                         Err(_) | Ok(Err(_)) => Err(error),
@@ -113,12 +114,18 @@ impl Queued {
         &self,
         call: impl Future<Output = Result<Outcome<T>, Error>> + Send,
     ) -> Result<Outcome<T>, Error> {
-        let Ok(queues) = QUEUES.try_with(|queues| *queues) else {
-            return call.await;
+        let entry = match QUEUES.try_with(|queues| *queues) {
+            Ok(queues) => self.lines.enter(queues, Class::Write),
+            Err(_) => {
+                let result = call.await;
+                self.lines.heard_of_write(&result);
+                return result;
+            }
         };
-        match self.lines.enter(queues, Class::Write) {
+        match entry {
             Entry::Go(place) => {
                 let result = call.await;
+                self.lines.heard_of_write(&result);
                 match &result {
                     Ok(Outcome::Unknown) => place.ended(Some(&unknown(self.name()))),
                     result => place.ended(result.as_ref().err()),
@@ -153,28 +160,8 @@ enum Class {
 struct Lines {
     patience: Duration,
     lines: Mutex<HashMap<(u64, Class), Line>>,
-}
-
-/// One queue.
-#[derive(Debug, Default)]
-struct Line {
-    /// When each of the calls under way began.
-    under_way: Vec<Instant>,
-    /// When the store last answered one of them.
-    heard: Option<Instant>,
-    silence: Option<Silence>,
-}
-
-/// The store failed a queue, and did not answer it since.
-#[derive(Debug)]
-struct Silence {
-    /// What everybody hears.
-    error: Error,
-    /// When somebody last waited.
-    last: Instant,
-    probe: Option<(Instant, watch::Receiver<()>)>,
-    /// Whether a probe is under way that lives as long as any request.
-    is_asked_patiently: bool,
+    /// When the store last answered a write, in whatever queue or none.
+    written: Mutex<Option<Instant>>,
 }
 
 /// What a call in a queue is to do.
@@ -198,6 +185,8 @@ struct Place {
 struct Probe {
     place: Place,
     error: Error,
+    /// How long its caller waits for it.
+    until: Instant,
     is_patient: bool,
     /// Its end is the news.
     over: watch::Sender<()>,
@@ -227,8 +216,19 @@ impl Lines {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn written(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn heard_of_write<T>(&self, result: &Result<Outcome<T>, Error>) {
+        if let Ok(Outcome::Saved(_) | Outcome::Refused(_)) = result {
+            *self.written() = Some(Instant::now());
+        }
+    }
+
     fn enter(self: &Arc<Self>, queues: Queues, class: Class) -> Entry {
         let now = Instant::now();
+        let written = *self.written();
         let mut lines = self.lines();
         let mut entry = None;
         for queue in queues {
@@ -237,7 +237,7 @@ impl Lines {
             {
                 entry = Some(match class {
                     Class::Read => silence.ask(now),
-                    Class::Write => silence.try_again(now),
+                    Class::Write => silence.try_again(now, written),
                 });
                 break;
             }
@@ -245,7 +245,7 @@ impl Lines {
         let asked = match entry {
             Some(Asked::No(error)) => return Entry::Fail(error),
             Some(Asked::Under(until, over)) => return Entry::Wait(until, over),
-            Some(Asked::Yes(error, is_patient, over)) => Some((error, is_patient, over)),
+            Some(Asked::Yes(asking)) => Some(asking),
             Some(Asked::Really) | None => None,
         };
         for (at, queue) in queues.iter().enumerate() {
@@ -263,98 +263,13 @@ impl Lines {
         };
         match asked {
             None => Entry::Go(place),
-            Some((error, is_patient, over)) => Entry::Probe(Probe {
+            Some(asking) => Entry::Probe(Probe {
                 place,
-                error,
-                is_patient,
-                over,
+                error: asking.error,
+                until: asking.until,
+                is_patient: asking.is_patient,
+                over: asking.over,
             }),
-        }
-    }
-}
-
-/// Whether a silent store is asked.
-enum Asked {
-    /// Not now.
-    No(Error),
-    /// It is being asked.
-    Under(Instant, watch::Receiver<()>),
-    /// By this caller.
-    Yes(Error, bool, watch::Sender<()>),
-    /// By this caller, who waits as for any call.
-    Really,
-}
-
-impl Line {
-    /// The silence of the queue, if there is one. A call that got no answer in all the time it may
-    /// have is one too: its caller was answered without it, and went.
-    fn silence_at(&mut self, now: Instant, patience: Duration) -> Option<&mut Silence> {
-        let is_overdue = |began: &Instant| now.duration_since(*began) > patience;
-        if self.silence.is_none()
-            && let Some(began) = self.under_way.iter().find(|began| is_overdue(began))
-            && self.heard.is_none_or(|heard| heard < *began)
-        {
-            let error = Error::Deadline {
-                what: "the same directory".to_owned(),
-                seconds: patience.as_secs_f32(),
-            };
-            self.silence = Some(Silence::new(error, now));
-        }
-        self.silence.as_mut()
-    }
-
-    fn ended(&mut self, began: Instant, failure: Option<&Error>, now: Instant) {
-        let Some(error) = failure.filter(|error| is_no_answer(error)) else {
-            self.heard = Some(now);
-            self.silence = None;
-            return;
-        };
-        if now.duration_since(began) < SHORT || self.heard.is_some_and(|heard| heard > began) {
-            return;
-        }
-        match &mut self.silence {
-            Some(silence) => {
-                silence.error = error.clone();
-                silence.last = now;
-            }
-            None => self.silence = Some(Silence::new(error.clone(), now)),
-        }
-    }
-}
-
-impl Silence {
-    fn new(error: Error, now: Instant) -> Self {
-        Self {
-            error,
-            last: now,
-            probe: None,
-            is_asked_patiently: false,
-        }
-    }
-
-    /// Who reads asks from time to time.
-    fn ask(&mut self, now: Instant) -> Asked {
-        self.last = now;
-        if let Some((began, over)) = &self.probe {
-            // Its sender is gone when it is over.
-            if now < *began + LEASH && over.has_changed().is_ok() {
-                return Asked::Under(*began + LEASH, over.clone());
-            }
-            if now < *began + PERIOD {
-                return Asked::No(self.error.clone());
-            }
-        }
-        let (sender, over) = watch::channel(());
-        self.probe = Some((now, over));
-        let is_patient = !std::mem::replace(&mut self.is_asked_patiently, true);
-        Asked::Yes(self.error.clone(), is_patient, sender)
-    }
-
-    /// Who writes tries it, some time after the last failure.
-    fn try_again(&mut self, now: Instant) -> Asked {
-        match now < self.last + PERIOD {
-            true => Asked::No(self.error.clone()),
-            false => Asked::Really,
         }
     }
 }
@@ -386,26 +301,10 @@ impl Drop for Place {
             }
         });
         let now = Instant::now();
-        let is_over = |silence: &Silence| now.duration_since(silence.last) > REMEMBERED;
+        let is_over = |silence: &Silence| now.duration_since(silence.came) > REMEMBERED;
         self.lines.lines().retain(|_, line| {
             !line.under_way.is_empty() || line.silence.as_ref().is_some_and(|it| !is_over(it))
         });
-    }
-}
-
-/// Whether this says that the store did not answer, or nothing of use: also to whoever asks next.
-fn is_no_answer(error: &Error) -> bool {
-    match error {
-        Error::Unreachable { .. }
-        | Error::Deadline { .. }
-        | Error::Corrupt { .. }
-        | Error::Failed { .. } => true,
-        Error::NotFound(_)
-        | Error::VersionGone(_)
-        | Error::Collided { .. }
-        | Error::Denied { .. }
-        | Error::TooBig { .. }
-        | Error::Unsupported { .. } => false,
     }
 }
 

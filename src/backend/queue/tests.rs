@@ -1,3 +1,4 @@
+use super::silence::{LEASH, PAUSE, PERIOD};
 use super::*;
 use crate::backend::Memory;
 use crate::backend::fault::{Fault, Faulty, Gate, Op};
@@ -160,9 +161,16 @@ async fn writes_that_queue_behind_one_that_hung_fail_with_it() {
     }
     assert_eq!(begun.elapsed(), DEADLINE);
     assert_eq!(faulty.calls(Op::Put), 1);
-    // After a while the next one tries it, as if nothing had been.
+    // Those that still come one after the other stood there too, however long that takes.
+    for _ in 0..50 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let next = put(&queued, 1).await;
+        assert!(matches!(next, Err(Error::Unreachable { .. })), "{next:?}");
+    }
+    assert_eq!(faulty.calls(Op::Put), 1);
+    // After a pause the next one tries it, as if nothing had been.
     faulty.heal();
-    tokio::time::sleep(PERIOD).await;
+    tokio::time::sleep(PERIOD + PAUSE).await;
     assert!(matches!(put(&queued, 1).await, Ok(Outcome::Saved(_))));
     assert!(matches!(put(&queued, 1).await, Ok(Outcome::Refused(_))));
 }
@@ -189,4 +197,43 @@ async fn nothing_is_remembered_of_queues_in_which_nobody_stands() {
         let _ = head(&queued, queue, "k").await;
     }
     assert!(queued.lines.lines().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_that_is_answered_elsewhere_ends_the_wait_of_those_that_keep_coming() {
+    let (faulty, queued) = silent();
+    assert!(matches!(put(&queued, 1).await, Ok(Outcome::Unknown)));
+    faulty.heal();
+    let keep_trying = async |queue| {
+        let back = Instant::now();
+        while put(&queued, queue).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        back.elapsed()
+    };
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    // In another directory, or by a save that holds nothing up.
+    assert!(put(&queued, 2).await.is_ok());
+    let took = keep_trying(1).await;
+    assert!(took <= PERIOD, "{took:?}");
+    // If nobody writes elsewhere, as long as the one took that failed.
+    faulty.every(Op::Put, Fault::HoldRequest(Gate::new()));
+    assert!(matches!(put(&queued, 1).await, Ok(Outcome::Unknown)));
+    faulty.heal();
+    let took = keep_trying(1).await;
+    assert!(took <= DEADLINE + PERIOD, "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn callers_one_right_after_the_other_do_not_wait_for_probes() {
+    let (faulty, queued) = silent();
+    assert!(is_late(&head(&queued, 1, "k").await));
+    let begun = Instant::now();
+    for _ in 0..200 {
+        assert!(is_late(&head(&queued, 1, "k").await));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    // Each of them took its 100 ms, and all of them one leash.
+    assert!(begun.elapsed() <= Duration::from_secs(20) + LEASH);
+    assert!(faulty.calls(Op::Head) > 15);
 }
