@@ -1,7 +1,6 @@
 //! Attributes: what `stat` shows (V5).
 //!
-//! A file's time changes whenever its version changes, also within one second: the nanoseconds come
-//! from the version. Owner and mode are the mount's, and are added in `mount`.
+//! Which time a version shows is in `times.rs`. Owner and mode are the mount's, and are added in `mount`.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -10,8 +9,8 @@ use super::handles::{Fh, Handle, ReadFrom};
 use super::known::Known;
 use super::table::{Kind, Node, Table};
 use super::{Error, Vfs, Who};
-use crate::model::{Ino, Version};
-use crate::store::Entry;
+use crate::model::Ino;
+use crate::store::{Entry, StoreName};
 use crate::telemetry::Cache;
 
 /// What kind of thing an inode is.
@@ -47,14 +46,6 @@ pub struct Attr {
 /// How long the kernel may believe in the attributes of a directory: they never change.
 const DIR_TTL: Duration = Duration::from_secs(3600);
 
-/// The time that a version of a file shows.
-pub(super) fn modified(backend_time: SystemTime, version: &Version) -> SystemTime {
-    let since = backend_time
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or(Duration::ZERO);
-    UNIX_EPOCH + Duration::new(since.as_secs(), version.nanos())
-}
-
 impl Vfs {
     /// The attributes of a directory or of one of the mount's own files.
     pub(super) fn fixed_attr(&self, ino: Ino, kind: FileKind, modified: SystemTime) -> Attr {
@@ -78,12 +69,12 @@ impl Vfs {
     }
 
     /// The attributes of a version of a file.
-    pub(super) fn entry_attr(&self, ino: Ino, entry: &Entry) -> Attr {
+    pub(super) fn entry_attr(&self, store: StoreName, ino: Ino, entry: &Entry) -> Attr {
         Attr {
             ino,
             kind: FileKind::File,
             size: entry.size.unwrap_or(0),
-            modified: modified(entry.modified, &entry.version),
+            modified: self.shown_time(store, entry),
             is_linked: true,
             // A size that is not known must be asked for.
             ttl: entry.size.map_or(Duration::ZERO, |_| self.options.ttl),
@@ -91,8 +82,8 @@ impl Vfs {
     }
 
     /// The attributes of what is known of a file, for as long as that may be believed.
-    pub(super) fn known_attr(&self, ino: Ino, known: &Known) -> Attr {
-        let attr = self.entry_attr(ino, &known.entry);
+    pub(super) fn known_attr(&self, store: StoreName, ino: Ino, known: &Known) -> Attr {
+        let attr = self.entry_attr(store, ino, &known.entry);
         Attr {
             ttl: known.time_left(attr.ttl),
             ..attr
@@ -101,13 +92,19 @@ impl Vfs {
 
     /// The attributes of a file of which an answer was just noted, or was not since this mount itself
     /// changed the file after it asked: then of what is known, or only for now.
-    pub(super) fn noted_attr(&self, table: &Table, ino: Ino, entry: &Entry) -> Attr {
+    pub(super) fn noted_attr(
+        &self,
+        table: &Table,
+        store: StoreName,
+        ino: Ino,
+        entry: &Entry,
+    ) -> Attr {
         let known = table.tree.get(ino).and_then(|node| node.known.as_ref());
         match known {
-            Some(known) => self.known_attr(ino, known),
+            Some(known) => self.known_attr(store, ino, known),
             None => Attr {
                 ttl: Duration::ZERO,
-                ..self.entry_attr(ino, entry)
+                ..self.entry_attr(store, ino, entry)
             },
         }
     }
@@ -161,12 +158,15 @@ impl Vfs {
                 let size = writer.state.try_lock().ok()?.content.len() as u64;
                 let table = self.table();
                 let node = table.tree.get(ino)?;
-                let known = node.known.as_ref();
+                let modified = match (&node.kind, &node.known) {
+                    (Kind::File(store, _), Some(known)) => {
+                        self.shown_time(store.name(), &known.entry)
+                    }
+                    _ => node.since,
+                };
                 Some(Attr {
                     size,
-                    modified: known.map_or(node.since, |known| {
-                        modified(known.entry.modified, &known.entry.version)
-                    }),
+                    modified,
                     ..self.unsaved_attr(ino, node)
                 })
             }
@@ -189,7 +189,7 @@ impl Vfs {
     fn handle_attr(&self, ino: Ino, handle: &Handle) -> Option<Attr> {
         match handle {
             Handle::Reader(reader) => {
-                let mut attr = self.entry_attr(ino, &reader.entry);
+                let mut attr = self.entry_attr(reader.store, ino, &reader.entry);
                 if let ReadFrom::Whole(value) = &reader.source {
                     attr.size = value.bytes.len() as u64;
                 }
@@ -253,6 +253,15 @@ impl Vfs {
         is_open || table.is_moved(ino)
     }
 
+    fn known_attr_of(&self, ino: Ino) -> Option<Attr> {
+        let table = self.table();
+        let node = table.tree.get(ino)?;
+        let (Kind::File(store, _), Some(known)) = (&node.kind, &node.known) else {
+            return None;
+        };
+        Some(self.known_attr(store.name(), ino, known))
+    }
+
     /// The attributes of an inode as they were last told, however old; for callers that changed
     /// nothing that is stored. A request only if nothing was ever told.
     ///
@@ -260,11 +269,11 @@ impl Vfs {
     /// As [`attr`](Self::attr).
     pub async fn last_attr(&self, ino: Ino, who: Who) -> Result<Attr, Error> {
         if self.own_attr(ino, &who).is_none()
-            && let Some(known) = self.table().node(ino)?.known.clone()
+            && let Some(attr) = self.known_attr_of(ino)
         {
             return Ok(Attr {
                 ttl: Duration::ZERO,
-                ..self.entry_attr(ino, &known.entry)
+                ..attr
             });
         }
         self.attr(ino, who).await
@@ -309,7 +318,7 @@ impl Vfs {
                     let known = node.fresh(self.options.ttl);
                     self.looked_up(Cache::Attributes, known.is_some());
                     if let Some(known) = known {
-                        return Ok(self.known_attr(ino, known));
+                        return Ok(self.known_attr(store.name(), ino, known));
                     }
                     (store.clone(), key.clone())
                 }
@@ -324,7 +333,7 @@ impl Vfs {
                 let known = table.node(ino)?.known.as_ref();
                 let asked_by = known.and_then(|known| known.asked_by);
                 table.learn(ino, entry.clone(), asked, asked_by);
-                Ok(self.noted_attr(&table, ino, &entry))
+                Ok(self.noted_attr(&table, store.name(), ino, &entry))
             }
             None => {
                 let mut table = self.table();
@@ -334,7 +343,7 @@ impl Vfs {
                     Some(known) => Ok(Attr {
                         is_linked: false,
                         ttl: Duration::ZERO,
-                        ..self.entry_attr(ino, &known.entry)
+                        ..self.entry_attr(store.name(), ino, &known.entry)
                     }),
                     None => {
                         table.learn_absent(ino, asked);

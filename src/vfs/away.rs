@@ -319,8 +319,8 @@ impl Vfs {
         self.table().away.dissolve(&due.key);
         let value = Value {
             bytes,
+            modified: self.saved_now(&(store_name, key.clone()), &version),
             version,
-            modified: std::time::SystemTime::now(),
             envelope,
         };
         self.journal.saved();

@@ -6,7 +6,7 @@
 
 use std::ffi::OsStr;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use bytes::Bytes;
 
@@ -88,7 +88,7 @@ impl Vfs {
                 let ino = table.insert(parent, &name, Kind::File(store, key));
                 table.learn(ino, entry.clone(), asked, Some(by.thread));
                 let numbers = table.tree.remember(ino).ok_or(Error::BadHandle)?;
-                let attr = self.entry_attr(ino, &entry);
+                let attr = self.entry_attr(place.0, ino, &entry);
                 Told { attr, numbers }
             };
             let opened = self.open(told.attr.ino, access, by).await;
@@ -194,20 +194,20 @@ impl Vfs {
             Outcome::Refused(_) => return Err(Error::Exists(store.address(&key))),
             Outcome::Unknown => return Err(Error::Unknown(store.address(&key))),
         };
+        let place = (store.name(), key.clone());
         let value = Value {
             bytes: Bytes::new(),
             version: version.clone(),
-            modified: SystemTime::now(),
+            modified: self.saved_now(&place, &version),
             envelope: envelope.clone(),
         };
         let entry = entry_of(key.clone(), &value);
         let (ino, numbers) = {
             let mut table = self.table();
-            let place = (store.name(), key.clone());
             let ino = table.insert(parent, name, Kind::File(store, key));
             table.learn_own(ino, entry.clone());
             table.seen.saved(by.who, &place, &absent, &version);
-            table.values.put(place, Arc::new(value));
+            table.values.put(place.clone(), Arc::new(value));
             table.node_mut(ino)?.creator = by.who;
             let numbers = table.tree.remember(ino).ok_or(Error::BadHandle)?;
             (ino, numbers)
@@ -216,7 +216,7 @@ impl Vfs {
         tracing::debug!(op = "create", key = %entry.key, %version, "saved");
         let state = WriterState::new(Draft::editing(version), Bytes::new(), envelope);
         let fh = self.register(self.writer(ino, by, state));
-        let attr = self.entry_attr(ino, &entry);
+        let attr = self.entry_attr(place.0, ino, &entry);
         Ok((Told { attr, numbers }, fh))
     }
 }

@@ -228,7 +228,7 @@ impl Vfs {
         }
         // The kernel now believes the name: the next open may come without a look-up of its own.
         node.end_call();
-        Some(self.noted_attr(&table, ino, entry))
+        Some(self.noted_attr(&table, place.0, ino, entry))
     }
 
     fn tell_dir(&self, parent: Ino, name: &FileName) -> Option<Attr> {

@@ -17,7 +17,7 @@ use super::scratch::OpenScratch;
 use super::table::Place;
 use super::{Error, Life, Who};
 use crate::model::{Draft, Expect, Fingerprint, Ino, Tracing, Version};
-use crate::store::{Entry, Envelope, Value};
+use crate::store::{Entry, Envelope, StoreName, Value};
 use crate::telemetry::Reading;
 
 /// The number of a handle.
@@ -28,7 +28,7 @@ pub struct Fh(pub u64);
 #[derive(Debug)]
 pub(super) enum Handle {
     /// Of a key, for reading.
-    Reader(Reader),
+    Reader(Box<Reader>),
     /// Of a key, for writing, or for both.
     Writer(Box<Writer>),
     /// Of a scratch file.
@@ -46,6 +46,7 @@ pub(super) enum Handle {
 pub(super) struct Reader {
     pub(super) ino: Ino,
     pub(super) who: Who,
+    pub(super) store: StoreName,
     pub(super) entry: Entry,
     pub(super) source: ReadFrom,
     pub(super) unshown: Unshown,

@@ -161,7 +161,7 @@ impl Vfs {
                 let mut table = self.table();
                 let ino = table.insert(parent, name, kind);
                 table.learn(ino, entry.clone(), asked, Some(thread));
-                Ok(self.noted_attr(&table, ino, &entry))
+                Ok(self.noted_attr(&table, store.name(), ino, &entry))
             }
             Found::Read(key, value) => {
                 let entry = entry_of(key.clone(), &value);
@@ -170,7 +170,7 @@ impl Vfs {
                 table.values.put((store.name(), key), Arc::new(value));
                 let ino = table.insert(parent, name, kind);
                 table.learn(ino, entry.clone(), asked, Some(thread));
-                Ok(self.noted_attr(&table, ino, &entry))
+                Ok(self.noted_attr(&table, store.name(), ino, &entry))
             }
             Found::Dir(below) => Ok(self.found_dir(parent, name, Store::clone(store), below)),
             Found::Absent => {
@@ -213,13 +213,13 @@ impl Vfs {
             }
             if let Some(known) = node.known.as_ref() {
                 if known.asked_by == Some(thread) {
-                    return Ok(Some(self.known_attr(ino, known)));
+                    return Ok(Some(self.known_attr(store.name(), ino, known)));
                 }
                 if known.own {
                     return Ok(None);
                 }
                 if !known.time_left(ttl).is_zero() {
-                    return Ok(Some(self.known_attr(ino, known)));
+                    return Ok(Some(self.known_attr(store.name(), ino, known)));
                 }
             }
         }
@@ -233,7 +233,7 @@ impl Vfs {
                 let ino = table.insert(parent, name, kind);
                 let node = table.node_mut(ino)?;
                 let known = node.learn_listed(entry, at);
-                Ok(Some(self.known_attr(ino, known)))
+                Ok(Some(self.known_attr(store.name(), ino, known)))
             }
             Some(Shown::Dir) => match self.below(store, dir, name) {
                 Some(below) => {

@@ -49,6 +49,7 @@ mod state;
 mod stats;
 mod subject;
 mod table;
+mod times;
 mod xattr;
 
 use std::path::PathBuf;
@@ -74,7 +75,7 @@ pub use rescue::{Loss, Reason, Record, Rescue};
 pub use state::{StateDir, Unfit, replace};
 pub use xattr::{OBJECT, SetMode};
 
-use crate::model::{Caller, FileName, Living, NodeId, Process, ScratchNames, Seen};
+use crate::model::{Caller, FileName, Living, NodeId, Process, ScratchNames, Seen, Times};
 use crate::store::{Catalog, Store};
 pub use crate::store::{Queues, in_queues};
 use crate::telemetry::Telemetry;
@@ -184,6 +185,8 @@ pub struct Vfs {
     label: String,
     options: Options,
     table: Mutex<Table>,
+    /// Locked for a moment, also while the table is held.
+    times: Mutex<Times>,
     shelf: Mutex<Shelf>,
     /// Held while names are moved away and brought back, which is rare.
     moving: tokio::sync::Mutex<()>,
@@ -244,6 +247,7 @@ impl Vfs {
         let seen = Seen::new(options.shown_memory, secret, living);
         Ok(Self {
             table: Mutex::new(Table::new(root, seen, options.cache_bytes)),
+            times: Mutex::default(),
             shelf: Mutex::new(Shelf::new(at("scratch"), &label, &options.mounted_at)),
             moving: tokio::sync::Mutex::default(),
             keeper,

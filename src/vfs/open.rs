@@ -12,7 +12,7 @@ use bytes::Bytes;
 use super::content::Content;
 use super::handles::{Fh, Handle, Pieces, ReadFrom, Reader, Unshown, Writer, WriterState};
 use super::loss::Attempt;
-use super::table::{Kind, Place};
+use super::table::Kind;
 use super::{Error, Vfs, Who};
 use crate::model::{self, Base, Draft, Expect, Ino, Key, Rival};
 use crate::store::{Entry, Envelope, Opened, Store, Value};
@@ -112,6 +112,7 @@ impl Vfs {
         let reader = Reader {
             ino,
             who: by.who,
+            store: store.name(),
             unshown: Unshown::new((store.name(), key), entry.version.clone()),
             source,
             entry,
@@ -125,7 +126,7 @@ impl Vfs {
             // Its opener may see that there is nothing to be read.
             self.note_reading(&reader);
         }
-        Ok(self.table().open(ino, Handle::Reader(reader)))
+        Ok(self.table().open(ino, Handle::Reader(Box::new(reader))))
     }
 
     /// The version that the kernel was last told of.
@@ -333,7 +334,7 @@ impl Vfs {
             && value.version == entry.version
         {
             self.looked_up(Cache::Values, true);
-            return Ok(Version::Whole(self.dated(ino, place, Arc::clone(value))));
+            return Ok(Version::Whole(Arc::clone(value)));
         }
         self.ask_newest(ino, store, key).await
     }
@@ -356,7 +357,6 @@ impl Vfs {
         match opened {
             Ok(Opened::Unchanged) => match cached {
                 Some(value) => {
-                    let value = self.dated(ino, place, value);
                     let entry = entry_of(key.clone(), &value);
                     self.table().learn(ino, entry, asked, None);
                     Ok(Version::Whole(value))
@@ -389,26 +389,6 @@ impl Vfs {
                 }
                 Err(error.into())
             }
-        }
-    }
-}
-
-impl Vfs {
-    /// The value with the time that the store gave it. A value that this mount saved has the time of
-    /// our clock until then, and its `mtime` must not change while its version stays.
-    fn dated(&self, ino: Ino, place: Place, value: Arc<Value>) -> Arc<Value> {
-        let mut table = self.table();
-        let known = table.tree.get(ino).and_then(|node| node.known.as_ref());
-        match known.filter(|known| !known.own && known.entry.version == value.version) {
-            Some(known) if known.entry.modified != value.modified => {
-                let value = Arc::new(Value {
-                    modified: known.entry.modified,
-                    ..Value::clone(&value)
-                });
-                table.values.put(place, Arc::clone(&value));
-                value
-            }
-            _ => value,
         }
     }
 }

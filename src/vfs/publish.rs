@@ -76,8 +76,8 @@ impl Vfs {
             put.changes = changes;
             put.value = Value {
                 bytes,
+                modified: self.saved_now(&place, &version),
                 version,
-                modified: std::time::SystemTime::now(),
                 envelope,
             };
         }

@@ -285,9 +285,10 @@ impl Vfs {
             ReadBack::Other(bytes, envelope) => (bytes, envelope),
             ReadBack::Unknown => (bytes, Envelope::default()),
         };
+        let place = (target.store.name(), target.key.clone());
         let value = Value {
+            modified: self.saved_now(&place, &version),
             version,
-            modified: SystemTime::now(),
             envelope,
             bytes,
         };

@@ -5,7 +5,7 @@
 //! not happen leaves its bytes in a rescue before anybody hears of it (W5).
 
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use super::content::Content;
 use super::handles::{Fh, Handle, Writer, WriterState};
@@ -247,10 +247,12 @@ impl Vfs {
             }
         };
         let envelope = state.envelope.clone();
+        let place = (store.name(), key.clone());
+        let modified = self.saved_now(&place, &version);
         let entry = Entry {
             key: key.clone(),
             size,
-            modified: SystemTime::now(),
+            modified,
             version: version.clone(),
         };
         writer.reshape(None);
@@ -258,7 +260,6 @@ impl Vfs {
             // They are in the bucket now; a rescue that cannot be removed does no harm.
             let _ = self.keeper.forget(&id);
         }
-        let place = (store.name(), key.clone());
         let mut table = self.table();
         table.learn_own(writer.ino, entry);
         if save.base == Expect::Absent && len == 0 {
@@ -287,7 +288,7 @@ impl Vfs {
                 let value = Value {
                     bytes,
                     version: version.clone(),
-                    modified: SystemTime::now(),
+                    modified,
                     envelope,
                 };
                 table.values.put(place, Arc::new(value));

@@ -24,7 +24,7 @@ use super::rescue::{Loss, Reason};
 use super::table::Kind;
 use super::{Error, Vfs, Who};
 use crate::model::{Draft, FileName, Ino, Origin};
-use crate::store::{Dir, Entry, Envelope, Store, Value};
+use crate::store::{Dir, Entry, Envelope, Store, StoreName, Value};
 
 /// Identifies a scratch file among those of its mount.
 pub(super) type ScratchId = u64;
@@ -245,15 +245,22 @@ impl OpenScratch {
     }
 
     /// The same handle when its file has become this version of a key.
-    pub(super) fn of_key(&self, ino: Ino, entry: &Entry, value: &Arc<Value>, saves: u64) -> Handle {
+    pub(super) fn of_key(
+        &self,
+        (ino, store): (Ino, StoreName),
+        entry: &Entry,
+        value: &Arc<Value>,
+        saves: u64,
+    ) -> Handle {
         if !self.access.write {
-            return Handle::Reader(Reader {
+            return Handle::Reader(Box::new(Reader {
                 ino,
                 who: self.who,
+                store,
                 entry: entry.clone(),
                 source: ReadFrom::Whole(Arc::clone(value)),
                 unshown: Unshown::default(),
-            });
+            }));
         }
         let draft = Draft::editing(value.version.clone());
         let mut state = WriterState::new(draft, value.bytes.clone(), value.envelope.clone());

@@ -271,7 +271,7 @@ impl Table {
             if let Some(handle) = self.handles.get_mut(&fh)
                 && let Handle::Scratch(open) = &**handle
             {
-                *handle = Arc::new(open.of_key(ino, &entry, &value, saves));
+                *handle = Arc::new(open.of_key((ino, store.name()), &entry, &value, saves));
             }
         }
         self.learn_own(ino, entry);

@@ -189,13 +189,13 @@ impl Vfs {
             ReadBack::Same | ReadBack::Unknown => (old.bytes.clone(), envelope),
             ReadBack::Other(bytes, envelope) => (bytes, envelope),
         };
+        let place = (store.name(), key.clone());
         let value = Arc::new(Value {
             version: version.clone(),
             envelope: envelope.clone(),
-            modified: std::time::SystemTime::now(),
+            modified: self.saved_now(&place, &version),
             bytes,
         });
-        let place = (store.name(), key.clone());
         table.learn_own(ino, super::open::entry_of(key, &value));
         table.values.put(place.clone(), value);
         let replaced = Expect::Is(old.version.clone());

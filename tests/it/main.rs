@@ -44,4 +44,5 @@ mod server;
 mod service;
 mod sick_store;
 mod suites;
+mod times;
 mod tools;

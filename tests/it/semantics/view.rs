@@ -118,7 +118,7 @@ fn v4_the_mounts_own_directory_answers_also_when_the_store_does_not() {
 }
 
 /// The modification time of a file changes whenever its version changes, also within a second: the
-/// seconds are the store's, the nanoseconds come from the version.
+/// seconds are the store's, the fraction is made of the version.
 #[test]
 fn v5_another_version_has_another_time() {
     let world = or_skip!(world_with(&["--flat", "--ttl=0"]));
@@ -132,6 +132,26 @@ fn v5_another_version_has_another_time() {
         .into();
     times.dedup();
     assert_eq!(times.len(), 3);
+}
+
+/// It is never later than the moment when this mount first saw that version, and what this mount saved has
+/// times in the order of its saves.
+#[test]
+fn v5_times_are_in_the_order_of_the_saves_and_none_is_of_the_future() {
+    let world = or_skip!(world_with(&["--flat", "--ttl=0"]));
+    let time = |name: &str| {
+        let modified = fs::metadata(world.file(name)).unwrap().modified();
+        modified.unwrap()
+    };
+    for n in 0..5 {
+        world.other.put("in", format!("{n}"));
+        let seen = time("in");
+        assert!(seen <= std::time::SystemTime::now());
+        fs::write(world.file("out"), format!("of {n}")).unwrap();
+        assert!(time("out") > seen);
+        fs::write(world.file("in"), format!("next {n}")).unwrap();
+        assert!(time("in") > time("out"));
+    }
 }
 
 /// chmod, chown and touch -d on an existing file succeed and change nothing.
