@@ -192,7 +192,11 @@ impl Filesystem for Fs {
     ) {
         let dir = self.ino(parent);
         let (vfs, name, by) = (self.0.vfs.clone(), name.to_owned(), opening(request));
-        let op = self.op_on("create", parent, &name, request).locking(parent);
+        let mut op = self.op_on("create", parent, &name, request).locking(parent);
+        if flags & libc::O_EXCL != 0 {
+            // It may be a lock that is taken at once, and must not stay behind held by nobody.
+            op = op.saving();
+        }
         self.0.answer(op, reply, async move {
             let (access, how) = (access(flags), creation(flags, mode));
             let (attr, fh) = vfs.create(dir, &name, access, how, by).await?;

@@ -287,7 +287,7 @@ impl Vfs {
             return Ok(());
         };
         let changes = scratch.changes();
-        let bytes = scratch.read_all().map_err(Error::of_disk)?;
+        let bytes = scratch.read_all(store.value_limit())?;
         let envelope = scratch.envelope();
         let saved = store
             .put(&key, bytes.clone(), &envelope, &Expect::Absent)
@@ -385,7 +385,9 @@ impl Vfs {
         });
         own.any(|(_, scratch)| {
             scratch.shape().is_ok_and(|(len, _)| len == size as u64)
-                && scratch.read_all().is_ok_and(|backup| backup == bytes)
+                && scratch
+                    .read_all(size as u64)
+                    .is_ok_and(|backup| backup == bytes)
         })
         .then(|| state.draft.base().version().cloned())?
     }

@@ -52,6 +52,15 @@ pub(super) enum Content {
 }
 
 impl Content {
+    /// The bytes of a file that is there already.
+    ///
+    /// # Errors
+    /// Any error of the local disk.
+    pub(super) fn of_file(file: File) -> io::Result<Self> {
+        let len = usize::try_from(file.metadata()?.len()).map_err(io::Error::other)?;
+        Ok(Self::File(file, len))
+    }
+
     pub(super) fn len(&self) -> usize {
         match self {
             Self::Shared(bytes) => bytes.len(),
@@ -78,7 +87,7 @@ impl Content {
             }
             Self::File(file, size) => {
                 let (start, end) = range(*size, start, len);
-                let mut bytes = vec![0; end - start];
+                let mut bytes = zeros(end - start)?;
                 file.read_exact_at(&mut bytes, start as u64)?;
                 bytes.into()
             }
@@ -161,6 +170,19 @@ impl Content {
             Self::Shared(_) | Self::File(..) => unreachable!("it is in memory, and our own"),
         }
     }
+}
+
+/// So many bytes of memory.
+///
+/// # Errors
+/// [`io::ErrorKind::OutOfMemory`] where a plain vector would end the process.
+pub(super) fn zeros(len: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    bytes
+        .try_reserve_exact(len)
+        .map_err(|_| io::ErrorKind::OutOfMemory)?;
+    bytes.resize(len, 0);
+    Ok(bytes)
 }
 
 fn range(size: usize, start: u64, len: usize) -> (usize, usize) {

@@ -4,13 +4,14 @@
 //! under its readers. They make no request, so that they answer even when the store does not.
 
 use std::fmt;
+use std::io;
 use std::sync::Mutex;
 use std::time::SystemTime;
 
-use bytes::Bytes;
 use serde_json::json;
 
 use super::attr::{Attr, FileKind};
+use super::content::Content;
 use super::handles::Handle;
 use super::keeper::{time_of, warning};
 use super::table::Kind;
@@ -166,27 +167,27 @@ impl Vfs {
     pub(super) fn control_handle(&self, control: &Control) -> Result<Handle, Error> {
         match control {
             Control::Access => Ok(Handle::Access(Mutex::default())),
-            _ => self.control_text(control).map(Handle::Fixed),
+            _ => self.control_content(control).map(Handle::Fixed),
         }
     }
 
     /// What one of the mount's own files says now.
-    pub(super) fn control_text(&self, control: &Control) -> Result<Bytes, Error> {
-        match control {
-            Control::Top | Control::Rescue => Err(Error::IsDir(control.to_string())),
-            Control::Status => Ok(self.status().to_string().into()),
-            Control::Stats => Ok(self.metrics().into()),
-            Control::Conflicts => Ok(self.journal.conflicts().into()),
-            Control::Failures => Ok(self.telemetry.failures.lines().into()),
-            Control::Access => Ok(Bytes::new()),
-            Control::Rescued(id) => match self.keeper.read(id) {
-                Ok(bytes) => Ok(bytes),
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                    Err(Error::NotFound(control.to_string()))
-                }
-                Err(error) => Err(Error::Failed(format!("{control}: {error}"))),
-            },
-        }
+    fn control_content(&self, control: &Control) -> Result<Content, Error> {
+        let text = match control {
+            Control::Top | Control::Rescue => return Err(Error::IsDir(control.to_string())),
+            Control::Status => self.status(),
+            Control::Stats => self.metrics(),
+            Control::Conflicts => self.journal.conflicts(),
+            Control::Failures => self.telemetry.failures.lines(),
+            Control::Access => String::new(),
+            Control::Rescued(id) => {
+                return self.keeper.open(id).map_err(|error| match error.kind() {
+                    io::ErrorKind::NotFound => Error::NotFound(control.to_string()),
+                    _ => Error::Failed(format!("{control}: {error}")),
+                });
+            }
+        };
+        Ok(Content::Shared(text.into()))
     }
 
     fn status(&self) -> String {

@@ -120,6 +120,9 @@ impl Error {
     pub(super) fn of_disk(error: io::Error) -> Self {
         let message = format!("the state directory: {error}");
         match error.kind() {
+            io::ErrorKind::OutOfMemory => {
+                Self::NoSpace("the machine has not enough memory for the value".to_owned())
+            }
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::NoSpace(message),
             _ => Self::Failed(message),
         }

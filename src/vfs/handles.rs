@@ -36,7 +36,7 @@ pub(super) enum Handle {
     /// Of a directory: what it held when it was opened, and when that was.
     Dir(Vec<DirItem>, Age),
     /// Of one of the mount's own files: what it said when it was opened.
-    Fixed(Bytes),
+    Fixed(Content),
     /// Of the access log: how far its reader is.
     Access(Mutex<Reading>),
 }

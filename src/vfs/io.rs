@@ -47,7 +47,7 @@ impl Vfs {
     pub async fn read(&self, fh: Fh, start: u64, len: usize) -> Result<Bytes, Error> {
         let handle = self.table().handle(fh)?;
         match &*handle {
-            Handle::Fixed(text) => Ok(slice(text, start, len)),
+            Handle::Fixed(text) => text.read(start, len).map_err(Error::of_disk),
             Handle::Access(reading) => {
                 let mut reading = reading.lock().unwrap_or_else(PoisonError::into_inner);
                 let log = &self.telemetry.access;
@@ -265,6 +265,8 @@ impl Vfs {
                 .content
                 .set_len(len, &self.room)
                 .map_err(Error::of_disk)?;
+            // The draft has them no more, so that nothing it saves or rescues later stands for them.
+            state.rescued = None;
         }
         match saved {
             Err(Error::Conflict { key, .. }) => Err(Error::Stale(key)),

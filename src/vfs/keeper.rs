@@ -5,8 +5,14 @@
 //! It remembers what is known of each rescue, so that whoever lists them reads no bytes. What the files
 //! are is `rescue.rs`'s, when something is kept `loss.rs`'s.
 
+mod bounds;
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, HashMap};
+use std::fs;
 use std::io;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -15,9 +21,12 @@ use serde::Serialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use super::content::Content;
 use super::rescue::{Loss, Record, Rescue};
 use super::state::StateDir;
-use crate::telemetry::{Bound, KeptRescues, Telemetry};
+use crate::telemetry::{KeptRescues, Telemetry};
+
+pub use bounds::RescueBounds;
 
 /// How soon it is tried again to write what is in memory; at most, since each attempt that fails doubles
 /// the time.
@@ -28,19 +37,6 @@ const SWEEP: Duration = Duration::from_secs(60);
 
 /// From so many rescues on, or so many bytes of them, `status` and the metrics warn.
 const MANY: (usize, u64) = (1000, 1 << 30);
-
-/// How many rescues there may be.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct RescueBounds {
-    /// On the disk; `None` for any number.
-    pub count: Option<u64>,
-    /// Their bytes on the disk.
-    pub bytes: Option<u64>,
-    /// For how long they are kept.
-    pub age: Option<Duration>,
-    /// Bytes that may wait in memory until there is room on the disk.
-    pub memory: u64,
-}
 
 /// Where rescued bytes are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -87,6 +83,8 @@ pub(super) struct Keeper {
     memory: Mutex<Memory>,
     /// Held while what is in memory is being written.
     settling: Mutex<()>,
+    /// Held while it is decided what there is too much of.
+    sweeping: Mutex<()>,
     /// What was read of the records on the disk, which never change; `None` for those of other sources.
     known: Mutex<HashMap<String, Option<Arc<Record>>>>,
     telemetry: Arc<Telemetry>,
@@ -112,6 +110,7 @@ impl Keeper {
                 sweep_at: now,
             }),
             settling: Mutex::default(),
+            sweeping: Mutex::default(),
             known: Mutex::default(),
             telemetry,
         }
@@ -166,27 +165,30 @@ impl Keeper {
         (None, Whereabouts::Lost)
     }
 
-    /// Keeps bytes on the disk or not at all.
+    /// Keeps what is in a file of the state directory already, under a second name.
     ///
     /// # Errors
     /// Any error of the local file system.
-    pub(super) fn keep_on_disk(
+    pub(super) fn keep_file(
         &self,
         loss: Loss,
-        bytes: &[u8],
+        path: &Path,
         now: OffsetDateTime,
     ) -> io::Result<String> {
-        let record = Record::new(loss, self.source.clone(), bytes.len(), now)?;
-        self.write(&record, bytes)?;
+        let size = usize::try_from(fs::metadata(path)?.len()).map_err(io::Error::other)?;
+        let record = Record::new(loss, self.source.clone(), size, now)?;
+        self.disk()?.keep_file(&record, path)?;
         self.sweep(now);
         Ok(record.id)
     }
 
     fn write(&self, record: &Record, bytes: &[u8]) -> io::Result<()> {
-        match &self.disk {
-            Some(disk) => disk.keep(record, bytes),
-            None => Err(io::ErrorKind::ReadOnlyFilesystem.into()),
-        }
+        self.disk()?.keep(record, bytes)
+    }
+
+    fn disk(&self) -> io::Result<&Rescue> {
+        let disk = self.disk.as_ref();
+        disk.ok_or_else(|| io::ErrorKind::ReadOnlyFilesystem.into())
     }
 
     /// Keeps bytes in memory, if there is room for them; the name of the rescue.
@@ -295,48 +297,6 @@ impl Keeper {
         }
     }
 
-    /// Drops what is too much, the oldest first, and what is too old. The newest one stays, however large
-    /// it is.
-    fn sweep(&self, now: OffsetDateTime) {
-        let RescueBounds {
-            count, bytes, age, ..
-        } = self.bounds;
-        if count.is_none() && bytes.is_none() && age.is_none() {
-            return;
-        }
-        let (records, _) = self.on_disk();
-        let mut left = records.len() as u64;
-        let mut size: u64 = records.iter().map(|record| record.size).sum();
-        for record in records {
-            let is_newest = left <= 1;
-            let since = OffsetDateTime::parse(&record.time, &Rfc3339).ok();
-            let is_old = || Some(now - since? > age?);
-            let bound = match () {
-                () if !is_newest && count.is_some_and(|most| left > most) => Bound::Count,
-                () if !is_newest && bytes.is_some_and(|most| size > most) => Bound::Bytes,
-                () if is_old() == Some(true) => Bound::Age,
-                () => break,
-            };
-            let Record { id, store, key, .. } = &*record;
-            if let Err(error) = self.forget(id) {
-                tracing::warn!(rescue = id, %error, "a rescue could not be dropped");
-                continue;
-            }
-            left -= 1;
-            size -= record.size;
-            let bound_name = bound.as_str();
-            tracing::warn!(
-                rescue = id,
-                store,
-                key,
-                bytes = record.size,
-                why = bound_name,
-                "a rescue was dropped: there may be no more, or none as old"
-            );
-            self.telemetry.metrics.rescue_dropped(bound);
-        }
-    }
-
     fn known(&self) -> MutexGuard<'_, HashMap<String, Option<Arc<Record>>>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -417,16 +377,16 @@ impl Keeper {
         }
     }
 
-    /// The bytes of one of them.
+    /// The bytes of one of them, to be read piece by piece.
     ///
     /// # Errors
     /// Any error of the local file system; `NotFound`.
-    pub(super) fn read(&self, id: &str) -> io::Result<Bytes> {
+    pub(super) fn open(&self, id: &str) -> io::Result<Content> {
         if let Some(held) = self.memory().held.get(id) {
-            return Ok(held.bytes.clone());
+            return Ok(Content::Shared(held.bytes.clone()));
         }
         match &self.disk {
-            Some(disk) => disk.read(id).map(Into::into),
+            Some(disk) => Content::of_file(disk.open(id)?),
             None => Err(io::ErrorKind::NotFound.into()),
         }
     }
@@ -477,6 +437,3 @@ pub(super) fn warning(levels: &KeptRescues) -> Option<String> {
     }
     Some(text.trim_end().to_owned())
 }
-
-#[cfg(test)]
-mod tests;

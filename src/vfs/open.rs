@@ -99,7 +99,9 @@ impl Vfs {
         by: Opening,
     ) -> Result<Fh, Error> {
         if self.table().node(ino)?.unsaved {
-            return Ok(self.table().open(ino, Handle::Fixed(Bytes::new())));
+            return Ok(self
+                .table()
+                .open(ino, Handle::Fixed(Content::Shared(Bytes::new()))));
         }
         let before = self.told(ino);
         let (entry, source) = match self.newest(ino, store, &key, by.thread).await? {

@@ -51,7 +51,7 @@ impl Vfs {
                 ));
             }
             let changes = scratch.changes();
-            let bytes = scratch.read_all().map_err(Error::of_disk)?;
+            let bytes = scratch.read_all(store.value_limit())?;
             let envelope = &put.value.envelope;
             let replaced = Expect::Is(put.value.version.clone());
             let version = match store.put(key, bytes.clone(), envelope, &replaced).await? {

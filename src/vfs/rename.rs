@@ -17,6 +17,7 @@ use super::cache::Folder;
 use super::loss::Attempt;
 use super::open::{Opening, Version as Newest, entry_of};
 use super::publish::Put;
+use super::rescue::Reason;
 use super::scratch::{Body, Scratch};
 use super::table::{Kind, Renewal};
 use super::{Error, FileKind, Vfs};
@@ -225,7 +226,7 @@ impl Vfs {
         }
         let changes = scratch.changes();
         let value = Value {
-            bytes: scratch.read_all().map_err(Error::of_disk)?,
+            bytes: scratch.read_all(target.store.value_limit())?,
             version: Version::new(String::new()),
             modified: SystemTime::now(),
             envelope: scratch.envelope(),
@@ -254,7 +255,15 @@ impl Vfs {
             }
             None => None,
         };
-        let (expect, envelope) = self.rename_base(moved, &target, by).await?;
+        let (expect, envelope) = match self.rename_base(moved, &target, by).await {
+            Ok(base) => base,
+            // It was told where it was found.
+            Err(conflict @ Error::Conflict { .. }) => return Err(conflict),
+            Err(error) => {
+                let shown = self.shown_before(moved, &target);
+                return Err(self.rename_failed(moved, &target, &shown, Reason::Failed, error));
+            }
+        };
         let bytes = moved.value.bytes.clone();
         let sent = Instant::now();
         let saved = target
@@ -272,9 +281,12 @@ impl Vfs {
                     }
                     Ok(_) => {
                         self.table().forget_name(target.at.0, target.at.1);
-                        Error::Unknown(target.store.address(&target.key))
+                        let error = Error::Unknown(target.store.address(&target.key));
+                        self.rename_failed(moved, &target, &expect, Reason::Unknown, error)
                     }
-                    Err(error) => error.into(),
+                    Err(error) => {
+                        self.rename_failed(moved, &target, &expect, Reason::Failed, error.into())
+                    }
                 });
             }
         };
@@ -328,9 +340,13 @@ impl Vfs {
     /// Saves what the moved file's own writers wrote, and reads it. Moving a key away is a delete: who
     /// was shown another version of it moves nothing (`sed -i.bak`, when somebody saved meanwhile).
     async fn take_up(&self, ino: Ino, by: Opening) -> Result<Moved, Error> {
-        let dirty: Vec<_> = self.table().node(ino)?.open.clone();
-        for fh in dirty {
-            self.save(fh, Trigger::Fsync).await?;
+        let open = self.table().node(ino)?.open.clone();
+        for fh in open {
+            match self.save(fh, Trigger::Fsync).await {
+                // It was closed meanwhile, which saved it.
+                Err(Error::BadHandle) if self.table().handle(fh).is_err() => {}
+                saved => saved?,
+            }
         }
         let (store, key) = self.table().file(ino)?;
         let value = match self.newest(ino, &store, &key, by.thread).await? {

@@ -173,12 +173,27 @@ impl Rescue {
     /// # Errors
     /// Any error of the local file system; then nothing of this rescue is seen.
     pub(super) fn keep(&self, record: &Record, bytes: &[u8]) -> io::Result<()> {
-        let kept = match self.write(record, bytes) {
+        self.keep_value(record, |value| self.reserve.blank()?.publish(bytes, value))
+    }
+
+    /// Keeps the bytes of a file on the same file system, by a second name.
+    ///
+    /// # Errors
+    /// As [`keep`](Self::keep).
+    pub(super) fn keep_file(&self, record: &Record, file: &Path) -> io::Result<()> {
+        self.keep_value(record, |value| {
+            File::open(file)?.sync_all()?;
+            fs::hard_link(file, value)
+        })
+    }
+
+    fn keep_value(&self, record: &Record, put: impl Fn(&Path) -> io::Result<()>) -> io::Result<()> {
+        let kept = match self.write(record, &put) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 // Somebody has cleared up, and taken the directory along.
                 self.reserve.let_go();
                 self.prepare()?;
-                self.write(record, bytes)
+                self.write(record, &put)
             }
             kept => kept,
         };
@@ -187,9 +202,10 @@ impl Rescue {
         kept
     }
 
-    fn write(&self, record: &Record, bytes: &[u8]) -> io::Result<()> {
+    /// `put` puts the bytes where they are to be.
+    fn write(&self, record: &Record, put: impl Fn(&Path) -> io::Result<()>) -> io::Result<()> {
         let value = value_path(&self.dir, &record.id);
-        self.reserve.blank()?.publish(bytes, &value)?;
+        put(&value)?;
         let json = serde_json::to_vec_pretty(record).map_err(io::Error::other);
         let told = json.and_then(|json| {
             let path = record_path(&self.dir, &record.id);

@@ -16,6 +16,7 @@ use bytes::Bytes;
 
 use super::attr::{Attr, FileKind};
 use super::cache::Folder;
+use super::content::zeros;
 use super::handles::{Fh, Hand, Handle, ReadFrom, Reader, Unshown, Writer, WriterState};
 use super::io::At;
 use super::numbers::Told;
@@ -155,7 +156,7 @@ impl Scratch {
     pub(super) fn read(&self, start: u64, len: usize) -> io::Result<Bytes> {
         let file = self.file()?;
         let left = file.metadata()?.len().saturating_sub(start);
-        let mut bytes = vec![0; len.min(usize::try_from(left).unwrap_or(usize::MAX))];
+        let mut bytes = zeros(len.min(usize::try_from(left).unwrap_or(usize::MAX)))?;
         let mut filled = 0;
         while filled < bytes.len() {
             match file.read_at(&mut bytes[filled..], start + filled as u64) {
@@ -169,9 +170,19 @@ impl Scratch {
         Ok(bytes.into())
     }
 
-    /// All its bytes.
-    pub(super) fn read_all(&self) -> io::Result<Bytes> {
-        self.read(0, usize::MAX)
+    /// All its bytes, if there are at most `limit`.
+    ///
+    /// # Errors
+    /// [`Error::TooBig`]; those of the local disk.
+    pub(super) fn read_all(&self, limit: u64) -> Result<Bytes, Error> {
+        let (size, _) = self.shape().map_err(Error::of_disk)?;
+        if size > limit {
+            return Err(Error::TooBig(format!(
+                "a value of {size} bytes is too large: the store holds values of at most {limit}"
+            )));
+        }
+        self.read(0, usize::try_from(limit).unwrap_or(usize::MAX))
+            .map_err(Error::of_disk)
     }
 
     /// How often it was written to: who reads this first and its bytes then, and finds this unchanged
@@ -365,10 +376,11 @@ impl Vfs {
                 pid: 0,
             };
             let now = time::OffsetDateTime::now_utc();
-            // It is on the disk already: memory would be no better place for it.
-            let kept = scratch
-                .read_all()
-                .and_then(|bytes| self.keeper.keep_on_disk(loss, &bytes, now));
+            let shelf = self.shelf();
+            let kept = shelf
+                .path(scratch)
+                .and_then(|path| self.keeper.keep_file(loss, &path, now));
+            drop(shelf);
             match kept {
                 Ok(rescue) => tracing::warn!(store = %store.name(), key, rescue, "{message}"),
                 Err(error) => {

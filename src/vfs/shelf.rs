@@ -296,6 +296,14 @@ impl Shelf {
         }
     }
 
+    /// Where the bytes of a file are.
+    ///
+    /// # Errors
+    /// There is no state directory.
+    pub(super) fn path(&self, scratch: &Scratch) -> io::Result<PathBuf> {
+        Ok(value_path(self.dir()?, &self.full_id(scratch.id)))
+    }
+
     fn dir(&self) -> io::Result<&Path> {
         let dir = self.dir.as_deref();
         dir.ok_or_else(|| io::ErrorKind::ReadOnlyFilesystem.into())
@@ -396,7 +404,7 @@ mod tests {
         let mut second = shelf(dir.path());
         assert_eq!(names(&second), [".#f", "f~"]);
         let file = second.get(&folder(), &name("f~")).unwrap();
-        assert_eq!(&file.read_all().unwrap()[..], b"bytes");
+        assert_eq!(&file.read_all(99).unwrap()[..], b"bytes");
         let link = second.get(&folder(), &name(".#f")).unwrap();
         assert!(matches!(&link.body, Body::Link(target) if target == "user@host"));
         let fresh = second.make(&folder(), &name("g~"), None, None).unwrap();
@@ -456,7 +464,7 @@ mod tests {
         file.write(Some(2), b"ab").unwrap();
         assert!(!file.is_pristine());
         file.write(None, b"c").unwrap();
-        assert_eq!(&file.read_all().unwrap()[..], b"\0\0abc");
+        assert_eq!(&file.read_all(99).unwrap()[..], b"\0\0abc");
         assert_eq!(&file.read(4, 100).unwrap()[..], b"c");
         assert_eq!(&file.read(9, 100).unwrap()[..], b"");
         file.set_len(1).unwrap();

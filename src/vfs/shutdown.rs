@@ -63,7 +63,7 @@ impl Vfs {
     async fn rescue_draft(&self, writer: &Writer) {
         let mut state = writer.state.lock().await;
         self.catch_up(writer, &mut state);
-        if state.draft.is_dirty() && state.content.len() > 0 {
+        if state.draft.is_dirty() && state.content.len() > 0 && !state.is_half() {
             let base = state.draft.base().clone();
             let why = "the mount ended before the file was closed";
             match state.kept() {

@@ -155,14 +155,14 @@ impl Silence {
     }
 }
 
-/// Whether this says that the store did not answer, or nothing of use: also to whoever asks next.
+/// Whether this says that the store did not answer, also to whoever asks next. What it said of one name, or
+/// answered in a way that cannot be read, says nothing of others (A5).
 fn is_no_answer(error: &Error) -> bool {
     match error {
-        Error::Unreachable { .. }
-        | Error::Deadline { .. }
-        | Error::Corrupt { .. }
-        | Error::Failed { .. } => true,
+        Error::Unreachable { .. } | Error::Deadline { .. } => true,
         Error::NotFound(_)
+        | Error::Failed { .. }
+        | Error::Corrupt { .. }
         | Error::VersionGone(_)
         | Error::Collided { .. }
         | Error::Denied { .. }

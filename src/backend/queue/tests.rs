@@ -1,4 +1,4 @@
-use super::silence::{LEASH, PAUSE, PERIOD};
+use super::silence::{LEASH, Line, PAUSE, PERIOD};
 use super::*;
 use crate::backend::Memory;
 use crate::backend::fault::{Fault, Faulty, Gate, Op};
@@ -236,4 +236,25 @@ async fn callers_one_right_after_the_other_do_not_wait_for_probes() {
     // Each of them took its 100 ms, and all of them one leash.
     assert!(begun.elapsed() <= Duration::from_secs(20) + LEASH);
     assert!(faulty.calls(Op::Head) > 15);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_store_says_slowly_of_one_name_fails_no_other() {
+    let (what, why) = (String::new(), String::new());
+    let says = |error: Error| {
+        let (mut line, began) = (Line::default(), Instant::now());
+        let later = began + Duration::from_secs(3);
+        line.ended(began, Some(&error), later);
+        line.silence_at(later, DEADLINE).is_none()
+    };
+    assert!(says(Error::NotFound(what.clone())));
+    assert!(says(Error::Failed {
+        what: what.clone(),
+        why: why.clone()
+    }));
+    assert!(says(Error::Corrupt {
+        what: what.clone(),
+        why: why.clone()
+    }));
+    assert!(!says(Error::Unreachable { what, why }));
 }

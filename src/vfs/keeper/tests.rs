@@ -17,11 +17,11 @@ fn keeper(at: &Path, bounds: RescueBounds) -> Keeper {
 /// Where nothing can be written for a while: whatever lies in the way of a directory.
 fn without_room(at: &Path, during: impl FnOnce()) {
     let (dir, aside) = (at.join("rescue"), at.join("aside"));
-    std::fs::rename(&dir, &aside).unwrap();
-    std::fs::write(&dir, "").unwrap();
+    fs::rename(&dir, &aside).unwrap();
+    fs::write(&dir, "").unwrap();
     during();
-    std::fs::remove_file(&dir).unwrap();
-    std::fs::rename(&aside, &dir).unwrap();
+    fs::remove_file(&dir).unwrap();
+    fs::rename(&aside, &dir).unwrap();
 }
 
 fn keep(keeper: &Keeper, text: &str, older: Option<&str>, at: u64) -> (String, Whereabouts) {
@@ -34,7 +34,8 @@ fn keep(keeper: &Keeper, text: &str, older: Option<&str>, at: u64) -> (String, W
 /// The bytes of all rescues.
 fn texts(keeper: &Keeper) -> Vec<String> {
     let text = |record: &Arc<Record>| {
-        let bytes = keeper.read(&record.id).unwrap();
+        let bytes = keeper.open(&record.id).unwrap();
+        let bytes = bytes.read(0, usize::MAX).unwrap();
         String::from_utf8_lossy(&bytes).into_owned()
     };
     keeper.list().iter().map(text).collect()
@@ -62,7 +63,7 @@ fn the_older_rescue_of_a_draft_goes_when_the_newer_one_is_on_the_disk() {
         assert_eq!(place, Whereabouts::Memory);
         let (held, place) = keep(&keeper, "3rd", Some(&held), 5);
         assert_eq!(place, Whereabouts::Memory);
-        assert_eq!(&keeper.read(&held).unwrap()[..], b"3rd");
+        assert_eq!(&keeper.open(&held).unwrap().read(0, 9).unwrap()[..], b"3rd");
         assert_eq!(keeper.levels().memory, (1, 3));
         assert_eq!(keeper.settle(), 1);
         third = held;
@@ -185,12 +186,57 @@ fn rescues_are_known_without_reading_their_bytes() {
     let fresh = self::keeper(dir.path(), RescueBounds::default());
     // Whoever looked at the bytes would find that there are none to be read.
     let value = dir.path().join(format!("rescue/{id}.value"));
-    std::fs::rename(&value, dir.path().join("aside")).unwrap();
-    std::fs::File::create(&value).unwrap().set_len(5).unwrap();
+    fs::rename(&value, dir.path().join("aside")).unwrap();
+    fs::File::create(&value).unwrap().set_len(5).unwrap();
     assert_eq!(fresh.list().len(), 1);
     assert_eq!(fresh.get(&id).map(|record| record.size), Some(5));
     // Somebody else drops it.
     Rescue::new(dir.path()).forget(&id).unwrap();
     assert_eq!((fresh.get(&id), fresh.list()), (None, vec![]));
     assert_eq!(fresh.levels().disk, (0, 0));
+}
+
+#[test]
+fn the_newest_rescue_stays_however_many_are_kept_at_once() {
+    for most in [1, 3] {
+        let dir = tempfile::tempdir().unwrap();
+        let bounds = RescueBounds {
+            count: Some(most),
+            ..RescueBounds::default()
+        };
+        let keeper = keeper(dir.path(), bounds);
+        for round in 0..10 {
+            std::thread::scope(|scope| {
+                for n in 0..12 {
+                    let keeper = &keeper;
+                    scope.spawn(move || keep(keeper, &format!("{n}"), None, round * 12 + n));
+                }
+            });
+            let left = Rescue::new(dir.path()).list().unwrap().0.len() as u64;
+            assert_eq!(left, most, "round {round}");
+        }
+    }
+}
+
+#[test]
+fn an_older_rescue_that_cannot_be_dropped_costs_no_newer_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let bounds = RescueBounds {
+        count: Some(1),
+        ..RescueBounds::default()
+    };
+    let keeper = keeper(dir.path(), bounds);
+    let (first, _) = keep(&keeper, "first", None, 1);
+    let value = dir.path().join(format!("rescue/{first}.value"));
+    // A directory in its place can be listed, and not removed as a file.
+    let record = dir.path().join(format!("rescue/{first}.json"));
+    let text = fs::read(&record).unwrap();
+    keep(&keeper, "second", None, 2);
+    fs::write(&value, "first").unwrap();
+    fs::write(&record, text).unwrap();
+    let _held = keeper.on_disk();
+    fs::remove_file(&record).unwrap();
+    fs::create_dir(&record).unwrap();
+    keep(&keeper, "third", None, 3);
+    assert_eq!(texts(&keeper).last().map(String::as_str), Some("third"));
 }

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::super::loss::Attempt;
+use super::super::loss::{Attempt, Kept};
 use super::super::open::Opening;
+use super::super::rescue::Reason;
 use super::super::table::{Kind, Place};
 use super::super::{Error, Vfs};
 use super::{From, Moved, Target};
@@ -46,7 +47,7 @@ impl Vfs {
                 Some(ino) => self.current(ino, store, key).await?,
                 None => Expect::Absent,
             };
-            return Err(self.rename_lost(moved, target, &Expect::Absent, &current));
+            return Err(self.rename_lost(moved, target, &Expect::Absent, Some(&current)));
         }
         let fresh = || store.fresh_envelope(key);
         let (current, envelope) = match (target.taken, own) {
@@ -69,7 +70,9 @@ impl Vfs {
         };
         match base {
             Base::Take(expect) => Ok((expect, envelope)),
-            Base::AlreadyLost { shown } => Err(self.rename_lost(moved, target, &shown, &current)),
+            Base::AlreadyLost { shown } => {
+                Err(self.rename_lost(moved, target, &shown, Some(&current)))
+            }
         }
     }
 
@@ -115,7 +118,9 @@ impl Vfs {
                     Err(error) => {
                         // Who won is not known; what was known before is not so any more.
                         self.table().forget_name(target.at.0, target.at.1);
-                        return error.into();
+                        let (op, store, key) = ("rename", target.store.name(), &target.key);
+                        tracing::debug!(op, %store, %key, %error, "who saved first cannot be seen");
+                        return self.rename_lost(moved, target, expect, None);
                     }
                 }
             }
@@ -127,28 +132,61 @@ impl Vfs {
             table.learn_rival(taken, &target.key, &rival, asked);
             table.tree.sweep(taken);
         }
-        self.rename_lost(moved, target, expect, &rival.version)
+        self.rename_lost(moved, target, expect, Some(&rival.version))
     }
 
-    /// The temporary file stays, but programs tend to delete it when its rename fails: its bytes
-    /// are kept.
+    /// Somebody else saved first; `found` is what the key is now, if that could be asked. The temporary file
+    /// stays, but programs tend to delete it when its rename fails: its bytes are kept.
     fn rename_lost(
         &self,
         moved: &Moved,
         target: &Target<'_>,
         expected: &Expect,
-        found: &Expect,
+        found: Option<&Expect>,
     ) -> Error {
-        let attempt = Attempt {
-            op: "rename",
-            ino: target.taken.unwrap_or(moved.ino),
-            store: &target.store,
-            key: &target.key,
-            callers: &moved.callers,
-            expected,
-        };
-        self.conflict(&attempt, Some(found), Some(&moved.value.bytes))
+        let attempt = attempt(moved, target, expected);
+        self.conflict(&attempt, found, Some(&moved.value.bytes))
             .error
+    }
+
+    /// The rename failed, or its fate is unknown. The bytes of a temporary file are kept, as after a
+    /// conflict; a key still has its own.
+    pub(super) fn rename_failed(
+        &self,
+        moved: &Moved,
+        target: &Target<'_>,
+        expected: &Expect,
+        reason: Reason,
+        error: Error,
+    ) -> Error {
+        let attempt = attempt(moved, target, expected);
+        let kept = match moved.from {
+            From::Shelf(..) => Some(Kept::whole(moved.value.bytes.clone())),
+            From::Key(..) => None,
+        };
+        self.not_done(&attempt, reason, "unknown", kept.as_ref(), error)
+            .error
+    }
+
+    /// The version of the target that those who move a file over it were shown, when what it is now cannot
+    /// be asked.
+    pub(super) fn shown_before(&self, moved: &Moved, target: &Target<'_>) -> Expect {
+        let place = (target.store.name(), target.key.clone());
+        let asked = moved.callers.iter().copied();
+        match self.table().seen.base(asked, &place, &Expect::Absent) {
+            Base::Take(expect) | Base::AlreadyLost { shown: expect } => expect,
+        }
+    }
+}
+
+fn attempt<'a>(moved: &'a Moved, target: &'a Target<'_>, expected: &'a Expect) -> Attempt<'a> {
+    Attempt {
+        op: "rename",
+        ino: target.taken.unwrap_or(moved.ino),
+        store: &target.store,
+        key: &target.key,
+        callers: &moved.callers,
+        expected,
     }
 }
 

@@ -5,6 +5,7 @@ use std::fs;
 use super::{Ground, is_root, kept, lose, metric, own, shown, status, wait};
 use crate::world::attempts::attempt;
 use crate::world::disk::SmallDisk;
+use crate::world::procs::Script;
 use crate::world::rescues;
 
 #[test]
@@ -145,7 +146,7 @@ while not os.path.exists({go:?}): time.sleep(0.01)
 save(b'3' * 5000); save(b'4' * 5000)",
             mount.path().display()
         );
-        let running = crate::world::procs::Script::python(&script).start();
+        let running = Script::python(&script).start();
         wait::until("it was refused twice", wait::SOON, || {
             running.stdout_so_far().lines().count() == 2
         });
@@ -202,4 +203,28 @@ fn a_full_disk_takes_no_scratch_file_that_was_there() {
     assert_eq!(attempt(mount.path(), "os.rename('key', 'key~')"), "ok");
     assert_eq!(text("key~").len(), 20_000);
     mount.unmount();
+}
+
+#[test]
+fn a_half_of_what_had_no_room_is_no_rescue_at_the_end_either() {
+    let ground = or_skip!(Ground::new());
+    if !is_root() {
+        skip!("only root can mount a small disk");
+    }
+    let disk = SmallDisk::new("2m");
+    let mount = ground.mount(disk.path()).arg("--draft-memory=64K").start();
+    let script = "import os, time
+f = os.open('half', os.O_WRONLY | os.O_CREAT)
+try:
+    while True: os.write(f, b'z' * 65536)
+except OSError as error: print(error.errno, flush=True)
+time.sleep(60)";
+    let running = Script::python(script).within(mount.path()).start();
+    wait::until("there is no room", wait::SOON, || {
+        running.stdout_so_far() == "28\n"
+    });
+    mount.terminate();
+    running.kill();
+    assert_eq!(rescues::of(disk.path()), []);
+    assert_eq!(ground.other.keys(), Vec::<String>::new());
 }

@@ -1,6 +1,7 @@
 //! Many rescues: who lists them reads no bytes of theirs.
 
 use std::fs::{self, File};
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::time::Instant;
 
@@ -11,19 +12,20 @@ const MANY: usize = 5000;
 /// The bytes of each; holes, on this disk.
 const SIZE: u64 = 1 << 20;
 
-fn plant(state: &Path, source: &str) {
+/// Puts rescues of this size into a state directory.
+fn plant(state: &Path, source: &str, count: usize, size: u64) {
     let dir = state.join("rescue");
     fs::create_dir_all(&dir).unwrap();
-    for n in 0..MANY {
+    for n in 0..count {
         let id = format!("20260101T000000.000-{n:08x}");
         let record = serde_json::json!({
             "format": 1, "id": id, "time": "2026-01-01T00:00:00Z", "source": source, "store": "flat",
             "key": format!("key{n}"), "expected": "\"1\"", "found": "\"2\"", "reason": "conflict",
-            "message": "somebody else saved first", "appended": false, "size": SIZE, "pid": 1,
+            "message": "somebody else saved first", "appended": false, "size": size, "pid": 1,
         });
         fs::write(dir.join(format!("{id}.json")), record.to_string()).unwrap();
         let value = File::create(dir.join(format!("{id}.value"))).unwrap();
-        value.set_len(SIZE).unwrap();
+        value.set_len(size).unwrap();
     }
 }
 
@@ -38,7 +40,12 @@ fn read_by(pid: u32) -> u64 {
 fn five_thousand_rescues_are_listed_without_reading_their_bytes() {
     let ground = or_skip!(Ground::new());
     let state = tempfile::tempdir().unwrap();
-    plant(state.path(), &format!("s3://{}", ground.bucket.name));
+    plant(
+        state.path(),
+        &format!("s3://{}", ground.bucket.name),
+        MANY,
+        SIZE,
+    );
     let mount = ground.mount(state.path()).log_level("info").start();
     let dir = mount.file(".etagfs/rescue");
     let list = || {
@@ -86,5 +93,30 @@ fn five_thousand_rescues_are_listed_without_reading_their_bytes() {
     assert_eq!(fs::read_dir(&dir).unwrap().count(), 0);
     assert!(fs::metadata(&one).is_err());
     assert_eq!(status(&mount)["rescues_warning"], serde_json::Value::Null);
+    mount.unmount();
+}
+
+#[test]
+fn a_rescue_that_is_larger_than_the_memory_is_read_in_pieces() {
+    let ground = or_skip!(Ground::new());
+    let state = tempfile::tempdir().unwrap();
+    let size = 1 << 40;
+    plant(
+        state.path(),
+        &format!("s3://{}", ground.bucket.name),
+        1,
+        size,
+    );
+    let mount = ground.mount(state.path()).start();
+    let one = File::open(mount.file(&format!(".etagfs/rescue/20260101T000000.000-{:08x}", 0)));
+    let one = one.unwrap();
+    let mut piece = [1; 4096];
+    for at in [0, size / 2, size - 4096] {
+        one.read_exact_at(&mut piece, at).unwrap();
+        assert_eq!(piece, [0; 4096]);
+        piece = [1; 4096];
+    }
+    assert_eq!(one.read_at(&mut piece, size).unwrap(), 0);
+    drop(one);
     mount.unmount();
 }

@@ -10,6 +10,7 @@ mod kills;
 mod many;
 mod odd;
 mod state_dirs;
+mod temporaries;
 
 use std::fs;
 use std::path::Path;
