@@ -24,6 +24,11 @@ impl Identity {
         Self::new("key", store, key, false)
     }
 
+    /// Of a file that one process takes for another one than everybody else does: the `nth` of a mount.
+    pub fn of_another(nth: u64) -> Self {
+        Self::new("another", "", &nth.to_string(), false)
+    }
+
     /// Of a directory of a store; its path ends with a slash, that of the store itself is empty.
     pub fn of_dir(store: &str, path: &str) -> Self {
         Self::new("directory", store, path, true)

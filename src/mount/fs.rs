@@ -51,20 +51,16 @@ impl Filesystem for Fs {
         reply: fuser::ReplyAttr,
     ) {
         let (vfs, node) = (self.0.vfs.clone(), self.ino(ino));
-        // Only lseek(2) says which descriptor is meant.
-        let through = fh.and_then(|fh| vfs.attr_through(node, Fh(fh.0)));
+        let through = fh.map(|fh| Fh(fh.0)); // Only lseek(2) says which descriptor is meant.
         let who = match vfs.is_personal(node) {
             true => caller(request.pid()),
             false => None,
         };
-        self.0
-            .answer(self.op("getattr", ino, request), reply, async move {
-                let attr = match through {
-                    Some(attr) => attr,
-                    None => vfs.attr(node, who).await?,
-                };
-                vfs.numbered(attr, who)
-            });
+        // Who reads on at the end may be told of another version, which comes whole.
+        let op = self.heavy(self.op("getattr", ino, request));
+        self.0.answer(op, reply, async move {
+            vfs.numbered(vfs.attr_for(node, through, who).await?, who)
+        });
     }
 
     fn setattr(

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::handles::{Fh, Handle, ReadFrom};
 use super::known::Known;
+use super::open::entry_of;
 use super::table::{Kind, Node, Table};
 use super::{Error, Vfs, Who};
 use crate::model::Ino;
@@ -133,9 +134,21 @@ impl Vfs {
         Some(self.attr_of_open(attr))
     }
 
+    /// The attributes of an inode for a process, or as one of its handles shows them. Zero or one request.
+    ///
+    /// # Errors
+    /// As [`attr`](Self::attr).
+    pub async fn attr_for(&self, ino: Ino, fh: Option<Fh>, who: Who) -> Result<Attr, Error> {
+        self.follow(ino, fh, &who).await;
+        match fh.and_then(|fh| self.attr_through(ino, fh)) {
+            Some(attr) => Ok(attr),
+            None => self.attr(ino, who).await,
+        }
+    }
+
     /// What one handle shows: the version it reads, or the draft it writes. `None` if that cannot be
     /// told now.
-    pub fn attr_through(&self, ino: Ino, fh: Fh) -> Option<Attr> {
+    fn attr_through(&self, ino: Ino, fh: Fh) -> Option<Attr> {
         let handle = self.table().handle(fh).ok()?;
         let attr = self.whole_attr(ino, &handle)?;
         Some(self.attr_of_open(attr))
@@ -189,11 +202,15 @@ impl Vfs {
     fn handle_attr(&self, ino: Ino, handle: &Handle) -> Option<Attr> {
         match handle {
             Handle::Reader(reader) => {
-                let mut attr = self.entry_attr(reader.store, ino, &reader.entry);
-                if let ReadFrom::Whole(value) = &reader.source {
-                    attr.size = value.bytes.len() as u64;
+                let (store, key) = &reader.place;
+                match &*reader.source() {
+                    ReadFrom::Nothing => None,
+                    ReadFrom::Whole(value) => {
+                        let entry = entry_of(key.clone(), value);
+                        Some(self.entry_attr(*store, ino, &entry))
+                    }
+                    ReadFrom::Pieces(pieces) => Some(self.entry_attr(*store, ino, &pieces.entry)),
                 }
-                Some(attr)
             }
             Handle::Writer(writer) => {
                 let shape = writer.shape()?;
@@ -226,16 +243,18 @@ impl Vfs {
     }
 
     /// Attributes that the kernel may show to any process. Those that write the file are shown their own
-    /// copies (W12), and who moved it here its former number, so that as long as there is one, the kernel
-    /// has to ask again who looks.
+    /// copies (W12), those that read it their own versions (R2), and who moved it here its former number:
+    /// as long as one of them differs, the kernel has to ask again who looks.
     pub(super) fn for_anybody(&self, attr: Attr) -> Attr {
-        let (handles, is_moved) = {
+        let (handles, has_strangers) = {
             let table = self.table();
-            (table.handles_of(attr.ino), table.is_moved(attr.ino))
+            (table.handles_of(attr.ino), table.has_strangers(attr.ino))
         };
-        let is_draft =
-            |handle: &Arc<Handle>| matches!(&**handle, Handle::Writer(it) if it.shape().is_some());
-        match is_moved || handles.iter().any(is_draft) {
+        let is_other = |handle: &Arc<Handle>| {
+            let own = self.handle_attr(attr.ino, handle);
+            own.is_some_and(|own| (own.size, own.modified) != (attr.size, attr.modified))
+        };
+        match has_strangers || handles.iter().any(is_other) {
             true => Attr {
                 ttl: Duration::ZERO,
                 ..attr
@@ -244,13 +263,13 @@ impl Vfs {
         }
     }
 
-    /// Whether a key is open, or somebody moved a file here; only then it matters who asks for the
+    /// Whether a key is open, or somebody sees another number of it; only then it matters who asks for the
     /// attributes.
     pub fn is_personal(&self, ino: Ino) -> bool {
         let table = self.table();
         let is_key = |node: &Node| matches!(node.kind, Kind::File(..));
         let is_open = table.tree.get(ino).is_some_and(is_key) && table.tree.handles(ino) > 0;
-        is_open || table.is_moved(ino)
+        is_open || table.has_strangers(ino)
     }
 
     fn known_attr_of(&self, ino: Ino) -> Option<Attr> {

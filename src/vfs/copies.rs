@@ -71,12 +71,12 @@ impl Vfs {
             return;
         };
         let is_doubtful = self.show(caller, &place, &version);
-        match &reader.source {
+        match &*reader.source() {
             ReadFrom::Whole(value) if is_doubtful => {
                 let bytes = Fingerprint::of(&value.bytes);
                 self.read_bytes(caller, &place, bytes);
             }
-            ReadFrom::Whole(_) => {}
+            ReadFrom::Whole(_) | ReadFrom::Nothing => {}
             ReadFrom::Pieces(pieces) => pieces.trace(is_doubtful),
         }
         if self.is_own(reader.ino, &version) {

@@ -17,7 +17,7 @@ use super::scratch::OpenScratch;
 use super::table::Place;
 use super::{Error, Life, Who};
 use crate::model::{Draft, Expect, Fingerprint, Ino, Tracing, Version};
-use crate::store::{Entry, Envelope, StoreName, Value};
+use crate::store::{Entry, Envelope, Value};
 use crate::telemetry::Reading;
 
 /// The number of a handle.
@@ -46,10 +46,73 @@ pub(super) enum Handle {
 pub(super) struct Reader {
     pub(super) ino: Ino,
     pub(super) who: Who,
-    pub(super) store: StoreName,
-    pub(super) entry: Entry,
-    pub(super) source: ReadFrom,
+    /// The key that it was opened as.
+    pub(super) place: Place,
     pub(super) unshown: Unshown,
+    /// The version that it reads.
+    held: Mutex<Arc<ReadFrom>>,
+    pub(super) end: End,
+}
+
+impl Reader {
+    pub(super) fn new(
+        ino: Ino,
+        who: Who,
+        place: Place,
+        source: ReadFrom,
+        unshown: Unshown,
+    ) -> Self {
+        Self {
+            ino,
+            who,
+            place,
+            unshown,
+            held: Mutex::new(Arc::new(source)),
+            end: End::default(),
+        }
+    }
+
+    /// The version that it reads now.
+    pub(super) fn source(&self) -> Arc<ReadFrom> {
+        Arc::clone(&self.held.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// From now on it reads another version, which begins with all the bytes of the one before.
+    pub(super) fn goes_on_in(&self, source: ReadFrom, place: Place) {
+        if let Some(version) = source.version() {
+            self.unshown.put(place, version.clone());
+        }
+        self.end.is_there(false);
+        *self.held.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(source);
+    }
+}
+
+/// Whether a reader stands at the end of its version, and comes back there.
+#[derive(Debug, Default)]
+pub(super) struct End {
+    is_there: AtomicBool,
+    was_told: AtomicBool,
+    is_last: AtomicBool,
+}
+
+impl End {
+    /// The last reading ended there, or did not.
+    pub(super) fn is_there(&self, is_there: bool) {
+        self.is_there.store(is_there, Ordering::Relaxed);
+    }
+
+    /// Its process asks for more, or how large the file is. Whether it asked before, at the end: most who
+    /// read to the end hear of it once, and close.
+    pub(super) fn is_asked_again(&self) -> bool {
+        self.is_there.load(Ordering::Relaxed)
+            && !self.is_last.load(Ordering::Relaxed)
+            && self.was_told.swap(true, Ordering::Relaxed)
+    }
+
+    /// The newest version does not go on from there: this reader keeps its own for good.
+    pub(super) fn is_last(&self) {
+        self.is_last.store(true, Ordering::Relaxed);
+    }
 }
 
 /// The version of a key that a handle was opened on, until its opener is shown it by the first reading.
@@ -66,20 +129,48 @@ impl Unshown {
         let unshown = self.0.lock();
         unshown.unwrap_or_else(PoisonError::into_inner).take()
     }
+
+    /// The handle reads another version now.
+    fn put(&self, place: Place, version: Version) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((place, version));
+    }
 }
 
 /// Where a reader's bytes come from.
 #[derive(Debug)]
 pub(super) enum ReadFrom {
+    /// Nowhere: the file was created by this mount, and is not saved yet.
+    Nothing,
     /// Memory.
     Whole(Arc<Value>),
     /// The store, a block at a time; the last one is kept.
     Pieces(Box<Pieces>),
 }
 
+impl ReadFrom {
+    /// The version, if there is one.
+    pub(super) fn version(&self) -> Option<&Version> {
+        match self {
+            Self::Nothing => None,
+            Self::Whole(value) => Some(&value.version),
+            Self::Pieces(pieces) => Some(&pieces.entry.version),
+        }
+    }
+
+    /// How many bytes there are to be read.
+    pub(super) fn size(&self) -> u64 {
+        match self {
+            Self::Nothing => 0,
+            Self::Whole(value) => value.bytes.len() as u64,
+            Self::Pieces(pieces) => pieces.size(),
+        }
+    }
+}
+
 /// A large value that is read in pieces.
 #[derive(Debug)]
 pub(super) struct Pieces {
+    pub(super) entry: Entry,
     pub(super) envelope: Envelope,
     pub(super) block: tokio::sync::Mutex<Block>,
     /// Whether the bytes are to be traced that are read.
@@ -87,12 +178,18 @@ pub(super) struct Pieces {
 }
 
 impl Pieces {
-    pub(super) fn new(envelope: Envelope) -> Self {
+    pub(super) fn new(entry: Entry, envelope: Envelope) -> Self {
         Self {
+            entry,
             envelope,
             block: tokio::sync::Mutex::default(),
             is_traced: AtomicBool::new(false),
         }
+    }
+
+    /// How many bytes there are; as many as can be when that is not known.
+    pub(super) fn size(&self) -> u64 {
+        self.entry.size.unwrap_or(u64::MAX)
     }
 
     /// From now on, or no more: the bytes are to be traced.
@@ -106,13 +203,12 @@ impl Pieces {
         block: &mut Block,
         start: u64,
         bytes: &[u8],
-        size: u64,
     ) -> Option<Fingerprint> {
         if !self.is_traced.load(Ordering::Relaxed) || start != block.tracing.len() {
             return None;
         }
         block.tracing.add(bytes);
-        (block.tracing.len() == size).then(|| std::mem::take(&mut block.tracing).done())
+        (block.tracing.len() == self.size()).then(|| std::mem::take(&mut block.tracing).done())
     }
 }
 

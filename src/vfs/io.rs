@@ -66,42 +66,61 @@ impl Vfs {
                 state.content.read(start, len).map_err(Error::of_disk)
             }
             Handle::Reader(reader) => {
-                self.note_reading(reader);
-                match &reader.source {
-                    ReadFrom::Whole(value) => Ok(slice(&value.bytes, start, len)),
-                    ReadFrom::Pieces(pieces) => {
-                        let mut block = pieces.block.lock().await;
-                        let found = self.read_pieces(reader, &mut block, start, len).await?;
-                        let size = reader.entry.size.unwrap_or(u64::MAX);
-                        let all = pieces.traced(&mut block, start, &found, size);
-                        if let (Some(all), Some(caller)) = (all, &reader.who) {
-                            let (store, key) = self.table().file(reader.ino)?;
-                            self.read_bytes(caller, &(store.name(), key), all);
-                        }
-                        Ok(found)
-                    }
+                if start >= reader.source().size() {
+                    reader.end.is_there(true);
+                    self.go_on(reader).await;
                 }
+                let source = reader.source();
+                self.note_reading(reader);
+                let found = self.read_from(reader, &source, start, len).await?;
+                let end = start.saturating_add(found.len() as u64);
+                reader.end.is_there(end >= source.size());
+                Ok(found)
             }
         }
     }
 
-    async fn read_pieces(
+    async fn read_from(
         &self,
         reader: &Reader,
+        source: &ReadFrom,
+        start: u64,
+        len: usize,
+    ) -> Result<Bytes, Error> {
+        let pieces = match source {
+            ReadFrom::Nothing => return Ok(Bytes::new()),
+            ReadFrom::Whole(value) => return Ok(slice(&value.bytes, start, len)),
+            ReadFrom::Pieces(pieces) => pieces,
+        };
+        let mut block = pieces.block.lock().await;
+        let found = self
+            .read_pieces(reader.ino, &pieces.entry, &mut block, start, len)
+            .await?;
+        let all = pieces.traced(&mut block, start, &found);
+        if let (Some(all), Some(caller)) = (all, &reader.who) {
+            let (store, key) = self.table().file(reader.ino)?;
+            self.read_bytes(caller, &(store.name(), key), all);
+        }
+        Ok(found)
+    }
+
+    async fn read_pieces(
+        &self,
+        ino: Ino,
+        entry: &Entry,
         block: &mut Block,
         start: u64,
         len: usize,
     ) -> Result<Bytes, Error> {
-        let (store, key) = self.table().file(reader.ino)?;
-        let size = reader.entry.size.unwrap_or(u64::MAX);
+        let (store, key) = self.table().file(ino)?;
+        let size = entry.size.unwrap_or(u64::MAX);
         let end = start.saturating_add(len as u64).min(size);
         let mut found = BytesMut::new();
         let mut at = start;
         while at < end {
             let held = block.start..block.start + block.bytes.len() as u64;
             if !held.contains(&at) {
-                let version = &reader.entry.version;
-                block.bytes = store.read(&key, version, at, BLOCK).await?;
+                block.bytes = store.read(&key, &entry.version, at, BLOCK).await?;
                 block.start = at;
                 if block.bytes.is_empty() {
                     break;

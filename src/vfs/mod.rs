@@ -25,6 +25,7 @@ mod dir;
 mod durable;
 mod envelope;
 mod error;
+mod follow;
 mod forgetting;
 mod handles;
 mod io;

@@ -8,13 +8,17 @@ use std::num::NonZeroUsize;
 
 use super::away::key_of;
 use super::dir::{DirItem, Item};
-use super::table::{Kind, Table};
+use super::handles::Handle;
+use super::table::{Kind, Place, Table};
 use super::{Attr, Error, Vfs, Who};
 use crate::model::{FileName, Identity, Ino, NodeId, Numbers, Process};
 use crate::store::{Dir, Store};
 
-/// How many files that were moved show another number to who moved them: the last ones.
-pub(super) const MOVED: NonZeroUsize = NonZeroUsize::new(64).expect("it is not zero");
+/// How many files show another number to some processes: the last ones.
+pub(super) const STRANGE: NonZeroUsize = NonZeroUsize::new(64).expect("it is not zero");
+
+/// How many processes see another number of one file: the last ones.
+const STRANGERS: usize = 16;
 
 /// Attributes and the numbers of what has them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,36 +67,69 @@ impl Table {
         kind: &Kind,
         by: Who,
     ) -> Option<Ino> {
-        if let (Some(by), Some(numbers), Kind::File(store, key)) =
-            (by, self.tree.numbers(ino), kind)
-        {
-            let seen = self.number_for(ino, Some(by)).unwrap_or(numbers.shown);
-            let place = (store.name(), key.clone());
-            self.movers.put(place, (by.process, seen));
+        let shown = self.tree.numbers(ino).map(|numbers| numbers.shown);
+        let seen = self.number_for(ino, by).or(shown);
+        for left in self.tree.find(to.0, to.1).into_iter().chain([ino]) {
+            self.leaves_behind(left);
+        }
+        if let (Some(by), Some(seen), Kind::File(store, key)) = (by, seen, kind) {
+            self.sees_number((store.name(), key.clone()), by.process, seen);
         }
         let identity = self.identity(to.0, to.1, kind);
         self.no_longer_absent(to.0, to.1);
         self.tree.rename(ino, to.0, to.1, identity)
     }
 
-    /// Who moved a file here, and the number that they see of it instead of the one that it shows.
-    fn mover(&self, ino: Ino) -> Option<(Process, u64)> {
-        if self.movers.is_empty() {
-            return None;
-        }
-        let (store, key) = self.file(ino).ok()?;
-        self.movers.peek(&(store.name(), key)).copied()
+    /// From now on a process sees this number of a file, instead of the one that it shows.
+    fn sees_number(&mut self, place: Place, process: Process, number: u64) {
+        let strangers = self.strangers.get_or_insert_mut(place, Vec::new);
+        strangers.retain(|(stranger, _)| *stranger != process);
+        strangers.truncate(STRANGERS - 1);
+        strangers.insert(0, (process, number));
     }
 
-    /// Whether somebody moved a file here, and sees another number of it than everybody else.
-    pub(super) fn is_moved(&self, ino: Ino) -> bool {
-        self.mover(ino).is_some()
+    /// What a process reads of a key is not what the key is now. Whoever keeps a descriptor open to read on
+    /// (`tail -F`) goes by the number to see that its name is another file.
+    pub(super) fn is_another_for(&mut self, place: Place, process: Process) {
+        self.others += 1;
+        let number = self.tree.shown(Identity::of_another(self.others));
+        self.sees_number(place, process, number);
+    }
+
+    /// The name of a file is about to be that of another one, or of none: its readers keep what they have.
+    pub(super) fn leaves_behind(&mut self, ino: Ino) {
+        let Ok((store, key)) = self.file(ino) else {
+            return;
+        };
+        for handle in self.handles_of(ino) {
+            if let Handle::Reader(reader) = &*handle
+                && let Some(who) = reader.who
+            {
+                self.is_another_for((store.name(), key.clone()), who.process);
+            }
+        }
+    }
+
+    /// Who sees which number of a file, instead of the one that it shows.
+    fn strangers(&self, ino: Ino) -> &[(Process, u64)] {
+        if self.strangers.is_empty() {
+            return &[];
+        }
+        let place = self.file(ino).ok();
+        let strangers = place.and_then(|(store, key)| self.strangers.peek(&(store.name(), key)));
+        strangers.map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether somebody sees another number of a file than everybody else.
+    pub(super) fn has_strangers(&self, ino: Ino) -> bool {
+        !self.strangers(ino).is_empty()
     }
 
     /// The number that somebody sees of a file instead of the one that it shows.
     fn number_for(&self, ino: Ino, who: Who) -> Option<u64> {
-        let (mover, number) = self.mover(ino)?;
-        who.filter(|who| who.process == mover).map(|_| number)
+        let process = who?.process;
+        let mut strangers = self.strangers(ino).iter();
+        strangers.find_map(|(stranger, number)| (*stranger == process).then_some(*number))
     }
 }
 
@@ -163,7 +200,7 @@ impl Vfs {
         let table = self.table();
         let told = table.tree.ids(ino).map(|id| id.0);
         let shown = table.tree.numbers(ino)?.shown;
-        let seen = table.mover(ino).map(|(_, number)| number);
+        let seen = table.strangers(ino).iter().map(|(_, number)| *number);
         let all: Vec<_> = told.chain([shown]).chain(seen).collect();
         let is_other = |number: &u64| {
             let holder = table.tree.at(NodeId(*number));

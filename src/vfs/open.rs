@@ -99,32 +99,30 @@ impl Vfs {
         by: Opening,
     ) -> Result<Fh, Error> {
         if self.table().node(ino)?.unsaved {
-            return Ok(self
-                .table()
-                .open(ino, Handle::Fixed(Content::Shared(Bytes::new()))));
+            let (place, nothing) = ((store.name(), key), Unshown::default());
+            let reader = Reader::new(ino, by.who, place, ReadFrom::Nothing, nothing);
+            return Ok(self.table().open(ino, Handle::Reader(Box::new(reader))));
         }
         let before = self.told(ino);
-        let (entry, source) = match self.newest(ino, store, &key, by.thread).await? {
-            Version::Whole(value) => (entry_of(key.clone(), &value), ReadFrom::Whole(value)),
+        let (version, source) = match self.newest(ino, store, &key, by.thread).await? {
+            Version::Whole(value) => (value.version.clone(), ReadFrom::Whole(value)),
             Version::Large(large) => {
                 let (entry, envelope) = *large;
-                (entry, ReadFrom::Pieces(Box::new(Pieces::new(envelope))))
+                let version = entry.version.clone();
+                let pieces = Pieces::new(entry, envelope);
+                (version, ReadFrom::Pieces(Box::new(pieces)))
             }
         };
-        let reader = Reader {
-            ino,
-            who: by.who,
-            store: store.name(),
-            unshown: Unshown::new((store.name(), key), entry.version.clone()),
-            source,
-            entry,
-        };
-        if before.is_some_and(|before| before != reader.entry.version) {
+        if before.is_some_and(|before| before != version) {
             // The kernel may still believe in the size of what was there before: `fstat` would tell
             // of another version than this handle reads (R2).
             self.forget_in_kernel(ino);
         }
-        if reader.entry.size == Some(0) {
+        let is_empty = source.size() == 0;
+        let place = (store.name(), key);
+        let unshown = Unshown::new(place.clone(), version);
+        let reader = Reader::new(ino, by.who, place, source, unshown);
+        if is_empty {
             // Its opener may see that there is nothing to be read.
             self.note_reading(&reader);
         }
@@ -348,8 +346,21 @@ impl Vfs {
         store: &Store,
         key: &Key,
     ) -> Result<Version, Error> {
+        self.ask_newer(ino, store, key, None).await
+    }
+
+    /// As [`ask_newest`](Self::ask_newest), of who holds a value: if nothing newer is at hand, the store
+    /// need not send it again.
+    pub(super) async fn ask_newer(
+        &self,
+        ino: Ino,
+        store: &Store,
+        key: &Key,
+        held: Option<&Arc<Value>>,
+    ) -> Result<Version, Error> {
         let place = (store.name(), key.clone());
         let cached = self.table().values.get(&place);
+        let cached = cached.or_else(|| held.map(Arc::clone));
         let have = cached.as_ref().map(|value| &value.version);
         let asked = Instant::now();
         let opened = store.open(key, have, self.options.inline_limit).await;

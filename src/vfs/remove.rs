@@ -156,6 +156,7 @@ impl Vfs {
             Gone::NeverWas => table.forget(ino),
         }
         table.keep_dir(store, dir);
+        table.leaves_behind(ino);
         table.tree.unlink(ino);
         if let Ok((_, key)) = table.file(ino) {
             table.values.remove(&(store.name(), key));

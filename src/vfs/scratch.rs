@@ -22,10 +22,10 @@ use super::io::At;
 use super::numbers::Told;
 use super::open::{Access, Opening};
 use super::rescue::{Loss, Reason};
-use super::table::Kind;
+use super::table::{Kind, Place};
 use super::{Error, Vfs, Who};
 use crate::model::{Draft, FileName, Ino, Origin};
-use crate::store::{Dir, Entry, Envelope, Store, StoreName, Value};
+use crate::store::{Dir, Envelope, Store, Value};
 
 /// Identifies a scratch file among those of its mount.
 pub(super) type ScratchId = u64;
@@ -258,20 +258,14 @@ impl OpenScratch {
     /// The same handle when its file has become this version of a key.
     pub(super) fn of_key(
         &self,
-        (ino, store): (Ino, StoreName),
-        entry: &Entry,
+        (ino, place): (Ino, Place),
         value: &Arc<Value>,
         saves: u64,
     ) -> Handle {
         if !self.access.write {
-            return Handle::Reader(Box::new(Reader {
-                ino,
-                who: self.who,
-                store,
-                entry: entry.clone(),
-                source: ReadFrom::Whole(Arc::clone(value)),
-                unshown: Unshown::default(),
-            }));
+            let source = ReadFrom::Whole(Arc::clone(value));
+            let reader = Reader::new(ino, self.who, place, source, Unshown::default());
+            return Handle::Reader(Box::new(reader));
         }
         let draft = Draft::editing(value.version.clone());
         let mut state = WriterState::new(draft, value.bytes.clone(), value.envelope.clone());

@@ -15,7 +15,7 @@ use super::control::Control;
 use super::copies::Copies;
 use super::handles::{Fh, Handle};
 use super::known::Known;
-use super::numbers::MOVED;
+use super::numbers::STRANGE;
 use super::open::entry_of;
 use super::scratch::{Scratch, ScratchId};
 use super::{Error, Who};
@@ -68,6 +68,8 @@ pub(super) struct Node {
     /// Who made what it holds, through this mount: who created it, emptied it, or wrote to it for
     /// somebody else.
     pub(super) creator: Who,
+    /// Its readers that stand at the end ask here for more, one for all of them; when they asked last.
+    pub(super) more: Arc<tokio::sync::Mutex<Option<Instant>>>,
     /// Saves of this file queue here (W12).
     pub(super) turn: Arc<tokio::sync::Mutex<()>>,
     /// Its handles that are being closed.
@@ -90,6 +92,7 @@ impl Node {
             removed: false,
             renewals: Vec::new(),
             creator: None,
+            more: Arc::default(),
             turn: Arc::default(),
             closing: Closing::default(),
             saves: 0,
@@ -116,8 +119,11 @@ pub(super) struct Table {
     pub(super) values: ValueCache,
     pub(super) listings: ListingCache,
     pub(super) deletes: Deletes,
-    /// Which process moved a file here, and the number that it saw of it.
-    pub(super) movers: LruCache<Place, (Process, u64)>,
+    /// Which processes see another number of a file than it shows, and which: who moved it here, and who
+    /// reads what had its name before.
+    pub(super) strangers: LruCache<Place, Vec<(Process, u64)>>,
+    /// How many such numbers were given to readers.
+    pub(super) others: u64,
     /// The last name that the store did not have, and the thread in whose present system call it was
     /// asked. One is enough: losing it costs a request, and nothing else.
     pub(super) just_absent: Option<(Ino, FileName, u32)>,
@@ -138,7 +144,8 @@ impl Table {
             values: ValueCache::new(cache_bytes),
             listings: ListingCache::default(),
             deletes: Deletes::default(),
-            movers: LruCache::new(MOVED),
+            strangers: LruCache::new(STRANGE),
+            others: 0,
             just_absent: None,
             kept: HashSet::new(),
         }
@@ -259,7 +266,7 @@ impl Table {
         let ino = scratch.ino();
         let place = (store.name(), key.clone());
         let entry = entry_of(key.clone(), &value);
-        self.values.put(place, Arc::clone(&value));
+        self.values.put(place.clone(), Arc::clone(&value));
         let Some(node) = self.tree.get_mut(ino) else {
             return self.listings.outdate();
         };
@@ -271,7 +278,7 @@ impl Table {
             if let Some(handle) = self.handles.get_mut(&fh)
                 && let Handle::Scratch(open) = &**handle
             {
-                *handle = Arc::new(open.of_key((ino, store.name()), &entry, &value, saves));
+                *handle = Arc::new(open.of_key((ino, place.clone()), &value, saves));
             }
         }
         self.learn_own(ino, entry);

@@ -226,11 +226,16 @@ impl Vfs {
                     .is_some_and(|who| who.process == caller.process)
             });
             if let Some(Handle::Reader(reader)) = own.map(|handle| &**handle) {
-                let envelope = match &reader.source {
-                    ReadFrom::Whole(value) => value.envelope.clone(),
-                    ReadFrom::Pieces(pieces) => pieces.envelope.clone(),
-                };
-                return Ok(Some((reader.entry.version.to_string(), envelope)));
+                match &*reader.source() {
+                    ReadFrom::Nothing => {}
+                    ReadFrom::Whole(value) => {
+                        return Ok(Some((value.version.to_string(), value.envelope.clone())));
+                    }
+                    ReadFrom::Pieces(pieces) => {
+                        let version = pieces.entry.version.to_string();
+                        return Ok(Some((version, pieces.envelope.clone())));
+                    }
+                }
             }
         }
         Ok(Some(

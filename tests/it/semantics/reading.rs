@@ -85,6 +85,55 @@ fn r2_a_large_value_is_never_mixed() {
     assert_eq!(errno(reader.read(&mut [0; 4096])), libc::ESTALE);
 }
 
+/// A descriptor that stands at the end goes on in the newest version, if that begins with all bytes of its own.
+#[test]
+fn r2_a_reader_at_its_end_goes_on_in_a_version_that_begins_with_its_own() {
+    let world = or_skip!(world_with(&["--flat", "--ttl=0"]));
+    let reads = |then: &[&str]| {
+        world.other.put("key", "old");
+        let mut reader = File::open(world.file("key")).unwrap();
+        let mut read = || {
+            let mut text = String::new();
+            reader.read_to_string(&mut text).unwrap();
+            (text, reader.metadata().unwrap().len())
+        };
+        let mut told = vec![read()];
+        for value in then {
+            world.other.put("key", (*value).to_owned());
+            told.push(read());
+        }
+        told.iter()
+            .map(|(text, size)| format!("{text} {size}"))
+            .collect::<Vec<_>>()
+    };
+    let goes_on = reads(&["old and new", "old and newer"]);
+    assert_eq!(goes_on, ["old 3", " and new 11", "er 13"]);
+    assert_eq!(reads(&["old", "older"]), ["old 3", " 3", "er 5"]);
+    // Not the bytes behind its own in a value that is another one; and that stays so.
+    assert_eq!(
+        reads(&["new and longer", "old and new"]),
+        ["old 3", " 3", " 3"]
+    );
+    for shorter in ["ol", "", "new"] {
+        assert_eq!(reads(&[shorter, shorter]), ["old 3", " 3", " 3"]);
+    }
+}
+
+/// A descriptor that stands at the end goes on in the newest version.
+#[test]
+fn r2_a_reader_that_does_not_stand_at_its_end_keeps_its_version_whatever_is_appended() {
+    let world = or_skip!(world_with(&["--flat", "--ttl=0"]));
+    world.other.put("key", "old value");
+    let mut reader = File::open(world.file("key")).unwrap();
+    let mut start = [0; 3];
+    reader.read_exact(&mut start).unwrap();
+    world.other.put("key", "old value and more");
+    assert_eq!(reader.metadata().unwrap().len(), 9);
+    let mut rest = [0; 20];
+    assert_eq!(reader.read(&mut rest).unwrap(), 6);
+    assert_eq!(&rest[..6], b" value");
+}
+
 /// An outage, a throttled or a denied request is an error of its own, and never an empty directory.
 #[test]
 fn r3_an_outage_is_not_an_absence() {

@@ -11,4 +11,5 @@ mod lost;
 mod memory;
 mod prompts;
 mod saves;
+mod tails;
 mod trees;

@@ -1,0 +1,129 @@
+//! Readers that stand at the end of their version, and come back for more (R2): `tail -f`.
+//!
+//! They go on in the newest version if that begins with all the bytes of their own: then nothing they
+//! were given was ever mixed. If it does not, the file was not appended to but replaced, and they keep
+//! what they have. A failure is no end: who could not be told of more reads what it has, and asks later.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::handles::{Fh, Handle, ReadFrom, Reader};
+use super::open::Version;
+use super::{Error, Vfs, Who};
+use crate::model::{Ino, Key};
+use crate::store::{Store, Value};
+
+impl Vfs {
+    /// Before a process is told how large a file is: if what it has open of it is read to the end, there
+    /// may be more by now. At most one request in the TTL.
+    pub(super) async fn follow(&self, ino: Ino, fh: Option<Fh>, who: &Who) {
+        let handle = match (fh, who) {
+            (Some(fh), _) => self.table().handle(fh).ok(),
+            (None, Some(who)) => {
+                let is_own = |handle: &Arc<Handle>| {
+                    let opener = handle.who();
+                    opener.is_some_and(|opener| opener.process == who.process)
+                };
+                let handles = self.table().handles_of(ino);
+                handles.into_iter().rev().find(is_own)
+            }
+            (None, None) => None,
+        };
+        if let Some(Handle::Reader(reader)) = handle.as_deref() {
+            self.go_on(reader).await;
+        }
+    }
+
+    /// If a reader stands at the end of its version, and there is a newer one that begins with all its
+    /// bytes, the reader goes on in that one. At most one request in the TTL, for all readers of a file.
+    pub(super) async fn go_on(&self, reader: &Reader) {
+        if !reader.end.is_asked_again() {
+            return;
+        }
+        let (store, key, more) = {
+            let table = self.table();
+            let (Ok((store, key)), Ok(node)) = (table.file(reader.ino), table.node(reader.ino))
+            else {
+                return;
+            };
+            if node.unsaved || node.removed {
+                return;
+            }
+            (store, key, Arc::clone(&node.more))
+        };
+        // Who is asking now is answered now; nobody waits behind somebody else's request.
+        let Ok(mut asked) = more.try_lock() else {
+            return;
+        };
+        let source = reader.source();
+        let own = match &*source {
+            ReadFrom::Nothing => None,
+            ReadFrom::Whole(value) => Some(value),
+            ReadFrom::Pieces(_) => return Self::is_too_large(reader, &store, &key),
+        };
+        let begins_alike =
+            |newest: &Value| own.is_none_or(|own| newest.bytes.starts_with(&own.bytes));
+        let newest = match self.at_hand(reader.ino, &store, &key) {
+            AtHand::Version(version) if own.is_some_and(|own| own.version == version) => return,
+            AtHand::Value(newest) if begins_alike(&newest) => newest,
+            _ if asked.is_some_and(|asked| asked.elapsed() < self.options.ttl) => return,
+            _ => {
+                let answer = self.ask_newer(reader.ino, &store, &key, own).await;
+                *asked = Some(Instant::now());
+                match answer {
+                    Ok(Version::Whole(newest)) => newest,
+                    Ok(Version::Large(_)) => return Self::is_too_large(reader, &store, &key),
+                    // It may be there again.
+                    Err(Error::NotFound(_)) => return,
+                    Err(error) => {
+                        // The request that failed is in the log already.
+                        tracing::debug!(%error, "cannot see whether there is more to be read");
+                        return;
+                    }
+                }
+            }
+        };
+        let place = (store.name(), key);
+        if own.is_some_and(|own| own.version == newest.version) {
+            return;
+        }
+        if begins_alike(&newest) {
+            reader.goes_on_in(ReadFrom::Whole(newest), place);
+            return;
+        }
+        reader.end.is_last();
+        if let Some(who) = &reader.who {
+            self.table().is_another_for(place, who.process);
+        }
+    }
+
+    /// Bytes are compared in memory, and these are too many: the reader keeps the version that it has.
+    fn is_too_large(reader: &Reader, store: &Store, key: &Key) {
+        reader.end.is_last();
+        let key = store.address(key);
+        tracing::warn!(%key, "larger than --inline-limit: its readers do not see what is appended, before they open it again");
+    }
+
+    /// What is known of the newest version of a key without asking, if that is not older than the TTL.
+    fn at_hand(&self, ino: Ino, store: &Store, key: &Key) -> AtHand {
+        let mut table = self.table();
+        let known = table.tree.get(ino).and_then(|node| node.known.as_ref());
+        let Some(known) = known.filter(|known| known.at.elapsed() < self.options.ttl) else {
+            return AtHand::Nothing;
+        };
+        let version = known.entry.version.clone();
+        match table.values.get(&(store.name(), key.clone())) {
+            Some(value) if value.version == version => AtHand::Value(value),
+            _ => AtHand::Version(version),
+        }
+    }
+}
+
+/// What is known of the newest version of a key.
+enum AtHand {
+    Nothing,
+    /// Which one it is.
+    Version(crate::model::Version),
+    /// All of it.
+    Value(Arc<Value>),
+}
