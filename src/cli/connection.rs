@@ -12,6 +12,7 @@ use clap::{Args as ClapArgs, ValueEnum};
 use super::quiet::Secret;
 use super::report::Failure;
 use super::source::Source;
+use super::units;
 use crate::backend::limit::Places;
 use crate::backend::s3::{Credentials, Encryption, Endpoint, Instance, Network, S3Config, Terms};
 use crate::backend::{Backend, Deadlines, Limited, Metered, Queued, S3, Settled};
@@ -40,9 +41,10 @@ pub(super) struct Connection {
         long,
         env = "ETAGFS_DEADLINE",
         value_name = "SECONDS",
-        default_value_t = 30.0
+        default_value = "30",
+        value_parser = units::deadline
     )]
-    deadline: f64,
+    deadline: Duration,
     #[command(flatten)]
     who: Who,
     #[command(flatten)]
@@ -279,18 +281,15 @@ impl Connection {
     }
 
     /// How long operations in the store may take.
-    pub(super) fn deadlines(&self) -> Result<Deadlines, Failure> {
+    pub(super) fn deadlines(&self) -> Deadlines {
         let default = Deadlines::default();
-        let operation = Duration::try_from_secs_f64(self.deadline)
-            .ok()
-            .filter(|deadline| *deadline >= Duration::from_secs(1))
-            .ok_or_else(|| Failure::usage("--deadline must be a second or more"))?;
-        Ok(Deadlines {
+        let operation = self.deadline;
+        Deadlines {
             connect: default.connect.min(operation),
             attempt: default.attempt.min(operation),
             operation,
             ..default
-        })
+        }
     }
 
     /// Prepares to reach a bucket. Sends nothing yet.
@@ -310,7 +309,7 @@ impl Connection {
         source: &Source,
         telemetry: Arc<Telemetry>,
     ) -> Result<Arc<dyn Backend>, Failure> {
-        let deadlines = self.deadlines()?;
+        let deadlines = self.deadlines();
         let patience = deadlines.operation;
         let metered = Metered::new(self.s3(source).await?, Arc::clone(&telemetry));
         let settled = Settled::new(Arc::new(metered), deadlines);
@@ -324,7 +323,7 @@ impl Connection {
     /// # Errors
     /// When the configuration makes no sense.
     pub(super) async fn s3(&self, source: &Source) -> Result<Arc<S3>, Failure> {
-        let deadlines = self.deadlines()?;
+        let deadlines = self.deadlines();
         let mut config = S3Config::new(&source.bucket);
         config.region.clone_from(&self.region);
         config.endpoint_url.clone_from(&self.endpoint_url);

@@ -136,16 +136,26 @@ fn lines(format: Format, target: Target) -> Result<Lines, String> {
     let (writer, colours) = match target {
         Target::Stderr => {
             let colours = io::IsTerminal::is_terminal(&io::stderr());
-            (BoxMakeWriter::new(|| OneLine(io::stderr())), colours)
+            let stderr = move || OneLine {
+                out: io::stderr(),
+                colours,
+            };
+            (BoxMakeWriter::new(stderr), colours)
         }
         Target::Held(held) => {
             let colours = io::IsTerminal::is_terminal(&io::stderr());
-            let held = move || OneLine(held.clone());
+            let held = move || OneLine {
+                out: held.clone(),
+                colours,
+            };
             (BoxMakeWriter::new(held), colours)
         }
         Target::File(file) => {
             let file = Arc::new(file);
-            let file = move || OneLine(Arc::clone(&file));
+            let file = move || OneLine {
+                out: Arc::clone(&file),
+                colours: false,
+            };
             (BoxMakeWriter::new(file), false)
         }
     };

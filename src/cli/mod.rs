@@ -38,6 +38,7 @@ mod stores;
 mod top;
 mod umount;
 mod units;
+mod variables;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -113,11 +114,23 @@ pub fn main() -> ExitCode {
         return helper::exit_code(code);
     }
     let words = options::expand(words);
-    let matches = help::arranged(Cli::command()).get_matches_from(&words);
-    let command = Cli::from_arg_matches(&matches)
-        .unwrap_or_else(|error| error.exit())
-        .command;
-    ExitCode::from(run(command, &words).map_or_else(Failure::report, |()| 0))
+    let mut definition = help::arranged(Cli::command());
+    let parsed = definition
+        .try_get_matches_from_mut(&words)
+        .and_then(|matches| Cli::from_arg_matches(&matches));
+    let command = match parsed {
+        Ok(cli) => cli.command,
+        Err(error) => match variables::explain(&error, &definition) {
+            Some(text) => {
+                output::note(text.trim_end());
+                return ExitCode::from(2);
+            }
+            None => error.exit(),
+        },
+    };
+    let checked = variables::check(&definition, std::env::vars_os().map(|(name, _)| name));
+    let done = checked.and_then(|()| run(command, &words));
+    ExitCode::from(done.map_or_else(Failure::report, |()| 0))
 }
 
 fn run(command: Command, words: &[OsString]) -> Result<(), Failure> {
@@ -151,6 +164,7 @@ fn mount_for_mount8(arguments: impl Iterator<Item = OsString>) -> Result<(), Fai
         })
     };
     let call = helper::read(arguments, knows)?;
+    variables::check(&Cli::command(), std::env::vars_os().map(|(name, _)| name))?;
     let cli = Cli::try_parse_from(&call.words).map_err(|error| helper::refusal(&error))?;
     match call.is_fake {
         true => Ok(()),

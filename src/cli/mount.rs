@@ -18,21 +18,24 @@ use super::report::Failure;
 use super::source::{Connection, Source, State};
 use super::state::{Refused, Rescues};
 use super::units::{mode, seconds, size, store};
-use super::{alive, environment, log, place, probe, runtime};
-use crate::backend::{After, Backend, ListQuery};
+use super::{alive, environment, log, place, probe, runtime, stores};
+use crate::backend::{After, Backend, ListQuery, Page};
 use crate::model::{Pattern, ScratchNames, StoreId};
 use crate::mount::{Mounted, Options, Patience, Proc, raise_descriptor_limit};
-use crate::store::Catalog;
+use crate::store::{Catalog, Glance};
 use crate::telemetry::Telemetry;
 use crate::vfs::{self, AfterConflict, Ending, StateDir, Vfs};
 
 /// How long saves may go on after the daemon was told to stop.
 const GRACE: Duration = Duration::from_secs(10);
 
+/// Of how many names it is seen at the mount what they are.
+const FIRST: u16 = 16;
+
 /// The options of `mount`.
 #[derive(Debug, ClapArgs)]
 pub(super) struct Args {
-    /// What to mount: s3://BUCKET[/PREFIX].
+    /// What to mount: s3://BUCKET[/PREFIX], or one store of it: s3://BUCKET[/PREFIX]/UUID.
     source: String,
     /// Where: an empty directory.
     dir: PathBuf,
@@ -195,7 +198,15 @@ pub(super) fn run(mut args: Args, words: &[OsString]) -> Result<(), Failure> {
     {
         environment::load(file, words)?;
     }
-    let source = Source::parse(&args.source, &args.connection)?;
+    let (source, store) = Source::with_store(&args.source, &args.connection, args.view.flat)?;
+    match (store, args.view.store) {
+        (Some(one), Some(other)) if one != other => {
+            return Err(Failure::usage(
+                "two stores are named: one in SOURCE, and one by --store",
+            ));
+        }
+        (store, named) => args.view.store = store.or(named),
+    }
     args.dir = std::path::absolute(&args.dir)?;
     place::check(&args.dir)?;
     let (state, unfit) = match args.service.state.of_mount(args.access.read_only) {
@@ -291,7 +302,7 @@ pub(super) async fn serve(
         .map(|metrics| metrics.serve(Arc::clone(&vfs)))
         .transpose()?;
     let told = Arc::clone(&vfs);
-    let deadlines = args.connection.deadlines()?;
+    let deadlines = args.connection.deadlines();
     let options = Options {
         uid: args
             .access
@@ -384,14 +395,26 @@ async fn reach(
 ) -> Result<vfs::Source, Failure> {
     let backend = args.connection.connect_counted(source, telemetry).await?;
     let state_dir = state.map(StateDir::path);
-    check_bucket(&*backend, source).await?;
+    let first = check_bucket(&*backend, source).await?;
     if !args.access.read_only {
         let asked = args.connection.asked(source);
         probe::require_conditions(&*backend, source, &asked, state_dir).await?;
     }
     let mut settings = args.konserve.settings(state_dir)?;
-    settings.patience = Some(args.connection.deadlines()?.operation);
+    settings.patience = Some(args.connection.deadlines().operation);
     let catalog = Catalog::new(backend, &*source.prefix).with(settings, args.konserve.layout());
+    if !args.view.flat && args.view.store.is_none() {
+        // Nobody's mount is to wait for this, or to fail.
+        let is_of_objects = match catalog.glance(&first) {
+            Glance::Objects if first.next.is_some() => {
+                catalog.list().await.is_ok_and(|stores| stores.is_empty())
+            }
+            glance => glance == Glance::Objects,
+        };
+        if is_of_objects {
+            tracing::warn!("{}", stores::no_stores(&source.label()));
+        }
+    }
     root(&args.view, catalog, source).await
 }
 
@@ -414,16 +437,16 @@ async fn root(view: &View, catalog: Catalog, source: &Source) -> Result<vfs::Sou
     }
 }
 
-/// One request: the bucket exists, and we may list it.
-async fn check_bucket(backend: &dyn Backend, source: &Source) -> Result<(), Failure> {
+/// One request: the bucket exists, and we may list it; its first names.
+async fn check_bucket(backend: &dyn Backend, source: &Source) -> Result<Page, Failure> {
     let query = ListQuery {
         prefix: source.prefix.clone(),
         fold: true,
         after: After::Start,
-        limit: 1,
+        limit: FIRST,
     };
     match backend.list(&query).await {
-        Ok(_) => Ok(()),
+        Ok(page) => Ok(page),
         Err(error) if error.is_not_found() => {
             Err(
                 Failure::new(format!("the bucket {} does not exist", source.bucket)).hint(format!(

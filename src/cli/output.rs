@@ -9,14 +9,26 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use super::descriptors;
+use super::one_line::lines;
 use super::report::Failure;
 
-/// Prints a text.
+/// Prints a text; on a terminal, with the control characters shown that names may hold.
 ///
 /// # Errors
 /// When standard output cannot be written to.
 pub(super) fn say(text: &str) -> Result<(), Failure> {
-    copy(text.as_bytes())
+    offer(text).map(|_| ())
+}
+
+/// As [`say`], of names that may be any bytes.
+///
+/// # Errors
+/// As [`say`].
+pub(super) fn say_bytes(text: &[u8]) -> Result<(), Failure> {
+    match io::stdout().is_terminal() {
+        true => say(&String::from_utf8_lossy(text)),
+        false => copy(text),
+    }
 }
 
 /// Prints a value as one line of JSON.
@@ -40,7 +52,10 @@ pub(super) fn copy(from: impl Read) -> Result<(), Failure> {
 /// # Errors
 /// As [`say`].
 pub(super) fn offer(text: &str) -> Result<bool, Failure> {
-    write(text.as_bytes())
+    match io::stdout().is_terminal() {
+        true => write(lines(text).as_bytes()),
+        false => write(text.as_bytes()),
+    }
 }
 
 /// Whether somebody reads it.
@@ -76,7 +91,7 @@ pub(super) fn input() -> Result<File, Failure> {
 /// Says something beside the output: a line on standard error.
 pub(super) fn note(text: &str) {
     // Nowhere to say it when standard error is gone.
-    let _ = writeln!(io::stderr(), "{text}");
+    let _ = writeln!(io::stderr(), "{}", lines(text));
 }
 
 /// How far long work is, on one line of a terminal; nothing where nobody looks.

@@ -3,6 +3,7 @@
 pub(super) use super::connection::Connection;
 use super::report::Failure;
 pub(super) use super::state::State;
+use crate::model::StoreId;
 
 /// A bucket, or the part of it below a prefix.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -45,6 +46,36 @@ impl Source {
         })
     }
 
+    /// Reads what can be mounted: as [`parse`](Self::parse), or `s3://BUCKET[/PREFIX]/UUID`, which is one
+    /// store. With `flat` every part of a path is one of the prefix.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse), and for what is below a store.
+    pub(super) fn with_store(
+        text: &str,
+        connection: &Connection,
+        flat: bool,
+    ) -> Result<(Self, Option<StoreId>), Failure> {
+        // Not the bucket, which may be called like a store.
+        let path = text.strip_prefix("s3://").and_then(|rest| rest.find('/'));
+        let Some(path) = path.filter(|_| !flat).map(|at| "s3://".len() + at + 1) else {
+            return Ok((Self::parse(text, connection)?, None));
+        };
+        let mut at = path;
+        for part in text[path..].split('/') {
+            if let Some(store) = StoreId::parse(part) {
+                let below = text[at + part.len()..].trim_matches('/');
+                if !below.is_empty() {
+                    return Err(Failure::usage(format!("{text:?} is a key of a store"))
+                        .hint("what can be mounted is a bucket, a prefix of it, or a store"));
+                }
+                return Ok((Self::parse(&text[..at], connection)?, Some(store)));
+            }
+            at += part.len() + 1;
+        }
+        Ok((Self::parse(text, connection)?, None))
+    }
+
     /// What messages call it.
     pub(super) fn label(&self) -> String {
         let label = format!("s3://{}/{}", self.bucket, self.prefix);
@@ -66,6 +97,38 @@ mod tests {
     fn parse(text: &str, prefix: &[&str]) -> Result<Source, Failure> {
         let args = ["x"].iter().chain(prefix);
         Source::parse(text, &Just::parse_from(args).connection)
+    }
+
+    #[test]
+    fn a_store_in_the_path_is_that_store_and_what_is_below_it_is_refused() {
+        let store = "0f5b6d1a-4d2e-4d31-8b6a-3f1c2d4e0f5b";
+        let connection = Just::parse_from(["x"]).connection;
+        let read = |text: &str, flat| Source::with_store(text, &connection, flat);
+        for (text, flat, prefix, is_store) in [
+            (format!("s3://b/{store}"), false, "", true),
+            (format!("s3://b/{store}/"), false, "", true),
+            (format!("s3://b/p/q/{store}"), false, "p/q/", true),
+            (format!("s3://{store}/p"), false, "p/", false),
+            (format!("s3://{store}"), false, "", false),
+            (format!("s3://b/{store}"), true, &format!("{store}/"), false),
+            ("s3://b".to_owned(), false, "", false),
+        ] {
+            let (source, found) = read(&text, flat).expect(&text);
+            let found = found.map(|found| found.to_string());
+            assert_eq!(source.prefix, prefix, "{text}");
+            assert_eq!(found.as_deref(), is_store.then_some(store), "{text}");
+        }
+        for key in ["key", "a/b", store] {
+            assert!(
+                read(&format!("s3://b/{store}/{key}"), false).is_err(),
+                "{key}"
+            );
+        }
+        let twice = Just::parse_from(["x", "--prefix=p"]).connection;
+        let text = format!("s3://b/{store}");
+        let (source, _) = Source::with_store(&text, &twice, false).expect("one prefix");
+        assert_eq!(source.prefix, "p/");
+        assert!(Source::with_store(&format!("s3://b/q/{store}"), &twice, false).is_err());
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::Args as ClapArgs;
 
 use super::report::Failure;
-use super::units::size;
+use super::units::{size, time};
 use crate::vfs::{RescueBounds, StateDir, Unfit};
 
 /// Where rescued bytes and other things of this machine are kept.
@@ -121,7 +121,7 @@ pub(super) struct Rescues {
     #[arg(long, env = "ETAGFS_RESCUE_SIZE", value_name = "SIZE", value_parser = size)]
     rescue_size: Option<u64>,
     /// Keep rescues of SOURCE for this time. Units: s, m, h, d [default: for ever].
-    #[arg(long, env = "ETAGFS_RESCUE_AGE", value_name = "TIME", value_parser = age)]
+    #[arg(long, env = "ETAGFS_RESCUE_AGE", value_name = "TIME", value_parser = time)]
     rescue_age: Option<Duration>,
     /// Memory for rescues that the state directory has no room for, until it has. Units: K, M, G.
     #[arg(long, env = "ETAGFS_RESCUE_MEMORY", value_name = "SIZE", default_value = "64M", value_parser = size)]
@@ -135,39 +135,6 @@ impl Rescues {
             bytes: self.rescue_size,
             age: self.rescue_age,
             memory: self.rescue_memory,
-        }
-    }
-}
-
-fn age(text: &str) -> Result<Duration, String> {
-    let digits = text.trim_end_matches(|unit: char| !unit.is_ascii_digit());
-    let seconds = match &text[digits.len()..] {
-        "" | "s" => 1,
-        "m" => 60,
-        "h" => 3600,
-        "d" => 24 * 3600,
-        unit => return Err(format!("{unit:?} is no unit; use s, m, h or d")),
-    };
-    let number: u64 = digits.parse().map_err(|_| "no number".to_owned())?;
-    let seconds = number.checked_mul(seconds);
-    // More than time itself would be for ever, too.
-    let seconds = seconds.filter(|seconds| *seconds <= u64::from(u32::MAX));
-    seconds
-        .map(Duration::from_secs)
-        .ok_or_else(|| "too long".to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ages_have_units() {
-        assert_eq!(age("90"), Ok(Duration::from_secs(90)));
-        assert_eq!(age("5m"), Ok(Duration::from_secs(300)));
-        assert_eq!(age("30d"), Ok(Duration::from_secs(30 * 24 * 3600)));
-        for text in ["", "d", "1w", "-1", "1.5h", "99999999999d"] {
-            assert!(age(text).is_err(), "{text}");
         }
     }
 }

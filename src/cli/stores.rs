@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::konserve::Layout;
 use super::kv;
-use super::output::say;
+use super::output::{note, say};
 use super::report::Failure;
 use super::source::{Connection, Source};
 use super::{log, runtime};
@@ -126,9 +126,14 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
 }
 
 async fn ls(args: Ls) -> Result<(), Failure> {
+    let source = Source::parse(&args.source, &args.connection)?;
     let catalog = catalog(&args.source, &args.connection).await?;
     let mut text = String::new();
-    for store in catalog.list().await? {
+    let stores = catalog.list().await?;
+    if stores.is_empty() && catalog.holds_objects_only().await? {
+        note(&format!("etagfs: {}", no_stores(&source.label())));
+    }
+    for store in stores {
         let layout = match store.layout {
             LayoutKind::Plain => "plain",
             LayoutKind::Konserve => "konserve",
@@ -143,6 +148,11 @@ async fn ls(args: Ls) -> Result<(), Failure> {
         text.push('\n');
     }
     say(&text)
+}
+
+/// What is told of a bucket that other programs fill.
+pub(super) fn no_stores(label: &str) -> String {
+    format!("{label} holds objects, but no store; to mount the objects themselves: --flat")
 }
 
 async fn catalog(source: &str, connection: &Connection) -> Result<Catalog, Failure> {

@@ -20,12 +20,53 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
         .ok_or_else(|| "too large".to_owned())
 }
 
+/// The longest time that an option can name: a century. Clocks can be set that far ahead.
+const LONGEST: Duration = Duration::from_secs(100 * 366 * 24 * 3600);
+
 /// A time.
 pub(super) fn seconds(text: &str) -> Result<Duration, String> {
+    let expected = || "it is a number of seconds, not less than 0".to_owned();
+    let seconds = text.parse().map_err(|_| expected())?;
+    if f64::is_nan(seconds) || seconds < 0.0 {
+        return Err(expected());
+    }
+    Duration::try_from_secs_f64(seconds)
+        .ok()
+        .filter(|time| *time <= LONGEST)
+        .ok_or_else(|| format!("it is at most {} seconds", LONGEST.as_secs()))
+}
+
+/// A time in which a server can answer.
+pub(super) fn deadline(text: &str) -> Result<Duration, String> {
+    seconds(text).and_then(|time| match time >= Duration::from_secs(1) {
+        true => Ok(time),
+        false => Err("it must be a second or more".to_owned()),
+    })
+}
+
+/// A time with a unit.
+pub(super) fn time(text: &str) -> Result<Duration, String> {
+    let digits = text.trim_end_matches(|unit: char| !unit.is_ascii_digit());
+    let unit: u64 = match &text[digits.len()..] {
+        "" | "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        "d" => 24 * 3600,
+        unit => return Err(format!("{unit:?} is no unit; use s, m, h or d")),
+    };
+    let number: u64 = digits.parse().map_err(|_| "no number".to_owned())?;
+    let time = number.checked_mul(unit).map(Duration::from_secs);
+    time.filter(|time| *time <= LONGEST)
+        .ok_or_else(|| "too long".to_owned())
+}
+
+/// How many at once.
+pub(super) fn at_once(text: &str) -> Result<usize, String> {
+    const MOST: usize = 10_000;
     text.parse()
         .ok()
-        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-        .ok_or_else(|| "it is a number of seconds, not less than 0".to_owned())
+        .filter(|number| (1..=MOST).contains(number))
+        .ok_or_else(|| format!("it is a number from 1 to {MOST}"))
 }
 
 /// The name of a store.
@@ -60,8 +101,40 @@ mod tests {
     fn times_are_seconds_and_not_negative() {
         assert_eq!(seconds("0.5"), Ok(Duration::from_millis(500)));
         assert_eq!(seconds("0"), Ok(Duration::ZERO));
-        for text in ["-1", "NaN", "inf", "1e99", "x", ""] {
+        for text in ["-1", "-0.1", "NaN", "inf", "1e99", "1e19", "1e10", "x", ""] {
             assert!(seconds(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn times_with_units_are_never_longer_than_a_century() {
+        assert_eq!(time("90"), Ok(Duration::from_secs(90)));
+        assert_eq!(time("5m"), Ok(Duration::from_secs(300)));
+        assert_eq!(time("30d"), Ok(Duration::from_secs(30 * 24 * 3600)));
+        for text in [
+            "",
+            "d",
+            "1w",
+            "-1",
+            "1.5h",
+            "99999999999d",
+            "18446744073709551615",
+        ] {
+            assert!(time(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn no_time_that_can_be_given_is_beyond_the_clock() {
+        let now = std::time::Instant::now();
+        assert!(now.checked_add(LONGEST * 4).is_some());
+    }
+
+    #[test]
+    fn at_once_is_a_number_that_makes_sense() {
+        assert_eq!(at_once("16"), Ok(16));
+        for text in ["0", "-1", "1e19", "18446744073709551615", "10001"] {
+            assert!(at_once(text).is_err(), "{text}");
         }
     }
 

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::konserve::object::{self, Role, role};
 use super::konserve_store::{AT_ONCE, KonserveStore, Settings};
 use super::{Error, Store, StoreName};
-use crate::backend::{After, Backend, Body, ListQuery, Listed, Meta, ObjectKey};
+use crate::backend::{After, Backend, Body, ListQuery, Listed, Meta, ObjectKey, Page};
 use crate::model::{Expect, Outcome, PutId, StoreId};
 
 /// The length of a store's name in bytes.
@@ -37,6 +37,17 @@ pub struct StoreEntry {
     pub id: StoreId,
     /// How it lies.
     pub layout: LayoutKind,
+}
+
+/// What some names of a bucket are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Glance {
+    /// There are none.
+    Nothing,
+    /// Some are those of a store.
+    Stores,
+    /// Those of other objects.
+    Objects,
 }
 
 /// The stores of a bucket, or of a prefix of it.
@@ -135,6 +146,45 @@ impl Catalog {
             .into_iter()
             .map(|(id, layout)| StoreEntry { id, layout })
             .collect())
+    }
+
+    /// Whether there are objects, and none of them in a store: other programs fill this bucket. One request,
+    /// but where the first names tell too little.
+    ///
+    /// # Errors
+    /// Any [`Error`].
+    pub async fn holds_objects_only(&self) -> Result<bool, Error> {
+        let query = ListQuery {
+            prefix: self.prefix.clone(),
+            fold: true,
+            after: After::Start,
+            limit: super::LOOKUP_PAGE,
+        };
+        let page = self.backend.list(&query).await?;
+        Ok(match self.glance(&page) {
+            Glance::Nothing | Glance::Stores => false,
+            Glance::Objects if page.next.is_some() => self.list().await?.is_empty(),
+            Glance::Objects => true,
+        })
+    }
+
+    /// What the first names of the bucket are, as far as one page tells.
+    pub fn glance(&self, page: &Page) -> Glance {
+        let after = |name: &str| name.strip_prefix(&self.prefix).map(str::to_owned);
+        let mut prefixes = page.prefixes.iter().filter_map(|prefix| after(prefix));
+        let objects = page.objects.iter();
+        let objects: Vec<_> = objects
+            .filter_map(|object| after(object.key.as_str()))
+            .filter(|name| name != object::REGISTRY && !name.is_empty())
+            .collect();
+        let is_store = |prefix: String| prefix.strip_suffix('/').is_some_and(is_id);
+        let is_of_store = |name: &String| konserve_store(name).is_some();
+        match (prefixes.any(is_store), page.prefixes.is_empty()) {
+            (true, _) => Glance::Stores,
+            _ if objects.iter().any(is_of_store) => Glance::Stores,
+            (false, true) if objects.is_empty() => Glance::Nothing,
+            (false, _) => Glance::Objects,
+        }
     }
 
     /// How a store lies, if it exists. One request, but where the names of many other objects begin
@@ -293,6 +343,10 @@ impl Store {
 /// Whether an object makes a store, by its name after the store's: its marker, or a value.
 fn belongs(after_store: &str) -> bool {
     matches!(role(after_store), Some(Role::Marker | Role::Value(_)))
+}
+
+fn is_id(name: &str) -> bool {
+    StoreId::parse(name).is_some()
 }
 
 /// The store whose objects' names begin as this one does.

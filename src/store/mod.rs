@@ -24,7 +24,7 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use uuid::Uuid;
 
-pub use catalog::{Catalog, LayoutKind, StoreEntry};
+pub use catalog::{Catalog, Glance, LayoutKind, StoreEntry};
 pub use copy::Copied;
 pub use direct::{Scanned, Slice};
 pub use error::Error;

@@ -17,7 +17,7 @@ use super::said;
 use super::session::{Outcome, Reach, Session};
 use super::target::{Level, Spot, Target, Url};
 use crate::cli::one_line::one_line;
-use crate::cli::output::copy;
+use crate::cli::output::say_bytes;
 use crate::cli::report::Failure;
 use crate::store::{Entry, LayoutKind, Scanned, StoreEntry};
 
@@ -136,7 +136,7 @@ pub(in crate::cli) fn run(args: &Args) -> Outcome {
             }
         };
         let lines: Vec<_> = items.iter().filter_map(|item| args.line(item)).collect();
-        copy(&lines.concat()[..])?;
+        say_bytes(&lines.concat())?;
         match items.len() - lines.len() {
             0 => Ok(()),
             untold => Err(Failure::new(format!(

@@ -96,7 +96,8 @@ struct Work {
         long,
         env = "ETAGFS_AT_ONCE",
         value_name = "KEYS",
-        default_value_t = 16
+        default_value = "16",
+        value_parser = crate::cli::units::at_once
     )]
     at_once: usize,
 }
@@ -236,7 +237,7 @@ impl Work {
     }
 
     fn at_once(&self) -> usize {
-        self.at_once.max(1)
+        self.at_once
     }
 }
 

@@ -43,18 +43,7 @@ pub(in crate::cli) struct Args {
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    let digits = text.trim_end_matches(|unit: char| !unit.is_ascii_digit());
-    let seconds = match &text[digits.len()..] {
-        "" | "s" => 1,
-        "m" => 60,
-        "h" => 3600,
-        "d" => 24 * 3600,
-        unit => return Err(format!("{unit:?} is no unit; use s, m, h or d")),
-    };
-    let number: u64 = digits
-        .parse()
-        .map_err(|_| "it is a number with s, m, h or d")?;
-    let time = Duration::from_secs(number.saturating_mul(seconds));
+    let time = crate::cli::units::time(text)?;
     match !time.is_zero() && time <= MOST {
         true => Ok(time),
         false => Err("it is from 1s to 7d".to_owned()),

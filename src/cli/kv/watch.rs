@@ -41,9 +41,10 @@ pub(in crate::cli) struct Args {
         long,
         env = "ETAGFS_INTERVAL",
         value_name = "SECONDS",
-        default_value_t = 2.0
+        default_value = "2",
+        value_parser = crate::cli::units::seconds
     )]
-    interval: f64,
+    interval: Duration,
     /// End after so many changes.
     #[arg(long, value_name = "CHANGES")]
     count: Option<u64>,
@@ -197,8 +198,7 @@ pub(in crate::cli) fn run(args: &Args) -> Outcome {
 }
 
 async fn watch(args: &Args, session: Session<'_>) -> Outcome {
-    let interval = Duration::try_from_secs_f64(args.interval)
-        .map_err(|_| Failure::usage("--interval is a number of seconds, not less than 0"))?;
+    let interval = args.interval;
     let watched = Watched::of(&args.target, &session).await?;
     let mut known = Snapshot::new();
     match (&args.since, &watched) {

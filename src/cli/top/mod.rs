@@ -54,10 +54,11 @@ pub(super) struct Args {
 }
 
 fn interval(text: &str) -> Result<Duration, String> {
-    let seconds = text.parse().ok().filter(|seconds| *seconds >= 0.1);
-    seconds
-        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-        .ok_or_else(|| "it is a number of seconds, at least 0.1".to_owned())
+    let time = super::units::seconds(text)?;
+    match time >= Duration::from_millis(100) {
+        true => Ok(time),
+        false => Err("it is a number of seconds, at least 0.1".to_owned()),
+    }
 }
 
 /// Shows a mount.

@@ -1,6 +1,7 @@
 //! Errors that a new user makes: each is one line that says what is wrong with what, and one that says
 //! what to do. The table of them is a report.
 
+mod commands;
 mod servers_gone_wrong;
 
 use std::fs;

@@ -1,0 +1,212 @@
+//! `ETAGFS_*` in the environment: each is the variable of an option, or a mistake.
+//!
+//! A variable that nobody reads would be ignored in silence, and `ETAGFS_READONLY=true` would mount for
+//! writing. It knows the definition of the command line, and no option by name.
+
+use std::ffi::OsString;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Arg, Command};
+
+use super::one_line::lines;
+use super::report::Failure;
+
+const OURS: &str = "ETAGFS_";
+
+/// Those that are no options: what this program tells the commands that it runs (and itself, when it starts
+/// itself again), and what the systemd unit is told.
+const NO_OPTIONS: [&str; 7] = [
+    "ETAGFS_DAEMON_CHILD",
+    "ETAGFS_ENV_FILE_WAS_READ",
+    "ETAGFS_KEY",
+    "ETAGFS_ETAG",
+    "ETAGFS_EVENT",
+    "ETAGFS_SOURCE",
+    "ETAGFS_DIR",
+];
+
+/// The tests of this program are told by these what to do.
+const OF_TESTS: &str = "ETAGFS_TEST_";
+
+/// Refuses variables that are no option's.
+///
+/// # Errors
+/// A usage failure that names the nearest one.
+pub(super) fn check(
+    command: &Command,
+    names: impl Iterator<Item = OsString>,
+) -> Result<(), Failure> {
+    let mut unknown: Vec<_> = names
+        .map(|name| name.to_string_lossy().into_owned())
+        .filter(|name| name.starts_with(OURS) && !name.starts_with(OF_TESTS))
+        .collect();
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    let known = known(command);
+    unknown.retain(|name| !known.contains(name));
+    unknown.sort();
+    let Some(name) = unknown.first() else {
+        return Ok(());
+    };
+    // One that begins like it, or one with a few other letters.
+    let begins_alike = |known: &&String| known.starts_with(name) || name.starts_with(*known);
+    let is_near = |known: &&String| distance(name, known) * 3 <= name.len() - OURS.len();
+    let nearest = known
+        .iter()
+        .filter(|known| begins_alike(known) || is_near(known))
+        .min_by_key(|known| distance(name, known));
+    let failure = Failure::usage(format!("{name} is no variable of etagfs"));
+    Err(match nearest {
+        Some(nearest) => failure.hint(format!("is {nearest} meant? Else unset it: {name}")),
+        None => failure.hint("the help of each command names those of its options; unset it"),
+    })
+}
+
+/// The variables of all options of all commands, and the others.
+fn known(command: &Command) -> Vec<String> {
+    fn add(command: &Command, names: &mut Vec<String>) {
+        let variables = command.get_arguments().filter_map(Arg::get_env);
+        names.extend(variables.map(|name| name.to_string_lossy().into_owned()));
+        for subcommand in command.get_subcommands() {
+            add(subcommand, names);
+        }
+    }
+    let mut names = NO_OPTIONS.map(str::to_owned).to_vec();
+    add(command, &mut names);
+    names
+}
+
+/// How many letters have to be changed, added or left out to make one name of the other; underscores are
+/// no letters.
+fn distance(one: &str, other: &str) -> usize {
+    let letters = |name: &str| {
+        name.bytes()
+            .filter(|byte| *byte != b'_')
+            .collect::<Vec<_>>()
+    };
+    let (one, other) = (letters(one), letters(other));
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (at, letter) in one.iter().enumerate() {
+        let mut before = at;
+        row[0] = at + 1;
+        for (to, wanted) in other.iter().enumerate() {
+            let changed = before + usize::from(letter != wanted);
+            before = row[to + 1];
+            row[to + 1] = changed.min(row[to] + 1).min(before + 1);
+        }
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+/// What clap has to say about the arguments, for a person: with the variable that a bad value is from, and
+/// with nothing that a terminal obeys.
+pub(super) fn explain(error: &clap::Error, command: &Command) -> Option<String> {
+    if !error.use_stderr() {
+        // The help that was asked for.
+        return None;
+    }
+    let text = error.to_string();
+    let shown = lines(&text);
+    let variable = variable_of(error, command);
+    if variable.is_none() && shown == text {
+        return None;
+    }
+    let told = variable.map(|name| format!("\n  the value is that of the variable {name}\n"));
+    Some(format!(
+        "{}{}",
+        shown.trim_end_matches('\n'),
+        told.unwrap_or_else(|| "\n".to_owned())
+    ))
+}
+
+/// The variable that a bad value is from, if it is from one.
+fn variable_of(error: &clap::Error, command: &Command) -> Option<String> {
+    if !matches!(
+        error.kind(),
+        ErrorKind::InvalidValue | ErrorKind::ValueValidation
+    ) {
+        return None;
+    }
+    let told = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.as_str()),
+        _ => None,
+    };
+    let (option, value) = (
+        told(ContextKind::InvalidArg)?,
+        told(ContextKind::InvalidValue)?,
+    );
+    fn find(command: &Command, option: &str, value: &str) -> Option<String> {
+        let is_it = |arg: &&Arg| arg.to_string() == option;
+        let variables = command
+            .get_arguments()
+            .filter(is_it)
+            .filter_map(Arg::get_env);
+        let mut names = variables.map(|name| name.to_string_lossy().into_owned());
+        names
+            .find(|name| std::env::var_os(name).is_some_and(|set| set.to_string_lossy() == value))
+            .or_else(|| {
+                let mut subcommands = command.get_subcommands();
+                subcommands.find_map(|subcommand| find(subcommand, option, value))
+            })
+    }
+    // Only a command that was built knows how its options are written.
+    let mut built = command.clone();
+    built.build();
+    find(&built, option, value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn refused(name: &str) -> Option<String> {
+        let command = crate::cli::Cli::command();
+        let checked = check(&command, [OsString::from(name)].into_iter());
+        checked.err().map(|failure| format!("{failure:?}"))
+    }
+
+    #[test]
+    fn a_variable_that_no_option_has_is_refused_and_the_nearest_one_named() {
+        for (wrong, right) in [
+            ("ETAGFS_READONLY", "ETAGFS_READ_ONLY"),
+            ("ETAGFS_TLL", "ETAGFS_TTL"),
+            ("ETAGFS_ENDPOINT", "ETAGFS_ENDPOINT_URL"),
+            ("ETAGFS_STATEDIR", "ETAGFS_STATE_DIR"),
+            ("ETAGFS_ALLOW_OTHERS", "ETAGFS_ALLOW_OTHER"),
+            ("ETAGFS_LOG_LEVEL", "ETAGFS_LOG"),
+        ] {
+            let told = refused(wrong).expect(wrong);
+            assert!(
+                told.contains(wrong) && told.contains(&format!("is {right} meant")),
+                "{told}"
+            );
+        }
+        let told = refused("ETAGFS_SOMETHING_ELSE_ALTOGETHER").expect("it is refused");
+        assert!(!told.contains("meant"), "{told}");
+    }
+
+    #[test]
+    fn variables_of_options_and_of_others_are_no_mistake() {
+        for name in [
+            "ETAGFS_READ_ONLY",
+            "ETAGFS_KEY",
+            "ETAGFS_SOURCE",
+            "ETAGFS_TEST_KEYS",
+            "ETAG_FS_X",
+            "HOME",
+        ] {
+            assert_eq!(refused(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn distance_counts_letters() {
+        assert_eq!(distance("ETAGFS_TTL", "ETAGFS_TTL"), 0);
+        assert_eq!(distance("ETAGFS_READONLY", "ETAGFS_READ_ONLY"), 0);
+        assert_eq!(distance("abc", "abd"), 1);
+        assert_eq!(distance("", "abc"), 3);
+        assert_eq!(distance("abcd", "acd"), 1);
+    }
+}
