@@ -42,6 +42,9 @@ pub enum BadName {
     /// Not a name that any key has (EINVAL).
     #[error("no key can have this name")]
     Illegal,
+    /// As [`Illegal`](Self::Illegal), and this is wrong with it.
+    #[error("no key can have this name: {0}")]
+    Unspelled(&'static str),
 }
 
 /// A name that a directory may hold: UTF-8, 1 to [`MAX_NAME_BYTES`] bytes, no `/`, no NUL,

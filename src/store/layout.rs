@@ -41,6 +41,12 @@ impl Envelope {
         origin.map(|origin| origin.attributes()).unwrap_or_default()
     }
 
+    /// Whether the bytes are the lines of a log, which lies in many objects.
+    pub fn is_log(&self) -> bool {
+        let origin = self.origin.as_ref();
+        origin.is_some_and(|origin| origin.is_log())
+    }
+
     /// Why the value cannot be changed, if it cannot.
     pub fn read_only(&self) -> Option<&'static str> {
         self.origin.as_ref()?.read_only()

@@ -289,9 +289,20 @@ impl Vfs {
         let changes = scratch.changes();
         let bytes = scratch.read_all(store.value_limit())?;
         let envelope = scratch.envelope();
-        let saved = store
+        let saved = match store
             .put(&key, bytes.clone(), &envelope, &Expect::Absent)
-            .await?;
+            .await
+        {
+            Err(crate::store::Error::ReadOnly(why)) => {
+                // It will never be possible: a log of konserve stays where it is.
+                tracing::warn!(op = "rename", store = %due.key.0, key = %due.key.1, to = %key, why, "the key stays, and the moved bytes are scratch");
+                let mut table = self.table();
+                table.away.dissolve(&due.key);
+                table.listings.remove_store(store_name);
+                return Ok(());
+            }
+            saved => saved?,
+        };
         let version = match saved {
             Outcome::Saved(version) => version,
             Outcome::Refused(_) => {

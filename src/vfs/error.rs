@@ -110,7 +110,7 @@ impl From<BadName> for Error {
     fn from(bad: BadName) -> Self {
         match bad {
             BadName::TooLong => Self::NameTooLong,
-            BadName::Illegal => Self::Invalid(bad.to_string()),
+            BadName::Illegal | BadName::Unspelled(_) => Self::Invalid(bad.to_string()),
         }
     }
 }

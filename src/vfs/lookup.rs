@@ -53,7 +53,7 @@ impl Vfs {
         let name = match FileName::new(name) {
             Ok(name) => name,
             Err(BadName::TooLong) => return Err(Error::NameTooLong),
-            Err(BadName::Illegal) => return Err(not_found()),
+            Err(BadName::Illegal | BadName::Unspelled(_)) => return Err(not_found()),
         };
         let kind = self.table().node(parent)?.kind.clone();
         if let Some(control) = Control::find(&kind, parent == Ino::ROOT, &name, self)? {
@@ -152,7 +152,9 @@ impl Vfs {
         let asked = Instant::now();
         let found = match store.lookup(dir, name).await {
             Ok(found) => found,
-            Err(crate::store::Error::BadName(BadName::Illegal)) => Found::Absent,
+            Err(crate::store::Error::BadName(BadName::Illegal | BadName::Unspelled(_))) => {
+                Found::Absent
+            }
             Err(error) => return Err(error.into()),
         };
         match found {

@@ -6,6 +6,7 @@
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::os::fd::AsFd;
+use std::path::Path;
 
 use rustix::io::Errno;
 
@@ -17,6 +18,7 @@ use crate::store::Envelope;
 const ETAG: &str = "user.etag";
 const CONTENT_TYPE: &str = "user.content_type";
 const META: &str = "user.meta.";
+const KONSERVE_TYPE: &str = "user.konserve.type";
 
 /// What is known of a file, of the version that this descriptor holds.
 pub(super) fn about(file: &File) -> io::Result<About> {
@@ -45,6 +47,13 @@ pub(super) fn about(file: &File) -> io::Result<About> {
             ..Envelope::default()
         },
     })
+}
+
+/// Whether a file is a log of konserve, in a mount.
+pub(super) fn is_log(path: &Path) -> bool {
+    let mut value = [0; 32];
+    let len = rustix::fs::getxattr(path, KONSERVE_TYPE, &mut value);
+    len.is_ok_and(|len| &value[..len] == b":append-log")
 }
 
 fn attribute(file: impl AsFd, name: &str) -> io::Result<Option<String>> {

@@ -106,6 +106,13 @@ impl Pair {
             }
         }
         let (about, content) = read(&source).await?;
+        if about.envelope.is_log() || matches!(&source, Place::Path(path) if path.is_log()) {
+            let log = source.label();
+            return Err(Failure::new(format!(
+                "{log}: a log cannot be moved or copied as a file"
+            ))
+            .hint("its elements are not in the file; copy its lines: etagfs log LOG | etagfs append COPY"));
+        }
         let travels = copied(about.envelope.clone());
         self.save(Some(&source), &there, content, &travels).await?;
         let gone = match (&source, &about.version) {

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use rustix::fs::{OFlags, XattrFlags};
 use rustix::io::Errno;
 
-use super::attributes::{about, attributes};
+use super::attributes::{self, about, attributes};
 use super::beneath::Beneath;
 use super::identity::Identity;
 use super::local::{self, Stamp, directory};
@@ -242,6 +242,11 @@ impl PathKey {
     /// When that cannot be found out.
     pub(super) fn is_to_be_made(&self) -> Result<bool, Failure> {
         Ok(self.is_mounted()? && self.identity()? == Identity::Nothing)
+    }
+
+    /// Whether it is a log of konserve, in a mount.
+    pub(super) fn is_log(&self) -> bool {
+        attributes::is_log(&self.path)
     }
 
     /// That it is a regular file, or does not exist: what a move deletes must not go into a pipe.

@@ -232,7 +232,7 @@ impl Reader<'_> {
 /// What a tag makes of its item; a struct if the tag is unknown.
 fn typed(tag: u64, value: Value) -> Option<Value> {
     Some(match (tag, value) {
-        (0, Value::Str(text)) => Value::Inst(edn::parse_inst(&text).ok()?),
+        (0, Value::Str(text)) => Value::Inst(edn::parse_time_stamp(&text)?),
         (1, Value::Int(seconds)) => Value::Inst(seconds.checked_mul(1000)?),
         (1, Value::Double(seconds)) => Value::Inst(milliseconds(seconds)?),
         (1, Value::Float(seconds)) => Value::Inst(milliseconds(seconds.into())?),
@@ -353,6 +353,19 @@ mod tests {
                 "#inst \"2024-02-29T12:34:56.789Z\"",
             ),
             ("c1 05", "#inst \"1970-01-01T00:00:05Z\""),
+            // Of days that Java counts otherwise in text: the moment counts.
+            (
+                "c0 74 313538322d31302d31345432333a35393a35395a",
+                "#etagfs/inst -12219292801000",
+            ),
+            (
+                "c0 74 313530302d30312d30315430303a30303a30305a",
+                "#etagfs/inst -14831769600000",
+            ),
+            (
+                "c0 74 303030312d30312d30315430303a30303a30305a",
+                "#etagfs/inst -62135596800000",
+            ),
             ("c2 49 010000000000000000", "18446744073709551616N"),
             ("c3 41 05", "-6N"),
             ("c4 82 21 1903e8", "10.00M"),

@@ -12,7 +12,7 @@ mod tags;
 pub(super) use names::is_token;
 pub use print::{print, print_line};
 pub use read::{ReadError, read};
-pub(super) use tags::parse_inst;
+pub(super) use tags::parse_time_stamp;
 
 #[cfg(test)]
 mod tests;

@@ -6,6 +6,7 @@
 
 use uuid::Uuid;
 
+use super::file::{Content, Origin};
 use super::value::Value;
 use super::{edn, hasch};
 
@@ -84,6 +85,13 @@ impl Element {
         let mut line = edn::print_line(&self.value);
         line.push('\n');
         line
+    }
+}
+
+impl Origin {
+    /// Whether it is the head of a log.
+    pub fn is_log(&self) -> bool {
+        matches!(self.content, Content::Log(..))
     }
 }
 

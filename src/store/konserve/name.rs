@@ -23,6 +23,13 @@ const RAW: &str = "%.raw";
 /// Names that a directory has already, or that the mount uses itself.
 const TAKEN: [(&str, &str); 3] = [(".", "%2E"), ("..", "%2E%2E"), (".etagfs", "%2Eetagfs")];
 
+const NO_OBJECT: BadName =
+    BadName::Unspelled("behind %~ stands the UUID of an object, in lower case with hyphens");
+const NO_KEY: BadName = BadName::Unspelled("konserve takes no such value for a key");
+const NO_ESCAPE: BadName = BadName::Unspelled(
+    "a % begins an escape: %25 is the sign itself, %2F a slash, %00 to %1F and %7F control characters",
+);
+
 /// How keys are spelled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Spelling {
@@ -71,22 +78,41 @@ impl Spelling {
             None => (name.as_str(), false),
         };
         if let Some((_, id)) = text.rsplit_once(OBJECT) {
-            let object = Uuid::try_parse(id).map_err(|_| BadName::Illegal)?;
+            let object = Uuid::try_parse(id).map_err(|_| NO_OBJECT)?;
             return match object.to_string() == id {
                 true => Ok(Asked {
                     object,
                     key: None,
                     raw,
                 }),
-                false => Err(BadName::Illegal),
+                false => Err(NO_OBJECT),
             };
         }
-        let key = self.parse(&unescape(text)?).ok_or(BadName::Illegal)?;
-        let object = hasch::uuid(&key).map_err(|_| BadName::Illegal)?;
+        let text = unescape(text)?;
+        let key = self.parse(&text).ok_or_else(|| self.fault(&text))?;
+        let object = hasch::uuid(&key).map_err(|_| NO_KEY)?;
         Ok(Asked {
             object,
             key: Some(key),
             raw,
+        })
+    }
+
+    /// What is wrong with a text that is no key.
+    fn fault(self, text: &str) -> BadName {
+        BadName::Unspelled(match text.chars().next() {
+            _ if self == Self::Edn => {
+                "it is not one EDN form (a string is written in double quotes)"
+            }
+            Some(':') => {
+                "what begins with a colon is a keyword, and this is none that Clojure reads; a string is written in double quotes"
+            }
+            Some('\'') => {
+                "what begins with a quote is a symbol, and this is none that Clojure reads; a string is written in double quotes"
+            }
+            _ => {
+                "what begins so is one EDN form, and this is not (a string that begins so is written in double quotes)"
+            }
         })
     }
 
@@ -159,14 +185,14 @@ fn unescape(name: &str) -> Result<String, BadName> {
     let mut parts = name.split('%');
     let mut text = parts.next().unwrap_or_default().to_owned();
     for part in parts {
-        let code = part.get(..2).ok_or(BadName::Illegal)?;
-        let byte = u8::from_str_radix(code, 16).map_err(|_| BadName::Illegal)?;
+        let code = part.get(..2).ok_or(NO_ESCAPE)?;
+        let byte = u8::from_str_radix(code, 16).map_err(|_| NO_ESCAPE)?;
         text.push(char::from(byte));
         text.push_str(&part[2..]);
     }
     match escape(&text) == name {
         true => Ok(text),
-        false => Err(BadName::Illegal),
+        false => Err(NO_ESCAPE),
     }
 }
 
@@ -228,11 +254,28 @@ mod tests {
     }
 
     #[test]
+    fn what_is_wrong_with_a_name_is_said() {
+        for (name, why) in [
+            ("50%", "%25 is the sign itself"),
+            ("a%2fb", "a % begins an escape"),
+            (":a b", "a keyword"),
+            ("'a b", "a symbol"),
+            ("(draft", "one EDN form"),
+            ("#tag", "one EDN form"),
+            ("a%~b", "the UUID of an object"),
+            ("\"a", "one EDN form"),
+        ] {
+            let told = named(name).unwrap_err().to_string();
+            assert!(told.contains(why), "{name}: {told}");
+        }
+    }
+
+    #[test]
     fn a_name_is_one_way_of_writing_a_string_and_any_way_of_writing_a_collection() {
         for bad in [
             "a%2fb", "%41", "%", "a%2", "%2Ex", ":a b", "'", "'a b", "(", "a%~b", "1%2F2",
         ] {
-            assert_eq!(named(bad), Err(BadName::Illegal), "{bad}");
+            assert!(matches!(named(bad), Err(BadName::Unspelled(_))), "{bad}");
         }
         let one = named("#{1 2}").unwrap();
         assert_eq!(named("#{2, 1N}").unwrap().object, one.object);

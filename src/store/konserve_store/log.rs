@@ -43,10 +43,37 @@ struct Chain {
 }
 
 impl KonserveStore {
-    /// The text of a log. One request for each element that was not read before.
-    pub(super) async fn walk(&self, log: Uuid, head: Head) -> Result<Bytes, Error> {
-        let mut text = BytesMut::new();
+    /// The text of a log, and the head that it should have: as `k/log` reads it, from the first element to
+    /// the one that has none behind it, whatever the head calls the last. One request for each element that
+    /// was not read before.
+    pub(super) async fn walk(&self, log: Uuid, head: Head) -> Result<(Bytes, Head), Error> {
         let mut seen = HashSet::new();
+        match self.chain_of(log, head, &mut seen).await {
+            Ok(walked) if seen.contains(&head.last) => return Ok(walked),
+            // Links are remembered, and another program may have laid one anew since.
+            Ok(_) | Err(Error::Damaged { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        {
+            let mut memory = self.memory();
+            for element in seen.drain() {
+                memory.elements.pop(&element);
+            }
+        }
+        let walked = self.chain_of(log, head, &mut seen).await?;
+        if !seen.contains(&head.last) {
+            tracing::warn!(key = %self.address(log), last = %head.last, "the head of the log names an element that is not in it: other programs append at the same time, and lose elements");
+        }
+        Ok(walked)
+    }
+
+    async fn chain_of(
+        &self,
+        log: Uuid,
+        head: Head,
+        seen: &mut HashSet<Uuid>,
+    ) -> Result<(Bytes, Head), Error> {
+        let mut text = BytesMut::new();
         let mut at = head.first;
         loop {
             if !seen.insert(at) {
@@ -57,10 +84,10 @@ impl KonserveStore {
             if text.len() > MOST {
                 return Err(self.broken(log, "it is too long to be shown"));
             }
-            if at == head.last {
-                return Ok(text.freeze());
-            }
-            at = next.ok_or_else(|| self.broken(log, "it breaks off before its last element"))?;
+            let Some(next) = next else {
+                return Ok((text.freeze(), Head { last: at, ..head }));
+            };
+            at = next;
         }
     }
 
@@ -299,15 +326,12 @@ impl KonserveStore {
                 // It was deleted and made anew: what was linked is behind the log that is no more.
                 return Ok(Outcome::Refused(None));
             }
-            let (tail, _) = self.tail(log.object, theirs).await?;
-            if tail == theirs.last {
-                return Ok(self.appended(Origin::clone(&found), theirs, None).await);
+            let (whole, walked) = self.walk(log.object, theirs).await?;
+            text = Some(whole);
+            if walked == theirs {
+                return Ok(self.appended(Origin::clone(&found), theirs, text).await);
             }
-            head = Head {
-                last: tail,
-                ..theirs
-            };
-            text = None;
+            head = walked;
             over = found;
         }
         Ok(Outcome::Unknown)
@@ -319,7 +343,7 @@ impl KonserveStore {
         let text = match text {
             Some(text) => Some(text),
             // A failure costs whoever looks next a walk of his own.
-            None => self.walk(log.object, head).await.ok(),
+            None => self.walk(log.object, head).await.ok().map(|(text, _)| text),
         };
         if let Some(text) = text {
             let content = Content::Log(head, Some(text.clone()));

@@ -189,9 +189,9 @@ impl KonserveStore {
             && let Ok(origin) = &looked.origin
             && let Content::Log(head, None) = &origin.content
         {
-            let text = self.walk(object, *head).await?;
+            let (text, head) = self.walk(object, *head).await?;
             let mut whole = Origin::clone(origin);
-            whole.content = Content::Log(*head, Some(text));
+            whole.content = Content::Log(head, Some(text));
             looked.origin = Ok(Arc::new(whole));
         }
         self.names.learn(object, &looked, self.settings.spelling);

@@ -24,6 +24,9 @@ use crate::store::{Envelope, Error, Rejected};
 const READ_FIRST: u64 = 8 << 20;
 /// Up to this size, in bytes, it is remembered what a reader would see of a save.
 const REMEMBERED: usize = 8 << 20;
+/// Why nothing becomes of a log under another name: the elements are not in its file, and two heads would
+/// share them.
+const LOG_STAYS: &str = "a log cannot be moved or copied as a file; copy its lines: etagfs log LOG | etagfs append COPY";
 /// How many names are asked for to find one neighbour.
 const NEIGHBOURS: u16 = 8;
 
@@ -44,6 +47,12 @@ impl KonserveStore {
         let Target { object, raw } = target(key)?;
         if raw {
             return Err(self.read_only(object, STORED));
+        }
+        if let Some(origin) = &envelope.origin
+            && origin.is_log()
+            && (origin.object != object || *expect == Expect::Absent)
+        {
+            return Err(self.read_only(object, LOG_STAYS));
         }
         let (own, other) = match &envelope.origin {
             Some(origin) if origin.object == object => (Some(origin), None),

@@ -221,26 +221,14 @@ fn a_handle_goes_on_after_another_mount_wrote_the_head_during_its_append() {
 /// `(k/dissoc store :alog/log)`, and `(k/append store :alog/log value)`: another log under the same key.
 fn make_anew(writer: &Writer, text: &str) {
     let id = Uuid::new_v4();
-    let element = Element {
-        next: None,
-        value: value(text),
-    };
-    let head = Head {
-        last: id,
-        first: id,
-    };
-    for (name, value) in [
-        (
-            format!("{}_{}.ksv", writer.store, object_of(id)),
-            element.into_value(),
-        ),
-        (writer.object(&value(":alog/log")), head.into_value()),
-    ] {
-        let metadata = Metadata::new(super::writer::value(":alog/log"), &Kind::AppendLog, 1);
-        let stored = writer.codec.encode(&value, None).unwrap();
-        let blob = writer.blob(writer.codec, &metadata, &stored);
-        writer.bucket.put(&name, blob);
-    }
+    element(writer, id, None, text);
+    head(
+        writer,
+        Head {
+            last: id,
+            first: id,
+        },
+    );
 }
 
 #[test]
@@ -340,4 +328,167 @@ for n in range({each}):
             "in order, each once"
         );
     }
+}
+
+/// Object and body of an element, as a program writes it.
+fn element(writer: &Writer, id: Uuid, next: Option<Uuid>, text: &str) {
+    let element = Element {
+        next,
+        value: value(text),
+    };
+    let metadata = Metadata::new(value(":alog/log"), &Kind::AppendLog, 1);
+    let stored = writer.codec.encode(&element.into_value(), None).unwrap();
+    let blob = writer.blob(writer.codec, &metadata, &stored);
+    let name = format!("{}_{}.ksv", writer.store, object_of(id));
+    writer.bucket.put(&name, blob);
+}
+
+/// The head, as a program writes it.
+fn head(writer: &Writer, head: Head) {
+    let metadata = Metadata::new(value(":alog/log"), &Kind::AppendLog, 1);
+    let stored = writer.codec.encode(&head.into_value(), None).unwrap();
+    let blob = writer.blob(writer.codec, &metadata, &stored);
+    writer.bucket.put(&writer.object(&value(":alog/log")), blob);
+}
+
+#[test]
+fn an_element_that_was_linked_before_the_head_was_written_is_shown() {
+    let (mount, writer) = or_skip!(ground());
+    let before = writer.bucket.get(&writer.object(&value(":alog/log")));
+    append(&writer, &writer.bucket, ":linked");
+    let name = writer.object(&value(":alog/log"));
+    writer.bucket.put(&name, before.unwrap().bytes);
+    let shown = fs::read_to_string(mount.file(LOG)).unwrap();
+    assert_eq!(shown, format!("{SHOWN}:linked\n"));
+}
+
+#[test]
+fn a_head_that_is_not_in_the_chain_is_a_warning_and_appends_go_to_the_end_of_the_chain() {
+    let (mount, writer) = or_skip!(ground());
+    let read = Head::of(&writer.get(":alog/log")).unwrap();
+    let lost = Uuid::new_v4();
+    element(&writer, lost, None, ":lost");
+    head(&writer, Head { last: lost, ..read });
+    assert_eq!(fs::read_to_string(mount.file(LOG)).unwrap(), SHOWN);
+    assert!(
+        mount.log().contains("an element that is not in it"),
+        "{}",
+        mount.log()
+    );
+    let mut file = File::options().append(true).open(mount.file(LOG)).unwrap();
+    file.write_all(b":after\n").unwrap();
+    file.sync_all().unwrap();
+    assert_eq!(walk(&writer)[4..], [":after"]);
+    let shown = fs::read_to_string(mount.file(LOG)).unwrap();
+    assert_eq!(shown, format!("{SHOWN}:after\n"));
+}
+
+#[test]
+fn a_link_that_is_remembered_and_no_longer_fits_is_walked_again() {
+    let (mount, writer) = or_skip!(ground());
+    assert_eq!(fs::read_to_string(mount.file(LOG)).unwrap(), SHOWN);
+    // Two programs append behind the same element, and the second one wins.
+    let read = Head::of(&writer.get(":alog/log")).unwrap();
+    append(&writer, &writer.bucket, ":first");
+    assert_eq!(
+        fs::read_to_string(mount.file(LOG)).unwrap(),
+        format!("{SHOWN}:first\n")
+    );
+    let other = Uuid::new_v4();
+    element(&writer, other, None, ":second");
+    element(&writer, read.last, Some(other), "[4 5]");
+    head(
+        &writer,
+        Head {
+            last: other,
+            ..read
+        },
+    );
+    for _ in 0..2 {
+        let shown = fs::read_to_string(mount.file(LOG)).unwrap();
+        assert_eq!(shown, format!("{SHOWN}:second\n"));
+    }
+    assert_eq!(walk(&writer)[4..], [":second"]);
+    // What it led to is gone.
+    let third = Uuid::new_v4();
+    element(&writer, third, None, ":third");
+    element(&writer, read.last, Some(third), "[4 5]");
+    head(
+        &writer,
+        Head {
+            last: third,
+            ..read
+        },
+    );
+    writer
+        .bucket
+        .delete(&format!("{}_{}.ksv", writer.store, object_of(other)));
+    let shown = fs::read_to_string(mount.file(LOG)).unwrap();
+    assert_eq!(shown, format!("{SHOWN}:third\n"));
+}
+
+#[test]
+fn a_log_of_one_element_is_not_moved_or_copied_as_if_it_were_that_element() {
+    or_skip!(mounts::possible());
+    let bucket = or_skip!(servers::shared(Server::Embedded)).bucket();
+    let fixture = Store::load("fressian-appendlog");
+    fixture.fill(&bucket.client());
+    let mount = Mount::of(&bucket).store(&fixture.id).arg("--ttl=0").start();
+    let writer = Writer::of(&bucket.client(), &fixture.id);
+    let state = tempfile::tempdir().unwrap();
+    writer.assoc(":edn", "{:a 1}");
+    make_anew(&writer, "{:only 1}");
+    let store = &fixture.id;
+    for command in [
+        format!("mv {LOG} :moved"),
+        format!("mv -f {LOG} :edn"),
+        format!("mv {LOG} moved.edn"),
+        format!("etagfs mv {LOG} :moved"),
+        "etagfs mv $S/:alog/log $S/:moved".to_owned(),
+        "etagfs cp $S/:alog/log $S/:moved".to_owned(),
+        "etagfs mv $S/:alog/log $S/:edn".to_owned(),
+    ] {
+        let out = crate::world::cli::script(&bucket, state.path(), &command)
+            .env("S", format!("s3://{}/{store}", bucket.name))
+            .within(mount.path())
+            .run();
+        assert_ne!(out.code, Some(0), "{command}: {out:?}");
+        let told = format!("{}{}", out.stderr, mount.log());
+        assert!(
+            told.contains("a log cannot be moved or copied as a file"),
+            "{command}: {told}"
+        );
+        assert_eq!(walk(&writer), ["{:only 1}"], "{command}");
+        assert_eq!(writer.get(":edn"), value("{:a 1}"), "{command}");
+        for name in [":moved", "\"moved.edn\""] {
+            assert!(
+                writer.bucket.get(&writer.object(&value(name))).is_none(),
+                "{command}"
+            );
+        }
+    }
+    // Its lines are copied, and the copy is a log of its own.
+    let lines = "etagfs log $S/:alog/log | etagfs append $S/:copy && mv :edn :other";
+    crate::world::cli::script(&bucket, state.path(), lines)
+        .env("S", format!("s3://{}/{store}", bucket.name))
+        .within(mount.path())
+        .run()
+        .ok();
+    assert!(Head::of(&writer.get(":copy")).is_some());
+    assert_eq!(writer.get(":other"), value("{:a 1}"));
+}
+
+#[test]
+fn a_log_that_is_moved_to_a_scratch_name_and_back_is_the_log() {
+    let (mount, writer) = or_skip!(ground());
+    make_anew(&writer, "{:only 1}");
+    let script = format!("mv {LOG} .log.swp && mv .log.swp {LOG} && cat {LOG}");
+    let out = Script::bash(&script).within(mount.path()).run().ok();
+    assert_eq!(out.stdout, "{:only 1}\n");
+    assert_eq!(walk(&writer), ["{:only 1}"]);
+    // Not created anew: the move is taken back, or nothing was moved.
+    let script = format!("mv {LOG} .log.swp; sync .");
+    let _ = Script::bash(&script).within(mount.path()).run();
+    mount.unmount();
+    assert_eq!(walk(&writer), ["{:only 1}"]);
 }

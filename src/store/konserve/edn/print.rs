@@ -171,7 +171,7 @@ fn line(out: &mut Line, value: &Value) -> std::fmt::Result {
         Value::Double(d) => out.write_str(&number::double_text(*d)),
         Value::Decimal(decimal) => write!(out, "{}M", number::decimal_text(decimal)),
         Value::Ratio(ratio) => write!(out, "{}/{}", ratio.numerator, ratio.denominator),
-        Value::Char(unit) => character(out, *unit),
+        Value::Char(unit) if !tags::is_half(*unit) => character(out, *unit),
         Value::Str(text) => string(out, char::decode_utf16(text.encode_utf16())),
         Value::Utf16(units) => string(out, char::decode_utf16(units.iter().copied())),
         Value::List(items) => sequence(out, "(", items, ")"),

@@ -263,6 +263,10 @@ impl<'a> Reader<'a> {
                 Err(_) => return fail_at(start, "a character above \\uffff is two: use a string"),
             },
             _ => match code_unit(token) {
+                Some(unit) if tags::is_half(unit) => {
+                    let why = "half of a surrogate pair is no character that Clojure reads; it is written as #etagfs/char and its number";
+                    return fail_at(start, why);
+                }
                 Some(unit) => unit,
                 None => return fail_at(start, "not a character"),
             },

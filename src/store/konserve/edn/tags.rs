@@ -44,6 +44,7 @@ fn own(name: &str, value: Value) -> Option<Value> {
         ("regex", Value::Str(text)) => Value::Regex(text),
         ("uri", Value::Str(text)) => Value::Uri(text),
         ("inst", Value::Int(ms)) => Value::Inst(ms),
+        ("char", Value::Int(unit)) => Value::Char(u16::try_from(unit).ok()?),
         ("jlist", Value::Vector(items)) => Value::JavaList(items),
         ("objects", Value::Vector(items)) => Value::Array(Array::Objects(items)),
         ("longs", Value::Vector(items)) => Value::Array(Array::Longs(each(items, long)?)),
@@ -173,6 +174,7 @@ fn make(value: &Value) -> Option<(&'static str, Value)> {
             Some(text) => ("inst", Value::Str(text.into())),
             None => ("etagfs/inst", Value::Int(*ms)),
         },
+        Value::Char(unit) if is_half(*unit) => ("etagfs/char", Value::Int((*unit).into())),
         Value::Keyword(name) if !names::is_keyword(name) => ("etagfs/keyword", in_pair(name)),
         Value::Symbol(name) if !names::is_symbol(name) => ("etagfs/symbol", in_pair(name)),
         Value::Array(array) => {
@@ -192,6 +194,11 @@ fn make(value: &Value) -> Option<(&'static str, Value)> {
 
 fn all<T: Copy>(items: &[T], of: impl Fn(T) -> Value) -> Vec<Value> {
     items.iter().copied().map(of).collect()
+}
+
+/// Whether a unit is half of a surrogate pair, which is no character that Clojure reads. In a string it is.
+pub(super) fn is_half(unit: u16) -> bool {
+    matches!(unit, 0xd800..=0xdfff)
 }
 
 /// The double with the float's digits: 0.1, not 0.10000000149011612; it narrows to the same float.
@@ -233,8 +240,13 @@ fn inst_text(ms: i64) -> Option<String> {
     ))
 }
 
+/// An RFC 3339 time stamp, with Gregorian days for all times.
+pub(in crate::store::konserve) fn parse_time_stamp(text: &str) -> Option<i64> {
+    inst_ms(text)
+}
+
 /// An RFC 3339 time stamp of which all but the year may be left out, as `clojure.instant` takes it.
-pub(in crate::store::konserve) fn parse_inst(text: &str) -> Result<i64, &'static str> {
+fn parse_inst(text: &str) -> Result<i64, &'static str> {
     const BAD: &str = "not a time stamp";
     let ms = inst_ms(text).ok_or(BAD)?;
     match ms >= FIRST_GREGORIAN_MS {

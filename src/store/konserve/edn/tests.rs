@@ -103,6 +103,21 @@ fn time_stamps_are_read_in_every_precision_and_offset() {
     }
 }
 
+/// Clojure reads half of a surrogate pair in a string, and not as a character.
+#[test]
+fn half_of_a_pair_is_a_character_with_a_tag_and_a_unit_of_a_string() {
+    for (value, text) in [
+        (Value::Char(0xd800), "#etagfs/char 55296"),
+        (Value::Char(0xdfff), "#etagfs/char 57343"),
+        (Value::utf16(&[0x61, 0xdc00]), "\"a\\udc00\""),
+    ] {
+        assert_eq!(print(&value).trim_end(), text);
+        assert_eq!(reads(text), value);
+    }
+    assert_eq!(reads("#etagfs/char 97"), Value::Char(97));
+    assert!(read("#etagfs/char 65536").is_err());
+}
+
 #[test]
 fn errors_say_where_and_why() {
     for (text, error) in [
@@ -148,6 +163,9 @@ fn errors_say_where_and_why() {
 #[test]
 fn what_clojure_would_not_read_is_refused() {
     for text in [
+        "\\ud800",
+        "\\udfff",
+        "[\\a \\udc00]",
         ")",
         "::a",
         ":",
