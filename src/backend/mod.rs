@@ -2,7 +2,7 @@
 //!
 //! [`Backend`] is small enough for S3 and for DynamoDB (no ranges there, small values, conditions
 //! on attributes), and has no unconditional write. It knows neither stores nor files. `memory`
-//! is the reference; `s3` the real thing; `settle`, `limit`, `queue`, `metered` and `fault` wrap any backend, `probe`
+//! is the reference; `s3` the real thing; `pages` lists to the end; `settle`, `limit`, `queue`, `metered` and `fault` wrap any backend, `probe`
 //! examines one. Every backend passes the one suite in `tests/it/contract.rs`.
 
 mod deadlines;
@@ -10,6 +10,7 @@ pub mod fault;
 pub mod limit;
 pub mod memory;
 pub mod metered;
+mod pages;
 pub mod probe;
 pub mod queue;
 pub mod s3;
@@ -19,6 +20,7 @@ pub use deadlines::Deadlines;
 pub use limit::Limited;
 pub use memory::Memory;
 pub use metered::Metered;
+pub use pages::Pages;
 pub use queue::Queued;
 pub use s3::S3;
 pub use settle::Settled;
@@ -236,6 +238,9 @@ pub struct Limits {
     pub value_bytes: u64,
     /// The longest object name, in bytes.
     pub key_bytes: usize,
+    /// How much memory the names of listings under way may take, those of this process together; about
+    /// 400 bytes each.
+    pub listing_bytes: u64,
 }
 
 impl Limits {
@@ -243,6 +248,7 @@ impl Limits {
     pub const S3: Self = Self {
         value_bytes: 5 << 30,
         key_bytes: 1024,
+        listing_bytes: 256 << 20,
     };
 }
 

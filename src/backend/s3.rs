@@ -7,9 +7,12 @@
 //! does the rest.
 
 mod answer;
+mod bounds;
 mod bucket;
 mod connect;
 mod credentials;
+mod detour;
+mod endpoint;
 mod failure;
 mod http;
 mod info;
@@ -26,6 +29,7 @@ mod trust;
 mod versions;
 mod wire;
 mod write;
+mod xml;
 
 use std::time::Duration;
 
@@ -48,6 +52,9 @@ pub use trust::{NoTrust, Trust};
 /// The name of the user metadata that holds the put-id (`x-amz-meta-etagfs-put` on the wire).
 const PUT_ID: &str = "etagfs-put";
 
+/// How often a request goes where it is sent.
+const DETOURS: u32 = 3;
+
 /// A bucket.
 #[derive(Debug)]
 pub struct S3 {
@@ -64,6 +71,9 @@ pub struct S3 {
     keys: Option<keys::Keys>,
     terms: Terms,
     etags: integrity::Etags,
+    detour: detour::Detour,
+    /// See [`Limits::listing_bytes`].
+    listing_memory: u64,
 }
 
 impl S3 {
@@ -73,12 +83,22 @@ impl S3 {
     }
 
     /// Carries an operation out. What is not about an object tells which server it is about.
-    async fn ask<T, F>(&self, operation: impl Fn() -> F + Send) -> Result<T, Error>
+    async fn ask<T, F>(&self, operation: impl Fn() -> F + Send + Sync) -> Result<T, Error>
     where
         T: Send,
         F: Future<Output = Result<T, Error>> + Send,
     {
-        let mut answer = self.ask_with_keys(operation).await;
+        let mut sent_elsewhere = self.detour.sent();
+        let mut answer = self.ask_with_keys(&operation).await;
+        for _ in 0..DETOURS {
+            let sent = self.detour.sent();
+            // Whoever is sent elsewhere was not served, and neither is anybody else who failed.
+            if sent == sent_elsewhere || !matches!(answer, Err(Error::Failed { .. })) {
+                break;
+            }
+            sent_elsewhere = sent;
+            answer = self.ask_with_keys(&operation).await;
+        }
         match &mut answer {
             Err(Error::Unreachable { why, .. } | Error::Failed { why, .. }) => {
                 *why = format!("{}: {why}", self.server)
@@ -97,7 +117,7 @@ impl S3 {
 
     /// Carries an operation out. If the store did not take the keys, and there are others by now, it
     /// does so a second time: what was denied has not happened. A denial tells who asked.
-    async fn ask_with_keys<T, F>(&self, operation: impl Fn() -> F + Send) -> Result<T, Error>
+    async fn ask_with_keys<T, F>(&self, operation: impl Fn() -> F + Send + Sync) -> Result<T, Error>
     where
         T: Send,
         F: Future<Output = Result<T, Error>> + Send,
@@ -135,7 +155,10 @@ impl Backend for S3 {
     }
 
     fn limits(&self) -> Limits {
-        Limits::S3
+        Limits {
+            listing_bytes: self.listing_memory,
+            ..Limits::S3
+        }
     }
 
     async fn get(&self, at: &ObjectKey, pin: &Pin, span: Span) -> Result<Fetched, Error> {

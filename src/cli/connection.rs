@@ -45,6 +45,16 @@ pub(super) struct Connection {
         value_parser = units::deadline
     )]
     deadline: Duration,
+    /// Memory for the names of directories and stores that are being listed, about 400 bytes for each; a
+    /// listing that does not fit fails. Units: K, M, G.
+    #[arg(
+        long,
+        env = "ETAGFS_LISTING_MEMORY",
+        value_name = "SIZE",
+        default_value = "256M",
+        value_parser = units::size
+    )]
+    listing_memory: u64,
     #[command(flatten)]
     who: Who,
     #[command(flatten)]
@@ -323,12 +333,22 @@ impl Connection {
     /// # Errors
     /// When the configuration makes no sense.
     pub(super) async fn s3(&self, source: &Source) -> Result<Arc<S3>, Failure> {
+        if source.bucket.starts_with("arn:") {
+            let what = format!(
+                "{} is an ARN: buckets are named, not addressed",
+                source.label()
+            );
+            return Err(Failure::usage(what).hint(
+                "an access point, also of an Outpost, has an alias that stands for a bucket's name: s3://ALIAS",
+            ));
+        }
         let deadlines = self.deadlines();
         let mut config = S3Config::new(&source.bucket);
         config.region.clone_from(&self.region);
         config.endpoint_url.clone_from(&self.endpoint_url);
         config.path_style = self.path_style.then_some(true);
         config.deadlines = deadlines;
+        config.listing_memory = self.listing_memory;
         config.credentials = self.who.credentials();
         config.endpoint = Endpoint {
             dual_stack: self.way.dual_stack,

@@ -5,6 +5,9 @@ use super::report::Failure;
 pub(super) use super::state::State;
 use crate::model::StoreId;
 
+/// An object's name has at most 1024 bytes, the prefix among them.
+const LONGEST_PREFIX: usize = 1023;
+
 /// A bucket, or the part of it below a prefix.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Source {
@@ -39,6 +42,12 @@ impl Source {
         };
         if !prefix.is_empty() && !prefix.ends_with('/') {
             prefix.push('/');
+        }
+        if prefix.len() > LONGEST_PREFIX {
+            return Err(Failure::usage(format!(
+                "a prefix of {} bytes leaves no room for a name: the limit is {LONGEST_PREFIX}",
+                prefix.len()
+            )));
         }
         Ok(Self {
             bucket: bucket.to_owned(),

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::konserve::object::{self, Role, role};
 use super::konserve_store::{AT_ONCE, KonserveStore, Settings};
 use super::{Error, Store, StoreName};
-use crate::backend::{After, Backend, Body, ListQuery, Listed, Meta, ObjectKey, Page};
+use crate::backend::{After, Backend, Body, ListQuery, Listed, Meta, ObjectKey, Page, Pages};
 use crate::model::{Expect, Outcome, PutId, StoreId};
 
 /// The length of a store's name in bytes.
@@ -103,15 +103,14 @@ impl Catalog {
     /// Any [`Error`].
     pub async fn list(&self) -> Result<Vec<StoreEntry>, Error> {
         let mut stores = BTreeMap::new();
-        let mut after = After::Start;
-        loop {
-            let query = ListQuery {
-                prefix: self.prefix.clone(),
-                fold: true,
-                after,
-                limit: 1000,
-            };
-            let page = self.backend.list(&query).await?;
+        let query = ListQuery {
+            prefix: self.prefix.clone(),
+            fold: true,
+            after: After::Start,
+            limit: 1000,
+        };
+        let mut pages = Pages::new(&*self.backend, query);
+        while let Some(page) = pages.next().await? {
             let mut last = String::new();
             for prefix in &page.prefixes {
                 let name = &prefix[self.prefix.len().min(prefix.len())..];
@@ -130,14 +129,11 @@ impl Catalog {
                 }
                 last = last.max(name.to_owned());
             }
-            let Some(cursor) = page.next else {
-                break;
-            };
-            after = match jump_behind(&last) {
-                Jump::To(name) => After::Name(format!("{}{name}", self.prefix)),
-                Jump::None => After::Page(cursor),
+            match jump_behind(&last) {
+                Jump::To(name) => pages.jump(format!("{}{name}", self.prefix)),
+                Jump::None => {}
                 Jump::End => break,
-            };
+            }
         }
         for (id, layout) in &stores {
             self.note(*id, *layout);
@@ -199,25 +195,24 @@ impl Catalog {
             let after = object.key.as_str().strip_prefix(&store);
             after.is_some_and(belongs)
         };
-        let mut query = ListQuery {
+        let query = ListQuery {
             prefix: store.clone(),
             fold: true,
             after: After::Start,
             limit: super::LOOKUP_PAGE,
         };
+        let mut pages = Pages::new(&*self.backend, query);
         let layout = loop {
-            let page = self.backend.list(&query).await?;
+            let Some(page) = pages.next().await? else {
+                break None;
+            };
             if page.prefixes.contains(&folded) {
                 break Some(LayoutKind::Plain);
             }
             if page.objects.iter().any(is_konserve) {
                 break Some(LayoutKind::Konserve);
             }
-            let Some(cursor) = page.next else {
-                break None;
-            };
-            query.after = After::Page(cursor);
-            query.limit = 1000;
+            pages.widen(1000);
         };
         self.note(id, layout.unwrap_or_default());
         Ok(layout)

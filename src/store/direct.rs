@@ -12,7 +12,7 @@ use bytes::Bytes;
 use super::layout::Layout;
 use super::listing::Shown;
 use super::{Child, Entry, Envelope, Error, Opened, Store};
-use crate::backend::{After, Fetched, Grant, Kept, Object, Pin, Signed, Span};
+use crate::backend::{Fetched, Grant, Kept, Object, Pages, Pin, Signed, Span};
 use crate::model::{BadName, Expect, FileName, Key, Outcome};
 
 /// A part of a value.
@@ -51,7 +51,9 @@ impl Store {
     /// [`Error::BadName`].
     pub fn key_at(&self, text: &str) -> Result<Key, Error> {
         let Layout::Konserve(store) = &self.layout else {
-            return Ok(Key::new(text)?);
+            let key = Key::new(text)?;
+            self.check_name(key.as_str())?;
+            return Ok(key);
         };
         let name = FileName::new(OsStr::new(&text.replace('/', "%2F")))?;
         match store.child(&name)? {
@@ -120,7 +122,7 @@ impl Store {
                 })
             }
             Opened::Large { entry, envelope } => {
-                let bytes = self.read(key, &entry.version, start, len).await?;
+                let bytes = self.read(key, &entry, start, len).await?;
                 Some(Slice {
                     entry,
                     envelope,
@@ -190,9 +192,9 @@ impl Store {
                 .collect());
         }
         let mut found = Vec::new();
-        let mut query = self.query(beginning, fold, 1000);
-        loop {
-            let page = self.backend.list(&query).await?;
+        let query = self.query(beginning, fold, 1000);
+        let mut pages = Pages::new(&*self.backend, query);
+        while let Some(page) = pages.next().await? {
             for prefix in &page.prefixes {
                 if let Some(text) = prefix.strip_prefix(&self.prefix) {
                     found.push(Scanned::Prefix(text.to_owned()));
@@ -209,10 +211,6 @@ impl Store {
                 }
                 let entry = self.entry_listed(key, listed).await?;
                 found.extend(entry.map(|entry| Scanned::Key(text, entry)));
-            }
-            match page.next {
-                Some(cursor) => query.after = After::Page(cursor),
-                None => break,
             }
         }
         found.sort_by(|one, other| one.text().cmp(other.text()));

@@ -20,6 +20,7 @@ impl Store {
             ));
         }
         let marker = dir.marker().ok_or(crate::model::BadName::Illegal)?;
+        self.check_name(marker.as_str())?;
         let made = self
             .put(&marker, Bytes::new(), &Envelope::default(), &Expect::Absent)
             .await?;

@@ -36,14 +36,10 @@ pub enum Error {
     /// The store says no (EACCES).
     #[error("{0}")]
     Denied(String),
-    /// The value is too large (EFBIG).
-    #[error("{what} cannot hold more than {limit} bytes")]
-    TooBig {
-        /// The key's address.
-        what: String,
-        /// The limit, in bytes.
-        limit: u64,
-    },
+    /// The value or the name of its object is too large for the backend, or a listing for this machine
+    /// (EFBIG).
+    #[error("{0}")]
+    TooBig(String),
     /// No answer in time (ETIMEDOUT).
     #[error("{0}")]
     Deadline(String),
@@ -76,8 +72,8 @@ impl From<backend::Error> for Error {
             backend::Error::Deadline { .. } => Self::Deadline(message),
             backend::Error::Corrupt { what, why } => Self::Damaged { what, why },
             backend::Error::Unsupported { .. } => Self::Unsupported(message),
-            backend::Error::TooBig { .. }
-            | backend::Error::Unreachable { .. }
+            backend::Error::TooBig { .. } => Self::TooBig(message),
+            backend::Error::Unreachable { .. }
             | backend::Error::Collided { .. }
             | backend::Error::Failed { .. } => Self::Failed(message),
         }

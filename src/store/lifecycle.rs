@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::konserve::object::{self, REGISTRY, Role, role};
 use super::{Catalog, Error, LayoutKind};
-use crate::backend::{After, Body, Fetched, ListQuery, Listed, ObjectKey, Pin, Span};
+use crate::backend::{After, Body, Fetched, ListQuery, Listed, ObjectKey, Pages, Pin, Span};
 use crate::model::{Expect, Outcome, PutId, StoreId};
 
 /// How often the registry is written again when somebody else wrote it, as konserve-s3 does.
@@ -80,21 +80,20 @@ impl Catalog {
 
     /// The objects whose names begin like this, at least `most` of them if there are as many.
     pub(super) async fn objects(&self, prefix: &str, most: usize) -> Result<Vec<Listed>, Error> {
-        let mut query = ListQuery {
+        let query = ListQuery {
             prefix: prefix.to_owned(),
             fold: false,
             after: After::Start,
             limit: 1000,
         };
         let mut objects = Vec::new();
-        loop {
-            let page = self.backend.list(&query).await?;
+        let mut pages = Pages::new(&*self.backend, query);
+        while objects.len() < most
+            && let Some(page) = pages.next().await?
+        {
             objects.extend(page.objects);
-            match page.next {
-                Some(cursor) if objects.len() < most => query.after = After::Page(cursor),
-                _ => return Ok(objects),
-            }
         }
+        Ok(objects)
     }
 
     async fn delete_object(&self, object: Listed, store: StoreId) -> Result<(), Error> {

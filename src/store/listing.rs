@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use super::layout::Layout;
 use super::plain::Dir;
 use super::{Entry, Error, Store};
-use crate::backend::{After, Listed};
+use crate::backend::{Listed, Pages};
 use crate::model::{FileName, Key};
 
 /// What stands under a name in a listing.
@@ -35,9 +35,9 @@ impl Store {
         }
         let mut listing = Listing::new();
         let mut files = Vec::new();
-        let mut query = self.query(dir.prefix(), true, 1000);
-        loop {
-            let page = self.backend.list(&query).await?;
+        let query = self.query(dir.prefix(), true, 1000);
+        let mut pages = Pages::new(&*self.backend, query);
+        while let Some(page) = pages.next().await? {
             for prefix in &page.prefixes {
                 let name = prefix
                     .strip_prefix(&self.prefix)
@@ -58,10 +58,6 @@ impl Store {
                     Some(named) if !is_marker => files.push((named.name, object)),
                     _ => {}
                 }
-            }
-            match page.next {
-                Some(cursor) => query.after = After::Page(cursor),
-                None => break,
             }
         }
         for (name, object) in files {

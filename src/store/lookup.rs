@@ -58,7 +58,8 @@ impl Store {
                 .any(|object| object.key.as_str() > &*folded)
             || page.prefixes.iter().any(|prefix| *prefix >= folded);
         let object = page.objects.into_iter().find(|object| object.key == at);
-        if !is_dir && !saw_enough {
+        // There is no directory of a name that leaves no room for anything in it.
+        if !is_dir && !saw_enough && self.check_name(below.prefix()).is_ok() {
             query.prefix = folded;
             query.limit = 1;
             let page = self.backend.list(&query).await?;

@@ -15,6 +15,7 @@ mod layout;
 mod lifecycle;
 mod listing;
 mod lookup;
+mod pieces;
 pub mod plain;
 
 use std::fmt;
@@ -38,7 +39,7 @@ pub use crate::backend::queue::{Queues, within as in_queues};
 use crate::backend::{
     After, Backend, Body, Fetched, ListQuery, Object, ObjectInfo, ObjectKey, Pin, Span,
 };
-use crate::model::{Expect, FileName, Key, Outcome, PutId, StoreId, Version};
+use crate::model::{BadName, Expect, FileName, Key, Outcome, PutId, StoreId, Version};
 use konserve_store::KonserveStore;
 use layout::Layout;
 
@@ -241,9 +242,24 @@ impl Store {
     /// # Errors
     /// [`Error::BadName`].
     pub fn child(&self, dir: &Dir, name: &FileName) -> Result<Child, Error> {
-        match &self.layout {
-            Layout::Plain => Ok(dir.child(name)?),
-            Layout::Konserve(store) => store.child(name),
+        let child = match &self.layout {
+            Layout::Plain => dir.child(name)?,
+            Layout::Konserve(store) => return store.child(name),
+        };
+        match &child {
+            Child::Either(key, _) | Child::Shadowed(key, _) | Child::Key(key) => {
+                self.check_name(key.as_str())?;
+            }
+            Child::Dir(below) => self.check_name(below.prefix())?,
+        }
+        Ok(child)
+    }
+
+    /// Makes sure that an object can have this name. The store's own part of it counts.
+    fn check_name(&self, after_prefix: &str) -> Result<(), BadName> {
+        match self.prefix.len() + after_prefix.len() <= self.backend.limits().key_bytes {
+            true => Ok(()),
+            false => Err(BadName::TooLong),
         }
     }
 
@@ -363,35 +379,6 @@ impl Store {
         })
     }
 
-    /// Reads a piece of one version of a large value: `len` bytes from `start`, fewer at its end.
-    ///
-    /// # Errors
-    /// [`Error::VersionGone`] when that version is not to be had any more; any other [`Error`].
-    pub async fn read(
-        &self,
-        key: &Key,
-        version: &Version,
-        start: u64,
-        len: u64,
-    ) -> Result<Bytes, Error> {
-        if let Layout::Konserve(store) = &self.layout {
-            return store.read(key, version, start, len).await;
-        }
-        let pin = Pin::Is(version.clone());
-        let at = self.object(key);
-        match self
-            .backend
-            .get(&at, &pin, Span::Range { start, len })
-            .await?
-        {
-            Fetched::Object(object) => Ok(object.bytes),
-            Fetched::Unchanged => Err(Error::Damaged {
-                what: self.address(key),
-                why: "an unconditional read was answered with \"unchanged\"".to_owned(),
-            }),
-        }
-    }
-
     /// Saves a value if the key is what `expect` says.
     ///
     /// # Errors
@@ -440,10 +427,7 @@ impl Store {
         };
         let limit = self.value_limit();
         if body.bytes.len() as u64 > limit {
-            return Err(Error::TooBig {
-                what: self.address(key),
-                limit,
-            });
+            return Err(too_big(&self.address(key), limit));
         }
         Ok(self
             .backend
@@ -475,6 +459,11 @@ impl Store {
     fn relative<'a>(&self, object: &'a ObjectKey) -> Option<&'a str> {
         object.as_str().strip_prefix(&self.prefix)
     }
+}
+
+/// A value that the store cannot hold.
+fn too_big(what: &str, limit: u64) -> Error {
+    Error::TooBig(format!("{what} cannot hold more than {limit} bytes"))
 }
 
 #[cfg(test)]

@@ -97,7 +97,7 @@ impl From<store::Error> for Error {
             store::Error::ReadOnly(what) => Self::ReadOnly(what),
             store::Error::VersionGone(what) => Self::Stale(what),
             store::Error::Denied(_) => Self::Denied(message),
-            store::Error::TooBig { .. } => Self::TooBig(message),
+            store::Error::TooBig(_) => Self::TooBig(message),
             store::Error::Deadline(_) => Self::Deadline(message),
             store::Error::Unknown(what) => Self::Unknown(what),
             store::Error::Damaged { .. } | store::Error::Failed(_) => Self::Failed(message),

@@ -120,7 +120,7 @@ impl Vfs {
         while at < end {
             let held = block.start..block.start + block.bytes.len() as u64;
             if !held.contains(&at) {
-                block.bytes = store.read(&key, &entry.version, at, BLOCK).await?;
+                block.bytes = store.read(&key, entry, at, BLOCK).await?;
                 block.start = at;
                 if block.bytes.is_empty() {
                     break;
@@ -148,7 +148,7 @@ impl Vfs {
         let size = entry.size.unwrap_or(u64::MAX);
         let mut at = 0;
         while at < size {
-            let block = store.read(key, &entry.version, at, BLOCK).await?;
+            let block = store.read(key, entry, at, BLOCK).await?;
             if block.is_empty() {
                 break;
             }

@@ -33,6 +33,7 @@ mod machines;
 mod newcomer;
 mod nginx;
 mod observability;
+mod odd_answers;
 mod policy;
 mod posix;
 mod races;

@@ -21,13 +21,16 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation};
 
 use super::S3;
+use super::bounds;
 use super::credentials::Credentials;
+use super::detour::Detour;
+use super::endpoint;
 use super::http::{Clients, Network};
 use super::keys::Keys;
 use super::retry::Worth;
 use super::sources::{self, Chain, Place, profile_files};
 use super::terms::Terms;
-use crate::backend::{Deadlines, Error};
+use crate::backend::{Deadlines, Error, Limits};
 
 /// First and longest pause between attempts at a read. The SDK's own first pause of a second is
 /// for machines; somebody is waiting for `cat`.
@@ -65,6 +68,8 @@ pub struct S3Config {
     pub deadlines: Deadlines,
     /// At most so many attempts at a read, within the deadline. Writes have one: see `settle`.
     pub read_attempts: u32,
+    /// Memory for the names of listings under way.
+    pub listing_memory: u64,
 }
 
 /// Which of AWS's endpoints requests go to. Else as the environment and the profile say.
@@ -92,6 +97,7 @@ impl S3Config {
             terms: Terms::default(),
             deadlines: Deadlines::default(),
             read_attempts: 8,
+            listing_memory: Limits::S3.listing_bytes,
         }
     }
 }
@@ -112,12 +118,8 @@ impl S3 {
             let why = "the expected owner of the bucket has a control character in it";
             return Err(wrong(why.to_owned()));
         }
-        if let Some(url) = &config.endpoint_url
-            && !(url.starts_with("http://") || url.starts_with("https://"))
-        {
-            return Err(wrong(format!(
-                "the endpoint {url} does not begin with http:// or https://"
-            )));
+        if let Some(url) = &config.endpoint_url {
+            endpoint::normal(url).map_err(wrong)?;
         }
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(config.deadlines.connect)
@@ -125,7 +127,11 @@ impl S3 {
             .operation_timeout(config.deadlines.operation)
             .build();
         let (shared, keys) = load(&config, &timeouts).await.map_err(wrong)?;
-        let has_endpoint = has_endpoint(&shared);
+        let url = endpoint::find(config.endpoint_url.as_deref(), &shared);
+        let has_endpoint = url.is_some();
+        let normal = url.as_deref().map(endpoint::normal).transpose();
+        let normal = normal.map_err(wrong)?;
+        let detour = Detour::default();
         if shared.region().is_none() && !has_endpoint {
             return Err(wrong(
                 "no region is known: set it, or AWS_REGION, or a profile's region".into(),
@@ -135,7 +141,10 @@ impl S3 {
             .force_path_style(config.path_style.unwrap_or(has_endpoint))
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
-            .interceptor(super::wire::Wire);
+            .interceptor(super::wire::Wire)
+            .interceptor(bounds::Bounded)
+            .interceptor(detour.clone());
+        builder.set_endpoint_url(normal);
         if config.endpoint.accelerate {
             builder = builder.accelerate(true);
         }
@@ -175,11 +184,13 @@ impl S3 {
             ),
             bucket: config.bucket,
             deadlines: config.deadlines,
-            server: server(&config.endpoint_url, &shared),
+            server: server(url, &shared),
+            detour,
             name,
             keys,
             terms: config.terms,
             etags: super::integrity::Etags::default(),
+            listing_memory: config.listing_memory,
         })
     }
 }
@@ -190,7 +201,8 @@ async fn load(
     timeouts: &TimeoutConfig,
 ) -> Result<(SdkConfig, Option<Keys>), String> {
     sources::readable(&profile_files())?;
-    let url = config.endpoint_url.clone().or_else(endpoint_of_environment);
+    let url = config.endpoint_url.clone();
+    let url = url.or_else(endpoint::of_environment);
     let clients = config
         .network
         .clients(url.as_deref(), config.deadlines.connect)?;
@@ -241,8 +253,8 @@ async fn load(
                 fips: config.endpoint.fips,
                 dual_stack: config.endpoint.dual_stack,
                 timeouts: timeouts.clone(),
-                remote: clients.remote.clone(),
-                local: clients.local.clone(),
+                remote: bounds::client(&clients.remote),
+                local: bounds::client(&clients.local),
             };
             let make = move || Chain::standard(&place);
             let files = profile_files().to_vec();
@@ -255,12 +267,9 @@ async fn load(
     };
     let loader = loader.region(RegionProviderChain::first_try(region));
     let shared = loader.load().await;
-    let url = url.as_deref().or(shared.endpoint_url());
-    // A profile may name another endpoint for S3 alone, which nobody is told before the first request.
-    if url.is_some() || !sources::name_endpoints(&profile_files()) {
-        let trusted = clients.can_trust(url.unwrap_or(AWS));
-        trusted.map_err(|none| none.to_string())?;
-    }
+    let url = endpoint::find(config.endpoint_url.as_deref(), &shared);
+    let trusted = clients.can_trust(url.as_deref().unwrap_or(AWS));
+    trusted.map_err(|none| none.to_string())?;
     Ok((shared, keys))
 }
 
@@ -270,7 +279,8 @@ async fn region(
     instance: bool,
     clients: &Clients,
 ) -> Option<Region> {
-    let provider = ProviderConfig::default().with_http_client(clients.local.clone());
+    let local = bounds::client(&clients.local);
+    let provider = ProviderConfig::default().with_http_client(local);
     let mut profiles = ProfileFileRegionProvider::builder().configure(&provider);
     if let Some(profile) = profile {
         profiles = profiles.profile_name(profile);
@@ -286,32 +296,12 @@ async fn region(
 }
 
 /// What messages call the server.
-fn server(endpoint: &Option<String>, shared: &SdkConfig) -> String {
-    let url = endpoint
-        .clone()
-        .or_else(endpoint_of_environment)
-        .or_else(|| shared.endpoint_url().map(str::to_owned));
+fn server(url: Option<String>, shared: &SdkConfig) -> String {
     match (url, shared.region()) {
         (Some(url), _) => url,
         (None, Some(region)) => format!("AWS in {region}"),
         (None, None) => "AWS".to_owned(),
     }
-}
-
-/// The variables that name it.
-const ENDPOINTS: [&str; 2] = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"];
-
-/// The endpoint that the environment names.
-fn endpoint_of_environment() -> Option<String> {
-    ENDPOINTS
-        .into_iter()
-        .find_map(|name| std::env::var(name).ok().filter(|url| !url.is_empty()))
-}
-
-/// Whether requests go to another server than AWS. The SDK reads the variable for S3 alone only
-/// when it builds a client, and does not tell.
-fn has_endpoint(shared: &SdkConfig) -> bool {
-    shared.endpoint_url().is_some() || std::env::var_os("AWS_ENDPOINT_URL_S3").is_some()
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
 use super::answer::{Answer, REQUEST_ID};
+use super::bounds::Unfit;
 use super::sources::NoKeys;
 use super::trust::NoTrust;
 use crate::backend::{Deadlines, Denial, Error};
@@ -30,6 +31,8 @@ pub(super) enum Failure {
     Untrusted(String),
     /// It ended without an answer, and may have arrived.
     Lost(String),
+    /// It was answered, and the answer cannot be one of S3's: endless, contradictory, broken.
+    Unfit(Unfit),
     /// Time was up, and it may have arrived.
     Late,
 }
@@ -49,6 +52,9 @@ impl Failure {
         }
         if let Some(none) = cause::<NoTrust>(error) {
             return Self::Untrusted(none.to_string());
+        }
+        if let Some(unfit) = cause::<Unfit>(error) {
+            return Self::Unfit(unfit.clone());
         }
         if let Some(response) = error.raw_response() {
             let header = |name| response.headers().get(name).map(str::to_owned);
@@ -109,6 +115,11 @@ impl Failure {
         self.status() == Some(404) && !self.says(404)
     }
 
+    /// Whether it was answered, and the next answer may be whole.
+    pub(super) fn is_passing(&self) -> bool {
+        matches!(self, Self::Unfit(unfit) if unfit.is_passing)
+    }
+
     /// The failure of a read.
     pub(super) fn of_read(self, what: String, bucket: &str, deadlines: Deadlines) -> Error {
         match self {
@@ -116,6 +127,7 @@ impl Failure {
             Self::Nobody(why) => nobody(what, why),
             Self::Untrusted(why) => Error::Failed { what, why },
             Self::Unsent(why) | Self::Lost(why) => Error::Unreachable { what, why },
+            Self::Unfit(Unfit { why, .. }) => Error::Corrupt { what, why },
             Self::Late => Error::Deadline {
                 what,
                 seconds: deadlines.operation.as_secs_f32(),
@@ -147,7 +159,7 @@ impl Failure {
             Self::Unsent(why) => Err(Error::Unreachable { what, why }),
             Self::Nobody(why) => Err(nobody(what, why)),
             Self::Untrusted(why) => Err(Error::Failed { what, why }),
-            Self::Lost(why) => {
+            Self::Lost(why) | Self::Unfit(Unfit { why, .. }) => {
                 exchange::explain(why);
                 Ok(Outcome::Unknown)
             }

@@ -16,15 +16,14 @@ use crate::model::{PutId, Version};
 
 /// The headers that GET and HEAD share.
 pub(super) trait IntoInfo {
-    /// Reads them; the error says what is missing.
-    fn into_info(self) -> Result<ObjectInfo, String>;
+    /// Reads them, but for the size; the error says what is missing.
+    fn into_info(self, size: u64) -> Result<ObjectInfo, String>;
 }
 
 struct Headers {
     e_tag: Option<String>,
     version_id: Option<String>,
     last_modified: Option<DateTime>,
-    content_length: Option<i64>,
     meta: Meta,
     metadata: Option<HashMap<String, String>>,
 }
@@ -32,12 +31,11 @@ struct Headers {
 macro_rules! into_info {
     ($($answer:ty),*) => {$(
         impl IntoInfo for $answer {
-            fn into_info(self) -> Result<ObjectInfo, String> {
-                info(Headers {
+            fn into_info(self, size: u64) -> Result<ObjectInfo, String> {
+                info(size, Headers {
                     e_tag: self.e_tag,
                     version_id: self.version_id,
                     last_modified: self.last_modified,
-                    content_length: self.content_length,
                     meta: Meta {
                         content_type: self.content_type,
                         cache_control: self.cache_control,
@@ -55,12 +53,8 @@ macro_rules! into_info {
 
 into_info!(GetObjectOutput, HeadObjectOutput);
 
-fn info(headers: Headers) -> Result<ObjectInfo, String> {
+fn info(size: u64, headers: Headers) -> Result<ObjectInfo, String> {
     let etag = headers.e_tag.ok_or("the answer has no ETag")?;
-    let size = headers
-        .content_length
-        .and_then(|length| u64::try_from(length).ok())
-        .ok_or("the answer does not tell its length")?;
     let mut meta = headers.meta;
     meta.content_encoding = meta.content_encoding.and_then(stored_encoding);
     meta.user = headers

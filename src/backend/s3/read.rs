@@ -7,13 +7,14 @@
 use std::time::Duration;
 
 use aws_sdk_s3::primitives::ByteStream;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use tokio::time::{Instant, sleep, timeout_at};
 
+use super::bounds::Framing;
 use super::failure::{Failure, chain};
 use super::info::IntoInfo;
 use super::integrity::Judgement;
-use super::span::{announced, byte_range, part};
+use super::span::{Extent, MOST_FOR_A_PART, NO_RANGES, announced, byte_range, part};
 use super::{S3, integrity};
 use crate::backend::{Error, Fetched, Object, ObjectInfo, ObjectKey, Pin, Span};
 use crate::model::Version;
@@ -45,22 +46,71 @@ enum Wanted<'a> {
     Snapshot(&'a Version, &'a str),
 }
 
+impl Wanted<'_> {
+    /// The version of which an answer told.
+    fn same(self, info: &ObjectInfo) -> Same {
+        match self {
+            Self::Snapshot(version, snapshot) => {
+                Same(Pin::Snapshot(snapshot.to_owned()), Some(version.clone()))
+            }
+            Self::Pin(Pin::Snapshot(snapshot)) => Same(Pin::Snapshot(snapshot.clone()), None),
+            Self::Pin(_) => Same(Pin::Is(info.version.clone()), None),
+        }
+    }
+}
+
+/// A version to ask about once more; one that is kept, by its name, and what it has to be.
+#[derive(Clone)]
+struct Same(Pin, Option<Version>);
+
+impl Same {
+    fn as_wanted(&self) -> Wanted<'_> {
+        match (&self.0, &self.1) {
+            (Pin::Snapshot(snapshot), Some(version)) => Wanted::Snapshot(version, snapshot),
+            (pin, _) => Wanted::Pin(pin),
+        }
+    }
+}
+
+/// A part that says how long the whole is.
+const FIRST_BYTE: Span = Span::Range { start: 0, len: 1 };
+
 impl S3 {
     /// [`crate::backend::Backend::head`].
     pub(super) async fn look(&self, at: &ObjectKey) -> Result<ObjectInfo, Error> {
+        match self.head_of(at, None).await? {
+            Ok(info) => Ok(info),
+            Err(failure) if failure.is_hearsay() => self.look_by_get(at).await,
+            Err(failure) => Err(self.read_error(at, failure)),
+        }
+    }
+
+    /// What is known of an object, or of a version of it that is kept under this name.
+    async fn head_of(
+        &self,
+        at: &ObjectKey,
+        snapshot: Option<&str>,
+    ) -> Result<Result<ObjectInfo, Failure>, Error> {
         let request = self
             .reads
             .head_object()
             .bucket(&self.bucket)
-            .key(at.as_str());
-        let failure = match request.send().await {
-            Ok(answer) => return answer.into_info().map_err(|why| self.corrupt(at, why)),
-            Err(error) => Failure::of(&error, true),
+            .key(at.as_str())
+            .set_version_id(snapshot.map(str::to_owned));
+        let answer = match request.send().await {
+            Ok(answer) => answer,
+            Err(error) => return Ok(Err(Failure::of(&error, true))),
         };
-        match failure.is_hearsay() {
-            true => self.look_by_get(at).await,
-            false => Err(self.read_error(at, failure)),
-        }
+        let length = answer
+            .content_length
+            .and_then(|length| length.try_into().ok());
+        let info = match length {
+            Some(size) => answer
+                .into_info(size)
+                .map_err(|why| self.corrupt(at, why))?,
+            None => Box::pin(self.look_by_range(at, snapshot)).await?,
+        };
+        Ok(Ok(info))
     }
 
     /// A HEAD was answered 404, and nothing shows that it is S3 that says so. The answer to a GET would
@@ -71,6 +121,29 @@ impl S3 {
             Fetched::Object(object) => Ok(object.info),
             Fetched::Unchanged => Err(self.corrupt(at, "it is not said what is there".to_owned())),
         }
+    }
+
+    /// A HEAD did not tell the length. A part of the object tells it, and of an empty one, which has no
+    /// parts, the whole.
+    async fn look_by_range(
+        &self,
+        at: &ObjectKey,
+        snapshot: Option<&str>,
+    ) -> Result<ObjectInfo, Error> {
+        let pin = snapshot.map_or(Pin::Newest, |snapshot| Pin::Snapshot(snapshot.to_owned()));
+        let begun = Instant::now();
+        let mut why = "it is not said how long it is".to_owned();
+        for _ in 0..BODIES {
+            for span in [FIRST_BYTE, Span::UpTo(0)] {
+                match self.request(at, Wanted::Pin(&pin), span, begun).await? {
+                    Got::Object(object) | Got::Doubtful(object) => return Ok(object.info),
+                    Got::Gone => return Err(Error::VersionGone(at.clone())),
+                    Got::Damaged(reason) => why = reason,
+                    Got::Unchanged | Got::PastTheEnd => {}
+                }
+            }
+        }
+        Err(self.corrupt(at, why))
     }
 
     /// [`crate::backend::Backend::get`].
@@ -156,20 +229,10 @@ impl S3 {
                 }
                 info => info?,
             },
-            Some(snapshot) => {
-                let request = self
-                    .reads
-                    .head_object()
-                    .bucket(&self.bucket)
-                    .key(at.as_str())
-                    .version_id(snapshot);
-                match request.send().await {
-                    Ok(answer) => answer.into_info().map_err(|why| self.corrupt(at, why))?,
-                    Err(error) => {
-                        return self.no_object(at, Wanted::Pin(pin), Failure::of(&error, true));
-                    }
-                }
-            }
+            Some(_) => match self.head_of(at, snapshot).await? {
+                Ok(info) => info,
+                Err(failure) => return self.no_object(at, Wanted::Pin(pin), failure),
+            },
         };
         Ok(match pin {
             Pin::Is(version) if info.version != *version => Got::Gone,
@@ -205,7 +268,9 @@ impl S3 {
             request = request.range(byte_range(start, len));
         }
         let deadline = begun + self.deadlines.operation;
-        let mut answer = match timeout_at(deadline, request.send()).await {
+        let framing = Framing::default();
+        let sending = request.customize().interceptor(framing.clone()).send();
+        let mut answer = match timeout_at(deadline, sending).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(error)) => return self.no_object(at, wanted, Failure::of(&error, true)),
             Err(_) => return Err(self.read_error(at, Failure::Late)),
@@ -218,12 +283,8 @@ impl S3 {
             Ok(announced) => announced,
             Err(why) => return Ok(Got::Damaged(why)),
         };
-        let info = answer
-            .into_info()
-            .map(|info| ObjectInfo {
-                size: announced.size,
-                ..info
-            })
+        let mut info = answer
+            .into_info(announced.size.unwrap_or_default())
             .map_err(|why| self.corrupt(at, why))?;
         match wanted {
             // A server that ignores conditions on reads must not mix versions.
@@ -237,27 +298,30 @@ impl S3 {
             }
             _ => {}
         }
-        let bytes = match announced.body {
-            0 => Bytes::new(),
-            length => {
-                let limits = self.deadlines.with_body(length);
-                let deadline = (begun + limits.operation).min(Instant::now() + limits.attempt);
-                match timeout_at(deadline, whole(body, length)).await {
-                    Ok(Ok(bytes)) => bytes,
-                    Ok(Err(why)) => return Ok(Got::Damaged(why)),
-                    Err(_) if Instant::now() < begun + limits.operation => {
-                        return Ok(Got::Damaged("the body stopped arriving".to_owned()));
-                    }
-                    Err(_) => {
-                        return Err(Failure::Late.of_read(self.what(at), &self.bucket, limits));
-                    }
-                }
+        let limits = self.deadlines.with_body(announced.body.most());
+        let deadline = (begun + limits.operation).min(Instant::now() + limits.attempt);
+        let bytes = match timeout_at(deadline, whole(body, announced.body)).await {
+            Ok(Ok(Some(bytes))) => bytes,
+            Ok(Ok(None)) => return self.larger(at, wanted.same(&info), span, begun).await,
+            Ok(Err(why)) => return Ok(Got::Damaged(why)),
+            Err(_) if Instant::now() < begun + limits.operation => {
+                return Ok(Got::Damaged("the body stopped arriving".to_owned()));
+            }
+            Err(_) => {
+                return Err(Failure::Late.of_read(self.what(at), &self.bucket, limits));
             }
         };
-        let judgement = if has_digest && bytes.len() as u64 == info.size {
-            self.etags.judge(info.version.etag(), &bytes)
-        } else {
-            Judgement::Fine
+        let arrived = bytes.len() as u64;
+        info.size = announced.size.unwrap_or(arrived);
+        if announced.size.is_none() && !framing.tells_the_end() {
+            let size = self.size(at, wanted.same(&info), span, begun).await?;
+            if size != Some(arrived) {
+                return Ok(Got::Damaged("nothing says that it is all".to_owned()));
+            }
+        }
+        let judgement = match has_digest && arrived == info.size {
+            true => self.etags.judge(info.version.etag(), &bytes),
+            false => Judgement::Fine,
         };
         let bytes = match span {
             Span::UpTo(_) => bytes,
@@ -268,6 +332,67 @@ impl S3 {
             Judgement::Fine => Got::Object(object),
             Judgement::Doubtful => Got::Doubtful(object),
             Judgement::Bad => Got::Damaged("its ETag is not the MD5 of its bytes".to_owned()),
+        })
+    }
+
+    /// The size of an object whose body did not tell it: what a part says of the whole. None, if nothing
+    /// says it.
+    async fn size(
+        &self,
+        at: &ObjectKey,
+        wanted: Same,
+        span: Span,
+        begun: Instant,
+    ) -> Result<Option<u64>, Error> {
+        if span == FIRST_BYTE {
+            return Ok(None);
+        }
+        let part = Box::pin(self.request(at, wanted.as_wanted(), FIRST_BYTE, begun)).await?;
+        Ok(match part {
+            Got::Object(part) | Got::Doubtful(part) => Some(part.info.size),
+            Got::PastTheEnd => Some(0),
+            Got::Unchanged | Got::Gone | Got::Damaged(_) => None,
+        })
+    }
+
+    /// A body went on behind as much as was wanted of it, and nothing said how long it is.
+    async fn larger(
+        &self,
+        at: &ObjectKey,
+        wanted: Same,
+        span: Span,
+        begun: Instant,
+    ) -> Result<Got, Error> {
+        let Span::UpTo(most) = span else {
+            return Ok(Got::Damaged(NO_RANGES.to_owned()));
+        };
+        let size = self.size(at, wanted.clone(), span, begun).await?;
+        let (span, is_wanted) = match size {
+            Some(size) if size <= most.min(MOST_FOR_A_PART) => {
+                return Ok(Got::Damaged(
+                    "it is longer than it is said to be".to_owned(),
+                ));
+            }
+            Some(size) => (
+                Span::Range {
+                    start: 0,
+                    len: size,
+                },
+                size <= most,
+            ),
+            None => return Ok(Got::Damaged("nothing says how long it is".to_owned())),
+        };
+        let span = match is_wanted {
+            true => span,
+            false => FIRST_BYTE,
+        };
+        let got = Box::pin(self.request(at, wanted.as_wanted(), span, begun)).await?;
+        Ok(match got {
+            Got::Object(mut object) if !is_wanted => {
+                object.bytes = Bytes::new();
+                Got::Object(object)
+            }
+            got => got,
         })
     }
 
@@ -307,15 +432,33 @@ impl S3 {
     }
 }
 
-/// Reads a body to its end; what is not as long as announced is worth nothing.
-async fn whole(body: ByteStream, length: u64) -> Result<Bytes, String> {
-    let bytes = body
-        .collect()
-        .await
-        .map_err(|error| chain(&error))?
-        .into_bytes();
-    match bytes.len() as u64 {
-        got if got == length => Ok(bytes),
-        got => Err(format!("{got} bytes instead of {length}")),
+/// Reads a body to its end; what is not as long as announced is worth nothing. None, if it goes on
+/// behind what is wanted of it. More than that is never kept.
+async fn whole(mut body: ByteStream, extent: Extent) -> Result<Option<Bytes>, String> {
+    if extent == Extent::Nothing {
+        return Ok(Some(Bytes::new()));
+    }
+    let most = extent.most();
+    let mut bytes = match extent {
+        // No more than a part has, whatever is announced.
+        Extent::Exactly(length) => {
+            BytesMut::with_capacity(usize::try_from(length.min(MOST_FOR_A_PART)).unwrap_or(0))
+        }
+        _ => BytesMut::new(),
+    };
+    while let Some(piece) = body.try_next().await.map_err(|error| chain(&error))? {
+        if (bytes.len() + piece.len()) as u64 > most {
+            return match extent {
+                Extent::UpTo(_) => Ok(None),
+                _ => Err(format!("more than the {most} bytes that it said")),
+            };
+        }
+        bytes.extend_from_slice(&piece);
+    }
+    match (extent, bytes.len() as u64) {
+        (Extent::Exactly(length), got) if got != length => {
+            Err(format!("{got} bytes instead of {length}"))
+        }
+        _ => Ok(Some(bytes.freeze())),
     }
 }

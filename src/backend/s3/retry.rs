@@ -1,9 +1,9 @@
 //! Which failed reads are worth another try, where the SDK thinks otherwise.
 //!
 //! A server whose certificate is not trusted, or that speaks no TLS, will not be another one in a
-//! second: who waits for it should hear that at once, not that time was up. A listing that broke off
-//! may be whole the next time. Everything else is the SDK's to judge. `connect.rs` puts it into the
-//! client that retries.
+//! second: who waits for it should hear that at once, not that time was up. Nor will one whose answers do
+//! not end; whether a listing that broke off is asked for again is `list.rs`'s. Everything else is the SDK's to judge.
+//! `connect.rs` puts it into the client that retries.
 
 use std::error::Error as StdError;
 
@@ -11,7 +11,10 @@ use aws_sdk_s3::config::retry::{ClassifyRetry, RetryAction};
 use aws_smithy_runtime_api::client::interceptors::context::InterceptorContext;
 use aws_smithy_runtime_api::client::retries::classifiers::RetryClassifierPriority;
 
-/// Says no where TLS said no, and yes where `list.rs` did.
+use super::bounds::Unfit;
+use super::failure::cause;
+
+/// Says no where TLS said no, and to answers that were read and are none.
 #[derive(Debug)]
 pub(super) struct Worth;
 
@@ -20,10 +23,11 @@ impl ClassifyRetry for Worth {
         let Some(Err(failure)) = context.output_or_error() else {
             return RetryAction::NoActionIndicated;
         };
+        if cause::<Unfit>(failure).is_some() {
+            return RetryAction::RetryForbidden;
+        }
         match failure.as_connector_error() {
             Some(error) if is_of_tls(error) => RetryAction::RetryForbidden,
-            // Nothing else that looks at answers refuses one.
-            None if failure.is_interceptor_error() => RetryAction::transient_error(),
             _ => RetryAction::NoActionIndicated,
         }
     }

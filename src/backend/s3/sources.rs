@@ -289,14 +289,6 @@ fn settings(file: &Path) -> Vec<(String, String)> {
     lines.lines().map(split).collect()
 }
 
-/// Whether the files of profiles name any endpoint.
-pub(super) fn name_endpoints(files: &[PathBuf]) -> bool {
-    let of_endpoint = |(name, _): &(String, String)| name == "endpoint_url";
-    files
-        .iter()
-        .any(|file| settings(file).iter().any(of_endpoint))
-}
-
 /// Where STS and SSO are, if not at AWS.
 const ISSUERS: [&str; 4] = [
     "AWS_ENDPOINT_URL",

@@ -10,7 +10,7 @@ use crate::backend::Span;
 
 /// So much is read for a part of it, from a server that ignores ranges; more would be a denial of
 /// service.
-const MOST_FOR_A_PART: u64 = 16 << 20;
+pub(super) const MOST_FOR_A_PART: u64 = 16 << 20;
 
 /// The Range header. Servers refuse numbers beyond their integers, so a range that ends past every
 /// object has no end.
@@ -24,26 +24,61 @@ pub(super) fn byte_range(start: u64, len: u64) -> String {
 /// What an answer says of the sizes to come.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Announced {
-    /// The whole object.
-    pub(super) size: u64,
-    /// The body that is to be read; 0 when it is not wanted.
-    pub(super) body: u64,
+    /// The whole object. None: only the end of the body will tell.
+    pub(super) size: Option<u64>,
+    /// The body that is to be read.
+    pub(super) body: Extent,
     /// How much of it comes before what was asked for.
     pub(super) skip: u64,
 }
 
-/// Checks what an answer announces against what was asked for.
+/// How much of a body is to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Extent {
+    /// Nothing of it: it is not wanted, or empty.
+    Nothing,
+    /// All of it, which is so many bytes.
+    Exactly(u64),
+    /// All of it, if it ends within so many bytes.
+    UpTo(u64),
+}
+
+impl Extent {
+    fn exactly(bytes: u64) -> Self {
+        match bytes {
+            0 => Self::Nothing,
+            bytes => Self::Exactly(bytes),
+        }
+    }
+
+    /// At most so many bytes are read.
+    pub(super) fn most(self) -> u64 {
+        match self {
+            Self::Nothing => 0,
+            Self::Exactly(bytes) | Self::UpTo(bytes) => bytes,
+        }
+    }
+}
+
+/// Checks what an answer announces against what was asked for. Gateways that compress or convert send
+/// no Content-Length.
 pub(super) fn announced(answer: &GetObjectOutput, span: Span) -> Result<Announced, String> {
-    let length = answer
-        .content_length
-        .and_then(|length| u64::try_from(length).ok())
-        .ok_or("the answer does not tell its length")?;
+    let length = match answer.content_length.map(u64::try_from) {
+        None => None,
+        Some(Ok(length)) => Some(length),
+        Some(Err(_)) => return Err("its length is negative".to_owned()),
+    };
+    let body = |body| Announced {
+        size: length,
+        body,
+        skip: 0,
+    };
     match span {
-        Span::UpTo(most) => Ok(Announced {
-            size: length,
-            body: if length <= most { length } else { 0 },
-            skip: 0,
-        }),
+        Span::UpTo(most) => Ok(body(match length {
+            Some(length) if length <= most => Extent::exactly(length),
+            Some(_) => Extent::Nothing,
+            None => Extent::UpTo(most.min(MOST_FOR_A_PART)),
+        })),
         Span::Range { start, len } => match answer.content_range() {
             Some(range) => {
                 let (first, last, size) =
@@ -53,25 +88,31 @@ pub(super) fn announced(answer: &GetObjectOutput, span: Span) -> Result<Announce
                 {
                     return Err(format!("asked for {len} bytes at {start}, got {range}"));
                 }
-                if length != expected {
+                if let Some(length) = length
+                    && length != expected
+                {
                     return Err(format!("{length} bytes announced for {range}"));
                 }
                 Ok(Announced {
-                    size,
-                    body: length,
-                    skip: 0,
+                    size: Some(size),
+                    ..body(Extent::Exactly(expected))
                 })
             }
             // A server may send the whole object where a part was asked for.
-            None if length <= MOST_FOR_A_PART => Ok(Announced {
-                size: length,
-                body: length,
-                skip: start.min(length),
+            None => Ok(Announced {
+                skip: start,
+                ..body(match length {
+                    Some(length) if length <= MOST_FOR_A_PART => Extent::exactly(length),
+                    Some(_) => return Err(NO_RANGES.to_owned()),
+                    None => Extent::UpTo(MOST_FOR_A_PART),
+                })
             }),
-            None => Err("the server does not serve ranges".to_owned()),
         },
     }
 }
+
+/// The whole of a large object came where a part was asked for.
+pub(super) const NO_RANGES: &str = "the server does not serve ranges";
 
 /// Reads `bytes FIRST-LAST/SIZE` (RFC 9110, 14.4).
 fn content_range(text: &str) -> Option<(u64, u64, u64)> {
@@ -99,7 +140,11 @@ mod tests {
     }
 
     fn announced_as(size: u64, body: u64, skip: u64) -> Announced {
-        Announced { size, body, skip }
+        Announced {
+            size: Some(size),
+            body: Extent::exactly(body),
+            skip,
+        }
     }
 
     #[test]
@@ -107,8 +152,23 @@ mod tests {
         let all = |length| announced(&answer(Some(length), None), Span::UpTo(10)).unwrap();
         assert_eq!(all(10), announced_as(10, 10, 0));
         assert_eq!(all(11), announced_as(11, 0, 0));
-        assert!(announced(&answer(None, None), Span::UpTo(10)).is_err());
         assert!(announced(&answer(Some(-1), None), Span::UpTo(10)).is_err());
+    }
+
+    #[test]
+    fn an_answer_without_a_length_is_read_as_far_as_it_is_wanted() {
+        let unannounced = |most, skip| Announced {
+            size: None,
+            body: Extent::UpTo(most),
+            skip,
+        };
+        let whole = |most| announced(&answer(None, None), Span::UpTo(most)).unwrap();
+        assert_eq!(whole(10), unannounced(10, 0));
+        assert_eq!(whole(u64::MAX), unannounced(MOST_FOR_A_PART, 0));
+        let span = Span::Range { start: 4, len: 4 };
+        let part = |range| announced(&answer(None, range), span);
+        assert_eq!(part(Some("bytes 4-7/100")), Ok(announced_as(100, 4, 0)));
+        assert_eq!(part(None), Ok(unannounced(MOST_FOR_A_PART, 4)));
     }
 
     #[test]
@@ -136,12 +196,13 @@ mod tests {
         let span = Span::Range { start: 4, len: 4 };
         let whole = |length| announced(&answer(Some(length), None), span);
         assert_eq!(whole(8), Ok(announced_as(8, 8, 4)));
-        assert_eq!(whole(3), Ok(announced_as(3, 3, 3)));
+        assert_eq!(whole(3), Ok(announced_as(3, 3, 4)));
         assert!(whole(1 << 40).is_err());
         let bytes = Bytes::from_static(b"0123456789");
         assert_eq!(part(&bytes, 4, 4), "4567");
         assert_eq!(part(&bytes, 8, u64::MAX), "89");
         assert_eq!(part(&bytes, 10, 1), "");
+        assert_eq!(part(&bytes, 11, 1), "");
     }
 
     #[test]

@@ -5,11 +5,13 @@
 use std::cmp::Reverse;
 
 use aws_sdk_s3::types::EncodingType;
+use futures_util::TryFutureExt;
 
 use super::S3;
 use super::failure::Failure;
 use super::info::seconds;
-use super::list::{Whole, name};
+use super::list::{Whole, name, until_whole};
+use crate::backend::pages::Progress;
 use crate::backend::{Error, Kept, ObjectKey};
 use crate::model::Version;
 
@@ -18,9 +20,9 @@ impl S3 {
     pub(super) async fn kept(&self, at: &ObjectKey) -> Result<Vec<Kept>, Error> {
         let mut kept = Vec::new();
         let mut after: Option<(String, Option<String>)> = None;
+        let mut progress = Progress::new(self.what(at), self.listing_memory);
         loop {
-            let here = after.take();
-            let (key, snapshot) = here.clone().unzip();
+            let (key, snapshot) = after.take().unzip();
             let request = self
                 .reads
                 .list_object_versions()
@@ -29,11 +31,14 @@ impl S3 {
                 .prefix(at.as_str())
                 .set_key_marker(key)
                 .set_version_id_marker(snapshot.flatten());
-            let page = request.customize().interceptor(Whole).send().await;
-            let page = page.map_err(|error| {
-                let failure = Failure::of(&error, true);
-                failure.of_read(self.what(at), &self.bucket, self.deadlines)
-            })?;
+            let send = || {
+                let request = request.clone().customize();
+                let sending = request.interceptor(Whole("ListVersionsResult")).send();
+                sending.map_err(|error| Failure::of(&error, true))
+            };
+            let page = until_whole(send)
+                .await
+                .map_err(|failure| failure.of_read(self.what(at), &self.bucket, self.deadlines))?;
             let encoded = page.encoding_type() == Some(&EncodingType::Url);
             let decoded = |key: Option<&str>| key.and_then(|key| name(key, encoded));
             let is_this = |key: Option<&str>| decoded(key).as_deref() == Some(at.as_str());
@@ -66,15 +71,15 @@ impl S3 {
             if !more || !is_this(page.next_key_marker()) {
                 break;
             }
-            let snapshot = page.next_version_id_marker().map(str::to_owned);
-            after = Some((at.as_str().to_owned(), snapshot));
-            if after == here {
-                let why = "the next page is this page".to_owned();
-                return Err(Error::Corrupt {
-                    what: self.what(at),
-                    why,
-                });
-            }
+            let snapshot = page.next_version_id_marker();
+            let names = page
+                .versions()
+                .iter()
+                .filter_map(|found| found.version_id());
+            let deleted = page.delete_markers().iter();
+            let names = names.chain(deleted.filter_map(|found| found.version_id()));
+            progress.page(names, snapshot.or(Some("")))?;
+            after = Some((at.as_str().to_owned(), snapshot.map(str::to_owned)));
         }
         // Versions and deletions come in two lists, each newest first.
         kept.sort_by_key(|kept| Reverse((kept.newest, kept.modified)));

@@ -17,7 +17,7 @@ use super::place::{About, Answer, Content, Got, IN_MEMORY, Part, READS, Wanted};
 use super::session::Home;
 use crate::backend::{Grant, Kept, Pin, Signed};
 use crate::cli::report::Failure;
-use crate::model::{Expect, Key, Outcome, PutId, Version};
+use crate::model::{BadName, Expect, Key, Outcome, PutId, Version};
 use crate::store::{Entry, Envelope, Error, Opened, Store, Value};
 
 /// How a large value is read: in pieces of so many bytes, so many at once.
@@ -92,8 +92,13 @@ impl Remote {
 
     fn key(&self, store: &Store) -> Result<Key, Failure> {
         store.key_at(&self.text).map_err(|error| {
-            Failure::usage(format!("{}: {error}", self.label))
-                .hint("see how keys are spelled: etagfs ls")
+            let hint = match error {
+                Error::BadName(BadName::TooLong) => {
+                    "an object's name has at most 1024 bytes, what comes before the key among them"
+                }
+                _ => "see how keys are spelled: etagfs ls",
+            };
+            Failure::usage(format!("{}: {error}", self.label)).hint(hint)
         })
     }
 
@@ -291,7 +296,7 @@ async fn spool(store: &Store, key: &Key, entry: &Entry) -> Result<Content, Error
     let size = entry.size.unwrap_or_default();
     let starts = (0..size.div_ceil(PIECE)).map(|piece| piece * PIECE);
     let mut pieces = stream::iter(starts)
-        .map(|start| store.read(key, &entry.version, start, PIECE))
+        .map(|start| store.read(key, entry, start, PIECE))
         .buffered(PIECES);
     while let Some(piece) = pieces.try_next().await? {
         file.write_all(&piece).map_err(local)?;

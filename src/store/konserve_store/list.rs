@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::KonserveStore;
 use super::learning::Learned;
 use super::names::AT_MOST_UNWRITTEN;
-use crate::backend::{After, ListQuery, Listed};
+use crate::backend::{After, ListQuery, Listed, Pages};
 use crate::store::konserve::object::{Role, role};
 use crate::store::{Entry, Error, Listing, Shown};
 
@@ -65,26 +65,23 @@ impl KonserveStore {
     /// All objects that hold values.
     async fn objects(&self) -> Result<Vec<(Uuid, Listed)>, Error> {
         let store = format!("{}{}", self.prefix, self.id);
-        let mut query = ListQuery {
+        let query = ListQuery {
             prefix: format!("{store}_"),
             fold: false,
             after: After::Start,
             limit: 1000,
         };
         let mut objects = Vec::new();
-        loop {
-            let page = self.backend.list(&query).await?;
+        let mut pages = Pages::new(&*self.backend, query);
+        while let Some(page) = pages.next().await? {
             for listed in page.objects {
                 let name = listed.key.as_str().strip_prefix(&store);
                 if let Some(Role::Value(object)) = name.and_then(role) {
                     objects.push((object, listed));
                 }
             }
-            match page.next {
-                Some(cursor) => query.after = After::Page(cursor),
-                None => return Ok(objects),
-            }
         }
+        Ok(objects)
     }
 
     /// Puts an object into a listing, if what it is is known (a hidden one is not put).

@@ -15,6 +15,7 @@ use crate::model::{BadName, FileName, Key, Version};
 use crate::store::konserve::blob::{HEADER_BYTES, Header, Unreadable};
 use crate::store::konserve::edn;
 use crate::store::konserve::file::{Content, Glance, Glanced, Origin, glance};
+use crate::store::pieces::check_size;
 use crate::store::{Entry, Envelope, Error, Found, Opened, Value};
 
 /// Objects up to this size, in bytes, are read whole to learn what they are.
@@ -235,11 +236,12 @@ impl KonserveStore {
     pub(in crate::store) async fn read(
         &self,
         key: &Key,
-        version: &Version,
+        entry: &Entry,
         start: u64,
         len: u64,
     ) -> Result<Bytes, Error> {
         let Target { object, .. } = target(key)?;
+        let version = &entry.version;
         let known = self
             .memory()
             .offsets
@@ -254,7 +256,10 @@ impl KonserveStore {
                 at
             }
         };
-        Ok(self.part(object, version, at + start, len).await?.1)
+        let (info, bytes) = self.part(object, version, at + start, len).await?;
+        let told = info.size.saturating_sub(at);
+        check_size(told, entry.size, || self.address(object))?;
+        Ok(bytes)
     }
 
     /// Reads an object, whole if it has at most `limit` bytes, otherwise its beginning; nothing if

@@ -18,7 +18,7 @@ use crate::store::konserve::blob::{Codec, HEADER_BYTES, Header, Serializer};
 use crate::store::konserve::file::{Content, Origin, Plan, Sealed, Unsavable};
 use crate::store::konserve::object::{Role, role};
 use crate::store::konserve::{Value, edn, hasch};
-use crate::store::{Envelope, Error, Rejected};
+use crate::store::{Envelope, Error, Rejected, too_big};
 
 /// Up to this size, in bytes, an object is read whole before it is replaced.
 const READ_FIRST: u64 = 8 << 20;
@@ -151,10 +151,7 @@ impl KonserveStore {
     ) -> Result<Outcome, Error> {
         let limit = self.backend.limits().value_bytes;
         if sealed.bytes.len() as u64 > limit {
-            return Err(Error::TooBig {
-                what: self.address(object),
-                limit,
-            });
+            return Err(too_big(&self.address(object), limit));
         }
         let body = Body {
             bytes: sealed.bytes.clone(),

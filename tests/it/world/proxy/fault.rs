@@ -117,7 +117,36 @@ pub(crate) enum Fault {
     GarbageBody,
     /// The reply, changed.
     Edit(Edit),
+    /// The reply, with another framing than by its length, and the end of the connection.
+    Framed(Framing),
+    /// The server is asked, and the client gets its head; the body goes on until the client hangs up.
+    Endless,
+    /// The server is not asked; the client gets this status, and a body that goes on until it hangs up.
+    EndlessAnswer(u16),
+    /// The server is not asked; the client gets the status and the XML that is composed for it.
+    Compose(Compose),
+    /// The server is not asked; the client is sent to the same address of another server (this URL), as
+    /// by S3 to the buckets of the last hours.
+    Redirect(u16, String),
 }
+
+/// How a body tells where it ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Framing {
+    /// In chunks, without a Content-Length; a HEAD has neither.
+    Chunked,
+    /// The same, but the last chunk is missing, and half of the body.
+    ChunkedAndCut,
+    /// In chunks, and with a Content-Length.
+    Both,
+    /// Not at all: with its connection.
+    None,
+    /// The same, half-way.
+    NoneAndCut,
+}
+
+/// An answer, made of what is asked.
+pub(crate) type Compose = Arc<dyn Fn(&Record) -> (u16, String) + Send + Sync>;
 
 impl Fault {
     /// 500 InternalError.
@@ -140,6 +169,13 @@ impl Fault {
         Self::Raw(Bytes::from_static(
             b"\x00\xff\x13 this is not HTTP\r\n\r\n\x00",
         ))
+    }
+
+    /// Answers that are made of what is asked, without asking the server.
+    pub(crate) fn compose(
+        compose: impl Fn(&Record) -> (u16, String) + Send + Sync + 'static,
+    ) -> Self {
+        Self::Compose(Arc::new(compose))
     }
 
     /// A changed reply: `Fault::edit(|head, _body| { head.headers.remove("etag"); })`.
@@ -165,6 +201,11 @@ impl fmt::Debug for Fault {
             Self::WrongLength(off) => write!(f, "length off by {off}"),
             Self::GarbageBody => f.write_str("garbage body"),
             Self::Edit(_) => f.write_str("reply edited"),
+            Self::Framed(framing) => write!(f, "framing {framing:?}"),
+            Self::Endless => f.write_str("endless body"),
+            Self::EndlessAnswer(status) => write!(f, "endless body with {status}"),
+            Self::Compose(_) => f.write_str("composed"),
+            Self::Redirect(status, url) => write!(f, "sent to {url} by {status}"),
         }
     }
 }

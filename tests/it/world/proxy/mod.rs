@@ -1,7 +1,7 @@
 //! An HTTP/1.1 proxy between a mount (or any S3 client) and a server: it remembers every request and
 //! breaks those it is told to. The Host header goes on unchanged, since the client has signed it.
-//! What a request is: [`record`]; what can go wrong: [`fault`]; how it is done: [`serve`]; a world in which
-//! only conditional writes are let pass: [`policy`].
+//! What a request is: [`record`]; what can go wrong: [`fault`]; how it is done: [`serve`], and [`odd`] for
+//! what no HTTP library would send; a world in which only conditional writes are let pass: [`policy`].
 //!
 //! ```ignore
 //! let proxy = Proxy::to(&bucket.endpoint);
@@ -24,6 +24,7 @@
 //! ```
 
 pub(crate) mod fault;
+mod odd;
 pub(crate) mod policy;
 pub(crate) mod record;
 mod serve;
@@ -32,9 +33,10 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
+use hyper::Uri;
 use tokio::sync::watch;
 
-pub(crate) use fault::{Fault, Gate, Injected, When};
+pub(crate) use fault::{Fault, Framing, Gate, Injected, When};
 pub(crate) use record::{Log, Op, Record};
 
 use super::port::Port;
@@ -51,6 +53,8 @@ struct Shared {
     log: Mutex<Vec<Record>>,
     rules: Mutex<Vec<Arc<fault::Rule>>>,
     policy: Option<policy::World>,
+    /// The path below which the server seems to be.
+    base: String,
 }
 
 impl Shared {
@@ -59,6 +63,19 @@ impl Shared {
         let mut log = self.log.lock().unwrap();
         log.push(record);
         log.len() - 1
+    }
+
+    /// Takes the path away below which the server seems to be; whether it was there.
+    fn below(&self, uri: &mut Uri) -> bool {
+        let asked = uri.path_and_query().map_or("/", |asked| asked.as_str());
+        let below = asked.strip_prefix(&*self.base);
+        match below.filter(|below| below.starts_with('/')) {
+            Some(below) => {
+                *uri = below.parse().expect("the rest of a path is one");
+                true
+            }
+            None => false,
+        }
     }
 
     fn amend(&self, place: usize, change: impl FnOnce(&mut Record)) {
@@ -98,6 +115,12 @@ pub(crate) struct Proxy {
 impl Proxy {
     /// Starts a proxy to the server at `http://HOST:PORT`.
     pub(crate) fn to(endpoint: &str) -> Self {
+        Self::below("", endpoint)
+    }
+
+    /// The same, as a gateway that serves S3 below this path and nothing elsewhere. The server must not
+    /// check signatures.
+    pub(crate) fn below(base: &str, endpoint: &str) -> Self {
         let upstream = endpoint.trim_start_matches("http://").trim_end_matches('/');
         let shared = Arc::new(Shared {
             upstream: upstream
@@ -106,6 +129,7 @@ impl Proxy {
             log: Mutex::default(),
             rules: Mutex::default(),
             policy: policy::World::of_this_run(),
+            base: base.to_owned(),
         });
         let port = Port::new();
         let listener = port.listen();
@@ -125,7 +149,7 @@ impl Proxy {
 
     /// The proxy's URL.
     pub(crate) fn endpoint(&self) -> String {
-        format!("http://{}", self.port.address())
+        format!("http://{}{}", self.port.address(), self.shared.base)
     }
 
     /// All requests so far, in the order of their arrival.

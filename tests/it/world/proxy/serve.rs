@@ -23,7 +23,7 @@ use super::{Door, Shared};
 
 /// The connection ends without a (further) answer.
 #[derive(Debug, thiserror::Error)]
-enum End {
+pub(super) enum End {
     #[error("the connection ends as told")]
     AsTold,
     #[error("the server cannot be asked: {0}")]
@@ -33,9 +33,9 @@ enum End {
 }
 
 /// A second handle of the client's connection, for bytes that hyper would not send.
-type Wire = Arc<Mutex<TcpStream>>;
+pub(super) type Wire = Arc<Mutex<TcpStream>>;
 
-type Reply = (response::Parts, Bytes);
+pub(super) type Reply = (response::Parts, Bytes);
 
 /// Serves until the door's sender is gone.
 pub(super) fn run(listener: StdListener, shared: &Arc<Shared>, door: watch::Receiver<Door>) {
@@ -123,11 +123,15 @@ async fn handle(
     shared: Arc<Shared>,
     wire: Wire,
 ) -> Result<Response<Full<Bytes>>, End> {
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
     let body = body.collect().await?.to_bytes();
+    let is_below = shared.below(&mut parts.uri);
     let record = Record::new(&parts, &body);
     let op = record.op;
-    let fault = shared.fault_for(&record);
+    let fault = match is_below {
+        true => shared.fault_for(&record),
+        false => Some(Fault::Page(404)),
+    };
     let place = shared.note(record);
     let done = Done(Arc::clone(&shared), place);
     if let Some(fault) = &fault {
@@ -153,12 +157,12 @@ async fn handle(
 
 /// One request on its way.
 #[derive(Clone)]
-struct Exchange {
+pub(super) struct Exchange {
     shared: Arc<Shared>,
-    wire: Wire,
+    pub(super) wire: Wire,
     place: usize,
     op: Op,
-    parts: request::Parts,
+    pub(super) parts: request::Parts,
     body: Bytes,
 }
 
@@ -224,10 +228,45 @@ impl Exchange {
                 }
                 Ok((parts, body))
             }
+            Some(Fault::Framed(framing)) => {
+                let (parts, body) = self.forward().await?;
+                self.write_framed(&parts, &body, framing).await
+            }
+            Some(Fault::Endless) => {
+                let (parts, body) = self.forward().await?;
+                self.write_without_end(&parts, &body).await
+            }
+            Some(Fault::EndlessAnswer(status)) => {
+                let code = match status {
+                    403 => "AccessDenied",
+                    404 => "NoSuchKey",
+                    412 => "PreconditionFailed",
+                    _ => "InternalError",
+                };
+                let (parts, body) = self.error(status, code);
+                self.write_without_end(&parts, &body).await
+            }
+            Some(Fault::Compose(compose)) => {
+                let (status, xml) = compose(&Record::new(&self.parts, &self.body));
+                let (mut parts, _) = self.error(status, "");
+                parts
+                    .headers
+                    .insert("x-amz-request-id", HeaderValue::from_static("0"));
+                Ok((parts, Bytes::from(xml)))
+            }
+            Some(Fault::Redirect(status, url)) => {
+                let (mut parts, body) = self.error(status, "TemporaryRedirect");
+                let at = format!("{url}{}", self.parts.uri);
+                let at = HeaderValue::from_str(&at).expect("a URL is a header's value");
+                parts.headers.insert("location", at);
+                let id = HeaderValue::from_static("0");
+                parts.headers.insert("x-amz-request-id", id);
+                Ok((parts, body))
+            }
         }
     }
 
-    fn told(&self, status: StatusCode) {
+    pub(super) fn told(&self, status: StatusCode) {
         self.shared
             .amend(self.place, |record| record.status = Some(status.as_u16()));
     }
@@ -317,7 +356,7 @@ impl Exchange {
         self.write_and_end(&bytes).await
     }
 
-    async fn write_and_end(&self, bytes: &[u8]) -> Result<Reply, End> {
+    pub(super) async fn write_and_end(&self, bytes: &[u8]) -> Result<Reply, End> {
         let mut wire = self.wire.lock().await;
         wire.write_all(bytes).await?;
         wire.shutdown().await?;
