@@ -1,10 +1,9 @@
 //! The kernel's table of mounts, as far as it is about ours.
 //!
-//! It reads `/proc/self/mountinfo` (proc(5)), and but for [`is_in_mount`] asks no filesystem, so that it
-//! answers although a mount is dead. `unmount.rs` takes mounts out of the tree.
+//! It reads `/proc/self/mountinfo` (proc(5)) and asks no filesystem, so that it answers although a mount is
+//! dead. `unmount.rs` takes mounts out of the tree.
 
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{major, minor};
@@ -21,12 +20,11 @@ pub fn is_mount_point(at: &Path) -> io::Result<bool> {
         .any(|line| line.is_ours() && line.at == at))
 }
 
-/// Whether a file that exists lies in a mount of this program.
+/// Whether the files of this device are those of a mount of this program.
 ///
 /// # Errors
-/// When the file cannot be looked at, or the table of mounts not be read.
-pub fn is_in_mount(file: &Path) -> io::Result<bool> {
-    let device = std::fs::metadata(file)?.dev();
+/// When the table of mounts cannot be read.
+pub fn is_device_of_mount(device: u64) -> io::Result<bool> {
     let device = format!("{}:{}", major(device), minor(device));
     Ok(read()?
         .lines()

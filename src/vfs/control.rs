@@ -40,7 +40,7 @@ pub(super) enum Control {
 }
 
 /// The name of the top directory.
-pub(super) const TOP: &str = ".etagfs";
+pub const TOP: &str = ".etagfs";
 
 impl fmt::Display for Control {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

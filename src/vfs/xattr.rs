@@ -23,6 +23,10 @@ const KONSERVE: &str = "user.konserve.";
 /// Which object the file is, see [`Store::identity`]. It is not listed: who copies attributes would copy it.
 pub const OBJECT: &str = "user.etagfs.object";
 
+/// The save that wrote the newest version of the file, by its number, or nothing if its writer gave none; asked of
+/// the store each time. It is not listed either.
+pub const LAST_PUT: &str = "user.etagfs.put";
+
 /// How an attribute is set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SetMode {
@@ -74,6 +78,11 @@ impl Vfs {
                 Kind::File(store, key) => Ok(store.identity(key)),
                 _ => Err(Error::NoAttribute),
             };
+        }
+        if name == LAST_PUT {
+            let (store, key) = self.table().file(ino).map_err(|_| Error::NoAttribute)?;
+            let id = store.last_put(&key).await?;
+            return Ok(id.map(|id| id.to_string()).unwrap_or_default());
         }
         if !is_ours(name) && !name.starts_with(KONSERVE) {
             return Err(Error::NoAttribute);

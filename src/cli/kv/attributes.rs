@@ -6,11 +6,11 @@
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::os::fd::AsFd;
-use std::path::Path;
 
 use rustix::io::Errno;
 
 use super::place::About;
+use super::way::Way;
 use crate::backend::Meta;
 use crate::model::Version;
 use crate::store::Envelope;
@@ -50,10 +50,9 @@ pub(super) fn about(file: &File) -> io::Result<About> {
 }
 
 /// Whether a file is a log of konserve, in a mount.
-pub(super) fn is_log(path: &Path) -> bool {
-    let mut value = [0; 32];
-    let len = rustix::fs::getxattr(path, KONSERVE_TYPE, &mut value);
-    len.is_ok_and(|len| &value[..len] == b":append-log")
+pub(super) fn is_log(way: &Way) -> bool {
+    let told = way.attribute(KONSERVE_TYPE);
+    told.is_ok_and(|told| told.as_deref() == Some(":append-log"))
 }
 
 fn attribute(file: impl AsFd, name: &str) -> io::Result<Option<String>> {

@@ -2,7 +2,7 @@
 //!
 //! Names of keys come from buckets, and a bucket may hold any. A name that is absolute, has `..` in it or leads
 //! over links out of the directory is refused. The directory that the file is in is held open, and the file named
-//! by way of that, so that nobody can put a link in between.
+//! by way of that, so that nobody can put a link in between; `way.rs` never follows one that is put in its place.
 
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -38,15 +38,24 @@ pub(super) fn find(base: &Path, name: &str) -> Result<Beneath, Failure> {
         Failure::new(format!("{name:?} leads out of {}: {why}", base.display()))
             .hint("name the file by its path, without --in")
     };
-    let path = Path::new(name);
     if name.contains('\0') {
         return Err(outside("no file has a NUL in its name"));
     }
-    for part in path.components() {
+    if name.starts_with('/') {
+        return Err(outside("it is absolute"));
+    }
+    for part in name.split('/') {
         match part {
-            Component::Normal(_) | Component::CurDir => {}
-            Component::ParentDir => return Err(outside("it has .. in it")),
-            Component::RootDir | Component::Prefix(_) => return Err(outside("it is absolute")),
+            ".." => return Err(outside("it has .. in it")),
+            // To a filesystem it would be another key: a for a/, a/. and ./a.
+            "" | "." => {
+                return Err(Failure::new(format!(
+                    "{name:?} names no file below {}",
+                    base.display()
+                ))
+                .hint("a key that ends with / or has // or /./ in it is in a bucket alone"));
+            }
+            _ => {}
         }
     }
     let failed = |error: io::Error| match error.raw_os_error().map(Errno::from_raw_os_error) {
@@ -55,7 +64,7 @@ pub(super) fn find(base: &Path, name: &str) -> Result<Beneath, Failure> {
     };
     let root = openat(rustix::fs::CWD, base, ON_THE_WAY, Mode::empty())
         .map_err(|errno| Failure::new(format!("{}: {}", base.display(), io::Error::from(errno))))?;
-    resolve(&root, path).map_err(failed)
+    resolve(&root, Path::new(name)).map_err(failed)
 }
 
 fn resolve(root: &OwnedFd, path: &Path) -> io::Result<Beneath> {
@@ -185,13 +194,19 @@ mod tests {
             assert!(why.message().contains("leads out of"), "{name}: {why:?}");
         }
         for name in [
-            "sub/file",
+            "",
+            ".",
+            "sub/",
+            "sub/file/",
+            "sub/file/.",
             "./sub/file",
-            "in/file",
-            "file",
-            "sub/up",
-            "in/up",
+            "sub//file",
+            "sub/./file",
         ] {
+            let why = find(&base, name).expect_err(name);
+            assert!(why.message().contains("names no file"), "{name}: {why:?}");
+        }
+        for name in ["sub/file", "in/file", "file", "sub/up", "in/up"] {
             let found = find(&base, name).expect(name);
             assert_eq!(fs::read(&found.path).expect(name), b"inside");
         }

@@ -5,18 +5,19 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use clap::Args as ClapArgs;
+use uuid::Uuid;
 
 use super::backoff::Patience;
 use super::identity::Identity;
 use super::place::{About, Answer, Content, Place, Wanted};
-use super::put::{input, put_if};
+use super::put::{input, put_if_as};
 use super::rm::remove_if;
 use super::said::{self, Said, Travels};
 use super::session::{self, Reach, Session};
 use super::target::Target;
 use crate::cli::output::copy;
 use crate::cli::report::Failure;
-use crate::model::{Expect, Outcome, Version};
+use crate::model::{Expect, Outcome, PutId, Version};
 use crate::store::Envelope;
 
 /// The options of `cp`.
@@ -90,7 +91,10 @@ impl Pair {
             return copy(content.reader()?);
         }
         let target = session.place(&target).await?;
-        self.save(source.as_ref(), &target, content, &travels).await
+        let id = PutId::new(Uuid::new_v4().as_u128());
+        self.save(source.as_ref(), &target, content, &travels, id)
+            .await
+            .map(drop)
     }
 
     async fn mv(&self, session: Session<'_>) -> session::Outcome {
@@ -105,6 +109,9 @@ impl Pair {
                 path.is_regular()?;
             }
         }
+        if let Place::Path(path) = &source {
+            path.can_be_deleted()?;
+        }
         let (about, content) = read(&source).await?;
         if about.envelope.is_log() || matches!(&source, Place::Path(path) if path.is_log()) {
             let log = source.label();
@@ -114,7 +121,13 @@ impl Pair {
             .hint("its elements are not in the file; copy its lines: etagfs log LOG | etagfs append COPY"));
         }
         let travels = copied(about.envelope.clone());
-        self.save(Some(&source), &there, content, &travels).await?;
+        let id = PutId::new(Uuid::new_v4().as_u128());
+        let saved = self
+            .save(Some(&source), &there, content, &travels, id)
+            .await?;
+        if let Some(version) = &about.version {
+            remain_two(&source, version, &there, saved, id).await?;
+        }
         let gone = match (&source, &about.version) {
             (_, Some(version)) => remove_if(&source, version).await,
             (Place::Path(path), None) => path.remove_as_read(),
@@ -142,14 +155,16 @@ impl Pair {
     }
 
     /// Saves the value over the version of the target that it was compared with, which is not that of the
-    /// source under another name; again, if somebody else is first.
+    /// source under another name; again, if somebody else is first. The version that this made, where the save
+    /// itself tells it.
     async fn save(
         &self,
         source: Option<&Place>,
         target: &Place,
         content: Content,
         travels: &Travels,
-    ) -> session::Outcome {
+        id: PutId,
+    ) -> Result<Option<Version>, Failure> {
         let bytes: Bytes = content.into_bytes()?;
         let chosen = match (&self.if_match, self.no_clobber) {
             (None, false) => None,
@@ -157,8 +172,7 @@ impl Pair {
         };
         if let Some(expect) = chosen {
             be_two(source, target).await?;
-            put_if(target, bytes, travels, &expect).await?;
-            return Ok(());
+            return put_if_as(target, bytes, travels, &expect, id).await;
         }
         let mut tries = self.patience.begin();
         loop {
@@ -166,9 +180,9 @@ impl Pair {
             let found = target.look().await?;
             tries.measured(asked.elapsed());
             be_two(source, target).await?;
-            let outcome = save_over(target, &bytes, travels, found).await?;
+            let outcome = save_over(target, &bytes, travels, found, id).await?;
             match outcome {
-                Outcome::Saved(_) => return Ok(()),
+                Outcome::Saved(version) => return Ok(version),
                 Outcome::Unknown => return Err(target.unknown()),
                 Outcome::Refused(_) if tries.another().await => {}
                 Outcome::Refused(_) => return Err(target.contended(tries.made())),
@@ -191,13 +205,54 @@ async fn be_two(source: Option<&Place>, target: &Place) -> session::Outcome {
     one.is_not(&other, &source.label(), &target.label())
 }
 
+/// That a move deletes no object that it has just written. A bucket can have two names that nobody tells apart (an
+/// alias, an access point, a proxy that renames), and if the copy has the ETag of the source, its condition would
+/// hold. Two objects with one value have one ETag too, but never the number of one save. Asks nobody unless the
+/// ETags are equal.
+async fn remain_two(
+    source: &Place,
+    read: &Version,
+    target: &Place,
+    saved: Option<Version>,
+    id: PutId,
+) -> session::Outcome {
+    let is_one = async {
+        let saved = match (saved, target) {
+            (None, Place::Path(_)) => target.look().await?.and_then(|about| about.version),
+            (saved, _) => saved,
+        };
+        if saved.as_ref() != Some(read) {
+            return Ok(false);
+        }
+        let ours = match target {
+            Place::Remote(_) => Some(id),
+            Place::Path(_) => target.last_put().await?,
+        };
+        Ok::<_, Failure>(ours.is_some() && source.last_put().await? == ours)
+    };
+    let (source, target) = (source.label(), target.label());
+    match is_one.await {
+        Ok(false) => Ok(()),
+        Ok(true) => Err(Failure::new(format!(
+            "{source} and {target} are one object under two names, and nothing was deleted"
+        ))
+        .hint("its value is what it was; to delete one of them is to delete both")),
+        Err(failure) => Err(Failure::new(format!(
+            "{}; {target} has been written, and nothing was deleted",
+            failure.message()
+        ))
+        .hint("before you delete one, find out whether they are one object under two names")),
+    }
+}
+
 /// Saves a value over what was found, and nothing else.
 async fn save_over(
     target: &Place,
     bytes: &Bytes,
     travels: &Travels,
     found: Option<About>,
-) -> Result<Outcome<()>, Failure> {
+    id: PutId,
+) -> Result<Outcome<Option<Version>>, Failure> {
     let (version, kept) = match found {
         Some(about) => (about.version, about.envelope),
         None => (None, Envelope::default()),
@@ -205,13 +260,13 @@ async fn save_over(
     match target {
         // It has no versions, or is not there; in a mount it is then made, and replaces nothing.
         Place::Path(path) if version.is_none() && !path.is_to_be_made()? => {
-            path.overwrite(bytes, &travels.over(Envelope::default()).meta)
+            let meta = travels.over(Envelope::default()).meta;
+            Ok(path.overwrite(bytes, &meta)?.map(|()| None))
         }
         Place::Path(_) | Place::Remote(_) => {
             let expect = Expect::from(version);
             let envelope = travels.over(kept);
-            let saved = target.save(bytes.clone(), &envelope, &expect).await?;
-            Ok(saved.map(drop))
+            target.save_as(bytes.clone(), &envelope, &expect, id).await
         }
     }
 }

@@ -34,6 +34,7 @@ mod target;
 mod update;
 mod versions;
 mod watch;
+mod way;
 
 use clap::Subcommand;
 

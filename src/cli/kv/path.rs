@@ -6,42 +6,36 @@
 //! makes no request.
 
 use std::ffi::OsStr;
-use std::fs::{self, File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use rustix::fs::{OFlags, XattrFlags};
-use rustix::io::Errno;
+use rustix::fs::OFlags;
 
 use super::attributes::{self, about, attributes};
 use super::beneath::Beneath;
 use super::identity::Identity;
-use super::local::{self, Stamp, directory};
+use super::local::{self, Stamp};
 use super::place::{About, Answer, Content, Got, IN_MEMORY, Part, READS, Wanted};
+use super::way::{Way, directory};
 use crate::backend::Meta;
 use crate::cli::report::Failure;
-use crate::model::{Expect, Outcome, Version};
-use crate::mount::is_in_mount;
+use crate::model::{Expect, Outcome, PutId, Version};
 use crate::store::Envelope;
-use crate::vfs::OBJECT;
-
-/// So many links lead on from each other, as the kernel has it (path_resolution(7)).
-const LINKS: usize = 40;
+use crate::vfs::{LAST_PUT, OBJECT};
 
 /// A file.
 pub(in crate::cli) struct PathKey {
-    path: PathBuf,
+    way: Way,
     /// What messages call it.
     label: PathBuf,
     /// What this process was shown last.
     shown: Mutex<Option<Shown>>,
     /// The file that was read last, as it was then.
     stamp: Mutex<Option<Stamp>>,
-    /// What its path goes by, if it is below a directory.
-    _beneath: Option<Beneath>,
 }
 
 /// A version that was read, and what travels with it.
@@ -53,23 +47,20 @@ struct Shown {
 impl PathKey {
     /// The file at this path.
     pub(super) fn new(path: PathBuf) -> Self {
-        Self {
-            label: path.clone(),
-            path,
-            shown: Mutex::default(),
-            stamp: Mutex::default(),
-            _beneath: None,
-        }
+        Self::by(Way::Path(path.clone()), path)
     }
 
     /// A file below a directory; messages call it `label`.
     pub(super) fn beneath(found: Beneath, label: PathBuf) -> Self {
+        Self::by(Way::Beneath(found), label)
+    }
+
+    fn by(way: Way, label: PathBuf) -> Self {
         Self {
-            path: found.path.clone(),
+            way,
             label,
             shown: Mutex::default(),
             stamp: Mutex::default(),
-            _beneath: Some(found),
         }
     }
 
@@ -88,37 +79,17 @@ impl PathKey {
     /// # Errors
     /// When the directory that it is in does not exist.
     fn is_mounted(&self) -> Result<bool, Failure> {
-        let found = match is_in_mount(&self.path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => is_in_mount(directory(&self.path)),
-            found => found,
-        };
-        found.map_err(|error| self.failed(&error))
-    }
-
-    /// The file itself, and not a link to it; it need not exist.
-    fn itself(&self) -> PathBuf {
-        let mut path = self.path.clone();
-        // The links of /dev/stdout and its like lead nowhere by their text.
-        if fs::metadata(&path).is_ok_and(|found| !found.is_file()) {
-            return path;
-        }
-        for _ in 0..LINKS {
-            match fs::read_link(&path) {
-                Ok(to) => path = directory(&path).join(to),
-                Err(_) => break,
-            }
-        }
-        path
+        self.way.is_mounted().map_err(|error| self.failed(&error))
     }
 
     /// The directory in which it takes its name.
     pub(in crate::cli) fn directory(&self) -> PathBuf {
-        directory(&self.itself()).to_owned()
+        directory(&self.way.itself()).to_owned()
     }
 
     /// The path.
     pub(in crate::cli) fn path(&self) -> &Path {
-        &self.path
+        self.way.path()
     }
 
     /// What went wrong with it.
@@ -165,7 +136,7 @@ impl PathKey {
 
     /// Nothing if a version is wanted, and it has none.
     fn read_once(&self, wanted: &Wanted, part: Option<Part>) -> io::Result<Option<Answer>> {
-        let mut file = File::open(&self.path)?;
+        let mut file = self.way.open(OpenOptions::new().read(true))?;
         *lock(&self.stamp) = Some(Stamp::from(&file.metadata()?));
         let about = about(&file)?;
         match (wanted, &about.version) {
@@ -212,18 +183,14 @@ impl PathKey {
     /// # Errors
     /// When it cannot be looked at.
     pub(super) fn identity(&self) -> Result<Identity, Failure> {
-        let found = match fs::metadata(&self.path) {
+        let found = match self.way.metadata() {
             Ok(found) => found,
             Err(error) if is_absent(&error) => return Ok(Identity::Nothing),
             Err(error) => return Err(self.failed(&error)),
         };
-        let mut told = Vec::with_capacity(64 << 10);
-        let buffer = rustix::buffer::spare_capacity(&mut told);
-        match rustix::fs::getxattr(&self.path, OBJECT, buffer) {
-            Ok(_) => return Ok(Identity::of_object(&String::from_utf8_lossy(&told))),
-            // There is none, or there are none here.
-            Err(Errno::NODATA | Errno::NOTSUP) => {}
-            Err(errno) => return Err(self.failed(&errno.into())),
+        let told = self.way.attribute(OBJECT);
+        if let Some(told) = told.map_err(|error| self.failed(&error))? {
+            return Ok(Identity::of_object(&told));
         }
         // What is only in a mount, and in no bucket, has no version.
         let has_version = || {
@@ -236,6 +203,22 @@ impl PathKey {
         })
     }
 
+    /// The save that wrote its newest version, as its mount tells it.
+    ///
+    /// # Errors
+    /// When that cannot be found out.
+    pub(super) fn last_put(&self) -> Result<Option<PutId>, Failure> {
+        let told = self.way.attribute(LAST_PUT);
+        match told.map_err(|error| self.failed(&error))? {
+            Some(told) => Ok(PutId::parse(&told)),
+            None => Err(Failure::new(format!(
+                "the mount of {} does not tell which save wrote it: its daemon is an older program",
+                self.label()
+            ))
+            .hint("mount it anew")),
+        }
+    }
+
     /// Whether it would be a new file of a mount.
     ///
     /// # Errors
@@ -246,7 +229,7 @@ impl PathKey {
 
     /// Whether it is a log of konserve, in a mount.
     pub(super) fn is_log(&self) -> bool {
-        attributes::is_log(&self.path)
+        attributes::is_log(&self.way)
     }
 
     /// That it is a regular file, or does not exist: what a move deletes must not go into a pipe.
@@ -254,7 +237,7 @@ impl PathKey {
     /// # Errors
     /// When it is something else.
     pub(super) fn is_regular(&self) -> Result<(), Failure> {
-        match fs::metadata(&self.path) {
+        match self.way.metadata() {
             Ok(found) if !found.is_file() => Err(Failure::new(format!(
                 "{} is no regular file, and cannot be moved or moved to",
                 self.label()
@@ -266,14 +249,28 @@ impl PathKey {
         }
     }
 
+    /// That it can be deleted, as far as that is known before a move writes its copy.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(super) fn can_be_deleted(&self) -> Result<(), Failure> {
+        match self.way.can_be_deleted() {
+            // That there is none is said by whoever reads it.
+            Err(error) if !is_absent(&error) => Err(Failure::new(format!(
+                "{} cannot be moved: {error}",
+                self.label()
+            ))
+            .hint("copy it: etagfs cp")),
+            _ => Ok(()),
+        }
+    }
+
     /// Deletes a file that has no version if it still is what was read.
     ///
     /// # Errors
     /// When it is not, or cannot be deleted.
     pub(super) fn remove_as_read(&self) -> Result<(), Failure> {
-        let now = fs::metadata(&self.path)
-            .ok()
-            .map(|found| Stamp::from(&found));
+        let now = self.way.metadata().ok().map(|found| Stamp::from(&found));
         let is_same = now.is_some() && now == *lock(&self.stamp);
         match is_same.then(|| self.unlink()).transpose()? {
             Some(Outcome::Saved(_)) => Ok(()),
@@ -289,7 +286,7 @@ impl PathKey {
         // A named pipe would wait for somebody to write.
         let no_wait = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
         let mut how = OpenOptions::new();
-        let file = how.read(true).custom_flags(no_wait).open(&self.path);
+        let file = self.way.open(how.read(true).custom_flags(no_wait));
         match file.and_then(|file| about(&file)) {
             Ok(about) => Ok(Some(about)),
             Err(error) if is_absent(&error) => Ok(None),
@@ -311,7 +308,7 @@ impl PathKey {
                 Ok(false) => return Ok(Outcome::Refused(None)),
                 Err(error) => Err(error),
             },
-            (false, Expect::Absent) => local::replace(&self.itself(), bytes, false),
+            (false, Expect::Absent) => local::replace(&self.way, bytes, false),
             (false, Expect::Is(_)) => return Err(self.no_versions()),
         };
         match saved {
@@ -334,7 +331,7 @@ impl PathKey {
     ) -> Result<Outcome<()>, Failure> {
         let saved = match self.is_mounted()? {
             true => self.write(bytes, OpenOptions::new().create(true).truncate(true)),
-            false => local::replace(&self.itself(), bytes, true),
+            false => local::replace(&self.way, bytes, true),
         };
         match saved {
             Ok(()) => {}
@@ -350,10 +347,7 @@ impl PathKey {
     /// # Errors
     /// When it cannot be written.
     pub(in crate::cli) fn append(&self, bytes: &Bytes) -> Result<Outcome<()>, Failure> {
-        let opened = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&self.path);
+        let opened = self.way.open(OpenOptions::new().create(true).append(true));
         let mut file = match opened {
             Ok(file) => file,
             Err(error) if is_conflict(&error) => return Ok(Outcome::Refused(None)),
@@ -372,7 +366,7 @@ impl PathKey {
 
     /// Opens, writes, and saves: fsync(2) says what became of it.
     fn write(&self, bytes: &Bytes, how: &mut OpenOptions) -> io::Result<()> {
-        let mut file = how.write(true).open(&self.path)?;
+        let mut file = self.way.open(how.write(true))?;
         file.write_all(bytes)?;
         file.sync_all()
     }
@@ -387,7 +381,7 @@ impl PathKey {
         {
             return Ok(true);
         }
-        let mut file = File::open(&self.path)?;
+        let mut file = self.way.open(OpenOptions::new().read(true))?;
         let about = about(&file)?;
         if about.version.as_ref() != Some(version) {
             return Ok(false);
@@ -404,7 +398,7 @@ impl PathKey {
             return Err(self.no_versions());
         }
         let deleted = match self.show(version) {
-            Ok(true) => fs::remove_file(&self.path),
+            Ok(true) => self.way.delete(),
             Ok(false) => return Ok(Outcome::Refused(None)),
             Err(error) => Err(error),
         };
@@ -420,7 +414,7 @@ impl PathKey {
     /// # Errors
     /// When it cannot be deleted.
     pub(in crate::cli) fn unlink(&self) -> Result<Outcome<bool>, Failure> {
-        match fs::remove_file(&self.path) {
+        match self.way.delete() {
             Ok(()) => Ok(Outcome::Saved(true)),
             Err(error) if is_absent(&error) => Ok(Outcome::Saved(false)),
             Err(error) if lost(&error) => Ok(Outcome::Refused(None)),
@@ -443,24 +437,25 @@ impl PathKey {
             return Ok(());
         };
         let found = attributes(&found.envelope.meta);
-        let failed = |name: &str, errno: Errno| {
-            self.failed(&errno.into())
-                .hint(format!("it is saved; setting {name} failed"))
+        let set = |name: &str, value: Option<&str>| {
+            self.way.set_attribute(name, value).map_err(|error| {
+                self.failed(&error)
+                    .hint(format!("it is saved; setting {name} failed"))
+            })
         };
         for (name, value) in wanted.iter().filter(|wanted| !found.contains(wanted)) {
-            rustix::fs::setxattr(&self.path, name, value.as_bytes(), XattrFlags::empty())
-                .map_err(|errno| failed(name, errno))?;
+            set(name, Some(value))?;
         }
         let is_said = |name: &str| wanted.iter().any(|(wanted, _)| wanted == name);
         for (name, _) in found.iter().filter(|(name, _)| !is_said(name)) {
-            rustix::fs::removexattr(&self.path, name).map_err(|errno| failed(name, errno))?;
+            set(name, None)?;
         }
         Ok(())
     }
 
     /// The version that has these bytes, if it is the newest: what a save of them made.
     pub(super) fn version_of(&self, bytes: &Bytes) -> Option<Version> {
-        let mut file = File::open(&self.path).ok()?;
+        let mut file = self.way.open(OpenOptions::new().read(true)).ok()?;
         let version = about(&file).ok()?.version?;
         let mut found = Vec::new();
         file.read_to_end(&mut found).ok()?;

@@ -10,12 +10,13 @@ use std::io::{Read, Seek, SeekFrom};
 use std::time::SystemTime;
 
 use bytes::Bytes;
+use uuid::Uuid;
 
 use super::identity::Identity;
 use super::path::PathKey;
 use super::remote::Remote;
 use crate::cli::report::Failure;
-use crate::model::{Expect, Outcome, Version};
+use crate::model::{Expect, Outcome, PutId, Version};
 use crate::store::Envelope;
 
 /// Up to this size, in bytes, a value is held in memory; a larger one in a file without a name.
@@ -207,9 +208,40 @@ impl Place {
         envelope: &Envelope,
         expect: &Expect,
     ) -> Result<Outcome<Option<Version>>, Failure> {
+        self.save_as(
+            bytes,
+            envelope,
+            expect,
+            PutId::new(Uuid::new_v4().as_u128()),
+        )
+        .await
+    }
+
+    /// The same, under a number that the caller knows again; a mount gives its saves numbers of its own.
+    ///
+    /// # Errors
+    /// As [`save`](Self::save).
+    pub(in crate::cli) async fn save_as(
+        &self,
+        bytes: Bytes,
+        envelope: &Envelope,
+        expect: &Expect,
+        id: PutId,
+    ) -> Result<Outcome<Option<Version>>, Failure> {
         match self {
-            Self::Remote(remote) => remote.save(bytes, envelope, expect).await,
+            Self::Remote(remote) => remote.save_as(bytes, envelope, expect, id).await,
             Self::Path(path) => path.save(&bytes, envelope, expect),
+        }
+    }
+
+    /// The save that wrote its newest version, if that is told.
+    ///
+    /// # Errors
+    /// When that cannot be found out.
+    pub(in crate::cli) async fn last_put(&self) -> Result<Option<PutId>, Failure> {
+        match self {
+            Self::Remote(remote) => remote.last_put().await,
+            Self::Path(path) => path.last_put(),
         }
     }
 

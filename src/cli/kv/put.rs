@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 use clap::Args as ClapArgs;
+use uuid::Uuid;
 
 use super::backoff::Patience;
 use super::place::Place;
@@ -13,7 +14,7 @@ use super::session::{self, Reach, Session};
 use super::target::Target;
 use crate::cli::output::{self, say, say_json};
 use crate::cli::report::Failure;
-use crate::model::{Expect, Outcome, Version};
+use crate::model::{Expect, Outcome, PutId, Version};
 use crate::store::Envelope;
 
 /// The options of `put`.
@@ -158,6 +159,21 @@ pub(super) async fn put_if(
     travels: &Travels,
     expect: &Expect,
 ) -> Result<Option<Version>, Failure> {
+    let id = PutId::new(Uuid::new_v4().as_u128());
+    put_if_as(place, bytes, travels, expect, id).await
+}
+
+/// The same, under a number that the caller knows again.
+///
+/// # Errors
+/// As [`put_if`].
+pub(super) async fn put_if_as(
+    place: &Place,
+    bytes: Bytes,
+    travels: &Travels,
+    expect: &Expect,
+    id: PutId,
+) -> Result<Option<Version>, Failure> {
     let kept = match (expect, place) {
         (Expect::Is(version), Place::Remote(_)) if *travels == Travels::Kept => {
             let found = place.look().await?;
@@ -166,7 +182,9 @@ pub(super) async fn put_if(
         }
         _ => Envelope::default(),
     };
-    let outcome = place.save(bytes, &travels.over(kept), expect).await?;
+    let outcome = place
+        .save_as(bytes, &travels.over(kept), expect, id)
+        .await?;
     settled(place, outcome, expect)
 }
 

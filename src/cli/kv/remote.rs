@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
-use uuid::Uuid;
 
 use super::identity::Identity;
 use super::place::{About, Answer, Content, Got, IN_MEMORY, Part, READS, Wanted};
@@ -196,27 +195,13 @@ impl Remote {
         Ok(Identity::of_object(&store.identity(&self.key(&store)?)))
     }
 
-    /// The save that wrote its newest version, if that is told.
-    ///
-    /// # Errors
-    /// When that cannot be found out.
+    /// See [`super::place::Place::last_put`].
     pub(super) async fn last_put(&self) -> Result<Option<PutId>, Failure> {
         let store = self.home.certain().await?;
         Ok(store.last_put(&self.key(&store)?).await?)
     }
 
-    /// See [`super::place::Place::save`].
-    pub(super) async fn save(
-        &self,
-        bytes: Bytes,
-        envelope: &Envelope,
-        expect: &Expect,
-    ) -> Result<Outcome<Option<Version>>, Failure> {
-        let id = PutId::new(Uuid::new_v4().as_u128());
-        self.save_as(bytes, envelope, expect, id).await
-    }
-
-    /// The same, under a number that the caller knows again.
+    /// See [`super::place::Place::save_as`].
     pub(super) async fn save_as(
         &self,
         bytes: Bytes,

@@ -1,7 +1,11 @@
 //! `cp` and `mv`: between keys, files and streams, and what travels along.
 
 use super::{Desk, fails};
-use crate::world::proxy::{Fault, Gate, Op, When};
+use crate::world::mounts::{self, Mount};
+use crate::world::procs::{Output, Running, Script};
+use crate::world::proxy::{Fault, Gate, Op, Proxy, When};
+use crate::world::servers::{Bucket, random_name};
+use crate::world::{cli, wait};
 
 #[test]
 fn a_value_is_copied_between_keys_files_and_streams() {
@@ -225,4 +229,148 @@ fn what_is_deleted_in_part_is_said_and_is_no_conflict() {
         66,
         &["/none does not exist"],
     );
+}
+
+/// A bucket that has two names, as an alias or an access point gives it another one. The server takes requests
+/// without a signature: one for another path would have none that fits.
+struct Aliased {
+    server: Running,
+    proxy: Proxy,
+    bucket: Bucket,
+    alias: Bucket,
+    store: String,
+    dir: tempfile::TempDir,
+}
+
+impl Aliased {
+    fn new(desk: &Desk) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let server = "exec etagfs serve --no-sync --listen 127.0.0.1:0 data";
+        let server = desk.script(server).within(dir.path()).start();
+        let mut url = None;
+        wait::until("the server listens", wait::SOON, || {
+            let said = server.stdout_so_far();
+            let said = said
+                .lines()
+                .find_map(|line| line.strip_prefix("listening on "));
+            url = said.map(str::to_owned);
+            url.is_some()
+        });
+        let proxy = Proxy::to(&url.unwrap());
+        let named = |name: String| Bucket {
+            name,
+            endpoint: proxy.endpoint(),
+            keys: desk.bucket.keys.clone(),
+        };
+        let bucket = named(random_name("real"));
+        let alias = named(random_name("alias"));
+        let (from, to) = (format!("/{}", alias.name), format!("/{}", bucket.name));
+        let name = alias.name.clone();
+        proxy.inject(
+            When::any().and(move |request| request.bucket == name),
+            Fault::Elsewhere(from, to),
+        );
+        bucket.client().create_bucket().unwrap();
+        let store = desk.store.clone();
+        bucket.client().put(&format!("{store}/"), "");
+        Self {
+            server,
+            proxy,
+            bucket,
+            alias,
+            store,
+            dir,
+        }
+    }
+
+    /// `$S` and `$A` are the store in the bucket by its two names.
+    fn script(&self, text: &str) -> Script {
+        let url = |bucket: &Bucket| format!("s3://{}/{}", bucket.name, self.store);
+        cli::script(&self.bucket, self.dir.path(), text)
+            .env("S", url(&self.bucket))
+            .env("A", url(&self.alias))
+    }
+
+    fn run(&self, text: &str) -> Output {
+        self.script(text).run()
+    }
+
+    fn mount(&self, bucket: &Bucket) -> mounts::Mounted {
+        Mount::of(bucket).store(&self.store).start()
+    }
+}
+
+impl Drop for Aliased {
+    fn drop(&mut self) {
+        self.server.kill();
+    }
+}
+
+#[test]
+fn mv_between_two_names_of_one_object_loses_nothing() {
+    let desk = or_skip!(Desk::new());
+    let ground = Aliased::new(&desk);
+    let client = ground.bucket.client();
+    let object = |key: &str| format!("{}/{key}", ground.store);
+    client.put(&object("key"), "value");
+    let one = ["one object under two names", "nothing was deleted"];
+    fails(&ground.run("etagfs mv $S/key $A/key"), 1, &one);
+    fails(&ground.run("etagfs mv $A/key $S/key"), 1, &one);
+    let etag = client.head(&object("key")).unwrap().etag;
+    let script = format!("etagfs mv --if-match '{etag}' $S/key $A/key");
+    fails(&ground.run(&script), 1, &one);
+    fails(
+        &ground.run("etagfs mv -n $S/key $A/key"),
+        75,
+        &["exists already"],
+    );
+    assert_eq!(client.text(&object("key")), "value");
+    // Two objects with one value have one ETag, and are two: by whatever names.
+    client.put(&object("same"), "value");
+    for (script, left) in [
+        ("etagfs mv $S/key $A/same", "same"),
+        ("etagfs mv $A/same $S/new", "new"),
+        ("etagfs mv $S/new $S/key", "key"),
+    ] {
+        ground.run(script).ok();
+        assert_eq!(client.keys(), [object(""), object(left)], "{script}");
+    }
+    // That costs a request.
+    let mark = ground.proxy.mark();
+    ground.run("etagfs mv $S/key $S/moved").ok();
+    ground.proxy.settle();
+    let counted = ground.proxy.since(mark).counts().line();
+    assert_eq!(counted, "GET 1, HEAD 2, PUT 1, DELETE 1");
+}
+
+#[test]
+fn mv_between_mounts_of_two_names_of_one_object_loses_nothing() {
+    or_skip!(mounts::possible());
+    let desk = or_skip!(Desk::new());
+    let ground = Aliased::new(&desk);
+    let client = ground.bucket.client();
+    let object = |key: &str| format!("{}/{key}", ground.store);
+    client.put(&object("key"), "value");
+    let (real, alias) = (ground.mount(&ground.bucket), ground.mount(&ground.alias));
+    let run = |text: &str| {
+        let script = ground.script(text);
+        script.env("M", real.path()).env("N", alias.path()).run()
+    };
+    for script in [
+        "etagfs mv $M/key $A/key",
+        "etagfs mv $A/key $M/key",
+        "etagfs mv $S/key $N/key",
+        "etagfs mv $M/key $N/key",
+    ] {
+        fails(&run(script), 1, &["one object under two names"]);
+        assert_eq!(client.text(&object("key")), "value", "{script}");
+    }
+    for (script, left) in [
+        ("etagfs mv $M/key $A/two", "two"),
+        ("etagfs mv $A/two $M/three", "three"),
+        ("etagfs mv $M/three $N/four", "four"),
+    ] {
+        run(script).ok();
+        assert_eq!(client.keys(), [object(""), object(left)], "{script}");
+    }
 }

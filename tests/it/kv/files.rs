@@ -213,9 +213,19 @@ fn a_file_tells_which_object_it_is_and_lists_it_not() {
         address,
         format!("s3://{}/{object}", ground.desk.bucket.name)
     );
+    // Which save wrote it: none of etagfs, then one of ours, and each has a number of its own.
+    let put = || ground.says("cd $M; getfattr --only-values -n user.etagfs.put key");
+    assert_eq!(put(), "");
+    ground.says("echo 2 > $M/key");
+    let first = put();
+    ground.says("echo 3 | etagfs put $S/key");
+    let second = put();
+    let is_number =
+        |told: &str| told.len() == 32 && told.bytes().all(|byte| byte.is_ascii_hexdigit());
+    assert!(is_number(&first) && is_number(&second) && first != second);
     let listed = ground.says("cd $M; getfattr -m - key");
     assert!(
-        listed.contains("user.etag") && !listed.contains("object"),
+        listed.contains("user.etag") && !listed.contains("etagfs"),
         "{listed}"
     );
     ground.mount.unmount();
@@ -375,4 +385,90 @@ fn what_is_moved_to_a_file_is_on_the_disk_before_it_is_deleted() {
         calls[0] == "fsync" && calls[1].starts_with("rename") && calls[2] == "fsync",
         "{trace}"
     );
+}
+
+/// What is run as somebody who is not root: whom permissions hold.
+const AS_NOBODY: &str = "chmod 755 .; as=; test \"$(id -u)\" != 0 || as='setpriv --reuid 65534 --regid 65534 --clear-groups'\n";
+
+#[test]
+fn a_save_into_a_directory_that_cannot_be_read_is_a_save() {
+    let desk = or_skip!(Desk::new());
+    let dir = tempfile::tempdir().unwrap();
+    desk.other.put(&desk.object("key"), "moved");
+    let script = "mkdir d; echo 1 > f; test -z \"$as\" || chown 65534 d; chmod 333 d
+        $as etagfs put d/put < f && $as etagfs create d/create < f && $as etagfs mv $S/key d/mv || exit 9
+        echo '{\"key\": \"mput\", \"value\": \"1\"}' | $as etagfs mput --in d
+        $as etagfs create d/create < f; test $? = 75 || exit 8
+        $as etagfs append d/put < f || exit 7
+        chmod 755 d; ls -A d; cat d/put d/mv";
+    let out = desk
+        .script(&format!("{AS_NOBODY}{script}"))
+        .within(dir.path())
+        .run();
+    assert_eq!(out.code, Some(0), "{out:#?}");
+    assert!(out.stdout.contains("\"saved\""), "{out:#?}");
+    assert!(
+        out.stdout.ends_with("create\nmput\nmv\nput\n1\n1\nmoved"),
+        "{out:#?}"
+    );
+    assert_eq!(desk.other.keys(), [desk.object("")]);
+}
+
+#[test]
+fn what_cannot_be_deleted_is_not_moved() {
+    let ground = or_skip!(Ground::new());
+    let keys = || ground.desk.other.keys();
+    let before = keys();
+    for own in ["status", "conflicts", "access"] {
+        let out = ground.run(&format!("timeout 30 etagfs mv $M/.etagfs/{own} $S/key"));
+        fails(&out, 1, &["cannot be moved", "mount's own"]);
+        let out = ground.run(&format!("timeout 30 etagfs mv $M/.etagfs/{own} $M/key"));
+        fails(&out, 1, &["cannot be moved", "mount's own"]);
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let script = "mkdir d; echo 1 > d/f; chmod 555 d; $as etagfs mv d/f $S/key";
+    let out = ground
+        .desk
+        .script(&format!("{AS_NOBODY}{script}"))
+        .within(dir.path())
+        .run();
+    fails(&out, 1, &["cannot be moved", "cannot be deleted"]);
+    let reader = Mount::of(&ground.desk.bucket)
+        .store(&ground.desk.store)
+        .arg("--read-only")
+        .start();
+    ground.desk.other.put(&ground.desk.object("old"), "1");
+    let script = "etagfs mv $R/old $S/key";
+    let out = ground.desk.script(script).env("R", reader.path()).run();
+    fails(&out, 1, &["cannot be moved", "cannot be deleted"]);
+    assert_eq!(keys(), [before, vec![ground.desk.object("old")]].concat());
+}
+
+#[test]
+fn where_a_directory_cannot_be_made_durable_a_save_is_done() {
+    let desk = or_skip!(Desk::new());
+    let dir = tempfile::tempdir().unwrap();
+    let run = |text: &str| desk.script(text).within(dir.path()).run();
+    // The first one is that of the file, the second one that of its directory.
+    let put = |error: &str, which: u32| {
+        format!(
+            "echo {error} | strace -f -o trace -e trace=fsync -e inject=fsync:error={error}:when={which} etagfs put f"
+        )
+    };
+    for error in ["EINVAL", "EOPNOTSUPP"] {
+        let out = run(&format!("{} && cat f", put(error, 2))).ok();
+        assert_eq!(out.stdout, format!("{error}\n"));
+    }
+    // A disk that fails is another thing, and says what is there.
+    let out = run(&put("EIO", 2));
+    assert_eq!(out.code, Some(1), "{out:#?}");
+    assert!(out.stderr.contains("f: it is saved, but"), "{out:#?}");
+    assert_eq!(run("cat f").ok().stdout, "EIO\n");
+    let out = run(&put("EINVAL", 1));
+    assert_eq!(out.code, Some(1), "{out:#?}");
+    assert_eq!(run("cat f; ls").ok().stdout, "EIO\nf\ntrace\n");
+    // Pipes and devices have no fsync(2).
+    let script =
+        "echo x | etagfs append /dev/null; mkfifo p; cat p & echo line | etagfs append p; wait";
+    assert_eq!(run(script).ok().stdout, "line\n");
 }

@@ -2,6 +2,7 @@
 //! `requests.rs`: what each command costs), on paths (`files.rs`), on konserve stores. The scripts are
 //! what a user would write: `$S` is the URL of a store, `$B` that of its bucket.
 
+mod below;
 mod buckets;
 mod conditions;
 mod copies;

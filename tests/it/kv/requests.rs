@@ -36,7 +36,8 @@ fn each_command_makes_the_fewest_requests_that_it_can() {
         ("etagfs cp $S/key $S/new", "GET 1, HEAD 1, PUT 1"),
         (
             "etagfs mv $S/new2 $S/moved",
-            "GET 1, HEAD 1, PUT 1, DELETE 1",
+            // The copy has the ETag of the source: is it that?
+            "GET 1, HEAD 2, PUT 1, DELETE 1",
         ),
         ("etagfs presign $S/key", "LIST 1"),
         ("etagfs presign --store-layout plain $S/key", ""),

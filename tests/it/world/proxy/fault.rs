@@ -128,6 +128,8 @@ pub(crate) enum Fault {
     /// The server is not asked; the client is sent to the same address of another server (this URL), as
     /// by S3 to the buckets of the last hours.
     Redirect(u16, String),
+    /// The server is asked for another path: one that begins with the second, not with the first.
+    Elsewhere(String, String),
 }
 
 /// How a body tells where it ends.
@@ -206,6 +208,7 @@ impl fmt::Debug for Fault {
             Self::EndlessAnswer(status) => write!(f, "endless body with {status}"),
             Self::Compose(_) => f.write_str("composed"),
             Self::Redirect(status, url) => write!(f, "sent to {url} by {status}"),
+            Self::Elsewhere(from, to) => write!(f, "asked for {to} in the place of {from}"),
         }
     }
 }

@@ -263,6 +263,15 @@ impl Exchange {
                 parts.headers.insert("x-amz-request-id", id);
                 Ok((parts, body))
             }
+            Some(Fault::Elsewhere(from, to)) => {
+                let path = self.parts.uri.to_string();
+                let path = path.strip_prefix(&from).map(|rest| format!("{to}{rest}"));
+                let mut there = self.clone();
+                if let Some(path) = path {
+                    there.parts.uri = path.parse().expect("a path stays one");
+                }
+                there.forward().await
+            }
         }
     }
 
