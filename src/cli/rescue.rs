@@ -40,7 +40,7 @@ enum Command {
     /// Save a rescue after all, over the version that its writer was told of and nothing newer, and
     /// forget it. Print the new ETag; exit with 75 if somebody saved since.
     Apply(Box<kv::Apply>),
-    /// Forget rescues. Scratch files are deleted in their mount.
+    /// Forget rescues, and whatever cannot be read. Scratch files are deleted in their mount.
     Drop {
         /// Their ids, as `ls` shows them.
         #[arg(required_unless_present = "all")]
@@ -187,11 +187,26 @@ fn drop_each(
 }
 
 fn forget(id: &str, rescue: &Rescue, scratch: &ScratchFiles) -> Result<(), Failure> {
-    if scratch.has(id) {
-        return Err(Failure::new(format!("{id} is a scratch file of a mount"))
-            .hint("delete it in the mount, where it has its name"));
+    let in_mount = || {
+        Failure::new(format!("{id} is a scratch file of a mount"))
+            .hint("delete it in the mount, where it has its name")
+    };
+    if scratch.is_labelled(id) {
+        return Err(in_mount());
     }
-    rescue.forget(id).map_err(|error| missing(id, &error))
+    let forgotten = match scratch.has(id) {
+        true => scratch.forget(id),
+        false => rescue.forget(id),
+    };
+    forgotten.map_err(|error| match error.kind() {
+        io::ErrorKind::WouldBlock if scratch.has(id) => in_mount(),
+        io::ErrorKind::WouldBlock => {
+            Failure::new(format!("{id} is being written")).hint("look again: etagfs rescue ls")
+        }
+        io::ErrorKind::DirectoryNotEmpty => Failure::new(format!("{id} is no rescue: {error}"))
+            .hint("see what is in it, and delete it"),
+        _ => missing(id, &error),
+    })
 }
 
 fn line(kept: &Kept, scratch: &ScratchFiles) -> String {

@@ -14,6 +14,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 use rustix::io::Errno;
 
+use super::pairs;
+
 /// How many are kept in reserve: a rescue takes two, which come back when it is done.
 const SPARES: usize = 8;
 
@@ -56,12 +58,17 @@ impl Blank {
         })
     }
 
+    /// Says that more is to come before the file is what it is to be, as long as this lives.
+    pub(super) fn hold(&self) {
+        pairs::hold(&self.file);
+    }
+
     /// Writes the bytes, makes them durable, and gives the file its name, which nothing may have. The
     /// name itself is durable when its directory is.
     ///
     /// # Errors
     /// Any error of the local file system; then there is no such file.
-    pub(super) fn publish(self, bytes: &[u8], path: &Path) -> io::Result<()> {
+    pub(super) fn publish(&self, bytes: &[u8], path: &Path) -> io::Result<()> {
         self.write(bytes)?;
         match &self.aside {
             Some(aside) => match fs::hard_link(aside, path) {

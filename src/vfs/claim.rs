@@ -11,7 +11,26 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 
-use super::pairs::{checked, open_regular, record_path};
+use super::pairs::{checked, open_regular, record_path, small};
+
+/// What the mark says when the rescue is saved. No version is called like that.
+const DONE: &str = "done";
+
+/// Where it is noted which version the last attempt replaced.
+pub(super) fn mark(dir: &Path, id: &str) -> PathBuf {
+    dir.join(format!("{id}.applying"))
+}
+
+/// What is known of earlier attempts to save a rescue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Begun {
+    /// There was none, or what became of it is known: nothing.
+    No,
+    /// One replaced this version, if it happened.
+    Replacing(String),
+    /// One happened; the rescue could not be forgotten then.
+    Done,
+}
 
 /// The right to save one rescue, until it is dropped.
 #[derive(Debug)]
@@ -40,7 +59,7 @@ impl Claim {
         match (locked.dev(), locked.ino()) == (named.dev(), named.ino()) {
             true => Ok(Some(Self {
                 _record: record,
-                mark: dir.join(format!("{id}.applying")),
+                mark: mark(&dir, id),
                 dir,
             })),
             false => Err(ErrorKind::NotFound.into()),
@@ -63,19 +82,30 @@ impl Claim {
         File::open(&self.dir)?.sync_all()
     }
 
-    /// What the last attempt replaced, if it is not known what became of it.
+    /// Notes that the rescue is saved.
     ///
     /// # Errors
     /// Any error of the local file system.
-    pub fn begun(&self) -> io::Result<Option<String>> {
-        match fs::read(&self.mark) {
-            Ok(text) => Ok(Some(String::from_utf8_lossy(&text).into_owned())),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+    pub fn done(&self) -> io::Result<()> {
+        self.begin(DONE)
+    }
+
+    /// What is known of earlier attempts.
+    ///
+    /// # Errors
+    /// Any error of the local file system.
+    pub fn begun(&self) -> io::Result<Begun> {
+        match small(&self.mark) {
+            Ok(text) if text == DONE.as_bytes() => Ok(Begun::Done),
+            Ok(text) => Ok(Begun::Replacing(
+                String::from_utf8_lossy(&text).into_owned(),
+            )),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Begun::No),
             Err(error) => Err(error),
         }
     }
 
-    /// It is known what became of the last attempt.
+    /// It is known that the last attempt came to nothing.
     pub fn settle(&self) {
         // One too many makes us ask once more.
         let _ = fs::remove_file(&self.mark);
@@ -97,12 +127,15 @@ mod tests {
         fs::write(dir.path().join("rescue/id.json"), "{}").expect("written");
         let claim = take("id").expect("taken").expect("the first");
         assert!(take("id").expect("looked").is_none());
-        assert_eq!(claim.begun().expect("read"), None);
+        assert_eq!(claim.begun().expect("read"), Begun::No);
         claim.begin("\"1\"").expect("noted");
         drop(claim);
         let claim = take("id").expect("taken").expect("free again");
-        assert_eq!(claim.begun().expect("read").as_deref(), Some("\"1\""));
+        let replacing = Begun::Replacing("\"1\"".to_owned());
+        assert_eq!(claim.begun().expect("read"), replacing);
         claim.settle();
-        assert_eq!(claim.begun().expect("read"), None);
+        assert_eq!(claim.begun().expect("read"), Begun::No);
+        claim.done().expect("noted");
+        assert_eq!(claim.begun().expect("read"), Begun::Done);
     }
 }

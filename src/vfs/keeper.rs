@@ -318,8 +318,11 @@ impl Keeper {
         };
         let (mut records, mut odd) = (Vec::new(), 0);
         let mut before = std::mem::take(&mut *self.known());
-        let mut known = HashMap::with_capacity(ids.len());
-        for id in ids {
+        let mut known = HashMap::with_capacity(ids.recorded.len());
+        for id in &ids.alone {
+            odd += usize::from(matches!(self.read_record(disk, id), Err(true)));
+        }
+        for id in ids.recorded {
             let record = match before.remove(&id) {
                 Some(record) => record,
                 None => match self.read_record(disk, &id) {

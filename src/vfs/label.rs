@@ -87,6 +87,22 @@ impl ScratchFiles {
             .any(|one| one == id)
     }
 
+    /// Forgets one whose label cannot be read. All others are deleted in their mount.
+    ///
+    /// # Errors
+    /// Any error of the local file system; `NotFound` for an unknown id; `WouldBlock` when a mount has it.
+    pub fn forget(&self, id: &str) -> io::Result<()> {
+        match pairs::is_in_use(&self.dir, id) {
+            true => Err(io::ErrorKind::WouldBlock.into()),
+            false => pairs::forget(&self.dir, id),
+        }
+    }
+
+    /// Whether there is one of this id whose label can be read.
+    pub fn is_labelled(&self, id: &str) -> bool {
+        self.labels.iter().any(|label| label.id == id)
+    }
+
     /// The size of one of them, in bytes; 0 for links and for those that are gone.
     pub fn size(&self, id: &str) -> u64 {
         fs::symlink_metadata(value_path(&self.dir, id)).map_or(0, |data| data.len())

@@ -61,7 +61,7 @@ use async_trait::async_trait;
 
 pub use attr::{Attr, FileKind};
 pub use away::Departures;
-pub use claim::Claim;
+pub use claim::{Begun, Claim};
 pub use control::TOP as OWN_DIRECTORY;
 pub use create::Creation;
 pub use dir::{Age, DirItem};

@@ -2,15 +2,19 @@
 //! are scratch files.
 //!
 //! Other programs and accidents can leave anything in such a directory. Whatever cannot be read is
-//! [`Odd`]: it is named, and hides nothing else. Only regular files are ever opened, so that no pipe or
-//! device makes anybody wait.
+//! [`Odd`]: it is named, hides nothing else, and can be forgotten. Only regular files are ever opened, so that no
+//! pipe or device makes anybody wait.
+//!
+//! Bytes come before their record, and go after it. Whoever works on them meanwhile holds them (flock); what nobody
+//! holds and has no record is litter of a kill.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::OFlags;
+use rustix::fs::{FlockOperation, OFlags, flock};
+use rustix::io::Errno;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -55,33 +59,119 @@ pub(super) fn record_path(dir: &Path, id: &str) -> PathBuf {
 /// # Errors
 /// `NotFound`.
 pub(super) fn checked(id: &str) -> io::Result<&str> {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.';
-    match !id.is_empty() && id.bytes().all(plain) && !id.contains("..") {
+    match !id.is_empty() && !id.contains(['/', '\0']) {
         true => Ok(id),
         false => Err(io::Error::new(io::ErrorKind::NotFound, "no such rescue")),
     }
 }
 
-/// The ids in a directory, sorted; none if it does not exist.
+/// The ids in a directory, sorted.
+#[derive(Debug, Default)]
+pub(super) struct Ids {
+    /// Those that have a record.
+    pub(super) recorded: Vec<String>,
+    /// Those that have bytes alone, or had when the directory was read.
+    pub(super) alone: Vec<String>,
+}
+
+/// The ids in a directory; none if it does not exist.
 ///
 /// # Errors
 /// Any error of the local file system.
-pub(super) fn ids(dir: &Path) -> io::Result<Vec<String>> {
+pub(super) fn ids(dir: &Path) -> io::Result<Ids> {
+    let mut ids = Ids::default();
     let entries = match fs::read_dir(dir) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(ids),
         entries => entries?,
     };
-    let mut ids = Vec::new();
     for entry in entries {
-        // A name that is not UTF-8 is not one of ours.
-        let name = entry?.file_name().into_string();
-        let id = name
-            .ok()
-            .and_then(|name| name.strip_suffix(".json").map(str::to_owned));
-        ids.extend(id);
+        // A name that is not UTF-8 is not one of ours, nor is a hidden file.
+        let Ok(name) = entry?.file_name().into_string() else {
+            continue;
+        };
+        match name.rsplit_once('.') {
+            Some((id, _)) if id.is_empty() || id.starts_with('.') => {}
+            Some((id, "json")) => ids.recorded.push(id.to_owned()),
+            Some((id, "value")) => ids.alone.push(id.to_owned()),
+            _ => {}
+        }
     }
-    ids.sort_unstable();
+    ids.recorded.sort_unstable();
+    let recorded = &ids.recorded;
+    ids.alone.retain(|id| recorded.binary_search(id).is_err());
+    ids.alone.sort_unstable();
     Ok(ids)
+}
+
+/// Says that somebody works on these bytes, as long as the file is open.
+pub(super) fn hold(value: &File) {
+    // Where there are no locks, they are taken for litter for a moment. Nobody deletes them for that.
+    let _ = flock(value, FlockOperation::NonBlockingLockExclusive);
+}
+
+fn is_held(value: &File) -> bool {
+    flock(value, FlockOperation::NonBlockingLockShared) == Err(Errno::WOULDBLOCK)
+}
+
+/// Whether the bytes of a pair have no record, and nobody is about to write or to forget it.
+fn is_alone(dir: &Path, id: &str) -> bool {
+    let path = value_path(dir, id);
+    let is_missing = |path: &Path| matches!(fs::symlink_metadata(path), Err(error) if error.kind() == io::ErrorKind::NotFound);
+    match fs::symlink_metadata(&path) {
+        Ok(data) if data.is_file() => {
+            match open_regular(&path, File::options().read(true)) {
+                Ok(value) if !is_held(&value) => {}
+                // It is not known, or in somebody's hands.
+                _ => return false,
+            }
+        }
+        Ok(_) => {}
+        Err(_) => return false,
+    }
+    // Whoever held it a moment ago may be done.
+    is_missing(&record_path(dir, id)) && !is_missing(&path)
+}
+
+/// Whether somebody works on the bytes of a pair.
+pub(super) fn is_in_use(dir: &Path, id: &str) -> bool {
+    open_value(dir, id).is_ok_and(|value| is_held(&value))
+}
+
+/// Forgets a pair, or what there is of one.
+///
+/// # Errors
+/// Any error of the local file system; `NotFound` for an unknown id; `WouldBlock` when its record is about to be
+/// written.
+pub(super) fn forget(dir: &Path, id: &str) -> io::Result<()> {
+    let id = checked(id)?;
+    let value = value_path(dir, id);
+    let is_recorded = fs::symlink_metadata(record_path(dir, id)).is_ok();
+    if !is_recorded && is_in_use(dir, id) {
+        return Err(io::ErrorKind::WouldBlock.into());
+    }
+    // Nobody is to see bytes without a record in between.
+    let held = open_value(dir, id).ok();
+    held.iter().for_each(hold);
+    let record = remove(&record_path(dir, id));
+    if let Err(error) = &record
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        return record;
+    }
+    match (record, remove(&value)) {
+        // One of the two may be all that there was.
+        (Ok(()), Err(error)) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        (_, value) => value,
+    }
+}
+
+/// Removes a file, or an empty directory that is in its place.
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::IsADirectory => fs::remove_dir(path)
+            .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display()))),
+        removed => removed,
+    }
 }
 
 /// What is known of a pair. The bytes are not read.
@@ -103,7 +193,12 @@ pub(super) fn record<T: Record>(dir: &Path, id: &str) -> Result<T, Option<Odd>> 
     };
     let json = match small(&record_path(dir, id)) {
         Ok(json) => json,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return match is_alone(dir, id) {
+                true => odd("its record is missing".to_owned()),
+                false => Err(None),
+            };
+        }
         Err(error) => return odd(format!("its record cannot be read: {error}")),
     };
     // What it is made of may have changed, but for this.
@@ -146,7 +241,8 @@ pub(super) fn record<T: Record>(dir: &Path, id: &str) -> Result<T, Option<Odd>> 
 /// When the directory itself cannot be read.
 pub(super) fn all<T: Record>(dir: &Path) -> io::Result<(Vec<T>, Vec<Odd>)> {
     let (mut records, mut odd) = (Vec::new(), Vec::new());
-    for id in ids(dir)? {
+    let Ids { recorded, alone } = ids(dir)?;
+    for id in recorded.into_iter().chain(alone) {
         match record(dir, &id) {
             Ok(one) => records.push(one),
             Err(one) => odd.extend(one),
@@ -271,8 +367,78 @@ mod tests {
                 ),
                 ("pipe", None, "its record cannot be read"),
                 ("torn", Some(5), "its record is damaged"),
+                ("left", Some(9), "its record is missing"),
             ]
         );
+        // Each can be forgotten, and the others stay.
+        for (id, ..) in found {
+            forget(dir.path(), id).unwrap();
+        }
+        let (good, odd) = all::<Known>(dir.path()).unwrap();
+        assert_eq!((good.len(), odd), (1, vec![]));
+    }
+
+    #[test]
+    fn any_name_that_is_listed_can_be_forgotten() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        let names = [
+            "a copy", "_u", "n\nl", "..x", "a..b", "\u{e9}", "a.b.c", " ",
+        ];
+        for name in names {
+            fs::write(at(&format!("{name}.json")), "{}").unwrap();
+        }
+        // No pairs.
+        for name in [
+            ".json",
+            ".value",
+            ".hidden.json",
+            "json",
+            "x.json.new",
+            "x.applying",
+        ] {
+            fs::write(at(name), "").unwrap();
+        }
+        fs::create_dir_all(at("full.json/of")).unwrap();
+        let listed = all::<Known>(dir.path()).unwrap().1;
+        let mut listed: Vec<_> = listed.iter().map(|odd| &*odd.id).collect();
+        let mut expected: Vec<_> = names
+            .iter()
+            .copied()
+            .filter(|name| *name != "..x")
+            .collect();
+        expected.push("full");
+        expected.sort_unstable();
+        listed.sort_unstable();
+        assert_eq!(listed, expected);
+        for name in names {
+            forget(dir.path(), name).unwrap();
+            let again = forget(dir.path(), name).map_err(|error| error.kind());
+            assert_eq!(again, Err(io::ErrorKind::NotFound), "{name}");
+        }
+        let full = forget(dir.path(), "full").unwrap_err();
+        assert!(full.to_string().contains("full.json"), "{full}");
+        assert_eq!(all::<Known>(dir.path()).unwrap().1.len(), 1);
+    }
+
+    #[test]
+    fn bytes_that_somebody_works_on_are_no_litter() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("id.value");
+        fs::write(&path, "bytes").unwrap();
+        let held = File::open(&path).unwrap();
+        hold(&held);
+        let odd = || all::<Known>(dir.path()).unwrap().1.len();
+        assert_eq!(odd(), 0);
+        let kind = forget(dir.path(), "id").map_err(|error| error.kind());
+        assert_eq!(kind, Err(io::ErrorKind::WouldBlock));
+        drop(held);
+        // Whoever lists them at the same time is in nobody's way.
+        let reader = File::open(&path).unwrap();
+        assert!(!is_held(&reader));
+        assert_eq!(odd(), 1);
+        forget(dir.path(), "id").unwrap();
+        assert_eq!(odd(), 0);
     }
 
     #[test]

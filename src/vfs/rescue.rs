@@ -17,7 +17,8 @@ use time::macros::format_description;
 use uuid::Uuid;
 
 use super::blank::Reserve;
-use super::pairs::{self, FORMAT, Odd, checked, record_path, value_path};
+use super::claim;
+use super::pairs::{self, FORMAT, Ids, Odd, checked, record_path, value_path};
 
 /// Why bytes were rescued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -173,7 +174,12 @@ impl Rescue {
     /// # Errors
     /// Any error of the local file system; then nothing of this rescue is seen.
     pub(super) fn keep(&self, record: &Record, bytes: &[u8]) -> io::Result<()> {
-        self.keep_value(record, |value| self.reserve.blank()?.publish(bytes, value))
+        self.keep_value(record, |value| {
+            let blank = self.reserve.blank()?;
+            blank.hold();
+            blank.publish(bytes, value)?;
+            Ok(blank)
+        })
     }
 
     /// Keeps the bytes of a file on the same file system, by a second name.
@@ -182,12 +188,20 @@ impl Rescue {
     /// As [`keep`](Self::keep).
     pub(super) fn keep_file(&self, record: &Record, file: &Path) -> io::Result<()> {
         self.keep_value(record, |value| {
-            File::open(file)?.sync_all()?;
-            fs::hard_link(file, value)
+            let held = File::open(file)?;
+            held.sync_all()?;
+            // Whoever has it open holds it already.
+            pairs::hold(&held);
+            fs::hard_link(file, value)?;
+            Ok(held)
         })
     }
 
-    fn keep_value(&self, record: &Record, put: impl Fn(&Path) -> io::Result<()>) -> io::Result<()> {
+    fn keep_value<Held>(
+        &self,
+        record: &Record,
+        put: impl Fn(&Path) -> io::Result<Held>,
+    ) -> io::Result<()> {
         let kept = match self.write(record, &put) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 // Somebody has cleared up, and taken the directory along.
@@ -202,10 +216,15 @@ impl Rescue {
         kept
     }
 
-    /// `put` puts the bytes where they are to be.
-    fn write(&self, record: &Record, put: impl Fn(&Path) -> io::Result<()>) -> io::Result<()> {
+    /// `put` puts the bytes where they are to be, and holds them.
+    fn write<Held>(
+        &self,
+        record: &Record,
+        put: impl Fn(&Path) -> io::Result<Held>,
+    ) -> io::Result<()> {
         let value = value_path(&self.dir, &record.id);
-        put(&value)?;
+        // Until there is a record, nobody else takes it for one whose writer was killed.
+        let _held = put(&value)?;
         let json = serde_json::to_vec_pretty(record).map_err(io::Error::other);
         let told = json.and_then(|json| {
             let path = record_path(&self.dir, &record.id);
@@ -232,7 +251,7 @@ impl Rescue {
     ///
     /// # Errors
     /// As [`list`](Self::list).
-    pub(super) fn ids(&self) -> io::Result<Vec<String>> {
+    pub(super) fn ids(&self) -> io::Result<Ids> {
         pairs::ids(&self.dir)
     }
 
@@ -273,18 +292,10 @@ impl Rescue {
     /// # Errors
     /// Any error of the local file system; `NotFound` for an unknown id.
     pub fn forget(&self, id: &str) -> io::Result<()> {
-        let id = checked(id)?;
-        let record = fs::remove_file(record_path(&self.dir, id));
-        if let Err(error) = &record
-            && error.kind() != io::ErrorKind::NotFound
-        {
-            return record;
-        }
-        match (record, fs::remove_file(value_path(&self.dir, id))) {
-            // One of the two may be all that there was.
-            (Ok(()), Err(error)) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            (_, value) => value,
-        }
+        pairs::forget(&self.dir, id)?;
+        // Nobody will ask for it any more.
+        let _ = fs::remove_file(claim::mark(&self.dir, id));
+        Ok(())
     }
 }
 
@@ -339,12 +350,19 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_value_without_a_record_is_no_rescue() {
+    fn a_value_whose_writer_was_killed_is_named_and_can_be_forgotten() {
         let dir = tempfile::tempdir().unwrap();
         let rescue = Rescue::new(dir.path());
         rescue.prepare().unwrap();
         fs::write(dir.path().join("rescue/x.value"), b"torn").unwrap();
         fs::write(dir.path().join("rescue/x.json.new"), b"{").unwrap();
+        let odd = Odd {
+            id: "x".to_owned(),
+            why: "its record is missing".to_owned(),
+            size: Some(4),
+        };
+        assert_eq!(rescue.list().unwrap(), (vec![], vec![odd]));
+        rescue.forget("x").unwrap();
         assert_eq!(rescue.list().unwrap(), (vec![], vec![]));
     }
 }

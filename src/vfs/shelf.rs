@@ -102,10 +102,9 @@ impl Shelf {
             Some(target) => Body::Link(target),
             None => {
                 let path = value_path(dir, &label.id);
-                Body::File(pairs::open_regular(
-                    &path,
-                    File::options().read(true).write(true),
-                )?)
+                let file = pairs::open_regular(&path, File::options().read(true).write(true))?;
+                pairs::hold(&file);
+                Body::File(file)
             }
         };
         let folder = (store, Dir::of_prefix(label.dir));
@@ -234,7 +233,12 @@ impl Shelf {
                 .open(value_path(&dir, &self.full_id(id)));
             match made {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                file => return Ok((id, file?)),
+                file => {
+                    let file = file?;
+                    // It has no label yet, and whatever becomes of that, a mount has it.
+                    pairs::hold(&file);
+                    return Ok((id, file));
+                }
             }
         }
     }

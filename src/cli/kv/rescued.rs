@@ -26,7 +26,7 @@ use crate::cli::output::{note, say};
 use crate::cli::report::Failure;
 use crate::model::{Expect, Outcome, PutId, StoreId, Version};
 use crate::store::Envelope;
-use crate::vfs::{Claim, Record, Rescue};
+use crate::vfs::{Begun, Claim, Odd, Record, Rescue};
 
 /// The options of `rescue diff`.
 #[derive(Debug, ClapArgs)]
@@ -58,6 +58,12 @@ struct Kept {
     place: Place,
 }
 
+fn unreadable_record(odd: &Odd) -> Failure {
+    let Odd { id, why, .. } = odd;
+    Failure::new(format!("{id} cannot be read: {why}"))
+        .hint(format!("see its bytes: etagfs rescue show {id}"))
+}
+
 async fn kept(id: &str, rescue: &Rescue, session: &Session<'_>) -> Result<Kept, Failure> {
     let missing =
         || Failure::new(format!("there is no rescue {id}")).hint("list them: etagfs rescue ls");
@@ -65,11 +71,9 @@ async fn kept(id: &str, rescue: &Rescue, session: &Session<'_>) -> Result<Kept, 
         io::ErrorKind::NotFound => missing(),
         _ => Failure::new(format!("{id}: {error}")),
     };
-    let record = rescue.record(id).map_err(|odd| match odd {
-        None => missing(),
-        Some(odd) => Failure::new(format!("{id} cannot be read: {}", odd.why))
-            .hint(format!("see its bytes: etagfs rescue show {id}")),
-    })?;
+    let record = rescue
+        .record(id)
+        .map_err(|odd| odd.map_or_else(missing, |odd| unreadable_record(&odd)))?;
     let bytes = rescue.read(id).map_err(unreadable)?.into();
     let level = match StoreId::parse(&record.store) {
         Some(store) => Level::Store(store),
@@ -143,20 +147,33 @@ fn compare(old: (&str, &[u8]), new: (&str, &[u8])) -> session::Outcome {
 pub(in crate::cli) fn apply(args: &Apply, rescue: &Rescue, dir: &Path) -> session::Outcome {
     args.reach.run(async |session| {
         let id = &args.id;
-        let claim = claim(id, dir)?;
+        let claim = claim(id, rescue, dir)?;
         let kept = kept(id, rescue, &session).await?;
         let Place::Remote(remote) = &kept.place else {
             return Err(Failure::usage(format!("{} is a path", kept.place.label())));
         };
-        // Saved before, by one that was killed before it forgot the rescue?
-        let version = match remote.last_put().await? == Some(put_id(id)) {
+        let begun = claim.begun().map_err(|error| unnoted(id, dir, &error))?;
+        // Saved before, by one that was killed before it forgot the rescue, or could not?
+        let is_done = begun == Begun::Done || remote.last_put().await? == Some(put_id(id));
+        let version = match is_done {
             true => kept.place.look().await?.and_then(|about| about.version),
-            false if kept.record.appended => append(args, &kept, remote, &claim).await?,
+            false if kept.record.appended => {
+                append(args, &kept, remote, (&claim, begun), dir).await?
+            }
             false => replace(args, &kept, remote).await?,
         };
-        // A rescue too many does no harm.
-        let _ = rescue.forget(id);
-        claim.settle();
+        if let Err(error) = rescue.forget(id) {
+            // Where even that cannot be noted, the note of the attempt stays.
+            let _ = claim.done();
+            let done = saved(&kept.place, version.as_ref());
+            return Err(Failure::new(format!(
+                "{done}, but the rescue {id} cannot be forgotten: {error}"
+            ))
+            .hint(format!(
+                "it is not saved twice; when {} can be written to: etagfs rescue drop {id}",
+                dir.display()
+            )));
+        }
         let told = match &version {
             Some(version) if !kept.record.appended => say(&format!("{}\n", version.etag())),
             _ => Ok(()),
@@ -166,19 +183,32 @@ pub(in crate::cli) fn apply(args: &Apply, rescue: &Rescue, dir: &Path) -> sessio
 }
 
 /// Keeps every other process from saving the same rescue.
-fn claim(id: &str, dir: &Path) -> Result<Claim, Failure> {
+fn claim(id: &str, rescue: &Rescue, dir: &Path) -> Result<Claim, Failure> {
     match Claim::take(dir, id) {
         Ok(Some(claim)) => Ok(claim),
         Ok(None) => Err(
             Failure::conflict(format!("another process is saving the rescue {id}"))
                 .hint("see whether it is still there: etagfs rescue ls"),
         ),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            Err(Failure::new(format!("there is no rescue {id}"))
-                .hint("list them: etagfs rescue ls"))
-        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(match rescue.record(id) {
+            Err(Some(odd)) => unreadable_record(&odd),
+            _ => {
+                Failure::new(format!("there is no rescue {id}")).hint("list them: etagfs rescue ls")
+            }
+        }),
         Err(error) => Err(Failure::new(format!("{id}: {error}"))),
     }
+}
+
+/// That it cannot be noted, or read, what is tried: without that, lines could be there twice.
+fn unnoted(id: &str, dir: &Path, error: &io::Error) -> Failure {
+    Failure::new(format!(
+        "{id} is not saved, since what is tried cannot be noted in {}: {error}",
+        dir.join("rescue").display()
+    ))
+    .hint(format!(
+        "make room there, or save its bytes by hand: etagfs rescue show {id} | etagfs append KEY"
+    ))
 }
 
 /// The number of the save of a rescue: the same, however often it is tried, so that it is known again.
@@ -193,11 +223,15 @@ async fn append(
     args: &Apply,
     kept: &Kept,
     remote: &Remote,
-    claim: &Claim,
+    (claim, begun): (&Claim, Begun),
+    dir: &Path,
 ) -> Result<Option<Version>, Failure> {
     let (id, place) = (&args.id, &kept.place);
     // An attempt of unknown fate: did it happen before what is there now was saved?
-    let mut begun = claim.begun()?;
+    let mut begun = match begun {
+        Begun::Replacing(base) => Some(base),
+        Begun::No | Begun::Done => None,
+    };
     let mut tries = args.patience.begin();
     loop {
         let asked = Instant::now();
@@ -229,7 +263,9 @@ async fn append(
             }
             _ => {}
         }
-        claim.begin(&expect.to_string())?;
+        claim
+            .begin(&expect.to_string())
+            .map_err(|error| unnoted(id, dir, &error))?;
         let outcome = match &expect {
             Expect::Absent => remote.create_log(kept.bytes.clone()).await?.map(Some),
             Expect::Is(_) => {

@@ -1,5 +1,6 @@
 //! `rescue diff` and `rescue apply`: what was refused in a mount is saved after all.
 
+use std::fs;
 use std::thread;
 
 use super::{Desk, fails};
@@ -201,4 +202,62 @@ fn lines_that_may_be_there_are_not_appended_again_unasked() {
         desk.other.text(&desk.object("key")),
         format!("{theirs}mine\n")
     );
+}
+
+#[test]
+fn a_rescue_that_cannot_be_forgotten_is_saved_once_and_that_is_said() {
+    or_skip!(mounts::possible());
+    for how in ["os.O_RDWR", "(os.O_WRONLY | os.O_APPEND)"] {
+        let desk = or_skip!(Desk::new());
+        let id = lost(&desk, how);
+        let apply = format!("etagfs rescue apply {id}");
+        let record = desk.state.path().join("rescue").join(format!("{id}.json"));
+        let aside = desk.state.path().join("aside");
+        let gate = Gate::new();
+        desk.proxy
+            .inject(When::op(Op::Put).once(), Fault::HoldRequest(gate.clone()));
+        let applying = desk.script(&apply).start();
+        gate.wait_for(1);
+        fs::rename(&record, &aside).unwrap();
+        fs::create_dir_all(record.join("full")).unwrap();
+        gate.open();
+        let told = ["was saved", "cannot be forgotten", "not saved twice"];
+        fails(&applying.finish(), 1, &told);
+        fs::remove_dir_all(&record).unwrap();
+        fs::rename(&aside, &record).unwrap();
+        // Somebody else goes on; so does whoever tries again.
+        let theirs = format!("{}more\n", desk.other.text(&desk.object("key")));
+        desk.other.put(&desk.object("key"), theirs.clone());
+        let mark = desk.proxy.mark();
+        desk.run(&apply).ok();
+        assert_eq!(desk.proxy.since(mark).counts().of(Op::Put), 0, "{how}");
+        assert_eq!(desk.other.text(&desk.object("key")), theirs);
+        assert_eq!(theirs.matches("mine").count(), 1, "{theirs}");
+        let left = fs::read_dir(desk.state.path().join("rescue")).unwrap();
+        assert_eq!(left.count(), 0, "{how}");
+    }
+}
+
+#[test]
+fn a_note_that_cannot_be_read_or_written_stops_an_append_in_words() {
+    or_skip!(mounts::possible());
+    let desk = or_skip!(Desk::new());
+    let id = lost(&desk, "(os.O_WRONLY | os.O_APPEND)");
+    let dir = desk.state.path().join("rescue");
+    let named = dir.display().to_string();
+    let apply = format!("timeout 30 etagfs rescue apply {id}");
+    for litter in ["mkfifo", "mkdir", "ln -s /dev/zero"] {
+        let put = format!("{litter} {named}/{id}.applying");
+        let out = desk.run(&format!("{put} && {apply}"));
+        fails(&out, 1, &[&id, "cannot be noted in", &named, "rescue show"]);
+        desk.run(&format!("rm -r {named}/{id}.applying")).ok();
+    }
+    // No room: a file can hold nothing.
+    let out = desk.run(&format!(
+        "set -o pipefail; (ulimit -f 0; trap '' XFSZ; {apply} 2>&1) | cat >&2"
+    ));
+    fails(&out, 1, &[&id, "cannot be noted in", &named, "make room"]);
+    assert_eq!(desk.other.text(&desk.object("key")), "theirs\n");
+    desk.says(&apply);
+    assert_eq!(desk.other.text(&desk.object("key")), "theirs\nmine\n");
 }
