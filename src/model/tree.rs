@@ -62,7 +62,7 @@ struct Node<T> {
     /// What the kernel calls it, and how often it was told so and has not forgotten it. The last one
     /// is what it is told from now on; it may know others.
     ids: Vec<(NodeId, u64)>,
-    /// How many handles are open on it.
+    /// How many handles are open on it, or being opened.
     handles: u32,
     item: T,
 }
@@ -237,7 +237,7 @@ impl<T> Tree<T> {
             let lookups = match self.ids.get(&id) {
                 None => 0,
                 Some(_) if identity.is_dir() => continue,
-                Some(holder) => match self.take_id(*holder, id) {
+                Some(holder) => match self.take_id(*holder, id, identity) {
                     Some(lookups) => lookups,
                     None => continue,
                 },
@@ -249,14 +249,19 @@ impl<T> Tree<T> {
     }
 
     /// Takes a number from a file that has no name any more and is not open; how often the kernel was
-    /// told of it.
-    fn take_id(&mut self, from: Ino, id: NodeId) -> Option<u64> {
+    /// told of it. While the kernel knows it, only for what the kernel takes it for: it may still find
+    /// the number by that name.
+    fn take_id(&mut self, from: Ino, id: NodeId, identity: Identity) -> Option<u64> {
         let node = self
             .nodes
             .get_mut(&from)
             .filter(|node| node.is_left_over())?;
         let at = node.ids.iter().position(|(of, _)| *of == id)?;
-        let (_, lookups) = node.ids.remove(at);
+        let (_, lookups) = node.ids[at];
+        if lookups > 0 && node.identity != identity {
+            return None;
+        }
+        node.ids.remove(at);
         self.ids.remove(&id);
         if self
             .nodes
@@ -287,7 +292,7 @@ impl<T> Tree<T> {
         let lookups = match (own, self.ids.get(&id).copied()) {
             (Some(lookups), _) => lookups,
             (None, None) => 0,
-            (None, Some(holder)) => match self.take_id(holder, id) {
+            (None, Some(holder)) => match self.take_id(holder, id, identity) {
                 Some(lookups) => lookups,
                 None => return,
             },
@@ -333,14 +338,13 @@ impl<T> Tree<T> {
         self.sweep(ino);
     }
 
-    /// A handle was opened.
-    pub fn hold(&mut self, ino: Ino) {
-        if let Some(node) = self.nodes.get_mut(&ino) {
-            node.handles += 1;
-        }
+    /// A handle was opened, or is about to be. Whether there is such an inode (any more).
+    pub fn hold(&mut self, ino: Ino) -> bool {
+        let node = self.nodes.get_mut(&ino);
+        node.map(|node| node.handles += 1).is_some()
     }
 
-    /// A handle was closed.
+    /// A handle was closed, or not opened after all.
     pub fn unhold(&mut self, ino: Ino) {
         if let Some(node) = self.nodes.get_mut(&ino) {
             node.handles = node.handles.saturating_sub(1);
@@ -389,6 +393,15 @@ impl<T> Tree<T> {
             let number = node.shown;
             self.names.remove(&place);
             self.unshow(number);
+        }
+    }
+
+    /// Takes the name from an inode that the kernel calls by another one from now on, where it is to
+    /// find something else: that name stands for this.
+    pub fn mistake(&mut self, ino: Ino, identity: Identity) {
+        self.unlink(ino);
+        if let Some(node) = self.nodes.get_mut(&ino) {
+            node.identity = identity;
         }
     }
 

@@ -172,7 +172,7 @@ impl Filesystem for Fs {
         let op = self.heavy(self.op("open", ino, request));
         self.0.answer(op, reply, async move {
             let fh = vfs.open(node, access(flags.0), by).await?;
-            Ok(OpenedFile(node, fh))
+            Ok(OpenedFile(fh))
         });
     }
 
@@ -283,10 +283,10 @@ impl Filesystem for Fs {
         _flush: bool,
         reply: fuser::ReplyEmpty,
     ) {
-        let (vfs, node) = (self.0.vfs.clone(), self.ino(ino));
+        let vfs = self.0.vfs.clone();
         let op = self.heavy(self.op("release", ino, request).saving().through(fh));
         self.0.answer(op, reply, async move {
-            vfs.release(node, Fh(fh.0)).await;
+            vfs.release(Fh(fh.0)).await;
             Ok(())
         });
     }
@@ -295,7 +295,7 @@ impl Filesystem for Fs {
         let (vfs, node) = (self.0.vfs.clone(), self.ino(ino));
         self.0
             .answer(self.op("opendir", ino, request), reply, async move {
-                Ok(OpenedDir(node, vfs.open_dir(node).await?))
+                Ok(OpenedDir(vfs.open_dir(node).await?))
             });
     }
 
@@ -336,10 +336,9 @@ impl Filesystem for Fs {
         _flags: OpenFlags,
         reply: fuser::ReplyEmpty,
     ) {
-        let node = self.ino(ino);
         let op = self.op("releasedir", ino, request).through(fh);
         self.0.at_once(op, || {
-            self.0.vfs.close_dir(node, Fh(fh.0));
+            self.0.vfs.close_dir(Fh(fh.0));
             reply.ok();
             Ok(())
         });

@@ -11,7 +11,6 @@ use fuser::{Errno, FileHandle, FopenFlags, Generation};
 
 use super::Look;
 use super::errno::NO_ROOM;
-use crate::model::Ino;
 use crate::vfs::{Fh, FileKind, Told, Vfs};
 
 /// How an open file is used by the kernel: every read and write comes to us, so that a handle
@@ -46,9 +45,9 @@ pub(super) trait Undo: Send + 'static {
 /// A name that the kernel is told of.
 pub(super) struct Named(pub(super) Told);
 /// A file that was opened.
-pub(super) struct OpenedFile(pub(super) Ino, pub(super) Fh);
+pub(super) struct OpenedFile(pub(super) Fh);
 /// A directory that was opened.
-pub(super) struct OpenedDir(pub(super) Ino, pub(super) Fh);
+pub(super) struct OpenedDir(pub(super) Fh);
 /// A file that was created.
 pub(super) struct Created(pub(super) Told, pub(super) Fh);
 /// How many bytes were written.
@@ -64,27 +63,27 @@ impl Undo for Named {
 
 impl Undo for OpenedFile {
     fn undo(self, vfs: &Arc<Vfs>) {
-        vfs.close_unheard(self.0, self.1);
+        vfs.close_unheard(self.0);
     }
 
     fn opened(&self) -> Option<Fh> {
-        Some(self.1)
+        Some(self.0)
     }
 }
 
 impl Undo for OpenedDir {
     fn undo(self, vfs: &Arc<Vfs>) {
-        vfs.close_unheard(self.0, self.1);
+        vfs.close_unheard(self.0);
     }
 
     fn opened(&self) -> Option<Fh> {
-        Some(self.1)
+        Some(self.0)
     }
 }
 
 impl Undo for Created {
     fn undo(self, vfs: &Arc<Vfs>) {
-        vfs.abandon(self.0.attr.ino, self.1);
+        vfs.abandon(self.1);
         vfs.forget(self.0.numbers.node, 1);
     }
 
@@ -150,7 +149,7 @@ impl Reply<Told> for fuser::ReplyAttr {
 }
 
 impl Reply<OpenedFile> for fuser::ReplyOpen {
-    fn send(self, OpenedFile(_, fh): OpenedFile, _look: &Look) {
+    fn send(self, OpenedFile(fh): OpenedFile, _look: &Look) {
         self.opened(FileHandle(fh.0), FILE_FLAGS);
     }
 
@@ -160,7 +159,7 @@ impl Reply<OpenedFile> for fuser::ReplyOpen {
 }
 
 impl Reply<OpenedDir> for fuser::ReplyOpen {
-    fn send(self, OpenedDir(_, fh): OpenedDir, _look: &Look) {
+    fn send(self, OpenedDir(fh): OpenedDir, _look: &Look) {
         self.opened(FileHandle(fh.0), FopenFlags::empty());
     }
 

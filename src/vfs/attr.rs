@@ -187,11 +187,16 @@ impl Vfs {
         }
     }
 
-    /// What is left of a file that was deleted here, and is still open: no key has these attributes,
-    /// and another file may have its name.
+    /// What is left of a file that was deleted or moved away here, and is still open: no key has these
+    /// attributes, and another file may have its name.
     fn removed_attr(&self, ino: Ino) -> Option<Attr> {
-        if !self.table().tree.get(ino)?.removed {
-            return None;
+        {
+            let table = self.table();
+            let node = table.tree.get(ino)?;
+            let is_key = matches!(node.kind, Kind::File(..));
+            if !node.removed && (!is_key || table.tree.name(ino).is_some()) {
+                return None;
+            }
         }
         let handles = self.table().handles_of(ino);
         let mut newest = handles.iter().rev();
@@ -301,7 +306,8 @@ impl Vfs {
     /// The attributes of an inode. Zero or one request.
     ///
     /// # Errors
-    /// [`Error::NotFound`] when the store says that the key is gone, and nobody has it open.
+    /// [`Error::NotFound`] when the store says that the key is gone, and nobody has it open;
+    /// [`Error::Stale`] when it lost its name.
     pub async fn attr(&self, ino: Ino, who: Who) -> Result<Attr, Error> {
         if let Some(attr) = self.own_attr(ino, &who) {
             return Ok(attr);
@@ -313,6 +319,7 @@ impl Vfs {
     }
 
     async fn stored_attr(&self, ino: Ino) -> Result<Attr, Error> {
+        self.check_reached(ino)?;
         let (store, key) = {
             let table = self.table();
             let node = table.node(ino)?;
@@ -344,7 +351,9 @@ impl Vfs {
             }
         };
         let asked = Instant::now();
-        match self.ask(&store, &key).await? {
+        let told = self.ask(&store, &key).await?;
+        self.check_reached(ino)?;
+        match told {
             Some((entry, _)) => {
                 let mut table = self.table();
                 // The kernel may ask for attributes between a look-up and its open: that is still

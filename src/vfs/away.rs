@@ -112,7 +112,11 @@ impl Vfs {
         };
         table.away.depart(place, base, alias.id, now);
         table.changed_by(ino, by.who);
-        table.tree.unlink(ino);
+        // The kernel may believe a name, and moves that: it finds the key's inode by the new one then.
+        let identity = table.identity(to.0, to.1, &Kind::Scratch(alias));
+        table.tree.mistake(ino, identity);
+        drop(table);
+        self.forget_in_kernel(ino);
         Ok(())
     }
 

@@ -44,8 +44,8 @@ impl Vfs {
     /// The last descriptor of a handle is gone: saves what no flush saved, and closes it. Nobody
     /// hears of an error but the log. The part before the first wait is done when this is first
     /// polled, in the order in which the kernel asks.
-    pub async fn release(&self, ino: Ino, fh: Fh) {
-        let closing = self.closing(ino);
+    pub async fn release(&self, fh: Fh) {
+        let closing = self.closing(fh);
         let _under_way = match &closing {
             Some(closing) => Some(closing.begin().await),
             None => None,
@@ -54,8 +54,9 @@ impl Vfs {
         let _ = self.save(fh, Trigger::Release).await;
         let now = self.now();
         let mut table = self.table();
-        table.close(ino, fh);
-        table.end_unsaved(ino, now);
+        if let Some(ino) = table.close(fh) {
+            table.end_unsaved(ino, now);
+        }
     }
 
     /// Waits for the closes of a file that came before.
@@ -87,8 +88,10 @@ impl Vfs {
         }
     }
 
-    fn closing(&self, ino: Ino) -> Option<Closing> {
-        Some(self.table().tree.get(ino)?.closing.clone())
+    fn closing(&self, fh: Fh) -> Option<Closing> {
+        let table = self.table();
+        let open = table.handles.get(&fh)?;
+        Some(table.tree.get(open.ino)?.closing.clone())
     }
 
     /// Makes sure that no new file of this mount is in a directory or below it, which the store does
@@ -108,7 +111,8 @@ impl Vfs {
                     of.name() == store.name() && key.as_str().starts_with(dir.prefix())
                 })
         };
-        match table.handles.values().any(|handle| is_new_in(handle)) {
+        let mut open = table.handles.values();
+        match open.any(|open| is_new_in(&open.handle)) {
             true => Err(Error::NotEmpty(dir.prefix().to_owned())),
             false => Ok(()),
         }

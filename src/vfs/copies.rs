@@ -212,7 +212,8 @@ impl Vfs {
                 return;
             }
             let is_doubter = |who: Who| who.is_some_and(|who| doubters.contains(&who.process));
-            let handles = table.handles.values().filter(|handle| match &***handle {
+            let handles = table.handles.values().map(|open| &open.handle);
+            let handles = handles.filter(|handle| match &***handle {
                 Handle::Writer(writer) => {
                     let node = table.tree.get(writer.ino);
                     is_doubter(writer.who) || is_doubter(node.and_then(|node| node.creator))

@@ -30,10 +30,10 @@ pub struct Creation {
 
 impl Vfs {
     /// Takes back a creation that its caller never heard of.
-    pub fn abandon(&self, ino: Ino, fh: Fh) {
+    pub fn abandon(&self, fh: Fh) {
         let now = self.now();
         let mut table = self.table();
-        table.close(ino, fh);
+        let Some(ino) = table.close(fh) else { return };
         table.end_unsaved(ino, now);
         if table.tree.handles(ino) == 0 {
             table.tree.unlink(ino);

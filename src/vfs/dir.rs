@@ -251,8 +251,8 @@ impl Vfs {
     }
 
     /// Closes a directory.
-    pub fn close_dir(&self, ino: Ino, fh: Fh) {
-        self.table().close(ino, fh);
+    pub fn close_dir(&self, fh: Fh) {
+        self.table().close(fh);
     }
 
     /// Makes a directory: at the root of a bucket a store, elsewhere a marker object. At most one

@@ -46,7 +46,8 @@ impl Vfs {
             else {
                 return;
             };
-            if node.unsaved || node.removed {
+            let is_left = node.removed || table.tree.name(reader.ino).is_none();
+            if node.unsaved || is_left {
                 return;
             }
             (store, key, Arc::clone(&node.more))

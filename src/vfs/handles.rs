@@ -16,8 +16,8 @@ use super::loss::Kept;
 use super::scratch::OpenScratch;
 use super::table::Place;
 use super::{Error, Life, Who};
-use crate::model::{Draft, Expect, Fingerprint, Ino, Tracing, Version};
-use crate::store::{Entry, Envelope, Value};
+use crate::model::{Draft, Expect, Fingerprint, Ino, Key, Tracing, Version};
+use crate::store::{Entry, Envelope, Store, Value};
 use crate::telemetry::Reading;
 
 /// The number of a handle.
@@ -237,6 +237,8 @@ impl Hand {
 #[derive(Debug)]
 pub(super) struct Writer {
     pub(super) ino: Ino,
+    /// The key that it was opened as, if that is known; a file may be renamed.
+    pub(super) opened_as: Option<(Arc<Store>, Key)>,
     pub(super) who: Who,
     /// The life of the opener, if it is known.
     pub(super) opener: Option<Arc<dyn Life>>,
@@ -363,6 +365,7 @@ impl Writer {
         });
         Self {
             ino,
+            opened_as: None,
             who,
             opener,
             is_exclusive: false,
@@ -423,7 +426,7 @@ impl Handle {
         }
     }
 
-    /// The inode and opener of a handle of a key.
+    /// The opener of a handle, if it is of a key or a scratch file.
     pub(super) fn who(&self) -> Who {
         match self {
             Self::Reader(reader) => reader.who,

@@ -412,7 +412,7 @@ impl Vfs {
             self.save(fh, Trigger::Fsync).await
         }
         .await;
-        self.table().close(ino, fh);
+        self.table().close(fh);
         result?;
         self.attr(ino, None).await
     }
@@ -420,8 +420,10 @@ impl Vfs {
     /// Reports, without a request, that an inode is a file that can be written.
     ///
     /// # Errors
-    /// [`Error::ReadOnly`], [`Error::IsDir`] or [`Error::NotPermitted`].
+    /// [`Error::ReadOnly`], [`Error::IsDir`] or [`Error::NotPermitted`]; [`Error::Stale`] when it lost its
+    /// name, and nobody has it open.
     pub fn check_changeable(&self, ino: Ino) -> Result<(), Error> {
+        self.check_reached(ino)?;
         let kind = self.table().node(ino)?.kind.clone();
         match kind {
             Kind::File(store, key) => self.check_writable(&store.address(&key)),

@@ -5,7 +5,7 @@
 //! `save.rs` top to bottom; to follow a read, `open.rs` and `io.rs`. The layer below is `store`.
 //!
 //! # Locks
-//! `Writer::state` (one handle; held over a save) before `File::turn` (one key; held over a save)
+//! `Writer::state` (one handle; held over a save) before `Node::turn` (one key; held over a save)
 //! before the table (all of the mount; never held over a wait). Never two handles at once, and never
 //! a handle while a turn is held: who renames, deletes or describes a file notes it in the table, and
 //! each writer catches up before it saves.
@@ -39,6 +39,7 @@ mod numbers;
 mod open;
 mod pairs;
 mod publish;
+mod reached;
 mod remove;
 mod rename;
 mod rescue;

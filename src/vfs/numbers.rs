@@ -142,10 +142,11 @@ impl Vfs {
     /// Attributes for a process, with the numbers of what has them.
     ///
     /// # Errors
-    /// [`Error::BadHandle`] when the kernel has forgotten it meanwhile.
+    /// [`Error::Stale`] when the kernel has forgotten it meanwhile.
     pub fn numbered(&self, attr: Attr, who: Who) -> Result<Told, Error> {
         let table = self.table();
-        let mut numbers = table.tree.numbers(attr.ino).ok_or(Error::BadHandle)?;
+        let numbers = table.tree.numbers(attr.ino);
+        let mut numbers = numbers.ok_or_else(|| Error::Stale("the file".to_owned()))?;
         if let Some(seen) = table.number_for(attr.ino, who) {
             numbers.shown = seen;
         }

@@ -54,7 +54,9 @@ impl Vfs {
     /// # Errors
     /// [`Error::Conflict`] when a truncating writer has already lost its race; any other.
     pub async fn open(&self, ino: Ino, access: Access, by: Opening) -> Result<Fh, Error> {
+        let _held = self.hold(ino)?;
         self.closed(ino).await;
+        self.check_named(ino)?;
         let kind = self.table().node(ino)?.kind.clone();
         let (store, key) = match kind {
             Kind::File(store, key) => (store, key),
@@ -73,7 +75,7 @@ impl Vfs {
             self.check_value(&store, &key)?;
         }
         let opened = match access {
-            Access { write: false, .. } => self.open_reader(ino, &store, key, by).await,
+            Access { write: false, .. } => self.open_reader(ino, &store, &key, by).await,
             Access { truncate: true, .. } => self.open_replacing(ino, &store, &key, by).await,
             _ => self.open_editing(ino, &store, &key, access, by).await,
         };
@@ -81,30 +83,39 @@ impl Vfs {
             // It was there when the name was looked up. The kernel then looks it up again, and opens,
             // creates or says that there is none, as the caller asked: only it knows of O_CREAT.
             Err(Error::NotFound(what)) => Err(Error::Stale(what)),
-            opened => opened,
+            Ok(fh) => match self.check_is(ino, &store, &key) {
+                // It was deleted or moved while the store was asked, and what was answered may be the
+                // value of what has its name now.
+                Err(error) => {
+                    self.close_unheard(fh);
+                    Err(error)
+                }
+                Ok(()) => Ok(fh),
+            },
+            failed => failed,
         }
     }
 
     /// Takes back an open that its caller never heard of. Nothing is saved: a release would save the
     /// emptiness that a truncating open begins with, over a value that nobody meant to lose.
-    pub fn close_unheard(&self, ino: Ino, fh: Fh) {
-        self.table().close(ino, fh);
+    pub fn close_unheard(&self, fh: Fh) {
+        self.table().close(fh);
     }
 
     async fn open_reader(
         &self,
         ino: Ino,
         store: &Arc<Store>,
-        key: Key,
+        key: &Key,
         by: Opening,
     ) -> Result<Fh, Error> {
         if self.table().node(ino)?.unsaved {
-            let (place, nothing) = ((store.name(), key), Unshown::default());
+            let (place, nothing) = ((store.name(), key.clone()), Unshown::default());
             let reader = Reader::new(ino, by.who, place, ReadFrom::Nothing, nothing);
             return Ok(self.table().open(ino, Handle::Reader(Box::new(reader))));
         }
         let before = self.told(ino);
-        let (version, source) = match self.newest(ino, store, &key, by.thread).await? {
+        let (version, source) = match self.newest(ino, store, key, by.thread).await? {
             Version::Whole(value) => (value.version.clone(), ReadFrom::Whole(value)),
             Version::Large(large) => {
                 let (entry, envelope) = *large;
@@ -119,7 +130,7 @@ impl Vfs {
             self.forget_in_kernel(ino);
         }
         let is_empty = source.size() == 0;
-        let place = (store.name(), key);
+        let place = (store.name(), key.clone());
         let unshown = Unshown::new(place.clone(), version);
         let reader = Reader::new(ino, by.who, place, source, unshown);
         if is_empty {
@@ -276,6 +287,7 @@ impl Vfs {
 
     pub(super) fn register(&self, mut writer: Writer) -> Fh {
         let mut table = self.table();
+        writer.opened_as = table.file(writer.ino).ok();
         let (ino, state) = (writer.ino, writer.state.get_mut());
         if let Some(node) = table.tree.get(ino) {
             state.saves_seen = node.saves;

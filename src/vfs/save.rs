@@ -112,7 +112,13 @@ impl Vfs {
         state: &mut WriterState,
         trigger: Trigger,
     ) -> Result<(), Error> {
-        let turn = Arc::clone(&self.table().node(writer.ino)?.turn);
+        let turn = self
+            .table()
+            .node(writer.ino)
+            .map(|node| Arc::clone(&node.turn));
+        let Ok(turn) = turn else {
+            return self.save_unknown(writer, state, trigger);
+        };
         let _turn = turn.lock().await;
         // Only now: while this save waited for its turn, the file may have been renamed.
         let (store, key) = self.table().file(writer.ino)?;
@@ -186,6 +192,31 @@ impl Vfs {
                 Err(self.failed(&begun, state, Reason::Unknown, error))
             }
         }
+    }
+
+    /// Nobody knows the file of a writer any more, which is a bug: what it wrote is kept.
+    fn save_unknown(
+        &self,
+        writer: &Writer,
+        state: &mut WriterState,
+        trigger: Trigger,
+    ) -> Result<(), Error> {
+        let Some((store, key)) = writer.opened_as.as_ref().filter(|_| state.draft.is_dirty())
+        else {
+            return Ok(());
+        };
+        let begun = SaveBegun {
+            writer,
+            store,
+            key,
+            op: op(trigger),
+            base: state.draft.base().clone(),
+        };
+        let error = Error::Failed(format!(
+            "{}: its file is not known any more",
+            store.address(key)
+        ));
+        Err(self.failed(&begun, state, Reason::Failed, error))
     }
 
     /// Learns what became of the file since the draft last looked. Who renames, deletes or describes a

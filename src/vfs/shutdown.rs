@@ -32,7 +32,9 @@ impl Vfs {
         let left: Vec<_> = {
             let table = self.table();
             let handles = table.handles.iter();
-            handles.map(|(fh, handle)| (*fh, handle.clone())).collect()
+            handles
+                .map(|(fh, open)| (*fh, open.handle.clone()))
+                .collect()
         };
         for (fh, handle) in left {
             let Handle::Writer(writer) = &*handle else {

@@ -38,8 +38,8 @@ impl Vfs {
         let room = table.seen.room();
         levels.readings = (room.readings, room.bytes);
         self.telemetry.metrics.forgot_readings(room.forgotten);
-        for handle in table.handles.values() {
-            let kind = match &**handle {
+        for open in table.handles.values() {
+            let kind = match &*open.handle {
                 Handle::Reader(_) => 0,
                 Handle::Writer(writer) => {
                     if let Some(shape) = writer.shape() {

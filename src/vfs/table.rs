@@ -50,6 +50,14 @@ pub(super) struct Renewal {
     pub(super) envelope: Option<Envelope>,
 }
 
+/// A handle, and what it was opened on: the kernel may call something else by that number when it
+/// closes it.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) ino: Ino,
+    pub(super) handle: Arc<Handle>,
+}
+
 /// What a mount knows of an inode.
 #[derive(Debug)]
 pub(super) struct Node {
@@ -111,7 +119,7 @@ impl Node {
 #[derive(Debug)]
 pub(super) struct Table {
     pub(super) tree: Tree<Node>,
-    pub(super) handles: HashMap<Fh, Arc<Handle>>,
+    pub(super) handles: HashMap<Fh, Opened>,
     next_fh: u64,
     pub(super) seen: Seen<Place>,
     pub(super) copies: Copies,
@@ -212,7 +220,8 @@ impl Table {
     pub(super) fn open(&mut self, ino: Ino, handle: Handle) -> Fh {
         let fh = Fh(self.next_fh);
         self.next_fh += 1;
-        self.handles.insert(fh, Arc::new(handle));
+        let handle = Arc::new(handle);
+        self.handles.insert(fh, Opened { ino, handle });
         self.tree.hold(ino);
         if let Some(node) = self.tree.get_mut(ino) {
             node.open.push(fh);
@@ -220,21 +229,22 @@ impl Table {
         fh
     }
 
-    /// Closes a handle.
-    pub(super) fn close(&mut self, ino: Ino, fh: Fh) {
-        if self.handles.remove(&fh).is_some() {
-            if let Some(node) = self.tree.get_mut(ino) {
-                node.open.retain(|open| *open != fh);
-                if node.open.is_empty() {
-                    node.renewals.clear();
-                }
+    /// Closes a handle; what it was opened on.
+    pub(super) fn close(&mut self, fh: Fh) -> Option<Ino> {
+        let Opened { ino, .. } = self.handles.remove(&fh)?;
+        if let Some(node) = self.tree.get_mut(ino) {
+            node.open.retain(|open| *open != fh);
+            if node.open.is_empty() {
+                node.renewals.clear();
             }
-            self.tree.unhold(ino);
         }
+        self.tree.unhold(ino);
+        Some(ino)
     }
 
     pub(super) fn handle(&self, fh: Fh) -> Result<Arc<Handle>, Error> {
-        self.handles.get(&fh).cloned().ok_or(Error::BadHandle)
+        let open = self.handles.get(&fh).ok_or(Error::BadHandle)?;
+        Ok(Arc::clone(&open.handle))
     }
 
     /// The open handles of a file.
@@ -242,7 +252,7 @@ impl Table {
         let fhs = self.tree.get(ino).map(|node| node.open.clone());
         fhs.unwrap_or_default()
             .iter()
-            .filter_map(|fh| self.handles.get(fh).cloned())
+            .filter_map(|fh| self.handle(*fh).ok())
             .collect()
     }
 
@@ -275,7 +285,7 @@ impl Table {
         node.last_saved = Some(value.version.clone());
         let (open, saves) = (node.open.clone(), node.saves);
         for fh in open {
-            if let Some(handle) = self.handles.get_mut(&fh)
+            if let Some(Opened { handle, .. }) = self.handles.get_mut(&fh)
                 && let Handle::Scratch(open) = &**handle
             {
                 *handle = Arc::new(open.of_key((ino, place.clone()), &value, saves));

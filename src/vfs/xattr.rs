@@ -74,6 +74,7 @@ impl Vfs {
     pub async fn attribute(&self, ino: Ino, name: &OsStr, by: Opening) -> Result<String, Error> {
         let name = name.to_str().ok_or(Error::NoAttribute)?;
         if name == OBJECT {
+            self.check_named(ino)?;
             return match &self.table().node(ino)?.kind {
                 Kind::File(store, key) => Ok(store.identity(key)),
                 _ => Err(Error::NoAttribute),
@@ -137,9 +138,11 @@ impl Vfs {
             Some(Ok(text)) => Some(text.to_owned()),
             None => None,
         };
-        let (store, key) = self.table().file(ino)?;
+        let _held = self.hold(ino)?;
         let turn = Arc::clone(&self.table().node(ino)?.turn);
         let _turn = turn.lock().await;
+        self.check_named(ino)?;
+        let (store, key) = self.table().file(ino)?;
         if self.table().node(ino)?.unsaved {
             return Err(Error::Unsupported(format!(
                 "{key} is not saved yet; close it before setting {name}"
@@ -219,6 +222,7 @@ impl Vfs {
 
     /// The ETag and envelope that the caller sees; `None` for what is no value.
     async fn described(&self, ino: Ino, by: Opening) -> Result<Option<(String, Envelope)>, Error> {
+        self.check_reached(ino)?;
         let (store, key) = {
             let table = self.table();
             let node = table.node(ino)?;
@@ -247,6 +251,7 @@ impl Vfs {
                 }
             }
         }
+        self.check_named(ino)?;
         Ok(Some(
             match self.newest(ino, &store, &key, by.thread).await? {
                 Version::Whole(value) => (value.version.to_string(), value.envelope.clone()),

@@ -37,6 +37,7 @@ mod odd_answers;
 mod policy;
 mod posix;
 mod races;
+mod reached;
 mod retry;
 mod runtimes;
 mod s3;

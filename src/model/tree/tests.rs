@@ -171,3 +171,53 @@ fn two_things_show_two_numbers_also_when_they_begin_with_the_same() {
     tree.sweep(alias);
     assert_eq!(tree.shown(two), 7);
 }
+
+/// A file that is moved to a name of another kind is found by the kernel under that name, by the old number.
+#[test]
+fn a_number_that_the_kernel_may_find_by_another_name_is_given_to_nobody_before_it_is_forgotten() {
+    let mut tree = Tree::new("root");
+    let moved = insert(&mut tree, "a");
+    let known = tree.remember(moved).expect("it is there").node;
+    tree.mistake(moved, key("a~"));
+    assert_eq!((tree.name(moved), tree.at(known)), (None, Some(moved)));
+    let anew = insert(&mut tree, "a");
+    let shown = tree.numbers(anew).expect("it is there");
+    assert_eq!((shown.shown, tree.at(known)), (known.0, Some(moved)));
+    assert_ne!(shown.node, known);
+    tree.renumber(anew);
+    assert_eq!(tree.at(known), Some(moved));
+    // So is one that was moved, and deleted there.
+    let b = insert(&mut tree, "b");
+    let known_as_b = tree.remember(b).expect("it is there").node;
+    tree.rename(b, Ino::ROOT, &name("c"), key("c"));
+    tree.unlink(b);
+    let b = insert(&mut tree, "b");
+    assert_ne!(id(&tree, b), known_as_b);
+    // What the kernel takes for the same name goes on with whatever has that.
+    let c = insert(&mut tree, "c");
+    let known_as_c = tree.remember(c).expect("it is there").node;
+    tree.unlink(c);
+    let c = insert(&mut tree, "c");
+    assert_eq!(id(&tree, c), known_as_c);
+
+    tree.forget(known, 1);
+    tree.renumber(anew);
+    assert_eq!(tree.at(known), Some(anew));
+    assert!(tree.numbers(anew).is_some_and(Numbers::agree));
+}
+
+#[test]
+fn an_inode_that_is_being_opened_keeps_its_number_to_the_end_of_that() {
+    let mut tree = Tree::new("root");
+    let old = insert(&mut tree, "a");
+    let known = tree.remember(old).expect("it is there").node;
+    assert!(tree.hold(old));
+    tree.unlink(old);
+    let new = insert(&mut tree, "a");
+    assert_ne!(id(&tree, new), known);
+    assert_eq!(tree.at(known), Some(old));
+    tree.unhold(old);
+    tree.renumber(new);
+    assert_eq!((id(&tree, new), tree.get(old)), (known, None));
+    assert!(!tree.hold(old));
+}

@@ -257,7 +257,7 @@ async fn a_listing_from_before_our_own_delete_brings_nothing_back() {
             told.map(|item| item.name.to_string()).collect::<Vec<_>>()
         });
         assert!(!told.unwrap().contains(&key.to_owned()));
-        mount.vfs.close_dir(Ino::ROOT, fh);
+        mount.vfs.close_dir(fh);
         let found = mount.lookup(key).await;
         assert!(matches!(found, Err(vfs::Error::NotFound(_))), "{found:?}");
     }

@@ -213,8 +213,8 @@ impl Mount {
             truncate: true,
             append: false,
         };
-        let (ino, fh) = match self.lookup(key).await {
-            Ok(ino) => (ino, self.vfs.open(ino, access, BY).await?),
+        let fh = match self.lookup(key).await {
+            Ok(ino) => self.vfs.open(ino, access, BY).await?,
             Err(vfs::Error::NotFound(_)) => {
                 let how = Creation {
                     over: OverExisting::Replace,
@@ -222,7 +222,7 @@ impl Mount {
                 };
                 let name = OsStr::new(key);
                 let made = self.vfs.create(Ino::ROOT, name, access, how, BY).await?;
-                (made.0.attr.ino, made.1)
+                made.1
             }
             Err(error) => return Err(error),
         };
@@ -234,7 +234,7 @@ impl Mount {
             Ok(_) => self.vfs.flush(fh, 0).await,
             Err(error) => Err(error),
         };
-        self.vfs.release(ino, fh).await;
+        self.vfs.release(fh).await;
         saved
     }
 
@@ -261,7 +261,7 @@ impl Mount {
             });
             told.map(|item| item.name.to_string()).collect()
         });
-        self.vfs.close_dir(Ino::ROOT, fh);
+        self.vfs.close_dir(fh);
         names
     }
 }

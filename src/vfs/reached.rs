@@ -1,0 +1,156 @@
+//! Whether a file that the kernel means by a number is what it means by a name.
+//!
+//! The kernel believes a name for a while, and when a file is renamed it moves what it believes. So a request may
+//! come for a file that has lost its name here, and mean what has that name now. `ESTALE` makes the kernel look the
+//! name up again and repeat the call, once. Whoever has a handle means that, whatever became of its name.
+
+use std::sync::Arc;
+
+use super::table::Kind;
+use super::{Error, Vfs};
+use crate::model::{Ino, Key};
+use crate::store::Store;
+
+/// An inode that goes on to be what the kernel calls by its number, until this is dropped.
+#[derive(Debug)]
+pub(super) struct Held<'a> {
+    vfs: &'a Vfs,
+    ino: Ino,
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.vfs.table().tree.unhold(self.ino);
+    }
+}
+
+fn stale(what: &str) -> Error {
+    Error::Stale(what.to_owned())
+}
+
+impl Vfs {
+    /// Keeps an inode as if it were open.
+    ///
+    /// # Errors
+    /// [`Error::Stale`] when there is none any more.
+    pub(super) fn hold(&self, ino: Ino) -> Result<Held<'_>, Error> {
+        match self.table().tree.hold(ino) {
+            true => Ok(Held { vfs: self, ino }),
+            false => Err(stale("the file")),
+        }
+    }
+
+    /// Reports that a key has lost its name, for a call that came by that.
+    ///
+    /// # Errors
+    /// [`Error::Stale`].
+    pub(super) fn check_named(&self, ino: Ino) -> Result<(), Error> {
+        let table = self.table();
+        match table.tree.get(ino).map(|node| &node.kind) {
+            None => Err(stale("the file")),
+            Some(Kind::File(store, key)) if table.tree.name(ino).is_none() => {
+                Err(stale(&store.address(key)))
+            }
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// As [`check_named`](Self::check_named), for a call that may have come by a descriptor: then somebody has the
+    /// file open.
+    ///
+    /// # Errors
+    /// [`Error::Stale`].
+    pub(super) fn check_reached(&self, ino: Ino) -> Result<(), Error> {
+        let is_open = |ino| Some(!self.table().tree.get(ino)?.open.is_empty());
+        match is_open(ino) {
+            Some(true) => Ok(()),
+            _ => self.check_named(ino),
+        }
+    }
+
+    /// Reports that a file is not this key any more, or has lost its name.
+    ///
+    /// # Errors
+    /// [`Error::Stale`].
+    pub(super) fn check_is(&self, ino: Ino, store: &Arc<Store>, key: &Key) -> Result<(), Error> {
+        let table = self.table();
+        match table.file(ino) {
+            Ok((of, is))
+                if of.name() == store.name() && is == *key && table.tree.name(ino).is_some() =>
+            {
+                Ok(())
+            }
+            _ => Err(stale(&store.address(key))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Origin;
+    use crate::vfs::tests::in_memory;
+    use crate::vfs::{Access, At, Creation, Durable, Fh, Opening, OverExisting};
+
+    const BY: Opening = Opening {
+        who: None,
+        thread: 1,
+    };
+    const ACCESS: Access = Access {
+        read: true,
+        write: true,
+        truncate: false,
+        append: false,
+    };
+
+    /// A new file with some bytes that are not saved.
+    async fn written(vfs: &Vfs) -> (Ino, Fh) {
+        let how = Creation {
+            over: OverExisting::Replace,
+            origin: Origin::Other,
+        };
+        let created = vfs.create(Ino::ROOT, "key".as_ref(), ACCESS, how, BY).await;
+        let (told, fh) = created.unwrap();
+        let at = At::Offset(0);
+        vfs.write(fh, at, b"important", Durable::AtSave, 1)
+            .await
+            .unwrap();
+        (told.attr.ino, fh)
+    }
+
+    #[tokio::test]
+    async fn a_file_that_lost_its_name_is_reached_by_its_handles_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let vfs = in_memory(dir.path());
+        let (ino, fh) = written(&vfs).await;
+        vfs.flush(fh, 1).await.unwrap();
+        vfs.remove(Ino::ROOT, "key".as_ref(), BY).await.unwrap();
+        assert_eq!(vfs.attr(ino, None).await.unwrap().size, 9);
+        assert_eq!(&vfs.read(fh, 0, 100).await.unwrap()[..], b"important");
+        let opened = vfs.open(ino, ACCESS, BY).await;
+        assert!(matches!(opened, Err(Error::Stale(_))));
+        let cut = vfs.truncate_closed(ino, 0, BY).await;
+        assert!(matches!(cut, Err(Error::Stale(_))));
+        vfs.release(fh).await;
+        assert!(matches!(vfs.attr(ino, None).await, Err(Error::Stale(_))));
+        assert!(matches!(vfs.check_changeable(ino), Err(Error::Stale(_))));
+    }
+
+    #[tokio::test]
+    async fn what_was_written_to_a_file_that_nobody_knows_any_more_is_rescued() {
+        let dir = tempfile::tempdir().unwrap();
+        let vfs = in_memory(dir.path());
+        let (ino, fh) = written(&vfs).await;
+        {
+            let mut table = vfs.table();
+            let known = table.tree.numbers(ino).unwrap().node;
+            table.tree.unhold(ino);
+            table.tree.forget(known, 1);
+            assert!(table.tree.get(ino).is_none());
+        }
+        assert!(matches!(vfs.flush(fh, 1).await, Err(Error::Failed(_))));
+        let rescues = std::fs::read_dir(dir.path().join("rescue")).unwrap();
+        let mut kept = rescues.filter_map(|entry| std::fs::read(entry.unwrap().path()).ok());
+        assert!(kept.any(|bytes| bytes == b"important"));
+    }
+}

@@ -1,0 +1,122 @@
+//! What a path means is what has the name now (W8, W12, R1), and what a directory lists was there: whatever the kernel
+//! believes of names that were moved, and whatever was deleted since.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+
+use crate::world::counted::Counted;
+use crate::world::procs::Script;
+
+/// The kernel believes what a listing tells for longer than a test takes.
+const LONG: &str = "--ttl=600";
+
+/// A call by path, after a key `f` was listed and moved to `f~`, and what is read of `f~` and of `f` then.
+const AFTER_A_MOVE: [(&str, &str, &str); 10] = [
+    ("echo new > f; echo note > f~", "note\n", "new\n"),
+    ("echo new > f; echo more >> f~", "old\nmore\n", "new\n"),
+    (
+        "echo new > f; python3 -c \"import os; os.truncate('f~', 2)\"",
+        "ol",
+        "new\n",
+    ),
+    ("echo new > f; truncate -s 0 f~", "", "new\n"),
+    (
+        "printf longer-than-before > f; [ $(stat -c %s f~) = 4 ]",
+        "old\n",
+        "longer-than-before",
+    ),
+    (
+        "echo new > f; dd if=/dev/zero of=f~ bs=1 count=1 conv=notrunc status=none",
+        "\0ld\n",
+        "new\n",
+    ),
+    (
+        "echo new > f; ! python3 -c \"import os; os.setxattr('f~', 'user.meta.a', b'1')\" 2> /dev/null",
+        "old\n",
+        "new\n",
+    ),
+    (
+        "echo new > f; ! python3 -c \"import os; os.getxattr('f~', 'user.etag')\" 2> /dev/null",
+        "old\n",
+        "new\n",
+    ),
+    (
+        "exec 3< f~; echo new > f; [ \"$(cat <&3)\" = old ]; exec 3<&-; echo note > f~",
+        "note\n",
+        "new\n",
+    ),
+    (
+        "echo new > f; mv f~ g~; echo note > g~; mv g~ f~",
+        "note\n",
+        "new\n",
+    ),
+];
+
+#[test]
+fn whoever_writes_to_the_new_name_of_a_key_that_moved_away_writes_to_that() {
+    let ground = or_skip!(Counted::mount(|mount| mount.flat().arg(LONG)));
+    for (nth, (calls, moved, anew)) in AFTER_A_MOVE.into_iter().enumerate() {
+        for is_open in [false, true] {
+            let dir = format!("case-{nth}-{is_open}");
+            let key = format!("{dir}/f");
+            ground.other.put(&key, "old\n");
+            // Somebody who reads the key all the time keeps its inode.
+            let reader = if is_open { "exec 9< f;" } else { "" };
+            let script = format!("set -e; cd {dir}; {reader} ls -l > /dev/null; mv f f~; {calls}");
+            ground.run(Script::bash(&script)).ok();
+            let read = |name: &str| {
+                let read = fs::read(ground.mount.file(&dir).join(name)).unwrap();
+                String::from_utf8(read).unwrap()
+            };
+            assert_eq!((&*read("f~"), &*read("f")), (moved, anew), "{script}");
+            assert_eq!(ground.other.text(&key), anew, "{script}");
+            let meta = ground.other.head(&key).unwrap().metadata;
+            assert_eq!(meta.get("a"), None, "{script}");
+        }
+    }
+    ground.unmount();
+}
+
+#[test]
+fn a_key_that_moved_away_and_back_is_itself() {
+    let ground = or_skip!(Counted::mount(|mount| mount.flat().arg(LONG)));
+    for (key, calls) in [
+        (
+            "one",
+            "mv one one~; ls -l > /dev/null; mv one~ one; echo fresh > one",
+        ),
+        ("two", "mv two two~; mv two~ two; echo fresh > two"),
+        (
+            "three",
+            "mv three three~; mv three~ three; echo other > three~; echo fresh > three; rm three~",
+        ),
+    ] {
+        ground.other.put(key, "old\n");
+        ground
+            .run(Script::bash(&format!("set -e; ls -l > /dev/null; {calls}")))
+            .ok();
+        assert_eq!(ground.other.text(key), "fresh\n", "{calls}");
+        assert_eq!(
+            fs::read_to_string(ground.mount.file(key)).unwrap(),
+            "fresh\n"
+        );
+    }
+    assert_eq!(ground.other.keys(), ["one", "three", "two"]);
+    ground.unmount();
+}
+
+#[test]
+fn a_key_that_moved_away_shows_the_number_of_its_new_name() {
+    let ground = or_skip!(Counted::mount(|mount| mount.flat().arg(LONG)));
+    ground.other.put("f", "old\n");
+    ground.run(Script::dash("ls -l > /dev/null")).ok();
+    let number = |name: &str| fs::metadata(ground.mount.file(name)).unwrap().ino();
+    let before = number("f");
+    ground.run(Script::dash("mv f f~")).ok();
+    let moved = number("f~");
+    assert_ne!(moved, before);
+    ground
+        .run(Script::dash("echo new > f; ls -l > /dev/null"))
+        .ok();
+    assert_eq!((number("f"), number("f~")), (before, moved));
+}
