@@ -253,7 +253,8 @@ impl ListingCache {
     }
 }
 
-/// How many deletes are remembered. What is older than the oldest of them counts as older than all.
+/// How many deletes are remembered. What was asked before the last one that is not remembered any more may be
+/// older news of any key.
 const DELETES: NonZeroUsize = NonZeroUsize::new(4096).expect("it is not zero");
 
 /// When this mount deleted which keys: what was asked about one of them before is older news.
@@ -287,10 +288,14 @@ impl Deletes {
         self.at.pop(place);
     }
 
-    /// Whether a key was deleted after this time.
+    /// Whether a key was certainly deleted after this time.
+    pub(super) fn surely_since(&self, place: &Place, asked: Instant) -> bool {
+        self.at.peek(place).is_some_and(|at| *at > asked)
+    }
+
+    /// Whether a key was deleted after this time, or may have been: what was asked then is not to be believed.
     pub(super) fn since(&self, place: &Place, asked: Instant) -> bool {
-        let at = self.at.peek(place).copied().max(self.forgotten);
-        at.is_some_and(|at| at > asked)
+        self.surely_since(place, asked) || self.forgotten.is_some_and(|at| at > asked)
     }
 }
 
@@ -335,13 +340,18 @@ mod tests {
         let before = Instant::now();
         let at = |n: u32| before + Duration::from_millis(n.into());
         deletes.note(place("a"), at(2));
+        assert!(deletes.surely_since(&place("a"), at(1)));
         assert!(deletes.since(&place("a"), at(1)) && !deletes.since(&place("b"), at(1)));
         assert!(!deletes.since(&place("a"), at(2)));
         let many = u32::try_from(DELETES.get()).expect("a small number");
         for n in 0..many {
             deletes.note(place(&format!("other {n}")), at(3 + n));
         }
-        assert!(deletes.since(&place("a"), at(1)) && !deletes.since(&place("a"), at(2)));
+        for key in ["a", "never deleted"].map(place) {
+            assert!(deletes.since(&key, at(1)) && !deletes.since(&key, at(2)));
+            assert!(!deletes.surely_since(&key, at(1)));
+        }
+        assert!(deletes.surely_since(&place("other 0"), at(1)));
     }
 
     /// An answer corrects what was asked for earlier, and cannot contradict what was asked for later.

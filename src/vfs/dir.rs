@@ -199,7 +199,7 @@ impl Vfs {
                 let ino = table.tree.find(parent, &item.name)?;
                 Some(self.unsaved_attr(ino, table.tree.get(ino)?))
             }
-            Item::Scratch(scratch) => Some(self.found_scratch(parent, &item.name, scratch)),
+            Item::Scratch(_) => self.tell_scratch(parent, &item.name),
             Item::Control => {
                 let kind = self.table().node(parent).ok()?.kind.clone();
                 let control =
@@ -213,12 +213,13 @@ impl Vfs {
         let mut table = self.table();
         let (store, _) = table.dir(parent).ok()?;
         let place = (store.name(), entry.key.clone());
-        // It may have been created anew since.
-        let is_old = table.deletes.since(&place, age.corrected);
-        let ino = match is_old {
+        let is_gone = table.deletes.surely_since(&place, age.corrected);
+        let ino = match is_gone || table.away.is_away(&place) {
+            // It may have been created anew since.
             true => table.tree.find(parent, name)?,
             false => table.insert(parent, name, Kind::File(store, entry.key.clone())),
         };
+        let is_old = table.deletes.since(&place, age.corrected);
         let node = table.tree.get_mut(ino)?;
         if node.unsaved {
             return Some(self.unsaved_attr(ino, node));
@@ -229,6 +230,24 @@ impl Vfs {
         // The kernel now believes the name: the next open may come without a look-up of its own.
         node.end_call();
         Some(self.noted_attr(&table, place.0, ino, entry))
+    }
+
+    /// A scratch file, or what has its name by now: it may be gone, or have become a key.
+    fn tell_scratch(&self, parent: Ino, name: &FileName) -> Option<Attr> {
+        let (store, dir) = self.table().dir(parent).ok()?;
+        if let Some(scratch) = self.scratch_at(&store, &dir, name) {
+            return Some(self.found_scratch(parent, name, &scratch));
+        }
+        let table = self.table();
+        let ino = table.tree.find(parent, name)?;
+        let node = table.tree.get(ino)?;
+        match (&node.kind, &node.known) {
+            (Kind::File(store, _), Some(known)) if !node.unsaved => {
+                Some(self.known_attr(store.name(), ino, known))
+            }
+            (Kind::File(..), _) => Some(self.unsaved_attr(ino, node)),
+            _ => None,
+        }
     }
 
     fn tell_dir(&self, parent: Ino, name: &FileName) -> Option<Attr> {

@@ -3,9 +3,11 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
+use std::thread;
 
 use crate::world::counted::Counted;
 use crate::world::procs::Script;
+use crate::world::report;
 
 /// The kernel believes what a listing tells for longer than a test takes.
 const LONG: &str = "--ttl=600";
@@ -119,4 +121,71 @@ fn a_key_that_moved_away_shows_the_number_of_its_new_name() {
         .run(Script::dash("echo new > f; ls -l > /dev/null"))
         .ok();
     assert_eq!((number("f"), number("f~")), (before, moved));
+}
+
+/// More deletes than a mount remembers one by one.
+const DELETED: usize = 4_300;
+const STAYED: usize = 700;
+
+#[test]
+fn a_directory_that_is_emptied_while_it_is_read_skips_nothing_that_is_there() {
+    let ground = or_skip!(Counted::mount(|mount| mount.flat().log_level("error")));
+    let all = DELETED + STAYED;
+    let keys: Vec<_> = (0..all).map(|nth| format!("dir/key-{nth:05}")).collect();
+    thread::scope(|scope| {
+        for some in keys.chunks(all.div_ceil(8)) {
+            scope.spawn(|| some.iter().for_each(|key| drop(ground.other.put(key, "x"))));
+        }
+    });
+    let script = format!(
+        "import os
+seen = []
+with os.scandir('dir') as entries:
+    for entry in entries:
+        seen.append(entry.name)
+        if len(seen) <= {DELETED}:
+            os.unlink(entry.path)
+print(len(seen), len(set(seen)), len(os.listdir('dir')))
+"
+    );
+    let counts = ground.run(Script::python(&script)).ok().stdout;
+    let line = format!(
+        "{all} names, {DELETED} deleted while they were read; seen, different, left: {counts}"
+    );
+    println!("{line}");
+    report::append_line("reading-directories", line.trim());
+    assert_eq!(counts, format!("{all} {all} {STAYED}\n"));
+}
+
+#[test]
+fn an_open_directory_brings_nothing_back() {
+    let ground = or_skip!(Counted::mount(|mount| mount.flat().arg(LONG)));
+    for key in ["key", "moved"] {
+        ground.other.put(key, "old\n");
+    }
+    let script = "import os
+for name in 'gone~', 'replaced~', 'other~':
+    open(name, 'w').write(name)
+before = os.scandir('.')
+os.unlink('gone~')
+os.rename('other~', 'replaced~')
+os.unlink('key')
+os.rename('moved', 'moved~')
+print(sorted(entry.name for entry in before))
+for name in 'gone~', 'other~', 'key', 'moved':
+    assert not os.path.exists(name), name
+    try:
+        open(name)
+        raise AssertionError(name)
+    except FileNotFoundError:
+        pass
+assert open('replaced~').read() == 'other~'
+assert open('moved~').read() == 'old\\n'
+os.rename('replaced~', 'new')
+assert open('new').read() == 'other~'
+print(sorted(os.listdir('.')))
+";
+    let seen = ground.run(Script::python(script)).ok().stdout;
+    assert_eq!(seen, "['replaced~']\n['moved~', 'new']\n");
+    ground.unmount();
 }
