@@ -171,8 +171,7 @@ impl Filesystem for Fs {
         let (vfs, node, by) = (self.0.vfs.clone(), self.ino(ino), opening(request));
         let op = self.heavy(self.op("open", ino, request));
         self.0.answer(op, reply, async move {
-            let fh = vfs.open(node, access(flags.0), by).await?;
-            Ok(OpenedFile(fh))
+            vfs.open(node, access(flags.0), by).await.map(OpenedFile)
         });
     }
 
@@ -457,17 +456,14 @@ impl Filesystem for Fs {
             .op_on("symlink", parent, &name, request)
             .locking(parent);
         self.0.answer(op, reply, async move {
-            let made = vfs.make_link(dir, &name, &target, by).await;
-            made.map(Named)
+            vfs.make_link(dir, &name, &target, by).await.map(Named)
         });
     }
 
     fn readlink(&self, request: &Request, ino: INodeNo, reply: fuser::ReplyData) {
         let (vfs, node) = (self.0.vfs.clone(), self.ino(ino));
-        self.0
-            .answer(self.op("readlink", ino, request), reply, async move {
-                vfs.read_link(node)
-            });
+        let op = self.op("readlink", ino, request);
+        self.0.answer(op, reply, async move { vfs.read_link(node) });
     }
 
     fn link(

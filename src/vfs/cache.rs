@@ -125,31 +125,28 @@ impl Remembered {
 /// Listings that were read, each as it was answered and as later answers corrected it.
 #[derive(Debug)]
 pub(super) struct ListingCache {
+    /// For how long they are believed.
+    ttl: Duration,
     listings: LruCache<Folder, Remembered>,
     names: usize,
     /// How often this mount changed a name, in any directory.
     changes: u64,
 }
 
-impl Default for ListingCache {
-    fn default() -> Self {
+impl ListingCache {
+    pub(super) fn new(ttl: Duration) -> Self {
         Self {
+            ttl,
             listings: LruCache::unbounded(),
             names: 0,
             changes: 0,
         }
     }
-}
 
-impl ListingCache {
-    /// A listing that is not older than `ttl`, and its time.
-    pub(super) fn get(
-        &mut self,
-        folder: &Folder,
-        ttl: Duration,
-    ) -> Option<(Arc<Listing>, Instant)> {
+    /// A listing that can still be believed, and its time.
+    pub(super) fn get(&mut self, folder: &Folder) -> Option<(Arc<Listing>, Instant)> {
         let known = self.listings.get(folder)?;
-        (known.asked.elapsed() < ttl).then(|| (Arc::clone(&known.listing), known.asked))
+        (known.asked.elapsed() < self.ttl).then(|| (Arc::clone(&known.listing), known.asked))
     }
 
     /// Remembers a listing that was asked for at this time, unless a younger one is remembered.
@@ -166,6 +163,11 @@ impl ListingCache {
         };
         self.names += remembered.names();
         self.listings.put(folder, remembered);
+        self.make_room();
+    }
+
+    /// Forgets what was used longest ago, until the rest has room.
+    fn make_room(&mut self) {
         while self.names > MAX_NAMES {
             let Some((_, oldest)) = self.listings.pop_lru() else {
                 return;
@@ -223,7 +225,8 @@ impl ListingCache {
     }
 
     /// Notes what an answer said of one name that was asked about at this time. If that contradicts
-    /// what was asked for later, it is not known which of them is newer, and the listing is forgotten.
+    /// what was asked for later, it is not known which of them is newer, and the listing is forgotten, as is
+    /// one that nobody believes any more.
     pub(super) fn correct(
         &mut self,
         folder: &Folder,
@@ -234,6 +237,9 @@ impl ListingCache {
         let Some(known) = self.listings.get_mut(folder) else {
             return;
         };
+        if known.asked.elapsed() >= self.ttl {
+            return self.remove(folder);
+        }
         let contradicts = known.listing.contains_key(name) != entry.is_some();
         let since = known.corrected.get(name).unwrap_or(&known.asked);
         if asked < *since {
@@ -250,6 +256,7 @@ impl ListingCache {
             None => names.remove(name),
         };
         self.names += known.names();
+        self.make_room();
     }
 }
 
@@ -367,7 +374,7 @@ mod tests {
             modified: SystemTime::UNIX_EPOCH,
             version: Version::new("1"),
         };
-        let mut cache = ListingCache::default();
+        let mut cache = ListingCache::new(Duration::MAX);
         let has = |cache: &ListingCache, text: &str| cache.has(&folder(), &name(text));
         cache.put(folder(), Arc::default(), at(10));
         cache.correct(&folder(), &name("saved"), Some(&entry("saved")), at(12));
@@ -381,12 +388,44 @@ mod tests {
         assert_eq!(cache.names(), 1 + 2);
         // From before it was saved: the whole listing is in doubt.
         cache.correct(&folder(), &name("saved"), None, at(11));
-        assert!(cache.get(&folder(), Duration::MAX).is_none());
+        assert!(cache.get(&folder()).is_none());
         assert_eq!(cache.names(), 0);
         cache.put(folder(), Arc::default(), at(20));
         cache.put(folder(), Arc::default(), at(19));
-        let (_, asked) = cache.get(&folder(), Duration::MAX).expect("a listing");
+        let (_, asked) = cache.get(&folder()).expect("a listing");
         assert_eq!(asked, at(20));
+    }
+
+    /// A job that makes a file and deletes it, again and again, corrects the listing with each.
+    #[test]
+    fn corrections_of_a_listing_stay_within_its_names_and_do_not_outlive_it() {
+        let folder = || (StoreName::Flat, Dir::root());
+        let made_and_deleted = |cache: &mut ListingCache, times: usize| {
+            for n in 0..times {
+                let name = FileName::new(format!("{n}").as_ref()).expect("a name");
+                let key = Key::new(format!("{n}")).expect("a key");
+                let entry = Entry {
+                    key,
+                    size: Some(1),
+                    modified: SystemTime::UNIX_EPOCH,
+                    version: Version::new("1"),
+                };
+                cache.correct(&folder(), &name, Some(&entry), Instant::now());
+                cache.correct(&folder(), &name, None, Instant::now());
+                assert!(cache.names() <= MAX_NAMES);
+            }
+        };
+        let mut cache = ListingCache::new(Duration::MAX);
+        cache.put(folder(), Arc::default(), Instant::now());
+        made_and_deleted(&mut cache, 1000);
+        assert_eq!(cache.names(), 1000);
+        made_and_deleted(&mut cache, MAX_NAMES + 1);
+        assert!(cache.get(&folder()).is_none());
+        assert_eq!(cache.names(), 0);
+        let mut cache = ListingCache::new(Duration::ZERO);
+        cache.put(folder(), Arc::default(), Instant::now());
+        made_and_deleted(&mut cache, 1);
+        assert_eq!(cache.names(), 0);
     }
 
     #[test]

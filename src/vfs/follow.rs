@@ -109,7 +109,7 @@ impl Vfs {
     fn at_hand(&self, ino: Ino, store: &Store, key: &Key) -> AtHand {
         let mut table = self.table();
         let known = table.tree.get(ino).and_then(|node| node.known.as_ref());
-        let Some(known) = known.filter(|known| known.at.elapsed() < self.options.ttl) else {
+        let Some(known) = known.filter(|known| known.asked.elapsed() < self.options.ttl) else {
             return AtHand::Nothing;
         };
         let version = known.entry.version.clone();

@@ -16,8 +16,10 @@ use crate::store::Entry;
 #[derive(Clone, Debug)]
 pub(super) struct Known {
     pub(super) entry: Entry,
-    /// When it was asked.
-    pub(super) at: Instant,
+    /// When it was asked: what was asked before is older. It is believed from then on.
+    pub(super) asked: Instant,
+    /// When it answered.
+    pub(super) answered: Instant,
     /// The thread in whose present system call it was asked; it need not be asked again before
     /// that call ends.
     pub(super) asked_by: Option<u32>,
@@ -31,7 +33,7 @@ impl Known {
     pub(super) fn time_left(&self, ttl: Duration) -> Duration {
         match self.own {
             true => Duration::ZERO,
-            false => ttl.saturating_sub(self.at.elapsed()),
+            false => ttl.saturating_sub(self.asked.elapsed()),
         }
     }
 }
@@ -44,17 +46,18 @@ impl Node {
             .filter(|known| !known.time_left(ttl).is_zero() && known.entry.size.is_some())
     }
 
-    /// Notes what a listing said that was asked for at `at`, unless something newer is known; what
+    /// Notes what a listing said that was asked for at this time, unless something newer is known; what
     /// is known now. The kernel will believe in the name for a while, so that the next open comes
     /// without a look-up, and has to ask for itself.
-    pub(super) fn learn_listed(&mut self, entry: &Entry, at: Instant) -> &Known {
+    pub(super) fn learn_listed(&mut self, entry: &Entry, asked: Instant) -> &Known {
         let listed = || Known {
             entry: entry.clone(),
-            at,
+            asked,
+            answered: asked,
             asked_by: None,
             own: false,
         };
-        if self.known.as_ref().is_some_and(|known| known.at < at) {
+        if self.known.as_ref().is_some_and(|known| known.asked < asked) {
             self.known = None;
         }
         let known = self.known.get_or_insert_with(listed);
@@ -69,18 +72,18 @@ impl Node {
         }
     }
 
-    /// Whether this mount saved it itself after this time: what was asked about then may be what it
-    /// replaced.
-    fn is_saved_since(&self, asked: Instant) -> bool {
-        let known = self.known.as_ref();
-        known.is_some_and(|known| known.own && known.at > asked)
+    /// What is known from a later time, when something was asked or this mount saved it itself: what was
+    /// asked about before may be what that replaced.
+    fn known_since(&self, asked: Instant) -> Option<&Known> {
+        self.known.as_ref().filter(|known| known.asked > asked)
     }
 
     /// Notes what the backend said.
-    fn learn(&mut self, entry: Entry, asked_by: Option<u32>) {
+    fn learn(&mut self, entry: Entry, asked: Instant, asked_by: Option<u32>) {
         self.known = Some(Known {
             entry,
-            at: Instant::now(),
+            asked,
+            answered: Instant::now(),
             asked_by,
             own: false,
         });
@@ -98,10 +101,10 @@ impl Table {
             Kind::File(store, key) if *key == entry.key => (store.name(), key.clone()),
             _ => return,
         };
-        if node.is_saved_since(asked) || self.deletes.since(&place, asked) {
+        if node.known_since(asked).is_some() || self.deletes.since(&place, asked) {
             return;
         }
-        node.learn(entry.clone(), asked_by);
+        node.learn(entry.clone(), asked, asked_by);
         if let Some((parent, name)) = self.tree.name(ino) {
             let name = name.clone();
             self.no_longer_absent(parent, &name);
@@ -130,6 +133,12 @@ impl Table {
 
     /// Notes that the store deleted the key of a file when this mount asked for it, at `sent`.
     pub(super) fn learn_deleted(&mut self, ino: Ino, sent: Instant) {
+        // What was asked meanwhile may have been answered before.
+        if let Some(node) = self.tree.get_mut(ino)
+            && node.known_since(sent).is_some_and(|known| !known.own)
+        {
+            node.known = None;
+        }
         self.learn_absent(ino, sent);
         if let Ok((store, key)) = self.file(ino) {
             self.deletes.note((store.name(), key), Instant::now());
@@ -142,7 +151,7 @@ impl Table {
         let Some(node) = self.tree.get_mut(ino) else {
             return;
         };
-        if node.is_saved_since(asked) {
+        if node.known_since(asked).is_some() {
             return;
         }
         node.known = None;
@@ -240,5 +249,83 @@ impl Table {
             true => self.listings.remove(&folder),
             false => self.listings.correct(&folder, &name, entry, asked),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::model::{Seen, Version};
+    use crate::store::{Dir, Store};
+    use crate::vfs::tests::Nobody;
+
+    fn entry(version: &str) -> Entry {
+        Entry {
+            key: Key::new("key").unwrap(),
+            size: Some(1),
+            modified: SystemTime::UNIX_EPOCH,
+            version: Version::new(version),
+        }
+    }
+
+    /// A table with a key, and how it is known.
+    fn table() -> (Table, Ino) {
+        let store = Store::in_memory();
+        let root = Kind::Dir(Arc::clone(&store), Dir::root());
+        let seen = Seen::new(1 << 16, 1, Arc::new(Nobody));
+        let mut table = Table::new(root, seen, 0, Duration::from_secs(3600));
+        let name = FileName::new("key".as_ref()).unwrap();
+        let kind = Kind::File(store, Key::new("key").unwrap());
+        let ino = table.insert(Ino::ROOT, &name, kind);
+        (table, ino)
+    }
+
+    fn version(table: &Table, ino: Ino) -> Option<String> {
+        let known = table.tree.get(ino)?.known.as_ref()?;
+        Some(known.entry.version.to_string())
+    }
+
+    #[test]
+    fn an_answer_to_an_older_question_changes_nothing() {
+        let (mut table, ino) = table();
+        let first = Instant::now();
+        let at = |n: u64| first + Duration::from_millis(n);
+        table.learn(ino, entry("2"), at(2), None);
+        table.learn(ino, entry("1"), at(1), Some(7));
+        assert_eq!(version(&table, ino).as_deref(), Some("2"));
+        table.learn_absent(ino, at(1));
+        assert_eq!(version(&table, ino).as_deref(), Some("2"));
+        let node = table.tree.get_mut(ino).unwrap();
+        node.learn_listed(&entry("1"), at(1));
+        assert_eq!(version(&table, ino).as_deref(), Some("2"));
+        table.learn(ino, entry("3"), at(3), None);
+        assert_eq!(version(&table, ino).as_deref(), Some("3"));
+        table.learn_absent(ino, at(3));
+        assert_eq!(version(&table, ino), None);
+    }
+
+    #[test]
+    fn a_delete_of_this_mount_overrules_what_was_asked_while_it_was_under_way() {
+        let (mut table, ino) = table();
+        let sent = Instant::now();
+        let asked = sent + Duration::from_millis(1);
+        table.learn(ino, entry("1"), asked, None);
+        table.learn_deleted(ino, sent);
+        assert_eq!(version(&table, ino), None);
+    }
+
+    #[test]
+    fn what_is_known_is_as_old_as_its_question() {
+        let (mut table, ino) = table();
+        let ttl = Duration::from_secs(60);
+        let asked = Instant::now().checked_sub(ttl / 2).unwrap();
+        table.learn(ino, entry("1"), asked, None);
+        let node = table.tree.get(ino).unwrap();
+        let left = node.fresh(ttl).unwrap().time_left(ttl);
+        assert!(left <= ttl / 2, "{left:?}");
+        assert!(node.fresh(ttl / 2).is_none());
     }
 }

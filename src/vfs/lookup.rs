@@ -226,7 +226,7 @@ impl Vfs {
             }
         }
         let folder = (store.name(), dir.clone());
-        let Some((listing, at)) = table.listings.get(&folder, ttl) else {
+        let Some((listing, at)) = table.listings.get(&folder) else {
             return Ok(None);
         };
         match listing.get(name) {
@@ -301,7 +301,7 @@ impl Vfs {
     ) -> Result<(Arc<Listing>, Age), Error> {
         let folder = (store.name(), dir.clone());
         let corrected = Instant::now();
-        let known = self.table().listings.get(&folder, self.options.ttl);
+        let known = self.table().listings.get(&folder);
         self.looked_up(Cache::Listings, known.is_some());
         if let Some((listing, asked)) = known {
             return Ok((listing, Age { asked, corrected }));
@@ -331,7 +331,7 @@ impl Vfs {
         let known = table.tree.get_mut(ino)?.known.as_mut()?;
         let asked_by = known.asked_by.take()?;
         // A file can also be opened without a look-up (through /proc/self/fd), long after one.
-        let in_this_call = asked_by == thread && known.at.elapsed() < SAME_CALL;
+        let in_this_call = asked_by == thread && known.answered.elapsed() < SAME_CALL;
         in_this_call.then(|| known.entry.clone())
     }
 }

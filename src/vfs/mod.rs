@@ -249,7 +249,7 @@ impl Vfs {
         let living = Arc::<dyn Processes>::clone(&processes);
         let seen = Seen::new(options.shown_memory, secret, living);
         Ok(Self {
-            table: Mutex::new(Table::new(root, seen, options.cache_bytes)),
+            table: Mutex::new(Table::new(root, seen, options.cache_bytes, options.ttl)),
             times: Mutex::default(),
             shelf: Mutex::new(Shelf::new(at("scratch"), &label, &options.mounted_at)),
             moving: tokio::sync::Mutex::default(),
@@ -331,7 +331,7 @@ pub(crate) mod tests {
 
     /// A process table that knows nobody.
     #[derive(Debug)]
-    struct Nobody;
+    pub(crate) struct Nobody;
 
     impl Living for Nobody {
         fn has_ended(&self, _process: u32) -> bool {

@@ -141,7 +141,7 @@ pub(super) struct Table {
 }
 
 impl Table {
-    pub(super) fn new(root: Kind, seen: Seen<Place>, cache_bytes: usize) -> Self {
+    pub(super) fn new(root: Kind, seen: Seen<Place>, cache_bytes: usize, ttl: Duration) -> Self {
         Self {
             tree: Tree::new(Node::new(root)),
             handles: HashMap::new(),
@@ -150,7 +150,7 @@ impl Table {
             copies: Copies::new(),
             away: Away::default(),
             values: ValueCache::new(cache_bytes),
-            listings: ListingCache::default(),
+            listings: ListingCache::new(ttl),
             deletes: Deletes::default(),
             strangers: LruCache::new(STRANGE),
             others: 0,

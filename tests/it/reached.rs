@@ -4,10 +4,13 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::world::counted::Counted;
 use crate::world::procs::Script;
+use crate::world::proxy::{Fault, Gate, Op, When};
 use crate::world::report;
+use crate::world::wait::{self, SOON};
 
 /// The kernel believes what a listing tells for longer than a test takes.
 const LONG: &str = "--ttl=600";
@@ -187,5 +190,31 @@ print(sorted(os.listdir('.')))
 ";
     let seen = ground.run(Script::python(script)).ok().stdout;
     assert_eq!(seen, "['replaced~']\n['moved~', 'new']\n");
+    ground.unmount();
+}
+
+#[test]
+fn an_answer_to_an_older_question_overrules_no_newer_one() {
+    let ground = or_skip!(Counted::mount(|mount| mount.flat().arg("--ttl=1")));
+    let size = || ground.run(Script::dash("stat -c %s x")).ok().stdout;
+    ground.other.put("x", "1234");
+    let first = Instant::now();
+    assert_eq!(size(), "4\n");
+    wait::until("the first answer is too old", SOON, || {
+        first.elapsed() > Duration::from_millis(1100)
+    });
+    let gate = Gate::new();
+    let list = When::op(Op::List).once();
+    ground.proxy.inject(list, Fault::HoldReply(gate.clone()));
+    let slow = Script::dash("stat -c %s x")
+        .within(ground.mount.path())
+        .start();
+    gate.wait_for(1);
+    ground.other.put("x", "1234567890");
+    assert_eq!(size(), "10\n");
+    gate.open();
+    let slow = slow.finish().ok().stdout;
+    assert!(["4\n", "10\n"].contains(&&*slow), "{slow}");
+    assert_eq!(size(), "10\n");
     ground.unmount();
 }
