@@ -25,8 +25,8 @@ const NO_OPTIONS: [&str; 7] = [
     "ETAGFS_DIR",
 ];
 
-/// The tests of this program are told by these what to do.
-const OF_TESTS: &str = "ETAGFS_TEST_";
+/// The tests of this program are told by these what to do, and run it with them.
+const OF_TESTS: [&str; 3] = ["ETAGFS_TEST_", "ETAGFS_BLESS", "ETAGFS_FUZZ_SECONDS"];
 
 /// Refuses variables that are no option's.
 ///
@@ -38,7 +38,8 @@ pub(super) fn check(
 ) -> Result<(), Failure> {
     let mut unknown: Vec<_> = names
         .map(|name| name.to_string_lossy().into_owned())
-        .filter(|name| name.starts_with(OURS) && !name.starts_with(OF_TESTS))
+        .filter(|name| name.starts_with(OURS))
+        .filter(|name| !OF_TESTS.iter().any(|start| name.starts_with(start)))
         .collect();
     if unknown.is_empty() {
         return Ok(());
@@ -194,6 +195,7 @@ mod tests {
             "ETAGFS_KEY",
             "ETAGFS_SOURCE",
             "ETAGFS_TEST_KEYS",
+            "ETAGFS_BLESS",
             "ETAG_FS_X",
             "HOME",
         ] {
