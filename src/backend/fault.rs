@@ -327,6 +327,10 @@ impl Backend for Faulty {
         self.read(Op::List, self.inner.versions(at)).await
     }
 
+    async fn tags(&self, at: &ObjectKey) -> Result<String, Error> {
+        self.read(Op::Head, self.inner.tags(at)).await
+    }
+
     async fn presign(
         &self,
         at: &ObjectKey,

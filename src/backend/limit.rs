@@ -204,6 +204,10 @@ impl Backend for Limited {
         self.name(self.inner.versions(at)).await
     }
 
+    async fn tags(&self, at: &ObjectKey) -> Result<String, Error> {
+        self.name(self.inner.tags(at)).await
+    }
+
     async fn presign(
         &self,
         at: &ObjectKey,

@@ -274,6 +274,12 @@ impl Backend for Metered {
         self.request(Request::List, at.as_str(), call, fine).await
     }
 
+    async fn tags(&self, at: &ObjectKey) -> Result<String, Error> {
+        let call = self.inner.tags(at);
+        let fine = |_: &_| Verdict::Fine("ok");
+        self.request(Request::Head, at.as_str(), call, fine).await
+    }
+
     async fn presign(
         &self,
         at: &ObjectKey,

@@ -9,6 +9,7 @@ mod deadlines;
 pub mod fault;
 pub mod limit;
 pub mod memory;
+mod meta;
 pub mod metered;
 mod pages;
 pub mod probe;
@@ -19,13 +20,13 @@ pub mod settle;
 pub use deadlines::Deadlines;
 pub use limit::Limited;
 pub use memory::Memory;
+pub use meta::{Meta, Tags};
 pub use metered::Metered;
 pub use pages::Pages;
 pub use queue::Queued;
 pub use s3::S3;
 pub use settle::Settled;
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
@@ -54,24 +55,6 @@ impl fmt::Display for ObjectKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
-}
-
-/// What travels with an object's bytes and survives an edit of them (W14).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Meta {
-    /// The media type, if one is known.
-    pub content_type: Option<String>,
-    /// `Cache-Control`, as stored.
-    pub cache_control: Option<String>,
-    /// `Content-Disposition`, as stored.
-    pub content_disposition: Option<String>,
-    /// `Content-Encoding`, as stored.
-    pub content_encoding: Option<String>,
-    /// `Content-Language`, as stored.
-    pub content_language: Option<String>,
-    /// User metadata: names in lower case, without any protocol prefix, and without what
-    /// etagfs puts beside them (W6).
-    pub user: BTreeMap<String, String>,
 }
 
 /// What is known of an object without its bytes.
@@ -415,6 +398,18 @@ pub trait Backend: Send + Sync + fmt::Debug {
         Err(Error::Unsupported {
             what: format!("{}/{at}", self.name()),
             why: "no old versions are kept there",
+        })
+    }
+
+    /// The tags of an object, as the query of a URL. Only what a read says to have some need be asked
+    /// about ([`Tags::Of`]). A decorator passes it on.
+    ///
+    /// # Errors
+    /// As [`head`](Self::head).
+    async fn tags(&self, at: &ObjectKey) -> Result<String, Error> {
+        Err(Error::Unsupported {
+            what: format!("{}/{at}", self.name()),
+            why: "there are no tags",
         })
     }
 

@@ -360,6 +360,12 @@ impl Backend for Queued {
             .await
     }
 
+    async fn tags(&self, at: &ObjectKey) -> Result<String, Error> {
+        let at = at.clone();
+        self.read(move |inner| async move { inner.tags(&at).await })
+            .await
+    }
+
     async fn presign(
         &self,
         at: &ObjectKey,

@@ -24,6 +24,7 @@ mod read;
 mod retry;
 mod sources;
 mod span;
+mod tags;
 mod terms;
 mod trust;
 mod versions;
@@ -189,6 +190,10 @@ impl Backend for S3 {
 
     async fn versions(&self, at: &ObjectKey) -> Result<Vec<Kept>, Error> {
         self.ask(|| self.kept(at)).await
+    }
+
+    async fn tags(&self, at: &ObjectKey) -> Result<String, Error> {
+        self.ask(|| self.tags_of(at)).await
     }
 
     async fn presign(

@@ -324,6 +324,10 @@ impl Backend for Settled {
         self.inner.versions(at).await
     }
 
+    async fn tags(&self, at: &ObjectKey) -> Result<String, Error> {
+        self.inner.tags(at).await
+    }
+
     async fn presign(
         &self,
         at: &ObjectKey,

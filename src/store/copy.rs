@@ -8,6 +8,7 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 use uuid::Uuid;
 
 use super::konserve::object::{Role, role};
+use super::tags::tagged;
 use super::{Catalog, Error, LayoutKind};
 use crate::backend::{Body, Fetched, Listed, Object, ObjectKey, Pin, Span};
 use crate::model::{Expect, Outcome, PutId, StoreId};
@@ -109,7 +110,7 @@ impl Catalog {
         let Object { info, bytes } = object;
         let body = Body {
             bytes: bytes.clone(),
-            meta: info.meta,
+            meta: tagged(&*self.backend, info.meta).await?,
         };
         let id = PutId::new(Uuid::new_v4().as_u128());
         match target.backend.put(to, body, &Expect::Absent, id).await? {

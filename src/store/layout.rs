@@ -79,6 +79,42 @@ impl Envelope {
     }
 }
 
+impl Envelope {
+    /// What of it is true of a value of other bytes: everything, but that they have a coding, if they do not
+    /// look like it.
+    #[must_use]
+    pub fn of(&self, bytes: &[u8]) -> Self {
+        let mut envelope = self.clone();
+        envelope.meta.content_encoding = envelope
+            .meta
+            .content_encoding
+            .filter(|coding| has_coding(bytes, coding));
+        envelope
+    }
+
+    /// The headers that are set, by name.
+    pub fn headers(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.meta.headers()
+    }
+
+    /// The header of this name, if there is such a one.
+    pub fn header_mut(&mut self, name: &str) -> Option<&mut Option<String>> {
+        self.meta.header_mut(name)
+    }
+}
+
+/// Whether bytes begin as those of this coding do; of several codings it is the last one that was applied.
+/// Most codings have no beginning to know them by.
+fn has_coding(bytes: &[u8], coding: &str) -> bool {
+    let last = coding.rsplit(',').next().unwrap_or_default().trim();
+    let beginning: &[u8] = match last.to_ascii_lowercase().as_str() {
+        "gzip" | "x-gzip" => &[0x1f, 0x8b],
+        "zstd" => &[0x28, 0xb5, 0x2f, 0xfd],
+        _ => return false,
+    };
+    bytes.starts_with(beginning)
+}
+
 /// Why a layout cannot store or show a value.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{0}")]
@@ -138,6 +174,33 @@ mod tests {
                 ..Meta::default()
             },
             ..Envelope::default()
+        }
+    }
+
+    #[test]
+    fn a_coding_travels_only_with_bytes_that_have_it() {
+        let (gzip, zstd) = (b"\x1f\x8b\x08rest", b"\x28\xb5\x2f\xfdrest");
+        let cases: [(&str, &[u8], bool); 12] = [
+            ("gzip", gzip, true),
+            ("GZIP", gzip, true),
+            ("x-gzip", gzip, true),
+            ("zstd", zstd, true),
+            ("br, gzip", gzip, true),
+            ("gzip, br", gzip, false),
+            ("gzip", zstd, false),
+            ("zstd", gzip, false),
+            ("gzip", b"text", false),
+            ("gzip", b"", false),
+            ("br", b"text", false),
+            ("deflate", b"\x78\x9c", false),
+        ];
+        for (coding, bytes, travels) in cases {
+            let mut envelope = envelope(Some("text/plain"), &[("colour", "red")]);
+            envelope.meta.content_encoding = Some(coding.to_owned());
+            let of = envelope.of(bytes);
+            assert_eq!(of == envelope, travels, "{coding}");
+            envelope.meta.content_encoding = None;
+            assert_eq!(of == envelope, !travels, "{coding}");
         }
     }
 

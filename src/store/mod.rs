@@ -17,6 +17,7 @@ mod listing;
 mod lookup;
 mod pieces;
 pub mod plain;
+mod tags;
 
 use std::fmt;
 use std::sync::Arc;
@@ -324,6 +325,14 @@ impl Store {
         }
     }
 
+    /// What travels with a key that is made anew after it was moved away with this.
+    pub fn recreated_envelope(&self, key: &Key, moved: &Envelope) -> Envelope {
+        match &self.layout {
+            Layout::Plain => moved.clone(),
+            Layout::Konserve(_) => self.fresh_envelope(key),
+        }
+    }
+
     /// Whether nobody chose what travels with a value of this key.
     pub fn is_plain(&self, key: &Key, envelope: &Envelope) -> bool {
         match &self.layout {
@@ -421,14 +430,12 @@ impl Store {
         if let Layout::Konserve(store) = &self.layout {
             return store.put(key, bytes, envelope, expect, id).await;
         }
-        let body = Body {
-            bytes,
-            meta: envelope.typed(key),
-        };
         let limit = self.value_limit();
-        if body.bytes.len() as u64 > limit {
+        if bytes.len() as u64 > limit {
             return Err(too_big(&self.address(key), limit));
         }
+        let meta = tags::tagged(&*self.backend, envelope.typed(key)).await?;
+        let body = Body { bytes, meta };
         Ok(self
             .backend
             .put(&self.object(key), body, expect, id)

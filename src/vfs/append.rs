@@ -84,6 +84,7 @@ impl Vfs {
             begun
                 .writer
                 .set_under_way(Some((save.expect.clone(), kept)));
+            state.envelope = state.envelope.of(&bytes);
             let outcome = store.put(key, bytes, &state.envelope, &save.expect).await;
             begun.writer.set_under_way(None);
             let outcome = outcome?;
@@ -168,7 +169,7 @@ impl Vfs {
                     }
                 },
                 Err(Error::NotFound(_)) => {
-                    let fresh = store.fresh_envelope(key);
+                    let fresh = self.new_envelope(store, key);
                     return Ok((Expect::Absent, Bytes::new(), fresh));
                 }
                 Err(error) => return Err(error),

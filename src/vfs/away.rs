@@ -292,7 +292,7 @@ impl Vfs {
         };
         let changes = scratch.changes();
         let bytes = scratch.read_all(store.value_limit())?;
-        let envelope = scratch.envelope();
+        let envelope = store.with_tags(scratch.envelope_of(&bytes)).await?;
         let saved = match store
             .put(&key, bytes.clone(), &envelope, &Expect::Absent)
             .await
@@ -332,6 +332,7 @@ impl Vfs {
             return Ok(());
         }
         self.table().away.dissolve(&due.key);
+        self.moved_away(due.key.clone(), envelope.clone());
         let value = Value {
             bytes,
             modified: self.saved_now(&(store_name, key.clone()), &version),

@@ -107,7 +107,7 @@ impl Vfs {
         };
         let envelope = match &departed {
             Some(base) => self.envelope_of(&store, &key, base).await?,
-            None => store.fresh_envelope(&key),
+            None => self.new_envelope(&store, &key),
         };
         self.settle_doubts(&place);
         let only_appends = draft_of(Expect::Absent).only_appends();

@@ -3,15 +3,46 @@
 //! An edit in place has it from the value it opened. Here is whose it is for a save that starts from
 //! nothing: a file that is emptied, created anew, or whose name another file takes. What it is made
 //! of says the layout of the store; it is remembered in `cache.rs`.
+//!
+//! Many programs move the old value aside and then make the name anew (`sed -i.bak`, `perl -i.bak`,
+//! `patch -b`). If the other name is scratch, the key never left the store, see `away.rs`. Else it is a new
+//! key now, and the old one is gone; what travelled with it is remembered here for a while.
 
-use std::time::Instant;
+use std::num::NonZeroUsize;
+use std::time::{Duration, Instant};
 
 use super::Vfs;
+use super::table::Place;
 use super::{Error, open::Opening};
 use crate::model::{Expect, Ino, Key, Version};
 use crate::store::{Entry, Envelope, Store};
 
+/// So many keys that were moved away are remembered.
+pub(super) const REMEMBERED: NonZeroUsize = NonZeroUsize::new(1024).expect("it is not zero");
+
+/// So long after its key was moved away a name is made anew, and no new one.
+const ANEW: Duration = Duration::from_secs(60);
+
 impl Vfs {
+    /// A key was moved to another name, with all that travels with it.
+    pub(super) fn moved_away(&self, place: Place, envelope: Envelope) {
+        self.table().moved.put(place, (envelope, Instant::now()));
+    }
+
+    /// What travels with a key that is made, of which the store has none.
+    pub(super) fn new_envelope(&self, store: &Store, key: &Key) -> Envelope {
+        let moved = self
+            .table()
+            .moved
+            .get(&(store.name(), key.clone()))
+            .filter(|(_, at)| at.elapsed() < ANEW)
+            .map(|(envelope, _)| envelope.clone());
+        match moved {
+            Some(envelope) => store.recreated_envelope(key, &envelope),
+            None => store.fresh_envelope(key),
+        }
+    }
+
     /// The newest version of a key and what travels with it. No request if this system call asked
     /// for the version already and the envelope is at hand, otherwise one.
     ///
@@ -34,7 +65,8 @@ impl Vfs {
         let mut table = self.table();
         let Some((entry, envelope)) = found else {
             table.learn_absent(ino, asked);
-            return Ok((Expect::Absent, store.fresh_envelope(key)));
+            drop(table);
+            return Ok((Expect::Absent, self.new_envelope(store, key)));
         };
         let expect = Expect::Is(entry.version.clone());
         table.learn(ino, entry, asked, None);
@@ -76,7 +108,7 @@ impl Vfs {
         }
         Ok(match self.ask(store, key).await? {
             Some((_, envelope)) => envelope,
-            None => store.fresh_envelope(key),
+            None => self.new_envelope(store, key),
         })
     }
 

@@ -164,7 +164,8 @@ impl Vfs {
                 true => self.kind_of(access, draft),
                 false => draft,
             };
-            return Ok(self.add_writer(ino, by, draft, store.fresh_envelope(key)));
+            let envelope = self.new_envelope(store, key);
+            return Ok(self.add_writer(ino, by, draft, envelope));
         }
         let (entry, content, envelope) = match self.newest(ino, store, key, by.thread).await? {
             Version::Whole(value) => {
@@ -220,7 +221,7 @@ impl Vfs {
                 let envelope = self.envelope_of(store, key, base).await?;
                 (Expect::Is(base.clone()), envelope)
             }
-            (true, None) => (Expect::Absent, store.fresh_envelope(key)),
+            (true, None) => (Expect::Absent, self.new_envelope(store, key)),
             (false, _) => self.inspect(ino, store, key, by).await?,
         };
         let base = match departed {

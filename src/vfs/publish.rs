@@ -8,9 +8,11 @@
 use std::sync::Arc;
 
 use super::cache::Folder;
-use super::scratch::Scratch;
+use super::handles::{Handle, ReadFrom, Reader, Unshown, Writer, WriterState};
+use super::scratch::{OpenScratch, Scratch};
+use super::table::Place;
 use super::{Error, Vfs};
-use crate::model::{Expect, FileName, Key, Outcome};
+use crate::model::{Draft, Expect, FileName, Ino, Key, Outcome};
 use crate::store::{Envelope, ReadBack, Store, Value};
 
 /// How often it is put again because somebody goes on writing to it.
@@ -52,9 +54,9 @@ impl Vfs {
             }
             let changes = scratch.changes();
             let bytes = scratch.read_all(store.value_limit())?;
-            let envelope = &put.value.envelope;
+            let envelope = put.value.envelope.of(&bytes);
             let replaced = Expect::Is(put.value.version.clone());
-            let version = match store.put(key, bytes.clone(), envelope, &replaced).await? {
+            let version = match store.put(key, bytes.clone(), &envelope, &replaced).await? {
                 Outcome::Saved(version) => version,
                 Outcome::Unknown => return Err(Error::Unknown(store.address(key))),
                 Outcome::Refused(_) => {
@@ -69,7 +71,7 @@ impl Vfs {
             drop(table);
             self.journal.saved();
             let (bytes, envelope) = match store.read_back(key, &version) {
-                ReadBack::Same => (bytes, envelope.clone()),
+                ReadBack::Same => (bytes, envelope),
                 ReadBack::Other(bytes, envelope) => (bytes, envelope),
                 ReadBack::Unknown => (bytes, Envelope::default()),
             };
@@ -99,6 +101,27 @@ impl Vfs {
         let value = Arc::new(put.value.clone());
         self.table().publish(put.scratch, put.store, put.key, value);
         true
+    }
+}
+
+impl OpenScratch {
+    /// The same handle when its file has become this version of a key.
+    pub(super) fn of_key(
+        &self,
+        (ino, place): (Ino, Place),
+        value: &Arc<Value>,
+        saves: u64,
+    ) -> Handle {
+        if !self.access.write {
+            let source = ReadFrom::Whole(Arc::clone(value));
+            let reader = Reader::new(ino, self.who, place, source, Unshown::default());
+            return Handle::Reader(Box::new(reader));
+        }
+        let draft = Draft::editing(value.version.clone());
+        let mut state = WriterState::new(draft, value.bytes.clone(), value.envelope.clone());
+        state.saves_seen = saves;
+        let writer = Writer::new(ino, self.who, None, state);
+        Handle::Writer(Box::new(writer))
     }
 }
 

@@ -159,7 +159,9 @@ impl Vfs {
         table.leaves_behind(ino);
         table.tree.unlink(ino);
         if let Ok((_, key)) = table.file(ino) {
-            table.values.remove(&(store.name(), key));
+            let place = (store.name(), key);
+            table.values.remove(&place);
+            table.moved.pop(&place);
         }
         debug_assert!(table.tree.find(parent, name).is_none());
         if let Some(node) = table.tree.get_mut(ino) {

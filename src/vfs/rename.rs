@@ -225,11 +225,13 @@ impl Vfs {
             )));
         }
         let changes = scratch.changes();
+        let bytes = scratch.read_all(target.store.value_limit())?;
+        let envelope = scratch.envelope_of(&bytes);
         let value = Value {
-            bytes: scratch.read_all(target.store.value_limit())?,
+            envelope: target.store.with_tags(envelope).await?,
+            bytes,
             version: Version::new(String::new()),
             modified: SystemTime::now(),
-            envelope: scratch.envelope(),
         };
         let moved = Moved {
             ino,
@@ -353,6 +355,10 @@ impl Vfs {
             Newest::Whole(value) => value,
             Newest::Large(large) => self.read_whole(&store, &key, *large).await?,
         };
+        let value = Arc::new(Value {
+            envelope: store.with_tags(value.envelope.clone()).await?,
+            ..Value::clone(&value)
+        });
         let place = (store.name(), key.clone());
         let current = Expect::Is(value.version.clone());
         self.settle_doubts(&place);
@@ -437,6 +443,8 @@ impl Vfs {
                 table.renew(ino, renewal);
                 let old = (store.name(), key.clone());
                 table.seen.removed(callers(), &old, &Expect::Is(was));
+                drop(table);
+                self.moved_away(old, moved.value.envelope.clone());
             }
             From::Shelf(folder, name, scratch, changes) => {
                 let put = Put {
@@ -452,9 +460,9 @@ impl Vfs {
                 }
                 let gone = self.table().away.alias_removed(scratch.id);
                 // It was the value of yet another key, which moved here in two steps.
-                if let Some((old, base)) = gone
-                    && let Err(error) = self.delete_departed(&old, &base, scratch.creator).await
-                {
+                let Some((old, base)) = gone else { return };
+                self.moved_away(old.clone(), moved.value.envelope.clone());
+                if let Err(error) = self.delete_departed(&old, &base, scratch.creator).await {
                     tracing::warn!(op = "rename", store = %old.0, key = %old.1, %error, "the old name stays");
                 }
             }

@@ -17,15 +17,15 @@ use bytes::Bytes;
 use super::attr::{Attr, FileKind};
 use super::cache::Folder;
 use super::content::zeros;
-use super::handles::{Fh, Hand, Handle, ReadFrom, Reader, Unshown, Writer, WriterState};
+use super::handles::{Fh, Hand, Handle};
 use super::io::At;
 use super::numbers::Told;
 use super::open::{Access, Opening};
 use super::rescue::{Loss, Reason};
-use super::table::{Kind, Place};
+use super::table::Kind;
 use super::{Error, Vfs, Who};
-use crate::model::{Draft, FileName, Ino, Origin};
-use crate::store::{Dir, Envelope, Store, Value};
+use crate::model::{FileName, Ino, Origin};
+use crate::store::{Dir, Envelope, Store};
 
 /// Identifies a scratch file among those of its mount.
 pub(super) type ScratchId = u64;
@@ -128,10 +128,14 @@ impl Scratch {
         *self.envelope.lock().unwrap_or_else(PoisonError::into_inner) = envelope;
     }
 
-    /// What travels with its bytes when they are saved under a key.
-    pub(super) fn envelope(&self) -> Envelope {
+    /// What travels with its bytes, which are these, when they are saved under a key.
+    pub(super) fn envelope_of(&self, bytes: &[u8]) -> Envelope {
         let envelope = self.envelope.lock();
-        envelope.unwrap_or_else(PoisonError::into_inner).clone()
+        let envelope = envelope.unwrap_or_else(PoisonError::into_inner);
+        match self.is_pristine() {
+            true => envelope.clone(),
+            false => envelope.of(bytes),
+        }
     }
 
     fn file(&self) -> io::Result<&File> {
@@ -253,25 +257,6 @@ impl OpenScratch {
             hand: Hand::default(),
             was_read: AtomicBool::new(false),
         }
-    }
-
-    /// The same handle when its file has become this version of a key.
-    pub(super) fn of_key(
-        &self,
-        (ino, place): (Ino, Place),
-        value: &Arc<Value>,
-        saves: u64,
-    ) -> Handle {
-        if !self.access.write {
-            let source = ReadFrom::Whole(Arc::clone(value));
-            let reader = Reader::new(ino, self.who, place, source, Unshown::default());
-            return Handle::Reader(Box::new(reader));
-        }
-        let draft = Draft::editing(value.version.clone());
-        let mut state = WriterState::new(draft, value.bytes.clone(), value.envelope.clone());
-        state.saves_seen = saves;
-        let writer = Writer::new(ino, self.who, None, state);
-        Handle::Writer(Box::new(writer))
     }
 
     /// As [`Scratch::write`].

@@ -13,6 +13,7 @@ use super::cache::{Deletes, ListingCache, ValueCache};
 use super::closing::Closing;
 use super::control::Control;
 use super::copies::Copies;
+use super::envelope::REMEMBERED;
 use super::handles::{Fh, Handle};
 use super::known::Known;
 use super::numbers::STRANGE;
@@ -132,6 +133,8 @@ pub(super) struct Table {
     pub(super) strangers: LruCache<Place, Vec<(Process, u64)>>,
     /// How many such numbers were given to readers.
     pub(super) others: u64,
+    /// What travelled with keys that this mount moved away, and when.
+    pub(super) moved: LruCache<Place, (Envelope, Instant)>,
     /// The last name that the store did not have, and the thread in whose present system call it was
     /// asked. One is enough: losing it costs a request, and nothing else.
     pub(super) just_absent: Option<(Ino, FileName, u32)>,
@@ -154,6 +157,7 @@ impl Table {
             deletes: Deletes::default(),
             strangers: LruCache::new(STRANGE),
             others: 0,
+            moved: LruCache::new(REMEMBERED),
             just_absent: None,
             kept: HashSet::new(),
         }

@@ -1,4 +1,4 @@
-//! Extended attributes: the version, the media type and the user metadata of a value (V5).
+//! Extended attributes: the version, the headers and the user metadata of a value (V5).
 //!
 //! They are read from the value a handle of the caller holds, else from the newest one; writing
 //! them is a save of the same bytes with other metadata.
@@ -16,7 +16,9 @@ use crate::model::{self, Expect, Ino, Outcome};
 use crate::store::{Envelope, ReadBack, Store, Value};
 
 const ETAG: &str = "user.etag";
-const CONTENT_TYPE: &str = "user.content_type";
+/// Before what every value has, and before what a header is called.
+const USER: &str = "user.";
+const REDIRECT: &str = "user.website_redirect";
 const META: &str = "user.meta.";
 /// Before what only konserve stores tell.
 const KONSERVE: &str = "user.konserve.";
@@ -48,13 +50,8 @@ impl Vfs {
             return Ok(Vec::new());
         };
         let mut names = vec![ETAG.to_owned()];
-        names.extend(
-            envelope
-                .meta
-                .content_type
-                .as_ref()
-                .map(|_| CONTENT_TYPE.to_owned()),
-        );
+        let headers = envelope.headers();
+        names.extend(headers.map(|(name, _)| format!("{USER}{name}")));
         names.extend(
             envelope
                 .meta
@@ -88,18 +85,16 @@ impl Vfs {
         if !is_ours(name) && !name.starts_with(KONSERVE) {
             return Err(Error::NoAttribute);
         }
-        let (etag, envelope) = self.described(ino, by).await?.ok_or(Error::NoAttribute)?;
+        let described = self.described(ino, by).await?;
+        let (etag, mut envelope) = described.ok_or(Error::NoAttribute)?;
         let found = match name {
             ETAG => Some(etag),
-            CONTENT_TYPE => envelope.meta.content_type,
             _ if let Some(name) = name.strip_prefix(KONSERVE) => {
                 let mut told = envelope.attributes().into_iter();
                 told.find_map(|(known, value)| (known == name).then_some(value))
             }
-            _ => {
-                let name = name.strip_prefix(META).unwrap_or_default();
-                envelope.meta.user.get(name).cloned()
-            }
+            _ if let Some(name) = name.strip_prefix(META) => envelope.meta.user.get(name).cloned(),
+            _ => header_mut(&mut envelope, name).and_then(|header| header.clone()),
         };
         found.ok_or(Error::NoAttribute)
     }
@@ -122,7 +117,7 @@ impl Vfs {
             .filter(|name| is_ours(name) && *name != ETAG)
             .ok_or_else(|| {
                 Error::Unsupported(format!(
-                    "{}: only {CONTENT_TYPE} and {META}NAME can be set",
+                    "{}: only {META}NAME and {USER}content_type and the like can be set",
                     name.display()
                 ))
             })?;
@@ -271,7 +266,12 @@ fn is_ours(name: &str) -> bool {
         };
         !name.is_empty() && name.bytes().all(legal)
     });
-    name == ETAG || name == CONTENT_TYPE || is_meta
+    name == ETAG || is_meta || header_mut(&mut Envelope::default(), name).is_some()
+}
+
+/// The header that an attribute of this name is, if it is one.
+fn header_mut<'a>(envelope: &'a mut Envelope, name: &str) -> Option<&'a mut Option<String>> {
+    envelope.header_mut(name.strip_prefix(USER)?)
 }
 
 fn change(
@@ -280,24 +280,34 @@ fn change(
     value: Option<String>,
     mode: SetMode,
 ) -> Result<(), Error> {
-    let user = &mut envelope.meta.user;
     let exists = match name.strip_prefix(META) {
-        Some(name) => user.contains_key(name),
-        None => envelope.meta.content_type.is_some(),
+        Some(name) => envelope.meta.user.contains_key(name),
+        None => header_mut(envelope, name).is_some_and(|header| header.is_some()),
     };
     match (mode, exists, &value) {
         (SetMode::Create, true, _) => return Err(Error::Exists(name.to_owned())),
         (SetMode::Replace, false, _) | (_, false, None) => return Err(Error::NoAttribute),
         _ => {}
     }
-    match (name.strip_prefix(META), value) {
-        (Some(name), Some(value)) => {
-            user.insert(name.to_owned(), value);
+    if let Some(header) = header_mut(envelope, name) {
+        if value.as_deref() == Some("") {
+            return Err(Error::Invalid(format!("{name}: a header is not empty")));
         }
-        (Some(name), None) => {
-            user.remove(name);
+        let leads_somewhere = |to: &String| {
+            let starts = ["/", "http://", "https://"];
+            starts.iter().any(|start| to.starts_with(start))
+        };
+        if name == REDIRECT && !value.as_ref().is_none_or(leads_somewhere) {
+            let why = "it begins with /, http:// or https://";
+            return Err(Error::Invalid(format!("{name}: {why}")));
         }
-        (None, value) => envelope.meta.content_type = value,
+        *header = value;
+    } else if let Some(name) = name.strip_prefix(META) {
+        let user = &mut envelope.meta.user;
+        match value {
+            Some(value) => user.insert(name.to_owned(), value),
+            None => user.remove(name),
+        };
     }
     Ok(())
 }

@@ -48,3 +48,4 @@ mod sick_store;
 mod suites;
 mod times;
 mod tools;
+mod travels;

@@ -11,13 +11,13 @@ use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::primitives::DateTime;
 
 use super::PUT_ID;
-use crate::backend::{Meta, ObjectInfo};
+use crate::backend::{Meta, ObjectInfo, ObjectKey, Tags};
 use crate::model::{PutId, Version};
 
 /// The headers that GET and HEAD share.
 pub(super) trait IntoInfo {
-    /// Reads them, but for the size; the error says what is missing.
-    fn into_info(self, size: u64) -> Result<ObjectInfo, String>;
+    /// Reads those about this object, but for the size; the error says what is missing.
+    fn into_info(self, at: &ObjectKey, size: u64) -> Result<ObjectInfo, String>;
 }
 
 struct Headers {
@@ -31,7 +31,7 @@ struct Headers {
 macro_rules! into_info {
     ($($answer:ty),*) => {$(
         impl IntoInfo for $answer {
-            fn into_info(self, size: u64) -> Result<ObjectInfo, String> {
+            fn into_info(self, at: &ObjectKey, size: u64) -> Result<ObjectInfo, String> {
                 info(size, Headers {
                     e_tag: self.e_tag,
                     version_id: self.version_id,
@@ -42,6 +42,12 @@ macro_rules! into_info {
                         content_disposition: self.content_disposition,
                         content_encoding: self.content_encoding,
                         content_language: self.content_language,
+                        expires: self.expires_string,
+                        website_redirect: self.website_redirect_location,
+                        tags: match self.tag_count {
+                            Some(1..) => Tags::Of(at.clone()),
+                            Some(_) | None => Tags::None,
+                        },
                         ..Meta::default()
                     },
                     metadata: self.metadata,

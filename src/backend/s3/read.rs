@@ -106,7 +106,7 @@ impl S3 {
             .and_then(|length| length.try_into().ok());
         let info = match length {
             Some(size) => answer
-                .into_info(size)
+                .into_info(at, size)
                 .map_err(|why| self.corrupt(at, why))?,
             None => Box::pin(self.look_by_range(at, snapshot)).await?,
         };
@@ -284,7 +284,7 @@ impl S3 {
             Err(why) => return Ok(Got::Damaged(why)),
         };
         let mut info = answer
-            .into_info(announced.size.unwrap_or_default())
+            .into_info(at, announced.size.unwrap_or_default())
             .map_err(|why| self.corrupt(at, why))?;
         match wanted {
             // A server that ignores conditions on reads must not mix versions.

@@ -15,12 +15,13 @@ use aws_sdk_s3::config::interceptors::{
 };
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_s3::error::{BoxError, ProvideErrorMetadata, SdkError};
+use aws_smithy_runtime_api::http::HttpError;
 use tokio::time::timeout;
 
 use super::failure::Failure;
 use super::integrity::may_be_digest;
 use super::{PUT_ID, S3};
-use crate::backend::{Body, Error, ObjectKey};
+use crate::backend::{Body, Error, ObjectKey, Tags};
 use crate::model::{Expect, Outcome, PutId, Version};
 use crate::telemetry::exchange;
 
@@ -49,14 +50,30 @@ impl S3 {
             .set_cache_control(meta.cache_control)
             .set_content_disposition(meta.content_disposition)
             .set_content_encoding(meta.content_encoding)
-            .set_content_language(meta.content_language);
+            .set_content_language(meta.content_language)
+            .set_website_redirect_location(meta.website_redirect);
+        request = match meta.tags {
+            Tags::None => request,
+            Tags::Are(query) => request.tagging(query),
+            Tags::Of(of) => return Err(self.unread_tags(at, &of)),
+        };
         request = self.terms.of_put(request);
         request = match expect {
             Expect::Absent => request.if_none_match("*"),
             Expect::Is(version) => request.if_match(version.etag()),
         };
         let departure = Departure::default();
-        let sending = request.customize().interceptor(departure.clone()).send();
+        let mut request = request.customize().interceptor(departure.clone());
+        if let Some(expires) = meta.expires {
+            // As it was stored: the SDK would only take a date.
+            request = request.map_request(move |mut request| {
+                request
+                    .headers_mut()
+                    .try_insert("expires", expires.clone())?;
+                Ok::<_, HttpError>(request)
+            });
+        }
+        let sending = request.send();
         match within(limit, &departure, sending).await {
             Ok(answer) => match answer.e_tag.filter(|_| !departure.is_talk()) {
                 Some(etag) => {
@@ -123,6 +140,14 @@ impl S3 {
                 limits.value_bytes
             )),
             _ => Ok(()),
+        }
+    }
+
+    /// Tags travel only when they were read: to leave them out would be to lose them.
+    fn unread_tags(&self, at: &ObjectKey, of: &ObjectKey) -> Error {
+        Error::Failed {
+            what: self.what(at),
+            why: format!("the tags of {of} were not read"),
         }
     }
 

@@ -99,7 +99,8 @@ pub(super) async fn put_behind(
                     Answer::Got(got) => {
                         let after = joined(&got.content.into_bytes()?, lines);
                         let expect = Expect::from(got.about.version);
-                        let saved = place.save(after, &got.about.envelope, &expect).await?;
+                        let envelope = got.about.envelope.of(&after);
+                        let saved = place.save(after, &envelope, &expect).await?;
                         saved.map(drop)
                     }
                     Answer::Absent | Answer::Other | Answer::Unchanged => {

@@ -16,7 +16,8 @@ use crate::model::Version;
 use crate::store::Envelope;
 
 const ETAG: &str = "user.etag";
-const CONTENT_TYPE: &str = "user.content_type";
+/// Before what a header is called.
+const USER: &str = "user.";
 const META: &str = "user.meta.";
 const KONSERVE_TYPE: &str = "user.konserve.type";
 
@@ -29,9 +30,13 @@ pub(super) fn about(file: &File) -> io::Result<About> {
     let version = attribute(file, ETAG)?.map(Version::new);
     let mut meta = Meta::default();
     if version.is_some() {
-        meta.content_type = attribute(file, CONTENT_TYPE)?;
         for name in names(file)? {
-            if let Some(user) = name.strip_prefix(META)
+            let Some(bare) = name.strip_prefix(USER) else {
+                continue;
+            };
+            if let Some(header) = meta.header_mut(bare) {
+                *header = attribute(file, &name)?;
+            } else if let Some(user) = name.strip_prefix(META)
                 && let Some(value) = attribute(file, &name)?
             {
                 meta.user.insert(user.to_owned(), value);
@@ -77,10 +82,10 @@ fn names(file: impl AsFd) -> io::Result<Vec<String>> {
 
 /// What travels with a value, as the attributes of its file.
 pub(super) fn attributes(meta: &Meta) -> Vec<(String, String)> {
-    let content_type = meta.content_type.iter();
+    let headers = meta.headers();
     let user = meta.user.iter();
-    content_type
-        .map(|value| (CONTENT_TYPE.to_owned(), value.clone()))
+    headers
+        .map(|(name, value)| (format!("{USER}{name}"), value.to_owned()))
         .chain(user.map(|(name, value)| (format!("{META}{name}"), value.clone())))
         .collect()
 }

@@ -260,12 +260,12 @@ async fn save_over(
     match target {
         // It has no versions, or is not there; in a mount it is then made, and replaces nothing.
         Place::Path(path) if version.is_none() && !path.is_to_be_made()? => {
-            let meta = travels.over(Envelope::default()).meta;
+            let meta = travels.over(Envelope::default(), bytes).meta;
             Ok(path.overwrite(bytes, &meta)?.map(|()| None))
         }
         Place::Path(_) | Place::Remote(_) => {
             let expect = Expect::from(version);
-            let envelope = travels.over(kept);
+            let envelope = travels.over(kept, bytes);
             target.save_as(bytes.clone(), &envelope, &expect, id).await
         }
     }
@@ -273,7 +273,11 @@ async fn save_over(
 
 async fn read(source: &Place) -> Result<(About, Content), Failure> {
     match source.read(&Wanted::Newest, None).await? {
-        Answer::Got(got) => Ok((got.about, got.content)),
+        Answer::Got(got) => {
+            let mut about = got.about;
+            about.envelope = source.with_tags(about.envelope).await?;
+            Ok((about, got.content))
+        }
         Answer::Absent | Answer::Other | Answer::Unchanged => Err(source.absent()),
     }
 }

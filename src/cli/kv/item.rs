@@ -12,7 +12,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 
 use super::said::{self, Travels};
-use crate::backend::Meta;
+use crate::backend::{Meta, Tags};
 use crate::cli::report::Failure;
 use crate::model::Version;
 
@@ -27,6 +27,8 @@ pub(super) struct Item {
     content_disposition: Option<String>,
     content_encoding: Option<String>,
     content_language: Option<String>,
+    expires: Option<String>,
+    website_redirect: Option<String>,
     #[serde(default)]
     metadata: BTreeMap<String, String>,
     if_match: Option<String>,
@@ -102,6 +104,9 @@ impl Item {
                 content_disposition: header(&self.content_disposition)?,
                 content_encoding: header(&self.content_encoding)?,
                 content_language: header(&self.content_language)?,
+                expires: header(&self.expires)?,
+                website_redirect: header(&self.website_redirect)?,
+                tags: Tags::None,
                 user: user.collect::<Result<_, String>>()?,
             })
         };

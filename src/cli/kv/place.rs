@@ -198,6 +198,17 @@ impl Place {
         }
     }
 
+    /// What travels with it, to be laid on another place: with its tags, if it has some. A request then.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub(in crate::cli) async fn with_tags(&self, envelope: Envelope) -> Result<Envelope, Failure> {
+        match self {
+            Self::Remote(remote) => remote.with_tags(envelope).await,
+            Self::Path(_) => Ok(envelope),
+        }
+    }
+
     /// Saves a value if the key is what `expect` says.
     ///
     /// # Errors

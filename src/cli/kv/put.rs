@@ -182,9 +182,8 @@ pub(super) async fn put_if_as(
         }
         _ => Envelope::default(),
     };
-    let outcome = place
-        .save_as(bytes, &travels.over(kept), expect, id)
-        .await?;
+    let envelope = travels.over(kept, &bytes);
+    let outcome = place.save_as(bytes, &envelope, expect, id).await?;
     settled(place, outcome, expect)
 }
 
@@ -203,7 +202,7 @@ pub(super) async fn put_over(
     loop {
         let outcome = match place {
             Place::Path(path) => {
-                let meta = travels.over(Envelope::default()).meta;
+                let meta = travels.over(Envelope::default(), &bytes).meta;
                 path.overwrite(&bytes, &meta)?.map(|()| None)
             }
             Place::Remote(_) => {
@@ -215,7 +214,7 @@ pub(super) async fn put_over(
                     None => (Expect::Absent, Envelope::default()),
                 };
                 place
-                    .save(bytes.clone(), &travels.over(kept), &expect)
+                    .save(bytes.clone(), &travels.over(kept, &bytes), &expect)
                     .await?
             }
         };

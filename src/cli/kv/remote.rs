@@ -201,6 +201,11 @@ impl Remote {
         Ok(store.last_put(&self.key(&store)?).await?)
     }
 
+    /// See [`super::place::Place::with_tags`].
+    pub(super) async fn with_tags(&self, envelope: Envelope) -> Result<Envelope, Failure> {
+        Ok(self.home.assumed().with_tags(envelope).await?)
+    }
+
     /// See [`super::place::Place::save_as`].
     pub(super) async fn save_as(
         &self,

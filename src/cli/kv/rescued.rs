@@ -271,7 +271,7 @@ async fn append(
             Expect::Is(_) => {
                 let after = joined(&before, &kept.bytes);
                 remote
-                    .save_as(after, &envelope, &expect, put_id(id))
+                    .save_as(after.clone(), &envelope.of(&after), &expect, put_id(id))
                     .await?
             }
         };
@@ -302,7 +302,12 @@ async fn replace(args: &Apply, kept: &Kept, remote: &Remote) -> Result<Option<Ve
         true => {
             let bytes = kept.bytes.clone();
             remote
-                .save_as(bytes, &envelope, &expect, put_id(&args.id))
+                .save_as(
+                    bytes.clone(),
+                    &envelope.of(&bytes),
+                    &expect,
+                    put_id(&args.id),
+                )
                 .await?
         }
         false => Outcome::Refused(None),

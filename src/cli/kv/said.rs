@@ -82,10 +82,10 @@ pub(super) enum Travels {
 }
 
 impl Travels {
-    /// What travels with a value that replaces one with which `kept` travels.
-    pub(super) fn over(&self, kept: Envelope) -> Envelope {
+    /// What travels with a value of these bytes that replaces one with which `kept` travels.
+    pub(super) fn over(&self, kept: Envelope, bytes: &[u8]) -> Envelope {
         match self {
-            Self::Kept => kept,
+            Self::Kept => kept.of(bytes),
             Self::Said(meta) => Envelope {
                 meta: meta.clone(),
                 ..kept
@@ -125,17 +125,8 @@ pub(super) fn about(place: &Place, about: &About) -> Map<String, Value> {
     }
     map.insert("modified".to_owned(), time(about.modified).into());
     let meta = &about.envelope.meta;
-    let headers = [
-        ("content_type", &meta.content_type),
-        ("cache_control", &meta.cache_control),
-        ("content_disposition", &meta.content_disposition),
-        ("content_encoding", &meta.content_encoding),
-        ("content_language", &meta.content_language),
-    ];
-    for (name, value) in headers {
-        if let Some(value) = value {
-            map.insert(name.to_owned(), value.clone().into());
-        }
+    for (name, value) in meta.headers() {
+        map.insert(name.to_owned(), value.into());
     }
     if !meta.user.is_empty() {
         map.insert("metadata".to_owned(), json!(meta.user));
@@ -208,12 +199,12 @@ mod tests {
             },
             ..Envelope::default()
         };
-        assert_eq!(Said::default().travels().over(kept.clone()), kept);
+        assert_eq!(Said::default().travels().over(kept.clone(), b""), kept);
         let said = Said {
             content_type: None,
             meta: vec![("a".to_owned(), "b".to_owned())],
         };
-        let meta = said.travels().over(kept).meta;
+        let meta = said.travels().over(kept, b"").meta;
         assert_eq!((meta.content_type, meta.cache_control), (None, None));
         assert_eq!(meta.user["a"], "b");
     }

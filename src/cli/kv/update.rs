@@ -130,8 +130,8 @@ async fn update(args: &Args, session: Session<'_>, stop: &Stop) -> session::Outc
                 path.overwrite(&after, meta)?.map(|()| None)
             }
             (Decision::Save, _) => {
-                let (envelope, expect) = (&before.envelope, &before.expect);
-                place.save(after.clone(), envelope, expect).await?
+                let (envelope, expect) = (before.envelope.of(&after), &before.expect);
+                place.save(after.clone(), &envelope, expect).await?
             }
         };
         match outcome {

@@ -2,6 +2,8 @@
 //!
 //! It knows which headers are kept and how they come back, nothing of where they are kept.
 
+use std::collections::BTreeMap;
+
 use s3s::dto::{ETag, Metadata, Timestamp};
 use time::OffsetDateTime;
 
@@ -24,6 +26,8 @@ macro_rules! attributes_of {
             $input.expires,
             $input.metadata,
         )
+        .led_to($input.website_redirect_location)
+        .tagged($crate::server::s3::tags::parse($input.tagging.as_deref())?)
     };
 }
 pub(super) use attributes_of;
@@ -44,6 +48,7 @@ macro_rules! describe {
         output.content_disposition = attributes.content_disposition;
         output.cache_control = attributes.cache_control;
         output.expires = attributes.expires.map($crate::server::s3::timestamp);
+        output.website_redirect_location = attributes.website_redirect;
         output.metadata =
             (!attributes.metadata.is_empty()).then(|| attributes.metadata.into_iter().collect());
     }};
@@ -84,6 +89,22 @@ pub(super) fn from_parts(
         cache_control,
         expires: expires.map(|at| OffsetDateTime::from(at).unix_timestamp()),
         metadata: metadata.unwrap_or_default().into_iter().collect(),
+        ..Attributes::default()
+    }
+}
+
+impl Attributes {
+    /// The same, of an object from which a website sends elsewhere.
+    pub(super) fn led_to(self, website_redirect: Option<String>) -> Self {
+        Self {
+            website_redirect,
+            ..self
+        }
+    }
+
+    /// The same, with these tags.
+    pub(super) fn tagged(self, tags: BTreeMap<String, String>) -> Self {
+        Self { tags, ..self }
     }
 }
 

@@ -57,6 +57,10 @@ pub(super) async fn copy_object(
         .as_ref()
         .map(MetadataDirective::as_str);
     let replace = directive == Some(MetadataDirective::REPLACE);
+    let retag = input
+        .tagging_directive
+        .as_ref()
+        .is_some_and(|directive| directive.as_str() == TaggingDirective::REPLACE);
     let (bucket, key) = (input.bucket, input.key);
     if !replace && (&from_bucket, &from_key) == (&bucket, &key) {
         return Err(s3_error!(
@@ -79,9 +83,14 @@ pub(super) async fn copy_object(
             let mut copy = original;
             copy.content.segments = tx.share(&copy.content.segments)?;
             copy.content.modified = now();
+            let tags = std::mem::take(&mut copy.attributes.tags);
             if replace {
-                copy.attributes = attributes;
+                copy.attributes = attributes.clone();
             }
+            copy.attributes.tags = match retag {
+                true => attributes.tags,
+                false => tags,
+            };
             tx.put_object(&bucket, &key, &copy, current.as_ref())?;
             Ok(copy.content)
         })

@@ -4,12 +4,12 @@
 //! and changes it; every read is one snapshot. Read [`crate::server::conditions`] for the rules.
 
 use s3s::dto::*;
-use s3s::{S3Request, S3Result, s3_error};
+use s3s::{S3Request, S3Response, S3Result, s3_error};
 
 use super::attributes::{attributes_of, describe, etag, tell_checksums};
 use super::body::{self, Bytes};
 use super::errors::{not_modified, precondition_failed, refused, unusable};
-use super::{now, unsupported};
+use super::{now, tags, unsupported};
 use crate::server::claims::{Claims, Trailers};
 use crate::server::conditions::{Conditions, ReadVerdict};
 use crate::server::range::{self, Extent};
@@ -115,6 +115,9 @@ pub(super) async fn get(
     }
     output.content_length = i64::try_from(part.end - part.start).ok();
     output.body = bytes.map(|bytes| body::stream(storage, bytes));
+    output.tag_count = i32::try_from(object.attributes.tags.len())
+        .ok()
+        .filter(|count| *count > 0);
     describe!(output, object);
     Ok(output)
 }
@@ -123,7 +126,7 @@ pub(super) async fn get(
 pub(super) async fn head(
     storage: &Storage,
     request: S3Request<HeadObjectInput>,
-) -> S3Result<HeadObjectOutput> {
+) -> S3Result<S3Response<HeadObjectOutput>> {
     unsupported::refuse(&request)?;
     let conditions = Conditions::of(&request.headers).map_err(unusable)?;
     let input = request.input;
@@ -145,8 +148,11 @@ pub(super) async fn head(
     {
         tell_checksums!(output, &object.content.checksums);
     }
+    let tags = tags::count(object.attributes.tags.len());
     describe!(output, object);
-    Ok(output)
+    let mut response = S3Response::new(output);
+    response.headers.extend(tags);
+    Ok(response)
 }
 
 fn whole_object_only(part_number: Option<PartNumber>) -> S3Result<()> {

@@ -6,7 +6,7 @@ use hyper::{HeaderMap, Uri};
 use s3s::{S3Request, S3Result, s3_error};
 
 /// Headers of a request whose meaning we would otherwise drop on the floor.
-const HEADERS: [&str; 12] = [
+const HEADERS: [&str; 10] = [
     "x-amz-if-match-last-modified-time",
     "x-amz-if-match-size",
     "x-amz-object-lock-legal-hold",
@@ -16,8 +16,6 @@ const HEADERS: [&str; 12] = [
     "x-amz-server-side-encryption-aws-kms-key-id",
     "x-amz-server-side-encryption-customer-algorithm",
     "x-amz-copy-source-server-side-encryption-customer-algorithm",
-    "x-amz-tagging",
-    "x-amz-website-redirect-location",
     "x-amz-write-offset-bytes",
 ];
 

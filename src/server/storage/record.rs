@@ -34,6 +34,12 @@ pub(in crate::server) struct Attributes {
     /// Seconds since the epoch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::server) expires: Option<i64>,
+    /// Where a website sends who asks for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::server) website_redirect: Option<String>,
+    /// Its tags.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(in crate::server) tags: BTreeMap<String, String>,
     /// User metadata, names without `x-amz-meta-`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(in crate::server) metadata: BTreeMap<String, String>,

@@ -18,6 +18,7 @@ use crate::store::konserve::blob::{Codec, HEADER_BYTES, Header, Serializer};
 use crate::store::konserve::file::{Content, Origin, Plan, Sealed, Unsavable};
 use crate::store::konserve::object::{Role, role};
 use crate::store::konserve::{Value, edn, hasch};
+use crate::store::tags::tagged;
 use crate::store::{Envelope, Error, Rejected, too_big};
 
 /// Up to this size, in bytes, an object is read whole before it is replaced.
@@ -155,7 +156,7 @@ impl KonserveStore {
         }
         let body = Body {
             bytes: sealed.bytes.clone(),
-            meta,
+            meta: tagged(&*self.backend, meta).await?,
         };
         let outcome = self
             .backend

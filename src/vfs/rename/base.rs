@@ -38,7 +38,10 @@ impl Vfs {
         if let Some(base) = departed {
             let envelope = match own {
                 Some(own) => own,
-                None => self.envelope_of(store, key, &base).await?,
+                None => {
+                    let envelope = self.envelope_of(store, key, &base).await?;
+                    envelope.of(&moved.value.bytes)
+                }
             };
             return Ok((Expect::Is(base), envelope));
         }
@@ -49,13 +52,16 @@ impl Vfs {
             };
             return Err(self.rename_lost(moved, target, &Expect::Absent, Some(&current)));
         }
-        let fresh = || store.fresh_envelope(key);
+        let fresh = || self.new_envelope(store, key).of(&moved.value.bytes);
         let (current, envelope) = match (target.taken, own) {
             (None, own) => (Expect::Absent, own.unwrap_or_else(fresh)),
             (Some(ino), own) if self.table().node(ino)?.unsaved => {
                 (Expect::Absent, own.unwrap_or_else(fresh))
             }
-            (Some(ino), None) => self.inspect(ino, store, key, by).await?,
+            (Some(ino), None) => {
+                let (current, envelope) = self.inspect(ino, store, key, by).await?;
+                (current, envelope.of(&moved.value.bytes))
+            }
             (Some(ino), Some(own)) => match self.just_asked(ino, by.thread) {
                 Some(entry) => (Expect::Is(entry.version), own),
                 None => (self.current(ino, store, key).await?, own),

@@ -103,6 +103,7 @@ fn described() -> Meta {
         content_encoding: Some("gzip".into()),
         content_language: Some("de, en".into()),
         user: user.map(|(k, v)| (k.to_owned(), v.to_owned())).into(),
+        ..Meta::default()
     }
 }
 

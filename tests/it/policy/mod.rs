@@ -26,6 +26,7 @@ fn actions(request: &Record) -> Vec<&'static str> {
         Op::ListBuckets => vec!["s3:ListAllMyBuckets"],
         Op::CreateBucket => vec!["s3:CreateBucket"],
         Op::DeleteBucket => vec!["s3:DeleteBucket"],
+        Op::Other if request.parameter("tagging").is_some() => vec!["s3:GetObjectTagging"],
         Op::Other => vec!["unknown"],
     };
     let writes = matches!(request.op, Op::Put | Op::Delete | Op::MultipartComplete);

@@ -128,6 +128,18 @@ fn mount_to_write(allowed: &Allowed) {
     mount.unmount();
 }
 
+fn mount_with_tags(allowed: &Allowed) {
+    let other = allowed.bucket.client();
+    let request = other.sdk().put_object().bucket(other.bucket()).key("old");
+    other.block_on(request.tagging("team=blue").send()).unwrap();
+    let mount = allowed.mount().flat().start();
+    Script::dash("set -e; cat old; echo one > old; mv old new; echo two >> new; rm new")
+        .within(mount.path())
+        .run()
+        .ok();
+    mount.unmount();
+}
+
 fn mount_with_an_acl(allowed: &Allowed) {
     let mount = allowed.mount().flat().arg("--acl=private").start();
     Script::dash("set -e; echo one > new; cat new; rm new")
@@ -310,10 +322,11 @@ fn buckets(allowed: &Allowed) {
 /// A row's name, and what it means.
 type Feature = (&'static str, fn(&Allowed));
 
-const FEATURES: [Feature; 18] = [
+const FEATURES: [Feature; 19] = [
     ("`etagfs mount --read-only`", mount_read_only),
     ("`etagfs mount`", mount_to_write),
     ("`etagfs mount`, stores of konserve", mount_konserve),
+    ("`etagfs mount`, keys with tags", mount_with_tags),
     ("`etagfs mount --acl`", mount_with_an_acl),
     ("`etagfs probe`", probe),
     ("`etagfs stores ls`, `stores exists`", stores_ls),
