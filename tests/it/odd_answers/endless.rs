@@ -139,10 +139,9 @@ fn the_memory_of_a_command_survives_answers_that_do_not_end() {
     // The exit code and the most memory, in KiB.
     let run = |script: &str| {
         let out = world.run(&format!(
-            "cd {}; echo mine > in; python3 -c 'import resource, subprocess, sys
+            "echo mine > in; python3 -c 'import resource, subprocess, sys
 code = subprocess.run([\"bash\", \"-c\", sys.argv[1]], stdout=subprocess.DEVNULL).returncode
-print(code, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)' '{script}'",
-            world.state.path().display()
+print(code, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)' '{script}'"
         ));
         let (code, most) = out.stdout.trim().split_once(' ').unwrap();
         (

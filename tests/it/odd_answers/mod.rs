@@ -75,10 +75,11 @@ impl World {
             .arg(format!("--inline-limit={INLINE}"))
     }
 
-    /// Runs a script in which `$S` is the store and `$B` the bucket.
+    /// Runs a script in which `$S` is the store and `$B` the bucket, in a directory for its files.
     fn run(&self, text: &str) -> Output {
         let bucket = format!("s3://{}", self.bucket.name);
         cli::script(&self.bucket, self.state.path(), text)
+            .within(self.state.path())
             .env("ETAGFS_DEADLINE", "4")
             .env("S", format!("{bucket}/{}", self.store))
             .env("STORE", &self.store)
