@@ -2,6 +2,7 @@
 //! when the server is sane again, so is the mount.
 
 use std::fs;
+use std::io::Write as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustix::io::Errno;
@@ -25,8 +26,14 @@ fn the_memory_of_a_mount_survives_answers_that_do_not_end() {
     let list = |mount: &Mounted| names(mount).map(drop);
     let read = |mount: &Mounted| came_to(fs::read(mount.file("key"))).map(drop);
     let read_large = |mount: &Mounted| came_to(fs::read(mount.file("large"))).map(drop);
-    let save = |mount: &Mounted| came_to(fs::write(mount.file("key"), "mine"));
-    let create = |mount: &Mounted| came_to(fs::write(mount.file("new"), "mine"));
+    // `fs::write` does not hear of its close.
+    let saved = |mount: &Mounted, key: &str| {
+        let mut file = fs::File::create(mount.file(key))?;
+        file.write_all(b"mine")?;
+        file.sync_all()
+    };
+    let save = |mount: &Mounted| came_to(saved(mount, "key"));
+    let create = |mount: &Mounted| came_to(saved(mount, "new"));
     let remove = |mount: &Mounted| came_to(fs::remove_file(mount.file("key")));
     type Call<'a> = &'a dyn Fn(&Mounted) -> Result<(), Errno>;
     let is_part = |record: &Record| record.header("range").is_some();
