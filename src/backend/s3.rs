@@ -2,7 +2,7 @@
 //!
 //! The SDK's types, its names and its status codes end here: `connect` configures it, `keys` has the
 //! keys that requests are signed with, `read`, `write` and `list` send requests, `info`, `span` and `integrity` read answers, `failure`
-//! says what their failures mean, and `answer` whose word an error answer is. It knows neither stores nor files, and of prefixes only those
+//! says what their failures mean, `answer` whose word an error answer is, and `portal` whose a success. It knows neither stores nor files, and of prefixes only those
 //! in a listing. Reads are retried by the SDK; a write is sent once (W6), the decorator `settle`
 //! does the rest.
 
@@ -19,6 +19,7 @@ mod info;
 mod integrity;
 mod keys;
 mod list;
+mod portal;
 mod presign;
 mod read;
 mod retry;
@@ -163,11 +164,12 @@ impl Backend for S3 {
     }
 
     async fn get(&self, at: &ObjectKey, pin: &Pin, span: Span) -> Result<Fetched, Error> {
-        self.ask(|| self.read(at, pin, span)).await
+        self.ask(|| self.past_portals(at, || self.read(at, pin, span)))
+            .await
     }
 
     async fn head(&self, at: &ObjectKey) -> Result<ObjectInfo, Error> {
-        self.ask(|| self.look(at)).await
+        self.ask(|| self.past_portals(at, || self.look(at))).await
     }
 
     async fn put(

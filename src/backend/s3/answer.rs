@@ -99,7 +99,7 @@ impl Answer {
             500.. => !self.asks_to_try_again(),
             408 => !self.asks_to_try_again(),
             // Whoever says so may have passed the request on before.
-            304 | 409 | 412 => !self.is_of_s3(),
+            200..300 | 304 | 409 | 412 => !self.is_of_s3(),
             _ => false,
         }
     }
@@ -132,7 +132,7 @@ impl Answer {
         match self.status {
             401 | 403 => self.denial(what, why),
             // Something between us and S3 knows no way there, and nothing of keys (R3).
-            304 | 404 | 409 | 412 | 416 if !self.is_of_s3() => Error::Failed {
+            200..300 | 304 | 404 | 409 | 412 | 416 if !self.is_of_s3() => Error::Failed {
                 what,
                 why: format!("{why}: it is not S3 that says so"),
             },

@@ -143,7 +143,8 @@ impl S3 {
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
             .interceptor(super::wire::Wire)
             .interceptor(bounds::Bounded)
-            .interceptor(detour.clone());
+            .interceptor(detour.clone())
+            .interceptor(super::portal::Portal);
         builder.set_endpoint_url(normal);
         if config.endpoint.accelerate {
             builder = builder.accelerate(true);

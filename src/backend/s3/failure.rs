@@ -12,6 +12,7 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
 use super::answer::{Answer, REQUEST_ID};
 use super::bounds::Unfit;
+use super::portal::Page;
 use super::sources::NoKeys;
 use super::trust::NoTrust;
 use crate::backend::{Deadlines, Denial, Error};
@@ -27,6 +28,8 @@ pub(super) enum Failure {
     Unsent(String),
     /// It was never sent, since nobody says who asks: no credentials, and a second try would find none.
     Nobody(String),
+    /// It was never sent, since it cannot be written down: a second one would be the same.
+    Unwritable(String),
     /// It was never sent, since no answer could be trusted: there is no certificate of an authority.
     Untrusted(String),
     /// It ended without an answer, and may have arrived.
@@ -68,17 +71,19 @@ impl Failure {
                 etag: header("etag"),
                 region: header("x-amz-bucket-region"),
             };
-            // A success whose answer could not be read is no error answer.
+            // A success whose answer could not be read is no error answer; a page is none at all.
             return match answer.status {
-                200..300 => Self::Lost(why()),
+                200..300 if cause::<Page>(error).is_none() => Self::Lost(why()),
                 _ => Self::Answered(answer),
             };
+        }
+        if matches!(error, SdkError::ConstructionFailure(_)) {
+            return Self::Unwritable(why());
         }
         if !sent || is_connecting(error) {
             return Self::Unsent(why());
         }
         match error {
-            SdkError::ConstructionFailure(_) => Self::Unsent(why()),
             SdkError::TimeoutError(_) => Self::Late,
             _ => Self::Lost(why()),
         }
@@ -90,6 +95,11 @@ impl Failure {
             Self::Answered(answer) => Some(answer.status),
             _ => None,
         }
+    }
+
+    /// Whether it is S3 that answers, with an error.
+    pub(super) fn is_of_s3(&self) -> bool {
+        matches!(self, Self::Answered(answer) if answer.is_of_s3())
     }
 
     /// Whether the answer has this status, and it is S3 that says so.
@@ -125,7 +135,7 @@ impl Failure {
         match self {
             Self::Answered(answer) => answer.error(what, bucket),
             Self::Nobody(why) => nobody(what, why),
-            Self::Untrusted(why) => Error::Failed { what, why },
+            Self::Untrusted(why) | Self::Unwritable(why) => Error::Failed { what, why },
             Self::Unsent(why) | Self::Lost(why) => Error::Unreachable { what, why },
             Self::Unfit(Unfit { why, .. }) => Error::Corrupt { what, why },
             Self::Late => Error::Deadline {
@@ -158,7 +168,7 @@ impl Failure {
             Self::Answered(answer) => Err(answer.error(what, bucket)),
             Self::Unsent(why) => Err(Error::Unreachable { what, why }),
             Self::Nobody(why) => Err(nobody(what, why)),
-            Self::Untrusted(why) => Err(Error::Failed { what, why }),
+            Self::Untrusted(why) | Self::Unwritable(why) => Err(Error::Failed { what, why }),
             Self::Lost(why) | Self::Unfit(Unfit { why, .. }) => {
                 exchange::explain(why);
                 Ok(Outcome::Unknown)

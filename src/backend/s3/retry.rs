@@ -13,8 +13,9 @@ use aws_smithy_runtime_api::client::retries::classifiers::RetryClassifierPriorit
 
 use super::bounds::Unfit;
 use super::failure::cause;
+use super::portal::Page;
 
-/// Says no where TLS said no, and to answers that were read and are none.
+/// Says no where TLS said no, to pages, and to answers that were read and are none.
 #[derive(Debug)]
 pub(super) struct Worth;
 
@@ -23,7 +24,7 @@ impl ClassifyRetry for Worth {
         let Some(Err(failure)) = context.output_or_error() else {
             return RetryAction::NoActionIndicated;
         };
-        if cause::<Unfit>(failure).is_some() {
+        if cause::<Unfit>(failure).is_some() || cause::<Page>(failure).is_some() {
             return RetryAction::RetryForbidden;
         }
         match failure.as_connector_error() {

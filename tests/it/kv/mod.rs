@@ -10,6 +10,7 @@ mod doubled;
 mod files;
 mod gateways;
 mod many;
+mod portals;
 mod requests;
 mod rescued;
 mod updates;
