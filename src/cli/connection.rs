@@ -12,7 +12,7 @@ use clap::{Args as ClapArgs, ValueEnum};
 use super::quiet::Secret;
 use super::report::Failure;
 use super::source::Source;
-use super::units;
+use super::units::{self, header};
 use crate::backend::limit::Places;
 use crate::backend::s3::{Credentials, Encryption, Endpoint, Instance, Network, S3Config, Terms};
 use crate::backend::{Backend, Deadlines, Limited, Metered, Queued, S3, Settled};
@@ -151,16 +151,16 @@ struct Objects {
     #[arg(long, env = "ETAGFS_REQUESTER_PAYS")]
     requester_pays: bool,
     /// Account id of the bucket's owner; a bucket of anybody else is refused.
-    #[arg(long, env = "ETAGFS_EXPECTED_BUCKET_OWNER", value_name = "ACCOUNT")]
+    #[arg(long, env = "ETAGFS_EXPECTED_BUCKET_OWNER", value_name = "ACCOUNT", value_parser = header)]
     expected_bucket_owner: Option<String>,
     /// Storage class of what is saved: STANDARD_IA, INTELLIGENT_TIERING, ONEZONE_IA, ...
-    #[arg(long, env = "ETAGFS_STORAGE_CLASS", value_name = "CLASS")]
+    #[arg(long, env = "ETAGFS_STORAGE_CLASS", value_name = "CLASS", value_parser = header)]
     storage_class: Option<String>,
     /// How the server encrypts what is saved [else as the bucket says].
     #[arg(long, env = "ETAGFS_SSE", value_name = "KIND", value_enum)]
     sse: Option<Sse>,
     /// Key of KMS: id, ARN or alias; implies --sse kms.
-    #[arg(long, env = "ETAGFS_SSE_KMS_KEY_ID", value_name = "KEY")]
+    #[arg(long, env = "ETAGFS_SSE_KMS_KEY_ID", value_name = "KEY", value_parser = header)]
     sse_kms_key_id: Option<String>,
     /// Whether to use an S3 Bucket Key with KMS [else as the bucket says].
     #[arg(
@@ -173,7 +173,7 @@ struct Objects {
     )]
     sse_bucket_key: Option<bool>,
     /// Canned ACL of what is saved: bucket-owner-full-control, private, ...
-    #[arg(long, env = "ETAGFS_ACL")]
+    #[arg(long, env = "ETAGFS_ACL", value_parser = header)]
     acl: Option<String>,
 }
 
@@ -359,6 +359,7 @@ impl Connection {
             ca_bundle: self.way.ca_bundle.clone(),
             proxy: self.way.proxy.as_ref().map(|url| url.reveal().to_owned()),
         };
+        config.network.check().map_err(Failure::usage)?;
         config.terms = self.objects.terms()?;
         Ok(Arc::new(S3::connect(config).await?))
     }

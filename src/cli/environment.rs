@@ -9,6 +9,7 @@ use std::path::Path;
 use std::process::Command;
 
 use super::report::Failure;
+use super::settings_file;
 
 /// Set for the program that has the variables.
 const READ: &str = "ETAGFS_ENV_FILE_WAS_READ";
@@ -22,7 +23,7 @@ pub(super) fn load(file: &Path, words: &[std::ffi::OsString]) -> Result<(), Fail
         return Ok(());
     }
     let shown = file.display();
-    let text = std::fs::read_to_string(file).map_err(|error| {
+    let text = settings_file::read(file).map_err(|error| {
         Failure::new(format!("the variables in {shown} cannot be read: {error}"))
             .hint("it holds lines like ETAGFS_ENDPOINT_URL=https://..., and AWS_ACCESS_KEY_ID=...")
     })?;

@@ -9,6 +9,7 @@ use clap::Args as ClapArgs;
 
 use super::quiet::Secret;
 use super::report::Failure;
+use super::settings_file;
 use crate::store::konserve::aes::EncryptionKey;
 use crate::store::konserve::edn;
 use crate::store::konserve::name::Spelling;
@@ -102,7 +103,7 @@ impl Shown {
     pub(super) fn settings(&self, state_dir: Option<&Path>) -> Result<Settings, Failure> {
         let text = match (&self.konserve_key, &self.konserve_key_file) {
             (Some(secret), _) => Some(secret.reveal().to_owned()),
-            (None, Some(file)) => Some(std::fs::read_to_string(file).map_err(|error| {
+            (None, Some(file)) => Some(settings_file::read(file).map_err(|error| {
                 Failure::new(format!(
                     "the key of encrypted values could not be read from {}: {error}",
                     file.display()

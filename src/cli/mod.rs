@@ -32,6 +32,8 @@ mod quiet;
 mod report;
 mod rescue;
 mod serve;
+mod settings_file;
+mod signals;
 mod source;
 mod state;
 mod stores;
@@ -173,12 +175,16 @@ fn mount_for_mount8(arguments: impl Iterator<Item = OsString>) -> Result<(), Fai
 }
 
 /// The runtime of a subcommand that talks to servers. Left to itself it would read the number of its threads
-/// in `TOKIO_WORKER_THREADS`, and panic if that is none; and where no thread can be started.
+/// in `TOKIO_WORKER_THREADS`, and panic if that is none; and where no thread can be started or no file opened.
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     let none = |error| {
         Failure::new(format!("no threads can be started: {error}"))
             .hint("the limit of processes is reached: ulimit -u, or pids.max of the control group")
     };
+    can_open(FILES).map_err(|error| {
+        Failure::new(format!("no files can be opened: {error}"))
+            .hint("the limit of open files is too low: ulimit -n")
+    })?;
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     can_start(threads + SPARE).map_err(none)?;
     tokio::runtime::Builder::new_multi_thread()
@@ -190,6 +196,17 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 
 /// For what blocks: name resolution, local files.
 const SPARE: usize = 2;
+
+/// How many files a runtime has open, with a connection and a file beside it.
+const FILES: usize = 10;
+
+/// Whether that many more files can be open at the same time.
+fn can_open(files: usize) -> std::io::Result<()> {
+    let opened: std::io::Result<Vec<_>> = (0..files)
+        .map(|_| std::fs::File::open("/dev/null"))
+        .collect();
+    opened.map(drop)
+}
 
 /// Whether that many more threads can exist at the same time.
 fn can_start(threads: usize) -> std::io::Result<()> {

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use clap::Args as ClapArgs;
+use rustix::process::Signal;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::daemon::{self, Ready};
@@ -15,9 +16,10 @@ use super::konserve::Konserve;
 use super::notify::Manager;
 use super::observing::Observing;
 use super::report::Failure;
+use super::signals::{Signals, is_ignored};
 use super::source::{Connection, Source, State};
 use super::state::{Refused, Rescues};
-use super::units::{mode, seconds, size, store};
+use super::units::{memory, mode, seconds, size, store};
 use super::{alive, environment, log, place, probe, runtime, stores};
 use crate::backend::{After, Backend, ListQuery, Page};
 use crate::model::{Pattern, ScratchNames, StoreId};
@@ -119,7 +121,7 @@ struct Saving {
     draft_memory: u64,
     /// Memory for who was shown which version of which key, about 60 bytes for each file that a program
     /// read. Units: K, M, G.
-    #[arg(long, env = "ETAGFS_SHOWN_MEMORY", value_name = "SIZE", default_value = "64M", value_parser = size)]
+    #[arg(long, env = "ETAGFS_SHOWN_MEMORY", value_name = "SIZE", default_value = "64M", value_parser = memory)]
     shown_memory: u64,
     /// Save at every write, not only at close and fsync: for programs that ignore the error of close.
     /// Each write is a PUT of the whole value.
@@ -251,10 +253,11 @@ pub(super) async fn serve(
 ) -> Result<(), Failure> {
     raise_descriptor_limit();
     // Before anything is mounted, so that a signal never finds a mount without its end.
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
+    let mut ends = Signals::heard(&[Signal::INT, Signal::TERM])?;
+    // Below nohup(1) the end of the terminal is no end; to drop what is remembered hurts nobody.
+    let is_terminal_ours = !is_ignored(Signal::HUP);
     let mut hangup = signal(SignalKind::hangup())?;
-    let terminal = match ready.is_daemon() {
+    let terminal = match ready.is_daemon() || !is_terminal_ours {
         true => Terminal::none(),
         false => Terminal::at_start(),
     };
@@ -265,8 +268,7 @@ pub(super) async fn serve(
     let reached = tokio::select! {
         reached = reach(&args, source, state, Arc::clone(&telemetry)) => reached,
         // There is nothing to unmount yet, and the store may take its time.
-        _ = interrupt.recv() => return Ok(()),
-        _ = terminate.recv() => return Ok(()),
+        _ = ends.next() => return Ok(()),
     };
     let root = reached?;
     let patterns = args.saving.scratch.iter().filter(|text| !text.is_empty());
@@ -352,8 +354,7 @@ pub(super) async fn serve(
     let mut over = tokio::time::interval(Duration::from_millis(50));
     let ending = loop {
         tokio::select! {
-            _ = interrupt.recv() => break Ending::Stopped,
-            _ = terminate.recv() => break Ending::Stopped,
+            _ = ends.next() => break Ending::Stopped,
             _ = hangup.recv() => match terminal.is_gone() {
                 true => break Ending::Stopped,
                 false => {

@@ -8,9 +8,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
-use tokio::signal::unix::{SignalKind, signal};
+use rustix::process::Signal;
 
 use super::report::Failure;
+use super::signals::Signals;
 use super::{log, runtime};
 use crate::server::{Config, Credentials, Durability, Server};
 
@@ -75,17 +76,14 @@ async fn serve(args: Args) -> Result<(), String> {
         config.durability = Durability::ProcessDeath;
     }
     // Before the first line is out, so that whoever waits for it can stop us in good order.
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(|e| e.to_string())?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(|e| e.to_string())?;
+    let ends = Signals::heard(&[Signal::INT, Signal::TERM]);
+    let mut ends = ends.map_err(|e| e.to_string())?;
     let open = config.credentials.is_none();
     let server = Server::bind(config).await.map_err(|e| e.to_string())?;
     announce(server.local_addr(), open).map_err(|e| e.to_string())?;
     server
         .run(async {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
+            ends.next().await;
         })
         .await;
     Ok(())

@@ -20,6 +20,15 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
         .ok_or_else(|| "too large".to_owned())
 }
 
+/// A number of bytes for what is remembered in memory alone: more than a machine has is a mistake.
+pub(super) fn memory(text: &str) -> Result<u64, String> {
+    const MOST: u64 = 64 << 30;
+    match size(text)? {
+        bytes if bytes <= MOST => Ok(bytes),
+        _ => Err("it is at most 64G".to_owned()),
+    }
+}
+
 /// The longest time that an option can name: a century. Clocks can be set that far ahead.
 const LONGEST: Duration = Duration::from_secs(100 * 366 * 24 * 3600);
 
@@ -69,6 +78,14 @@ pub(super) fn at_once(text: &str) -> Result<usize, String> {
         .ok_or_else(|| format!("it is a number from 1 to {MOST}"))
 }
 
+/// A text that a header can hold: printable ASCII.
+pub(super) fn header(text: &str) -> Result<String, String> {
+    match !text.is_empty() && text.bytes().all(|byte| (0x20..0x7f).contains(&byte)) {
+        true => Ok(text.to_owned()),
+        false => Err("it must be printable ASCII, it travels in a header".to_owned()),
+    }
+}
+
 /// The name of a store.
 pub(super) fn store(text: &str) -> Result<StoreId, String> {
     StoreId::parse(text)
@@ -95,6 +112,10 @@ mod tests {
         assert!(size("8X").is_err());
         assert!(size("M").is_err());
         assert!(size("99999999999G").is_err());
+        assert_eq!(memory("64G"), Ok(64 << 30));
+        for text in ["65G", "18446744073709551615", "9000000000000000000"] {
+            assert!(memory(text).is_err(), "{text}");
+        }
     }
 
     #[test]

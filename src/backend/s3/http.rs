@@ -29,6 +29,9 @@ const IDLE: Duration = Duration::from_secs(15);
 /// Whoever hands out credentials on this machine answers at once, or is not there.
 const NEARBY: Duration = Duration::from_secs(1);
 
+/// What is said of a proxy that cannot be one.
+const NO_PROXY: &str = "the proxy is no URL like http://HOST:PORT";
+
 /// How to get to the server.
 #[derive(Clone, Default)]
 pub struct Network {
@@ -73,6 +76,18 @@ impl fmt::Debug for Network {
 }
 
 impl Network {
+    /// Makes sure that the proxy can be one: a port that there is not would only look like a server that
+    /// does not answer.
+    ///
+    /// # Errors
+    /// It cannot. The words do not repeat the URL, which may hold a password.
+    pub fn check(&self) -> Result<(), String> {
+        match self.proxy.as_deref().is_none_or(has_port) {
+            true => Ok(()),
+            false => Err(NO_PROXY.to_owned()),
+        }
+    }
+
     /// Makes both. `endpoint` is where S3 is, if not at AWS.
     ///
     /// # Errors
@@ -105,7 +120,7 @@ impl Network {
         };
         let proxy = ProxyConfig::all(url.as_str())
             // Its message would repeat the URL, which may hold a password.
-            .map_err(|_| "the proxy is no URL like http://HOST:PORT".to_owned())?;
+            .map_err(|_| NO_PROXY.to_owned())?;
         let exceptions = std::env::var("NO_PROXY").or_else(|_| std::env::var("no_proxy"));
         Ok(match exceptions {
             Ok(exceptions) => proxy.no_proxy(exceptions),
@@ -123,6 +138,24 @@ impl Network {
                 .any(|name| std::env::var(name).is_ok_and(|url| has_scheme(&url, "https://"))),
         }
     }
+}
+
+/// Whether a URL names a host and, if it says one, a port that exists.
+fn has_port(url: &str) -> bool {
+    let Ok(url) = url.parse::<hyper::Uri>() else {
+        return false;
+    };
+    let (Some(_), Some(server)) = (url.scheme(), url.authority()) else {
+        return false;
+    };
+    let (_, server_alone) = server
+        .as_str()
+        .rsplit_once('@')
+        .unwrap_or(("", server.as_str()));
+    // The colons of an IPv6 address are in brackets.
+    let behind = server_alone.rsplit(']').next().unwrap_or_default();
+    !server.host().is_empty()
+        && (!behind.contains(':') || server.port_u16().is_some_and(|port| port > 0))
 }
 
 /// The variables that name a proxy for plain http.
@@ -237,6 +270,40 @@ mod tests {
             "http://[fe80::1]",
         ] {
             assert!(!is_loopback(url), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_proxy_has_a_host_and_a_port_that_exists() {
+        let check = |url: &str| {
+            let proxy = Some(url.to_owned());
+            Network {
+                proxy,
+                ..Network::default()
+            }
+            .check()
+        };
+        assert_eq!(Network::default().check(), Ok(()));
+        for good in [
+            "http://h:3128",
+            "http://h",
+            "https://user:pass@h:1/",
+            "http://[::1]:8080",
+            "http://[::1]",
+        ] {
+            assert_eq!(check(good), Ok(()), "{good}");
+        }
+        for bad in [
+            "http://h:99999",
+            "http://h:0",
+            "http://u:p@h:x",
+            "http://",
+            "h",
+            "/x",
+            "",
+        ] {
+            let why = check(bad).expect_err(bad);
+            assert!(!why.contains("u:p"), "{why}");
         }
     }
 

@@ -13,6 +13,7 @@ use aws_sdk_s3::config::interceptors::{
 };
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_s3::error::BoxError;
+use aws_sdk_s3::types::EncodingType;
 use aws_smithy_runtime_api::client::orchestrator::Metadata;
 
 use super::S3;
@@ -129,6 +130,7 @@ impl S3 {
             .reads
             .list_objects_v2()
             .bucket(&self.bucket)
+            .encoding_type(EncodingType::Url)
             .prefix(at.as_str())
             .max_keys(1);
         match listing.send().await {

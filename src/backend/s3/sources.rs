@@ -5,6 +5,8 @@
 //! remembers nothing and decides nothing about when to ask; `keys.rs` does.
 
 use std::fmt;
+use std::io::Read;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use aws_config::Region;
@@ -252,6 +254,9 @@ pub(super) fn is_signable(name: &str) -> bool {
     !name.chars().any(char::is_control)
 }
 
+/// The longest file of profiles, in bytes.
+const LONGEST: u64 = 16 << 20;
+
 /// What of a profile ends in that header: its region, and the key id that a role is asked for with.
 const SIGNED: [&str; 2] = ["region", "aws_access_key_id"];
 
@@ -262,6 +267,12 @@ const SIGNED: [&str; 2] = ["region", "aws_access_key_id"];
 /// What is wrong, and where.
 pub(super) fn readable(files: &[PathBuf]) -> Result<(), String> {
     for file in files {
+        if has_no_end(file) {
+            return Err(format!(
+                "{} is no file of profiles: it has no end",
+                file.display()
+            ));
+        }
         for (at, (name, value)) in settings(file).iter().enumerate() {
             let wrong = match &**name {
                 "endpoint_url" if value.is_empty() => "is empty",
@@ -275,6 +286,17 @@ pub(super) fn readable(files: &[PathBuf]) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Whether it has more bytes than a file of profiles can have. Who else reads it reads it whole.
+fn has_no_end(file: &Path) -> bool {
+    // What a pipe holds can be read only once.
+    let is_device = std::fs::metadata(file).is_ok_and(|found| found.file_type().is_char_device());
+    let is_longer = |file: std::fs::File| {
+        std::io::copy(&mut file.take(LONGEST + 1), &mut std::io::sink())
+            .is_ok_and(|bytes| bytes > LONGEST)
+    };
+    is_device && std::fs::File::open(file).is_ok_and(is_longer)
 }
 
 /// The lines of a file of profiles, as names and values; a line that is no such thing is a name.

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use clap::Args as ClapArgs;
 
+/// How long is tried when nobody says how long, in seconds.
+const USUAL: f64 = 60.0;
 /// The longest pause, in round trips.
 const CAP: u32 = 64;
 /// A round trip is taken to be at least so long: to a server on this machine it is next to nothing.
@@ -49,15 +51,14 @@ pub(in crate::cli) struct Patience {
     /// How often to try again when somebody else was first [default: until the time is up].
     #[arg(long, env = "ETAGFS_RETRIES", value_name = "TIMES")]
     retries: Option<u32>,
-    /// How long to try, in seconds.
+    /// How long to try, in seconds [default: 60].
     #[arg(
         long,
         env = "ETAGFS_TIMEOUT",
         value_name = "SECONDS",
-        default_value_t = 60.0,
         value_parser = seconds
     )]
-    timeout: f64,
+    timeout: Option<f64>,
 }
 
 /// Any time at all, also one without an end.
@@ -73,13 +74,22 @@ impl Patience {
     pub(super) fn none() -> Self {
         Self {
             retries: Some(0),
-            timeout: 0.0,
+            timeout: Some(0.0),
+        }
+    }
+
+    /// The same; without an end, if none was given.
+    pub(super) fn or_endless(self) -> Self {
+        Self {
+            timeout: self.timeout.or(Some(f64::INFINITY)),
+            ..self
         }
     }
 
     /// Begins to count.
     pub(super) fn begin(self) -> Tries {
-        let time = Duration::try_from_secs_f64(self.timeout).unwrap_or(Duration::MAX);
+        let time =
+            Duration::try_from_secs_f64(self.timeout.unwrap_or(USUAL)).unwrap_or(Duration::MAX);
         Tries {
             left: self.retries,
             until: Instant::now().checked_add(time),
@@ -181,12 +191,23 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn tries_end_by_their_number_or_by_the_time() {
-        let tries = |retries, timeout| Patience { retries, timeout }.begin();
+        let tries = |retries, timeout| {
+            let timeout = Some(timeout);
+            Patience { retries, timeout }.begin()
+        };
         let mut few = tries(Some(2), 60.0);
         assert!(few.another().await && few.another().await);
         assert!(!few.another().await);
         assert_eq!(few.made(), 3);
         assert!(!tries(None, 0.0).another().await);
         assert!(tries(None, f64::INFINITY).another().await);
+        let unsaid = Patience {
+            retries: None,
+            timeout: None,
+        };
+        assert!(unsaid.begin().time_left() <= Duration::from_secs(60));
+        assert_eq!(unsaid.or_endless().begin().time_left(), Duration::MAX);
+        let said = Patience::none().or_endless().begin();
+        assert_eq!(said.time_left(), Duration::ZERO);
     }
 }

@@ -32,7 +32,7 @@ const LOOK: Duration = Duration::from_millis(200);
 /// So much of its output is taken at once.
 const CHUNK: usize = 64 << 10;
 /// Time without an end, for a clock that has one.
-const FOR_EVER: Duration = Duration::from_secs(u32::MAX as u64);
+pub(super) const FOR_EVER: Duration = Duration::from_secs(u32::MAX as u64);
 
 /// A command and its arguments.
 #[derive(Clone, Debug)]
@@ -74,6 +74,16 @@ pub(super) enum Cut {
     Terminal,
     /// Its caller was told to end, by this signal.
     Signal(Signal),
+}
+
+impl Cut {
+    /// What the command is asked to end by.
+    fn signal(self) -> Signal {
+        match self {
+            Self::Signal(signal) => signal,
+            Self::Late | Self::Much | Self::Terminal => Signal::TERM,
+        }
+    }
 }
 
 impl<'a> Filter<'a> {
@@ -178,28 +188,34 @@ impl<'a> Filter<'a> {
         };
         // Whoever it is that ends it: the rest of its output is nobody's.
         drop(output);
-        group
-            .end(match cut {
-                Cut::Signal(signal) => signal,
-                Cut::Late | Cut::Much | Cut::Terminal => Signal::TERM,
-            })
-            .await;
+        group.end(cut.signal()).await;
         Ok(Ended::Cut(cut))
     }
 
-    /// Runs it with the terminal of its caller.
+    /// Runs it with the output of its caller, to its own end or until it is ended.
     ///
     /// # Errors
     /// When it fails, with its exit code.
-    pub(super) async fn run(&self) -> Result<(), Failure> {
+    pub(super) async fn run(&self, stop: &Stop) -> Result<Option<Cut>, Failure> {
         let mut command = self.command()?;
         command.stdin(Stdio::null());
-        let child = command.spawn();
-        let status = child
-            .map_err(|error| self.not_started(&error))?
-            .wait()
-            .await?;
-        self.succeeded(status)
+        let mut group =
+            Group::start(&mut command, false).map_err(|error| self.not_started(&error))?;
+        let mut look = interval(LOOK);
+        let cut = loop {
+            tokio::select! {
+                status = group.child.wait() => {
+                    group.is_over();
+                    return self.succeeded(status?).map(|()| None);
+                },
+                signal = stop.told() => break Cut::Signal(signal),
+                _ = look.tick() => if group.wants_terminal() {
+                    break Cut::Terminal;
+                },
+            }
+        };
+        group.end(cut.signal()).await;
+        Ok(Some(cut))
     }
 
     fn succeeded(&self, status: ExitStatus) -> Result<(), Failure> {

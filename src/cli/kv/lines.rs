@@ -2,7 +2,7 @@
 //!
 //! A line is a key, or an object of JSON. It knows no targets; `item.rs` reads the objects.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 
 use futures_util::stream::{self, Stream};
 use tokio::sync::mpsc;
@@ -12,6 +12,11 @@ use crate::cli::report::Failure;
 
 /// So many lines of input wait to be worked on.
 const WAITING: usize = 64;
+
+/// The longest key, in bytes; S3's have 1024, and paths not many more.
+const LONGEST_KEY: u64 = 64 << 10;
+/// The longest object of JSON, in bytes: it is in memory, more than once.
+const LONGEST_OBJECT: u64 = 256 << 20;
 
 /// What some programs put before a text.
 const MARK: char = '\u{feff}';
@@ -32,6 +37,34 @@ impl Form {
         match self {
             Self::Null => b'\0',
             Self::Keys | Self::Json => b'\n',
+        }
+    }
+
+    fn longest(self) -> u64 {
+        match self {
+            Self::Keys | Self::Null => LONGEST_KEY,
+            Self::Json => LONGEST_OBJECT,
+        }
+    }
+
+    /// The next line, without its end; none at the end of the input.
+    fn next(self, number: u64, input: &mut impl BufRead) -> Result<Option<Vec<u8>>, Failure> {
+        let mut line = Vec::new();
+        let most = self.longest();
+        input
+            .take(most + 1)
+            .read_until(self.end(), &mut line)
+            .map_err(|error| Failure::new(format!("standard input: {error}")))?;
+        let has_end = line.last() == Some(&self.end());
+        match (line.len() as u64 > most, has_end) {
+            (_, true) => {
+                line.pop();
+                Ok(Some(line))
+            }
+            (true, false) => Err(Failure::usage(format!(
+                "line {number} is longer than {most} bytes; nothing behind it was read"
+            ))),
+            (false, false) => Ok((!line.is_empty()).then_some(line)),
         }
     }
 
@@ -64,14 +97,16 @@ pub(super) fn lines(form: Form) -> impl Stream<Item = Result<String, Failure>> {
             Err(failure) => return drop(send.blocking_send(Err(failure))),
         };
         // Not `lines()`: a key may end with a carriage return.
-        for (number, line) in (1..).zip(BufReader::new(input).split(form.end())) {
-            let is_last = line.is_err();
-            let line = match line {
-                Ok(line) if line.is_empty() => continue,
-                Ok(line) => form.text(number, line),
-                Err(error) => Err(Failure::new(format!("standard input: {error}"))),
+        let mut input = BufReader::new(input);
+        for number in 1.. {
+            let line = match form.next(number, &mut input) {
+                Ok(None) => break,
+                Ok(Some(line)) if line.is_empty() => continue,
+                Ok(Some(line)) => Ok(form.text(number, line)),
+                Err(failure) => Err(failure),
             };
-            if send.blocking_send(line).is_err() || is_last {
+            let is_last = line.is_err();
+            if send.blocking_send(line.unwrap_or_else(Err)).is_err() || is_last {
                 break;
             }
         }
@@ -107,5 +142,39 @@ mod tests {
                 assert!(failure.message().contains("line 7 "), "{failure:?}");
             }
         }
+    }
+
+    #[test]
+    fn a_line_without_an_end_is_not_read_to_its_end() {
+        let mut zeros = BufReader::new(std::io::repeat(b'x'));
+        for form in [Form::Keys, Form::Null] {
+            let failure = form.next(3, &mut zeros).unwrap_err();
+            assert!(
+                failure
+                    .message()
+                    .contains("line 3 is longer than 65536 bytes")
+            );
+        }
+        let longest = vec![b'k'; 64 << 10];
+        for end in [&b"\n"[..], b""] {
+            let input = [&longest, end].concat();
+            let line = Form::Keys.next(1, &mut &*input).unwrap();
+            assert_eq!(line.as_ref(), Some(&longest));
+        }
+        assert!(
+            Form::Keys
+                .next(1, &mut &*[&longest[..], b"k\n"].concat())
+                .is_err()
+        );
+    }
+
+    #[test]
+    fn lines_end_with_their_ends_and_the_last_one_with_the_input() {
+        let mut input = &b"a\n\nb"[..];
+        let mut next = || Form::Keys.next(1, &mut input).unwrap();
+        assert_eq!(next().as_deref(), Some(&b"a"[..]));
+        assert_eq!(next().as_deref(), Some(&b""[..]));
+        assert_eq!(next().as_deref(), Some(&b"b"[..]));
+        assert_eq!(next(), None);
     }
 }

@@ -174,7 +174,7 @@ async fn save(
         Some(expect) => put_if(&place, bytes.clone(), &travels, &expect).await?,
         None => put_over(&place, bytes.clone(), &travels, args.patience).await?,
     };
-    let version = place.version_of(version, &bytes);
+    let version = place.version_of(version, &bytes).await;
     let mut line = said::target(&place);
     if let Some(version) = version {
         line.insert("etag".to_owned(), version.etag().into());
@@ -229,7 +229,7 @@ impl Work {
             Some(Target::Path(base)) => {
                 let found = beneath::find(base, name)?;
                 let key = PathKey::beneath(found, base.join(name));
-                Ok(Place::Path(Box::new(key)))
+                Ok(Place::Path(key.into()))
             }
             Some(base) => session.place(&base.join(name)).await,
             None => session.place(&Target::from(OsStr::new(name))).await,
@@ -341,7 +341,7 @@ async fn print(
         (Some((_, failure)), _) if !changes => Err(failure),
         (Some((lines, failure)), outcome) => {
             let done = match outcome {
-                Ok(()) => format!("{} keys are done", counts.done),
+                Ok(()) => format!("{} keys are done", counts.done + counts.absent),
                 Err(failure) => failure.message().to_owned(),
             };
             Err(failure.after(&format!("{done}, {lines} of them untold")))
@@ -353,20 +353,20 @@ async fn print(
 #[derive(Debug, Default)]
 struct Counts {
     done: u64,
+    absent: u64,
     conflicts: u64,
     failed: u64,
 }
 
 impl Counts {
     fn add(&mut self, done: &Done) {
-        let skipped = done
-            .line
-            .get("status")
-            .is_some_and(|status| status == "skipped");
-        match done.code {
-            0 if skipped => {}
-            0 => self.done += 1,
-            CONFLICT => self.conflicts += 1,
+        let status = done.line.get("status").and_then(Value::as_str);
+        match (done.code, status) {
+            (0, Some("skipped")) => {}
+            // Nothing was there, and nothing was done.
+            (0, Some("absent")) => self.absent += 1,
+            (0, _) => self.done += 1,
+            (CONFLICT, _) => self.conflicts += 1,
             _ => self.failed += 1,
         }
     }

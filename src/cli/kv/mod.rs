@@ -19,6 +19,7 @@ mod lines;
 mod local;
 mod ls;
 mod many;
+mod opening;
 mod path;
 mod place;
 mod presign;

@@ -8,17 +8,17 @@
 use std::ffi::OsStr;
 use std::fs::OpenOptions;
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use rustix::fs::OFlags;
 
 use super::attributes::{self, about, attributes};
 use super::beneath::Beneath;
 use super::identity::Identity;
 use super::local::{self, Stamp};
+use super::opening::{is_absent, is_conflict, lost, memory, open_at_once, open_regular};
 use super::place::{About, Answer, Content, Got, IN_MEMORY, Part, READS, Wanted};
 use super::way::{Way, directory};
 use crate::backend::Meta;
@@ -36,6 +36,8 @@ pub(in crate::cli) struct PathKey {
     shown: Mutex<Option<Shown>>,
     /// The file that was read last, as it was then.
     stamp: Mutex<Option<Stamp>>,
+    /// Whether it has to be a regular file, if it exists.
+    is_regular: bool,
 }
 
 /// A version that was read, and what travels with it.
@@ -50,6 +52,15 @@ impl PathKey {
         Self::by(Way::Path(path.clone()), path)
     }
 
+    /// The same, and what is no regular file is refused: a pipe or a device has no value that a new one could
+    /// replace.
+    pub(super) fn regular(self) -> Self {
+        Self {
+            is_regular: true,
+            ..self
+        }
+    }
+
     /// A file below a directory; messages call it `label`.
     pub(super) fn beneath(found: Beneath, label: PathBuf) -> Self {
         Self::by(Way::Beneath(found), label)
@@ -61,6 +72,7 @@ impl PathKey {
             label,
             shown: Mutex::default(),
             stamp: Mutex::default(),
+            is_regular: false,
         }
     }
 
@@ -136,7 +148,10 @@ impl PathKey {
 
     /// Nothing if a version is wanted, and it has none.
     fn read_once(&self, wanted: &Wanted, part: Option<Part>) -> io::Result<Option<Answer>> {
-        let mut file = self.way.open(OpenOptions::new().read(true))?;
+        let mut file = match self.is_regular {
+            true => open_regular(&self.way)?,
+            false => self.way.open(OpenOptions::new().read(true))?,
+        };
         *lock(&self.stamp) = Some(Stamp::from(&file.metadata()?));
         let about = about(&file)?;
         match (wanted, &about.version) {
@@ -283,10 +298,7 @@ impl PathKey {
 
     /// See [`super::place::Place::look`].
     pub(super) fn look(&self) -> Result<Option<About>, Failure> {
-        // A named pipe would wait for somebody to write.
-        let no_wait = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
-        let mut how = OpenOptions::new();
-        let file = self.way.open(how.read(true).custom_flags(no_wait));
+        let file = open_at_once(&self.way);
         match file.and_then(|file| about(&file)) {
             Ok(about) => Ok(Some(about)),
             Err(error) if is_absent(&error) => Ok(None),
@@ -463,30 +475,6 @@ impl PathKey {
     }
 }
 
-/// Whether an error says that there is no such file.
-fn is_absent(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
-}
-
-/// Whether an error of a save is a conflict: where each write is a save (W13) a lost race is ESTALE.
-fn is_conflict(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::WouldBlock | ErrorKind::StaleNetworkFileHandle
-    )
-}
-
-/// Whether an error of a save under a condition says that somebody else was first.
-fn lost(error: &io::Error) -> bool {
-    is_conflict(error) || matches!(error.kind(), ErrorKind::AlreadyExists | ErrorKind::NotFound)
-}
-
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn memory(mut file: impl Read) -> io::Result<Content> {
-    let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes)?;
-    Ok(Content::Memory(bytes.into()))
 }

@@ -7,6 +7,7 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -30,7 +31,7 @@ pub(in crate::cli) enum Place {
     /// By requests of our own.
     Remote(Remote),
     /// By the filesystem.
-    Path(Box<PathKey>),
+    Path(Arc<PathKey>),
 }
 
 /// What is known of a value without its bytes.
@@ -129,6 +130,22 @@ pub(in crate::cli) struct Part {
     pub(in crate::cli) len: u64,
 }
 
+/// Works on a file in a thread of its own: its filesystem may answer late or never, and signals and clocks
+/// are heard meanwhile.
+///
+/// # Errors
+/// Those of the work.
+pub(in crate::cli) async fn blocking<T: Send + 'static>(
+    path: &Arc<PathKey>,
+    work: impl FnOnce(&PathKey) -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Failure> {
+    let path = Arc::clone(path);
+    let working = tokio::task::spawn_blocking(move || work(&path));
+    working
+        .await
+        .unwrap_or_else(|error| Err(Failure::new(error.to_string())))
+}
+
 impl Place {
     /// The same; what is saved there is to be a binary value of a konserve store.
     ///
@@ -172,7 +189,10 @@ impl Place {
     ) -> Result<Answer, Failure> {
         match self {
             Self::Remote(remote) => remote.read(wanted, part).await,
-            Self::Path(path) => path.read(wanted, part),
+            Self::Path(path) => {
+                let wanted = wanted.clone();
+                blocking(path, move |path| path.read(&wanted, part)).await
+            }
         }
     }
 
@@ -183,7 +203,7 @@ impl Place {
     pub(in crate::cli) async fn look(&self) -> Result<Option<About>, Failure> {
         match self {
             Self::Remote(remote) => remote.look().await,
-            Self::Path(path) => path.look(),
+            Self::Path(path) => blocking(path, PathKey::look).await,
         }
     }
 
@@ -194,7 +214,7 @@ impl Place {
     pub(in crate::cli) async fn identity(&self) -> Result<Identity, Failure> {
         match self {
             Self::Remote(remote) => remote.identity().await,
-            Self::Path(path) => path.identity(),
+            Self::Path(path) => blocking(path, PathKey::identity).await,
         }
     }
 
@@ -241,7 +261,10 @@ impl Place {
     ) -> Result<Outcome<Option<Version>>, Failure> {
         match self {
             Self::Remote(remote) => remote.save_as(bytes, envelope, expect, id).await,
-            Self::Path(path) => path.save(&bytes, envelope, expect),
+            Self::Path(path) => {
+                let (envelope, expect) = (envelope.clone(), expect.clone());
+                blocking(path, move |path| path.save(&bytes, &envelope, &expect)).await
+            }
         }
     }
 
@@ -252,19 +275,25 @@ impl Place {
     pub(in crate::cli) async fn last_put(&self) -> Result<Option<PutId>, Failure> {
         match self {
             Self::Remote(remote) => remote.last_put().await,
-            Self::Path(path) => path.last_put(),
+            Self::Path(path) => blocking(path, PathKey::last_put).await,
         }
     }
 
     /// The version that a save of these bytes made, where the save itself did not tell.
-    pub(in crate::cli) fn version_of(
+    pub(in crate::cli) async fn version_of(
         &self,
         told: Option<Version>,
         bytes: &Bytes,
     ) -> Option<Version> {
         match self {
             Self::Remote(_) => told,
-            Self::Path(path) => told.or_else(|| path.version_of(bytes)),
+            Self::Path(_) if told.is_some() => told,
+            Self::Path(path) => {
+                let bytes = bytes.clone();
+                blocking(path, move |path| Ok(path.version_of(&bytes)))
+                    .await
+                    .unwrap_or_default()
+            }
         }
     }
 
@@ -275,7 +304,10 @@ impl Place {
     pub(in crate::cli) async fn delete(&self, version: &Version) -> Result<Outcome<()>, Failure> {
         match self {
             Self::Remote(remote) => remote.delete(version).await,
-            Self::Path(path) => path.delete(version),
+            Self::Path(path) => {
+                let version = version.clone();
+                blocking(path, move |path| path.delete(&version)).await
+            }
         }
     }
 

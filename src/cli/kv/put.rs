@@ -12,6 +12,7 @@ use super::place::Place;
 use super::said::{self, Said, Travels};
 use super::session::{self, Reach, Session};
 use super::target::Target;
+use crate::backend::Limits;
 use crate::cli::output::{self, say, say_json};
 use crate::cli::report::Failure;
 use crate::model::{Expect, Outcome, PutId, Version};
@@ -108,7 +109,7 @@ impl What {
             Some(expect) => put_if(&place, bytes.clone(), &travels, &expect).await?,
             None => put_over(&place, bytes.clone(), &travels, patience).await?,
         };
-        let version = place.version_of(version, &bytes);
+        let version = place.version_of(version, &bytes).await;
         let etag = version.as_ref().map(Version::etag);
         let told = match (self.json, etag) {
             (true, etag) => {
@@ -142,8 +143,15 @@ pub(super) fn input(file: &std::path::Path) -> Result<Bytes, Failure> {
     };
     if file.as_os_str() == "-" {
         let mut bytes = Vec::new();
-        output::input()?.read_to_end(&mut bytes).map_err(failed)?;
-        return Ok(bytes.into());
+        let most = Limits::S3.value_bytes;
+        let mut input = output::input()?.take(most + 1);
+        input.read_to_end(&mut bytes).map_err(failed)?;
+        return match bytes.len() as u64 > most {
+            true => Err(Failure::new(format!(
+                "standard input is longer than {most} bytes, which is all that a value can have"
+            ))),
+            false => Ok(bytes.into()),
+        };
     }
     Ok(std::fs::read(file).map_err(failed)?.into())
 }

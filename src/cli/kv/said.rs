@@ -16,6 +16,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::place::{About, Place};
 use crate::backend::Meta;
+pub(super) use crate::cli::units::header as text;
 use crate::model::Version;
 use crate::store::Envelope;
 
@@ -30,14 +31,6 @@ pub(in crate::cli) struct Said {
     /// User metadata; can be repeated.
     #[arg(long, value_name = "NAME=VALUE", value_parser = meta)]
     meta: Vec<(String, String)>,
-}
-
-/// A text that a header can hold: printable ASCII.
-pub(super) fn text(text: &str) -> Result<String, String> {
-    match !text.is_empty() && text.bytes().all(|byte| (0x20..0x7f).contains(&byte)) {
-        true => Ok(text.to_owned()),
-        false => Err("it must be printable ASCII, it travels in a header".to_owned()),
-    }
 }
 
 fn meta(pair: &str) -> Result<(String, String), String> {

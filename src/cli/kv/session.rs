@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args as ClapArgs;
 use tokio::sync::{Mutex, OnceCell};
@@ -20,6 +21,9 @@ use crate::cli::report::Failure;
 use crate::cli::source::{Connection, Source, State};
 use crate::cli::{log, runtime};
 use crate::store::{Catalog, LayoutKind, Store};
+
+/// How long is waited for what a command has left to other threads, when it has ended.
+const LEFTOVER: Duration = Duration::from_secs(1);
 
 /// The options that say how targets are reached; those of every key-value command.
 #[derive(Debug, ClapArgs)]
@@ -55,7 +59,11 @@ impl Reach {
         F: Future<Output = Outcome> + 'a,
     {
         log::start("error", log::Target::Stderr).map_err(Failure::usage)?;
-        runtime()?.block_on(command(self.session()))
+        let runtime = runtime()?;
+        let outcome = runtime.block_on(command(self.session()));
+        // A call of a filesystem that does not answer is nobody's any more.
+        runtime.shutdown_timeout(LEFTOVER);
+        outcome
     }
 
     /// The way to the targets of one command.
@@ -92,7 +100,7 @@ impl<'a> Session<'a> {
     pub(in crate::cli) async fn place(&self, target: &Target) -> Result<Place, Failure> {
         match target {
             Target::Stream => Err(Failure::usage("- names no key").hint(HOW_KEYS_ARE_NAMED)),
-            Target::Path(path) => Ok(Place::Path(Box::new(PathKey::new(path.clone())))),
+            Target::Path(path) => Ok(Place::Path(PathKey::new(path.clone()).into())),
             Target::Url(url) => {
                 let spot = self.spot(url)?;
                 let home = self.home(&spot).await?;

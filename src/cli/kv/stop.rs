@@ -1,61 +1,80 @@
-//! That a command of ours is told to end (SIGINT, SIGTERM, SIGHUP) while one that it runs is running: that one is
-//! ended first. At any other time it ends at once, as without this.
+//! That a command of ours is told to end (SIGINT, SIGQUIT, SIGTERM, SIGHUP): one that it runs is ended first, and
+//! what is then known of its work is said. A signal that was ignored at the start stays ignored.
 
 use std::cell::Cell;
 
 use rustix::process::Signal;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use super::filter::BY_SIGNAL;
 use super::session::Outcome;
 use crate::cli::report::Failure;
+use crate::cli::signals::Signals;
 
-/// Whether it was told to end.
+/// What ends a command of ours.
+const ENDS: [Signal; 4] = [Signal::INT, Signal::QUIT, Signal::TERM, Signal::HUP];
+
+/// What a terminal sends to all who share it, also to those who leave it to somebody else.
+const OF_THE_TERMINAL: [Signal; 2] = [Signal::INT, Signal::QUIT];
+
+/// Whether it was told to end, and how far it is.
 #[derive(Debug)]
 pub(super) struct Stop {
     told: watch::Sender<Option<Signal>>,
-    is_running: Cell<bool>,
+    at: Cell<Step>,
+}
+
+/// How far the work is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Nothing was changed.
+    Looking,
+    /// A command runs.
+    Running,
+    /// A command runs, and has the terminal: what the terminal sends is meant for it.
+    Lending,
+    /// It is being saved.
+    Saving,
 }
 
 impl Stop {
-    /// Does the work, or ends it. `what` it works on is for the message.
+    /// Does the work, or ends it. What is then to be said depends on how far it was.
     ///
     /// # Errors
     /// Those of the work, and that it was ended.
-    pub(super) async fn guard(what: &str, work: impl AsyncFnOnce(&Self) -> Outcome) -> Outcome {
-        let mut signals = [
-            (Signal::INT, signal(SignalKind::interrupt())?),
-            (Signal::TERM, signal(SignalKind::terminate())?),
-            (Signal::HUP, signal(SignalKind::hangup())?),
-        ];
+    pub(super) async fn guard(
+        ended: impl FnOnce(Signal, Step) -> Failure,
+        work: impl AsyncFnOnce(&Self) -> Outcome,
+    ) -> Outcome {
+        let mut signals = Signals::heard(&ENDS)?;
         let stop = Self {
             told: watch::Sender::new(None),
-            is_running: Cell::new(false),
+            at: Cell::new(Step::Looking),
         };
         let mut work = std::pin::pin!(work(&stop));
-        let [(_, int), (_, term), (_, hup)] = &mut signals;
-        let signal = tokio::select! {
-            outcome = &mut work => return outcome,
-            _ = int.recv() => Signal::INT,
-            _ = term.recv() => Signal::TERM,
-            _ = hup.recv() => Signal::HUP,
-        };
-        if stop.is_running.get() {
-            stop.told.send_replace(Some(signal));
-            return work.await;
+        loop {
+            let signal = tokio::select! {
+                // First: what a signal means depends on what runs when it comes.
+                biased;
+                signal = signals.next() => signal,
+                outcome = &mut work => return outcome,
+            };
+            match stop.at.get() {
+                Step::Lending if OF_THE_TERMINAL.contains(&signal) => {}
+                Step::Running | Step::Lending => {
+                    stop.told.send_replace(Some(signal));
+                    return work.await;
+                }
+                step @ (Step::Looking | Step::Saving) => return Err(ended(signal, step)),
+            }
         }
-        Err(Self::failure(
-            signal,
-            &format!("it is not known whether {what} was written"),
-        ))
     }
 
-    /// Runs what can be told.
-    pub(super) async fn during<T>(&self, run: impl Future<Output = T>) -> T {
-        self.is_running.set(true);
-        let came = run.await;
-        self.is_running.set(false);
+    /// Does a step of the work.
+    pub(super) async fn during<T>(&self, step: Step, work: impl Future<Output = T>) -> T {
+        self.at.set(step);
+        let came = work.await;
+        self.at.set(Step::Looking);
         came
     }
 
@@ -70,12 +89,15 @@ impl Stop {
         }
     }
 
+    /// The exit code of whoever was ended by a signal, as shells have it.
+    pub(super) fn code(signal: Signal) -> u8 {
+        u8::try_from(BY_SIGNAL + signal.as_raw()).unwrap_or(1)
+    }
+
     /// That it ended by a signal.
     pub(super) fn failure(signal: Signal, what: &str) -> Failure {
-        let number = signal.as_raw();
-        let code = u8::try_from(BY_SIGNAL + number).unwrap_or(1);
-        Failure::new(format!("ended by signal {number}: {what}"))
+        Failure::new(format!("ended by signal {}: {what}", signal.as_raw()))
             .hint("look at the value before you try again")
-            .code(code)
+            .code(Self::code(signal))
     }
 }

@@ -5,20 +5,22 @@
 
 use std::ffi::OsString;
 use std::fs::File;
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
 use clap::Args as ClapArgs;
 use rustix::fs::{FlockOperation, flock};
+use tokio::time::timeout;
 
 use super::backoff::{Patience, Tries};
-use super::filter::{Bounds, Cut, Ended, Filter};
+use super::filter::{Bounds, Cut, Ended, FOR_EVER, Filter};
 use super::path::PathKey;
-use super::place::{Answer, Place, Wanted};
+use super::place::{Answer, Place, Wanted, blocking};
 use super::put::saved;
 use super::said;
 use super::session::{self, Reach, Session};
-use super::stop::Stop;
+use super::stop::{Step, Stop};
 use super::target::Target;
 use crate::cli::output::{copy, say_json};
 use crate::cli::report::Failure;
@@ -51,8 +53,8 @@ pub(in crate::cli) struct Args {
         value_parser = crate::cli::units::size
     )]
     max_output: u64,
-    /// Let the command use the terminal, like an editor does. When the time is up, it is ended itself, and not
-    /// what it has started.
+    /// Let the command use the terminal, like an editor does. Ctrl-C and Ctrl-\\ are its business then, and it has
+    /// all the time it takes, unless --timeout is given: then it is ended itself, and not what it has started.
     #[arg(long)]
     foreground: bool,
     #[command(flatten)]
@@ -90,14 +92,29 @@ fn decide(before: &Bytes, after: &Bytes) -> Decision {
 /// Updates.
 pub(in crate::cli) fn run(args: &Args) -> session::Outcome {
     args.reach.run(async |session| {
-        let target = args.target.to_string();
-        Stop::guard(&target, async |stop| update(args, session, stop).await).await
+        let ended = |signal, step| match step {
+            Step::Saving => {
+                let left = format!("it is not known whether {} was written", args.target);
+                Stop::failure(signal, &left)
+            }
+            Step::Looking | Step::Running | Step::Lending => {
+                Stop::failure(signal, &format!("{} was left as it was", args.target))
+            }
+        };
+        Stop::guard(ended, async |stop| update(args, session, stop).await).await
     })
 }
 
 async fn update(args: &Args, session: Session<'_>, stop: &Stop) -> session::Outcome {
-    let place = session.place(&args.target).await?;
-    let mut tries = args.patience.begin();
+    let place = match &args.target {
+        Target::Path(path) => Place::Path(PathKey::new(path.clone()).regular().into()),
+        target => session.place(target).await?,
+    };
+    // Whoever works at a terminal takes the time it takes.
+    let mut tries = match args.foreground {
+        true => args.patience.or_endless().begin(),
+        false => args.patience.begin(),
+    };
     // Held to the end.
     let mut locked = None;
     loop {
@@ -113,7 +130,12 @@ async fn update(args: &Args, session: Session<'_>, stop: &Stop) -> session::Outc
             output: args.max_output,
             foreground: args.foreground,
         };
-        let ran = stop.during(filter.pipe(&before.bytes, bounds, stop)).await;
+        let step = match args.foreground {
+            true => Step::Lending,
+            false => Step::Running,
+        };
+        let ran = filter.pipe(&before.bytes, bounds, stop);
+        let ran = stop.during(step, ran).await;
         let after = match ran {
             Ok(Ended::Printed(after)) => after,
             Ok(Ended::Cut(why)) => return Err(cut(why, args, &filter, &place)),
@@ -123,25 +145,39 @@ async fn update(args: &Args, session: Session<'_>, stop: &Stop) -> session::Outc
             }
         };
         let decision = decide(&before.bytes, &after);
-        let outcome = match (decision, &place) {
-            (Decision::Leave, _) => Outcome::Saved(version.cloned()),
-            (Decision::Save, Place::Path(path)) if before.has_no_version => {
-                let meta = &before.envelope.meta;
-                path.overwrite(&after, meta)?.map(|()| None)
-            }
-            (Decision::Save, _) => {
-                let (envelope, expect) = (before.envelope.of(&after), &before.expect);
-                place.save(after.clone(), &envelope, expect).await?
+        let outcome = match decision {
+            Decision::Leave => Outcome::Saved(version.cloned()),
+            Decision::Save => {
+                let saved = save(&place, &before, after.clone());
+                stop.during(Step::Saving, saved).await?
             }
         };
         match outcome {
             Outcome::Saved(version) => {
                 let changed = after != before.bytes;
-                return tell(args, &place, &after, version, changed, tries.made());
+                return tell(args, &place, &after, version, changed, tries.made()).await;
             }
             Outcome::Unknown => return Err(place.unknown()),
             Outcome::Refused(_) if tries.another().await => {}
             Outcome::Refused(_) => return Err(place.contended(tries.made())),
+        }
+    }
+}
+
+async fn save(
+    place: &Place,
+    before: &Before,
+    after: Bytes,
+) -> Result<Outcome<Option<Version>>, Failure> {
+    match place {
+        Place::Path(path) if before.has_no_version => {
+            let meta = before.envelope.meta.clone();
+            let saved = blocking(path, move |path| path.overwrite(&after, &meta)).await?;
+            Ok(saved.map(|()| None))
+        }
+        _ => {
+            let envelope = before.envelope.of(&after);
+            place.save(after, &envelope, &before.expect).await
         }
     }
 }
@@ -166,7 +202,7 @@ fn cut(why: Cut, args: &Args, filter: &Filter<'_>, place: &Place) -> Failure {
     }
 }
 
-fn tell(
+async fn tell(
     args: &Args,
     place: &Place,
     after: &Bytes,
@@ -177,7 +213,7 @@ fn tell(
     let told = if args.print {
         copy(&after[..])
     } else if args.json {
-        let version = place.version_of(version.clone(), after);
+        let version = place.version_of(version.clone(), after).await;
         let mut map = said::target(place);
         let etag = version.as_ref().map(Version::etag);
         map.insert("etag".to_owned(), etag.into());
@@ -193,9 +229,21 @@ fn tell(
     })
 }
 
+fn late(place: &Place) -> Failure {
+    Failure::conflict(format!("time was up while {} was read", place.label()))
+        .hint("it was left as it was; give it more time: --timeout SECONDS")
+}
+
 async fn read(place: &Place, tries: &mut Tries) -> Result<Before, Failure> {
     let asked = Instant::now();
-    let answer = place.read(&Wanted::Newest, None).await?;
+    let reading = place.read(&Wanted::Newest, None);
+    let answer = match place {
+        Place::Remote(_) => reading.await?,
+        // How long that may take is its filesystem's business, and may be for ever.
+        Place::Path(_) => timeout(tries.time_left().min(FOR_EVER), reading)
+            .await
+            .map_err(|_| late(place))??,
+    };
     tries.measured(asked.elapsed());
     Ok(match answer {
         Answer::Got(got) => Before {
@@ -215,9 +263,13 @@ async fn read(place: &Place, tries: &mut Tries) -> Result<Before, Failure> {
 
 /// Keeps every other update out of the directory of a file that has no version. The file itself will
 /// not do: it gives its place to another one.
-async fn lock(path: &PathKey, tries: &mut Tries) -> Result<File, Failure> {
-    let directory = path.directory();
-    let file = File::open(&directory).map_err(|error| path.failed(&error))?;
+async fn lock(path: &Arc<PathKey>, tries: &mut Tries) -> Result<File, Failure> {
+    let (directory, file) = blocking(path, |path| {
+        let directory = path.directory();
+        let opened = File::open(&directory).map_err(|error| path.failed(&error));
+        opened.map(|file| (directory, file))
+    })
+    .await?;
     loop {
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => return Ok(file),

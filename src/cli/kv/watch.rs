@@ -12,11 +12,11 @@ use std::time::{Duration, SystemTime};
 use clap::Args as ClapArgs;
 use serde_json::{Map, Value};
 
-use super::filter::Filter;
-use super::path::PathKey;
-use super::place::{Answer, Part, Place, Wanted};
+use super::filter::{Cut, Filter};
+use super::place::{About, Answer, Part, Place, Wanted, blocking};
 use super::said;
 use super::session::{Outcome, Reach, Session};
+use super::stop::{Step, Stop};
 use super::target::Target;
 use crate::cli::output::{note, offer};
 use crate::cli::report::Failure;
@@ -137,7 +137,7 @@ impl Watched {
         }
         let place = session.place(target).await?;
         match &place {
-            Place::Path(path) if path.path().is_dir() => {
+            Place::Path(path) if blocking(path, |path| Ok(path.path().is_dir())).await? => {
                 Err(Failure::usage(format!("{target} is a directory"))
                     .hint("watch its files, or what it shows: s3://BUCKET/UUID/DIR/"))
             }
@@ -151,7 +151,7 @@ impl Watched {
                 let spelling = place.spelling().to_owned();
                 let known = before.get(&spelling);
                 let state = match place {
-                    Place::Path(path) => of_file(path)?,
+                    Place::Path(_) => place.look().await?.map(of_file),
                     Place::Remote(_) => {
                         let version = known.and_then(State::version).cloned();
                         let wanted = version.map_or(Wanted::Newest, Wanted::Not);
@@ -185,19 +185,26 @@ impl Watched {
 }
 
 /// How a file is.
-fn of_file(path: &PathKey) -> Result<Option<State>, Failure> {
-    Ok(path.look()?.map(|about| match about.version {
+fn of_file(about: About) -> State {
+    match about.version {
         Some(version) => State::Version(version),
         None => State::Stamp(about.modified, about.size.unwrap_or_default()),
-    }))
+    }
 }
 
 /// Watches until it is ended, or has seen enough.
 pub(in crate::cli) fn run(args: &Args) -> Outcome {
-    args.reach.run(async |session| watch(args, session).await)
+    args.reach
+        .run(async |session| match args.command.is_empty() {
+            true => watch(args, session, None).await,
+            false => {
+                let ended = |signal, _| Failure::told(Stop::code(signal));
+                Stop::guard(ended, async |stop| watch(args, session, Some(stop)).await).await
+            }
+        })
 }
 
-async fn watch(args: &Args, session: Session<'_>) -> Outcome {
+async fn watch(args: &Args, session: Session<'_>, stop: Option<&Stop>) -> Outcome {
     let interval = args.interval;
     let watched = Watched::of(&args.target, &session).await?;
     let mut known = Snapshot::new();
@@ -225,7 +232,7 @@ async fn watch(args: &Args, session: Session<'_>) -> Outcome {
     let mut is_out = false;
     loop {
         for change in changes(&known, &now) {
-            if !tell(args, &change).await? {
+            if !tell(args, &change, stop).await? {
                 return Ok(());
             }
             told += 1;
@@ -253,23 +260,30 @@ async fn watch(args: &Args, session: Session<'_>) -> Outcome {
 }
 
 /// Whether anybody listens.
-async fn tell(args: &Args, change: &Change) -> Result<bool, Failure> {
-    if args.command.is_empty() {
+async fn tell(args: &Args, change: &Change, stop: Option<&Stop>) -> Result<bool, Failure> {
+    let Some(stop) = stop else {
         let mut line = Map::new();
         said::text_or_bytes(&mut line, "target", change.target.as_bytes());
         line.insert("event".to_owned(), change.event.into());
         let etag = change.version.as_ref().map(Version::etag);
         line.insert("etag".to_owned(), etag.into());
         return offer(&format!("{}\n", Value::from(line)));
-    }
+    };
     let filter = Filter::new(
         &args.command,
         change.target.clone(),
         change.version.as_ref(),
     );
-    if let Err(failure) = filter.event(change.event).run().await {
-        let target = change.target.display();
-        note(&format!("etagfs: {target}: {}", failure.message()));
+    let filter = filter.event(change.event);
+    let target = change.target.display();
+    match stop.during(Step::Running, filter.run(stop)).await {
+        Ok(Some(Cut::Signal(signal))) => return Err(Failure::told(Stop::code(signal))),
+        Ok(Some(_)) => note(&format!(
+            "etagfs: {target}: {} wants the terminal, and was ended",
+            filter.name()
+        )),
+        Ok(None) => {}
+        Err(failure) => note(&format!("etagfs: {target}: {}", failure.message())),
     }
     Ok(true)
 }

@@ -16,12 +16,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args as ClapArgs;
-use tokio::signal::unix::{SignalKind, signal};
+use rustix::process::Signal;
 use tokio::sync::mpsc;
 
 use super::output::say;
 use super::report::Failure;
 use super::runtime;
+use super::signals::Signals;
 use mount::Watched;
 use screen::Screen;
 use text::{Size, lines, room_for_keys};
@@ -112,9 +113,8 @@ fn looks(
 
 /// Draws until it is told to stop.
 async fn live(watched: Watched, interval: Duration) -> Result<(), Failure> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut resized = signal(SignalKind::window_change())?;
+    let mut ends = Signals::heard(&[Signal::INT, Signal::TERM])?;
+    let mut resized = Signals::heard(&[Signal::WINCH])?;
     let screen = Screen::enter()?;
     let mut keys = screen.keys();
     let (height, heights) = tokio::sync::watch::channel(screen.size().height);
@@ -123,14 +123,13 @@ async fn live(watched: Watched, interval: Duration) -> Result<(), Failure> {
     screen.draw(&["looking ...".to_owned()])?;
     loop {
         tokio::select! {
-            _ = interrupt.recv() => return Ok(()),
-            _ = terminate.recv() => return Ok(()),
+            _ = ends.next() => return Ok(()),
             key = keys.recv() => match key {
                 // Ctrl-C and Ctrl-D are keys like others here.
                 Some(b'q' | b'Q' | 3 | 4) | None => return Ok(()),
                 Some(_) => continue,
             },
-            _ = resized.recv() => {
+            _ = resized.next() => {
                 height.send_replace(screen.size().height);
             }
             look = looks.recv() => match look {

@@ -21,10 +21,11 @@ pub(super) struct Lineages {
 }
 
 impl Lineages {
-    pub(super) fn new(heads: usize) -> Self {
+    /// For about this many.
+    pub(super) fn new(many: usize) -> Self {
         Self {
             all: Slab::default(),
-            by_caller: Heads::new(heads),
+            by_caller: Heads::of(many),
         }
     }
 
@@ -64,6 +65,17 @@ impl Lineages {
         });
         *first = id;
         id
+    }
+
+    /// Makes lists shorter.
+    pub(super) fn grow(&mut self) {
+        let all = &mut self.all;
+        self.by_caller.grow(|id, follows| {
+            let lineage = all.at(id);
+            let behind = lineage.next;
+            lineage.next = follows.unwrap_or(behind);
+            (behind, hash(&lineage.caller))
+        });
     }
 
     /// Takes one away that has no readings left.

@@ -106,13 +106,12 @@ impl Memory {
     pub(super) const READING: usize = size_of::<Reading>();
 
     pub(super) fn new(limit: usize, living: Arc<dyn Living>) -> Self {
-        // Lists of two, when it is full.
-        let heads = limit / Self::READING / 2;
+        let readings = limit / Self::READING;
         Self {
             readings: Readings::default(),
-            by_process: Heads::new(heads.max(1)),
-            by_job: Heads::new(heads.max(1)),
-            lineages: Lineages::new((heads / 32).max(1)),
+            by_process: Heads::of(readings),
+            by_job: Heads::of(readings),
+            lineages: Lineages::new(readings / 32),
             order: Order::default(),
             texts: Texts::default(),
             limit,
@@ -231,10 +230,34 @@ impl Memory {
             parts: packed.parts,
             marks: levels.0 | packed.form.number() << FORM | doubt,
         });
+        self.grow();
         self.enter(id, levels);
         self.order.goes_on(line);
         self.order.join(line, id, &mut self.readings);
         while self.room().bytes > self.limit && self.forget_one(id) {}
+    }
+
+    /// Makes lists shorter that have become long.
+    fn grow(&mut self) {
+        let (readings, lineages) = (&mut self.readings.0, &self.lineages);
+        if !self.by_process.are_few_for(readings.len()) {
+            return;
+        }
+        self.by_process.grow(|id, follows| {
+            let reading = readings.at(id);
+            let behind = reading.next_of_process;
+            reading.next_of_process = follows.unwrap_or(behind);
+            let process = lineages.get(reading.lineage).caller.process;
+            (behind, mixed(reading.key[0], u64::from(process.id)))
+        });
+        self.by_job.grow(|id, follows| {
+            let reading = readings.at(id);
+            let behind = reading.next_of_job;
+            reading.next_of_job = follows.unwrap_or(behind);
+            let caller = &lineages.get(reading.lineage).caller;
+            (behind, of_job(reading.key, caller))
+        });
+        self.lineages.grow();
     }
 
     fn with_reader(&self, id: Id) -> (&Reading, &Caller) {

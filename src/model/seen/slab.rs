@@ -1,4 +1,4 @@
-//! Items by number, and lists of them: what a large memory is made of. Nothing is ever copied to
+//! Items by number, and lists of them: what a large memory is made of. No item is ever copied to
 //! grow, so that growing never takes the memory twice.
 
 /// The number of an item; 0 is none.
@@ -74,18 +74,53 @@ impl<T> Slab<T> {
     }
 }
 
+/// The most lists to begin with: 4 MiB of heads. Tests begin with few, and get more.
+const AT_FIRST: usize = if cfg!(test) { 4 } else { 1 << 20 };
+
+/// Lists of so many items are long.
+const LONG: usize = 4;
+
 /// The first items of lists, by a hash; each item knows the next one of its list.
 #[derive(Clone, Debug)]
 pub(super) struct Heads(Vec<Id>);
 
 impl Heads {
-    /// At least this many, and a power of two. They cost memory when they are used.
-    pub(super) fn new(many: usize) -> Self {
+    /// For this many items, two in each list; a large memory gets more lists as it fills. They cost memory
+    /// when they are used.
+    pub(super) fn of(items: usize) -> Self {
+        let many = (items / 2).clamp(1, AT_FIRST);
         Self(vec![NONE; many.next_power_of_two()])
+    }
+
+    /// Whether lists of this many items are long.
+    pub(super) fn are_few_for(&self, items: usize) -> bool {
+        items > self.0.len() * LONG
     }
 
     pub(super) fn len(&self) -> usize {
         self.0.len()
+    }
+
+    /// Twice as many. `next` tells what follows an item in its list and its hash, and takes note of what
+    /// is to follow it.
+    pub(super) fn grow(&mut self, mut next: impl FnMut(Id, Option<Id>) -> (Id, u64)) {
+        let mut grown = Self(vec![NONE; self.0.len() * 2]);
+        let mut list = Vec::new();
+        for first in std::mem::take(&mut self.0) {
+            let mut at = first;
+            while at != NONE {
+                let (behind, hash) = next(at, None);
+                list.push((at, hash));
+                at = behind;
+            }
+            // From the end, so that the order stays.
+            for (id, hash) in list.drain(..).rev() {
+                let first = grown.first(hash);
+                next(id, Some(*first));
+                *first = id;
+            }
+        }
+        *self = grown;
     }
 
     pub(super) fn first(&mut self, hash: u64) -> &mut Id {

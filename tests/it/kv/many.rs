@@ -173,6 +173,40 @@ fn a_conflict_is_one_when_nothing_was_changed() {
     desk.other.put(&desk.object("a"), "1");
     let out = desk.run("echo '{\"key\":\"a\",\"value\":\"2\"}' | etagfs mput --create --in $S");
     fails(&out, 75, &["at 1 keys"]);
+    // What was not there was not changed either.
+    let gone = r#"(echo '{"key":"a","etag":"\"0\""}'; echo '{"key":"none"}') | etagfs mrm --if-unchanged --in $S"#;
+    let out = desk.run(gone);
+    assert_eq!(each(&lines(&out), "status"), ["conflict", "absent"]);
+    fails(&out, 75, &["at 1 keys"]);
+    // What was, is told.
+    desk.other.put(&desk.object("b"), "1");
+    let both = r#"(echo '{"key":"a","etag":"\"0\""}'; etagfs mget --in $S b) | etagfs mrm --if-unchanged --in $S"#;
+    let out = desk.run(both);
+    assert_eq!(each(&lines(&out), "status"), ["conflict", "removed"]);
+    fails(&out, 1, &["1 keys are done"]);
+}
+
+#[test]
+fn a_line_without_an_end_is_a_failure_and_not_the_end_of_memory() {
+    let desk = or_skip!(Desk::new());
+    desk.other.put(&desk.object("a"), "1");
+    for script in [
+        "(echo a; tr '\\0' x < /dev/zero) | etagfs mget --in $S",
+        "(printf 'a\\0'; tr '\\0' x < /dev/zero) | etagfs mget --null --in $S",
+        "(echo a; cat /dev/zero) | etagfs mget --in $S",
+    ] {
+        let out = desk.run(&format!("ulimit -v 4000000; {script}"));
+        assert_eq!(each(&lines(&out), "status"), ["found", "failed"]);
+        assert!(
+            out.stdout.contains("line 2 is longer than 65536 bytes"),
+            "{out:#?}"
+        );
+        assert_eq!(out.code, Some(1), "{out:#?}");
+    }
+    let object = "(echo '{\"key\":\"a\",\"value\":\"'; tr '\\0' x < /dev/zero) | tr -d '\n' | etagfs mput --in $S";
+    let out = desk.run(object);
+    assert!(out.stdout.contains("line 1 is longer than"), "{out:#?}");
+    assert_eq!(desk.other.text(&desk.object("a")), "1");
 }
 
 #[test]

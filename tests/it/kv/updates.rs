@@ -189,7 +189,7 @@ fn no_update_is_lost_under_contention() {
 }
 
 /// The command lines of processes that hold this word.
-fn running(word: &str) -> usize {
+pub(super) fn running(word: &str) -> usize {
     let processes = std::fs::read_dir("/proc").unwrap();
     processes
         .filter_map(|process| std::fs::read(process.ok()?.path().join("cmdline")).ok())
@@ -198,7 +198,7 @@ fn running(word: &str) -> usize {
 }
 
 /// A word that no other process has in its arguments: a number of seconds.
-fn seconds() -> String {
+pub(super) fn seconds() -> String {
     format!("9{}", uuid::Uuid::new_v4().as_u128() % 1_000_000_000)
 }
 

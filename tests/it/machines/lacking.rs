@@ -27,13 +27,17 @@ const COMMANDS: [&str; 16] = [
 ];
 
 /// Where they are run: a line of a shell before the command. The ones with a mount namespace need root.
-const ANYWHERE: [(&str, &str); 10] = [
+const ANYWHERE: [(&str, &str); 14] = [
     ("no standard input", "exec <&-"),
     ("no standard output", "exec >&-"),
     ("no standard error", "exec 2>&-"),
     ("no standard streams", "exec <&- >&- 2>&-"),
     ("a full disk for output", "exec > /dev/full"),
     ("four descriptors", "ulimit -n 4"),
+    ("six descriptors", "ulimit -n 6"),
+    ("seven descriptors", "ulimit -n 7"),
+    ("ten descriptors", "ulimit -n 10"),
+    ("fourteen descriptors", "ulimit -n 14"),
     ("no room for files", "ulimit -f 0"),
     ("no HOME", "unset HOME XDG_STATE_HOME ETAGFS_STATE_DIR"),
     ("no TMPDIR", "export TMPDIR=/nonexistent"),
