@@ -34,6 +34,7 @@ mod newcomer;
 mod nginx;
 mod observability;
 mod odd_answers;
+mod pages;
 mod policy;
 mod posix;
 mod races;
