@@ -24,8 +24,8 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use super::{
-    Backend, Body, Error, Fetched, Grant, Kept, Limits, ListQuery, ObjectInfo, ObjectKey, Page,
-    Pin, Signed, Span,
+    Backend, Body, Error, Fetched, Grant, Habits, Kept, Limits, ListQuery, ObjectInfo, ObjectKey,
+    Page, Pin, Signed, Span,
 };
 use crate::model::{Expect, Outcome, PutId, Version};
 
@@ -77,7 +77,7 @@ impl Fault {
     pub fn unreachable() -> Self {
         Self::fail(|| Error::Unreachable {
             what: "the store".to_owned(),
-            why: "scripted".to_owned(),
+            why: "scripted".into(),
         })
     }
 }
@@ -224,7 +224,7 @@ impl Faulty {
     fn lost(&self) -> Error {
         Error::Unreachable {
             what: self.inner.name().to_owned(),
-            why: "the answer was lost, as scripted".to_owned(),
+            why: "the answer was lost, as scripted".into(),
         }
     }
 
@@ -293,6 +293,10 @@ impl Backend for Faulty {
 
     fn limits(&self) -> Limits {
         self.inner.limits()
+    }
+
+    fn habits(&self) -> Option<&Habits> {
+        self.inner.habits()
     }
 
     async fn get(&self, at: &ObjectKey, pin: &Pin, span: Span) -> Result<Fetched, Error> {

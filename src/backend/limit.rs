@@ -14,8 +14,8 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
 use super::{
-    Backend, Body, Error, Fetched, Grant, Kept, Limits, ListQuery, ObjectInfo, ObjectKey, Page,
-    Pin, Signed, Span,
+    Backend, Body, Error, Fetched, Grant, Habits, Kept, Limits, ListQuery, ObjectInfo, ObjectKey,
+    Page, Pin, Signed, Span,
 };
 use crate::model::{Expect, Outcome, PutId, Version};
 use crate::telemetry::{Place, Telemetry};
@@ -125,6 +125,7 @@ impl Limited {
         Error::Deadline {
             what: self.inner.name().to_owned(),
             seconds: self.patience.as_secs_f32(),
+            cause: None,
         }
     }
 
@@ -169,6 +170,10 @@ impl Backend for Limited {
 
     fn limits(&self) -> Limits {
         self.inner.limits()
+    }
+
+    fn habits(&self) -> Option<&Habits> {
+        self.inner.habits()
     }
 
     async fn get(&self, at: &ObjectKey, pin: &Pin, span: Span) -> Result<Fetched, Error> {

@@ -17,8 +17,8 @@ use tracing::Instrument;
 use tracing::field::Empty;
 
 use super::{
-    Backend, Body, Error, Fetched, Grant, Kept, Limits, ListQuery, ObjectInfo, ObjectKey, Page,
-    Pin, Signed, Span,
+    Backend, Body, Error, Fetched, Grant, Habits, Kept, Limits, ListQuery, ObjectInfo, ObjectKey,
+    Page, Pin, Signed, Span,
 };
 use crate::model::{Expect, Outcome, PutId, Version};
 use crate::telemetry::exchange::Exchange;
@@ -219,6 +219,10 @@ impl Backend for Metered {
 
     fn limits(&self) -> Limits {
         self.inner.limits()
+    }
+
+    fn habits(&self) -> Option<&Habits> {
+        self.inner.habits()
     }
 
     async fn get(&self, at: &ObjectKey, pin: &Pin, span: Span) -> Result<Fetched, Error> {

@@ -7,6 +7,7 @@
 
 mod deadlines;
 pub mod fault;
+pub mod habits;
 pub mod limit;
 pub mod memory;
 mod meta;
@@ -16,8 +17,10 @@ pub mod probe;
 pub mod queue;
 pub mod s3;
 pub mod settle;
+pub mod why;
 
 pub use deadlines::Deadlines;
+pub use habits::Habits;
 pub use limit::Limited;
 pub use memory::Memory;
 pub use meta::{Meta, Tags};
@@ -26,6 +29,7 @@ pub use pages::Pages;
 pub use queue::Queued;
 pub use s3::S3;
 pub use settle::Settled;
+pub use why::{Cause, Why};
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -252,7 +256,7 @@ pub enum Error {
         /// Bucket or object.
         what: String,
         /// The backend's own words, with its request id, and whose credentials were used.
-        why: String,
+        why: Why,
         /// What it said no to.
         to: Denial,
     },
@@ -263,7 +267,7 @@ pub enum Error {
         /// Bucket or object.
         what: String,
         /// Cause, and the backend's request id if there was one.
-        why: String,
+        why: Why,
     },
     /// Another conditional write of the object was under way, and this one certainly did nothing; it is
     /// not said whether its condition held. Worth a look, and then perhaps another try (EIO when there
@@ -282,6 +286,8 @@ pub enum Error {
         what: String,
         /// The deadline, in seconds.
         seconds: f32,
+        /// What kept it from being answered, as far as that is known.
+        cause: Option<Cause>,
     },
     /// The value or the name is larger than the backend holds (EFBIG).
     #[error("{what} is too large: {why}")]
@@ -314,7 +320,7 @@ pub enum Error {
         /// Bucket or object.
         what: String,
         /// The backend's own words, with its request id.
-        why: String,
+        why: Why,
     },
 }
 
@@ -334,6 +340,22 @@ impl Error {
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::NotFound(_))
     }
+
+    /// What it comes of, as far as that is known.
+    pub fn cause(&self) -> Option<&Cause> {
+        match self {
+            Self::Denied { why, .. } | Self::Unreachable { why, .. } | Self::Failed { why, .. } => {
+                why.cause()
+            }
+            Self::Deadline { cause, .. } => cause.as_ref(),
+            Self::NotFound(_)
+            | Self::VersionGone(_)
+            | Self::Collided { .. }
+            | Self::TooBig { .. }
+            | Self::Corrupt { .. }
+            | Self::Unsupported { .. } => None,
+        }
+    }
 }
 
 /// A thing that holds objects and can compare-and-swap them.
@@ -352,6 +374,12 @@ pub trait Backend: Send + Sync + fmt::Debug {
 
     /// What it can hold.
     fn limits(&self) -> Limits;
+
+    /// What it was found to do in a way of its own; nothing where there is one way only. A decorator passes it
+    /// on.
+    fn habits(&self) -> Option<&Habits> {
+        None
+    }
 
     /// Reads an object.
     ///

@@ -8,8 +8,9 @@
 use bytes::Bytes;
 use uuid::Uuid;
 
+use super::habits::{Condition, Spelling};
 use super::{
-    After, Backend, Body, Error, Fetched, ListQuery, Meta, ObjectInfo, ObjectKey, Pin, Span,
+    After, Backend, Body, Cause, Error, Fetched, ListQuery, Meta, ObjectInfo, ObjectKey, Pin, Span,
 };
 use crate::model::{Expect, Outcome, PutId, Version};
 
@@ -25,6 +26,17 @@ pub struct Probe {
     pub keeps_put_id: bool,
     /// Whether listings show the versions, so that they need not be asked for one by one.
     pub lists_versions: bool,
+    /// How ETags are spelled in the conditions of puts.
+    pub spelling: Spelling,
+    /// The scratch object, if it could not be removed.
+    pub left_behind: Option<ObjectKey>,
+}
+
+/// Why nothing was found out.
+#[derive(Clone, Debug)]
+pub struct NotProbed {
+    /// What happened.
+    pub error: Error,
     /// The scratch object, if it could not be removed.
     pub left_behind: Option<ObjectKey>,
 }
@@ -50,7 +62,7 @@ pub enum Conditional {
 ///
 /// # Errors
 /// Any [`Error`] that says nothing about conditions: no access, no connection, no bucket.
-pub async fn probe(backend: &dyn Backend, prefix: &str) -> Result<Probe, Error> {
+pub async fn probe(backend: &dyn Backend, prefix: &str) -> Result<Probe, NotProbed> {
     let name = format!("{prefix}{SCRATCH}{}", Uuid::new_v4());
     let mut scratch = Scratch {
         backend,
@@ -60,18 +72,17 @@ pub async fn probe(backend: &dyn Backend, prefix: &str) -> Result<Probe, Error> 
     };
     let verdict = scratch.examine().await;
     let left_behind = scratch.remove().await;
-    if let Some(key) = &left_behind {
-        tracing::warn!(object = %key, "the scratch object of the probe could not be removed");
-    }
     let conditional = match verdict {
         Ok(conditional) => conditional,
         Err(Stop::Verdict(why)) => Conditional::None { why },
-        Err(Stop::Error(error)) => return Err(error),
+        Err(Stop::Error(error)) => return Err(NotProbed { error, left_behind }),
     };
+    let habits = backend.habits();
     Ok(Probe {
         conditional,
         keeps_put_id: scratch.keeps_put_id,
         lists_versions: scratch.lists_versions,
+        spelling: habits.map_or_else(Spelling::default, |all| all.spelling(Condition::Put)),
         left_behind,
     })
 }
@@ -107,8 +118,8 @@ impl Scratch<'_> {
         let first = match self.put("1", &Expect::Absent).await {
             Ok((Outcome::Saved(version), _)) => version,
             Ok(_) => return self.stop("refused to create an object under a name of its own"),
-            Err(Stop::Error(Error::Failed { why, .. })) => {
-                return self.stop(&format!("failed at a conditional put: {why}"));
+            Err(Stop::Error(error)) if error.cause() == Some(&Cause::NotImplemented) => {
+                return self.stop(&format!("has no conditional puts: {error}"));
             }
             Err(stop) => return Err(stop),
         };
@@ -131,15 +142,19 @@ impl Scratch<'_> {
         let seen = self.backend.head(&self.at).await?;
         self.keeps_put_id = seen.put_id == Some(id);
         self.compare("HEAD", &seen, &second)?;
-        match self
-            .backend
-            .get(&self.at, &Pin::Newest, Span::UpTo(1))
-            .await?
-        {
-            Fetched::Object(object) => self.compare("GET", &object.info, &second)?,
-            Fetched::Unchanged => return self.stop("did not answer a GET"),
+        match self.get(&Pin::Is(second.clone())).await {
+            Ok(seen) => self.compare("GET", &seen, &second)?,
+            Err(Stop::Error(Error::VersionGone(_))) => {
+                let seen = self.get(&Pin::Newest).await?;
+                self.compare("GET", &seen, &second)?;
+                return self.stop("refused to read the version that was there (If-Match)");
+            }
+            Err(stop) => return Err(stop),
         }
         self.lists_versions = self.listed(&second).await?;
+        if let Some(habits) = self.backend.habits() {
+            habits.learn_listings(self.lists_versions);
+        }
         self.examine_delete(&second).await
     }
 
@@ -153,7 +168,9 @@ impl Scratch<'_> {
             Ok(Outcome::Refused(_)) => {}
             Ok(Outcome::Saved(())) => return weak("deletes whatever version is there"),
             Ok(Outcome::Unknown) => return Err(self.uncertain().into()),
-            Err(Error::Failed { why, .. }) => return weak(&why),
+            Err(error) if error.cause() == Some(&Cause::NotImplemented) => {
+                return weak(&error.to_string());
+            }
             Err(error) => return Err(error.into()),
         }
         match self.backend.delete(&self.at, version).await? {
@@ -173,6 +190,13 @@ impl Scratch<'_> {
         match self.backend.put(&self.at, body, expect, id).await? {
             Outcome::Unknown => Err(self.uncertain().into()),
             certain => Ok((certain, id)),
+        }
+    }
+
+    async fn get(&self, pin: &Pin) -> Result<ObjectInfo, Stop> {
+        match self.backend.get(&self.at, pin, Span::UpTo(1)).await? {
+            Fetched::Object(object) => Ok(object.info),
+            Fetched::Unchanged => self.stop("did not answer a GET"),
         }
     }
 
@@ -207,21 +231,27 @@ impl Scratch<'_> {
     fn uncertain(&self) -> Error {
         Error::Unreachable {
             what: self.at.to_string(),
-            why: "a request got no certain answer".to_owned(),
+            why: "a request got no certain answer".into(),
         }
     }
 
     /// Removes the scratch object; its name if it is still there.
     async fn remove(&self) -> Option<ObjectKey> {
-        let info = match self.backend.head(&self.at).await {
-            Ok(info) => info,
-            Err(Error::NotFound(_)) => return None,
-            Err(_) => return Some(self.at.clone()),
-        };
-        match self.backend.delete(&self.at, &info.version).await {
-            Ok(Outcome::Saved(())) => None,
-            _ => Some(self.at.clone()),
+        // A put whose answer was lost may land between the look and the delete.
+        for _ in 0..2 {
+            let info = match self.backend.head(&self.at).await {
+                Ok(info) => info,
+                Err(Error::NotFound(_)) => return None,
+                Err(_) => break,
+            };
+            match self.backend.delete(&self.at, &info.version).await {
+                Ok(Outcome::Saved(())) => return None,
+                Ok(Outcome::Refused(_)) => {}
+                Ok(Outcome::Unknown) | Err(_) => break,
+            }
         }
+        tracing::warn!(object = %self.at, "the scratch object of the probe could not be removed");
+        Some(self.at.clone())
     }
 }
 
@@ -230,8 +260,8 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::backend::Memory;
     use crate::backend::fault::{Fault, Faulty, Op};
+    use crate::backend::{Memory, Why};
 
     fn faulty() -> (Arc<Memory>, Faulty) {
         let memory = Arc::new(Memory::new());
@@ -258,6 +288,7 @@ mod tests {
                 conditional: Conditional::Full,
                 keeps_put_id: true,
                 lists_versions: true,
+                spelling: Spelling::default(),
                 left_behind: None,
             }
         );
@@ -273,7 +304,7 @@ mod tests {
             to: crate::backend::Denial::Request,
         });
         backend.next(Op::Put, denied);
-        let error = probe(&backend, "").await.unwrap_err();
+        let error = probe(&backend, "").await.unwrap_err().error;
         assert!(matches!(error, Error::Denied { .. }));
         assert!(is_empty(&memory).await);
     }
@@ -283,14 +314,43 @@ mod tests {
         let (_, backend) = faulty();
         let unknown = Fault::fail(|| Error::Failed {
             what: "key".into(),
-            why: "NotImplemented".into(),
+            why: Why::because(Cause::NotImplemented, "there is no such thing"),
         });
         backend.next(Op::Put, unknown);
         let found = probe(&backend, "").await.unwrap();
         let Conditional::None { why } = found.conditional else {
             panic!("{found:?}");
         };
-        assert!(why.contains("NotImplemented"), "{why}");
+        assert!(why.contains("no such thing"), "{why}");
+    }
+
+    #[tokio::test]
+    async fn any_other_failure_is_told_in_its_own_words_and_is_no_verdict() {
+        for nth in 1..=5 {
+            let (memory, backend) = faulty();
+            let failed = Fault::fail(|| Error::Failed {
+                what: "key".into(),
+                why: "InvalidRequest: NotImplemented is only a word here".into(),
+            });
+            backend.nth(Op::Put, nth, failed);
+            let none = probe(&backend, "").await.unwrap_err();
+            assert!(
+                matches!(none.error, Error::Failed { .. }),
+                "{nth}: {none:?}"
+            );
+            assert_eq!(none.left_behind, None, "{nth}");
+            assert!(is_empty(&memory).await, "{nth}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_an_outage_left_behind_is_named() {
+        let (memory, backend) = faulty();
+        backend.nth(Op::Put, 4, Fault::LoseReply);
+        backend.every(Op::Delete, Fault::Refuse);
+        let none = probe(&backend, "").await.unwrap_err();
+        let left = none.left_behind.unwrap();
+        assert!(memory.head(&left).await.is_ok());
     }
 
     #[tokio::test]

@@ -31,8 +31,8 @@ use tracing::Instrument as _;
 
 use self::silence::{Asked, Line, Silence};
 use super::{
-    Backend, Body, Error, Fetched, Grant, Kept, Limits, ListQuery, ObjectInfo, ObjectKey, Page,
-    Pin, Signed, Span,
+    Backend, Body, Error, Fetched, Grant, Habits, Kept, Limits, ListQuery, ObjectInfo, ObjectKey,
+    Page, Pin, Signed, Span,
 };
 use crate::model::{Expect, Outcome, PutId, Version};
 
@@ -144,7 +144,7 @@ impl Queued {
 fn unknown(what: &str) -> Error {
     Error::Unreachable {
         what: what.to_owned(),
-        why: "the write before it was not answered".to_owned(),
+        why: "the write before it was not answered".into(),
     }
 }
 
@@ -320,6 +320,10 @@ impl Backend for Queued {
 
     fn limits(&self) -> Limits {
         self.inner.limits()
+    }
+
+    fn habits(&self) -> Option<&Habits> {
+        self.inner.habits()
     }
 
     async fn get(&self, at: &ObjectKey, pin: &Pin, span: Span) -> Result<Fetched, Error> {

@@ -1,7 +1,7 @@
 //! S3, and servers that speak like it, through the AWS SDK.
 //!
 //! The SDK's types, its names and its status codes end here: `connect` configures it, `keys` has the
-//! keys that requests are signed with, `read`, `write` and `list` send requests, `info`, `span` and `integrity` read answers, `failure`
+//! keys that requests are signed with, `read`, `write` and `list` send requests, `info`, `span`, `integrity` and `listings` read answers, `failure`
 //! says what their failures mean, `answer` whose word an error answer is, and `portal` whose a success. It knows neither stores nor files, and of prefixes only those
 //! in a listing. Reads are retried by the SDK; a write is sent once (W6), the decorator `settle`
 //! does the rest.
@@ -9,6 +9,7 @@
 mod answer;
 mod bounds;
 mod bucket;
+mod causes;
 mod connect;
 mod credentials;
 mod detour;
@@ -19,6 +20,7 @@ mod info;
 mod integrity;
 mod keys;
 mod list;
+mod listings;
 mod portal;
 mod presign;
 mod read;
@@ -33,14 +35,14 @@ mod wire;
 mod write;
 mod xml;
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use aws_sdk_s3::Client;
 
 use super::{
-    Backend, Body, Deadlines, Denial, Error, Fetched, Grant, Kept, Limits, ListQuery, ObjectInfo,
-    ObjectKey, Page, Pin, Signed, Span,
+    Backend, Body, Cause, Deadlines, Denial, Error, Fetched, Grant, Habits, Kept, Limits,
+    ListQuery, ObjectInfo, ObjectKey, Page, Pin, Signed, Span,
 };
 use crate::model::{Expect, Outcome, PutId, Version};
 use crate::telemetry::exchange;
@@ -76,6 +78,8 @@ pub struct S3 {
     detour: detour::Detour,
     /// See [`Limits::listing_bytes`].
     listing_memory: u64,
+    habits: Habits,
+    told: listings::Told,
 }
 
 impl S3 {
@@ -91,7 +95,7 @@ impl S3 {
         F: Future<Output = Result<T, Error>> + Send,
     {
         let mut sent_elsewhere = self.detour.sent();
-        let mut answer = self.ask_with_keys(&operation).await;
+        let (mut answer, mut last) = wire::watched(self.ask_with_keys(&operation)).await;
         for _ in 0..DETOURS {
             let sent = self.detour.sent();
             // Whoever is sent elsewhere was not served, and neither is anybody else who failed.
@@ -99,13 +103,28 @@ impl S3 {
                 break;
             }
             sent_elsewhere = sent;
-            answer = self.ask_with_keys(&operation).await;
+            (answer, last) = wire::watched(self.ask_with_keys(&operation)).await;
         }
         match &mut answer {
             Err(Error::Unreachable { why, .. } | Error::Failed { why, .. }) => {
-                *why = format!("{}: {why}", self.server)
+                let mut said = why.clone().of(&self.server);
+                // What an https server says to TLS is not said to http.
+                if !self.server.starts_with("http://") {
+                    said = said.but_not(&Cause::NotHttp);
+                }
+                *why = said;
             }
-            Err(Error::Deadline { what, .. }) => {
+            // It was asked again until the time was over.
+            Err(Error::Deadline { what, .. }) if matches!(last, Some(wire::Last::Unreadable)) => {
+                answer = Err(Error::Corrupt {
+                    what: std::mem::take(what),
+                    why: format!("{}: no answer could be read", self.server),
+                });
+            }
+            Err(Error::Deadline { what, cause, .. }) => {
+                if let Some(wire::Last::Stranded(why)) = last {
+                    *cause = Some(why);
+                }
                 what.push_str(&format!(" from {}", self.server));
                 // The time was over before the patience of the client.
                 if let Some(why) = exchange::last_stranded() {
@@ -140,7 +159,7 @@ impl S3 {
         if let Err(Error::Denied { why, .. }) = &mut answer
             && let Some(whence) = keys.whence()
         {
-            why.push_str(&format!("; credentials: {whence}"));
+            *why = why.clone().with(format_args!("; credentials: {whence}"));
         }
         answer
     }
@@ -163,13 +182,28 @@ impl Backend for S3 {
         }
     }
 
+    fn habits(&self) -> Option<&Habits> {
+        Some(&self.habits)
+    }
+
     async fn get(&self, at: &ObjectKey, pin: &Pin, span: Span) -> Result<Fetched, Error> {
-        self.ask(|| self.past_portals(at, || self.read(at, pin, span)))
-            .await
+        let asked = SystemTime::now();
+        let fetched = self
+            .ask(|| self.past_portals(at, || self.read(at, pin, span)))
+            .await?;
+        if let Fetched::Object(object) = &fetched
+            && !matches!(pin, Pin::Snapshot(_))
+        {
+            self.told.note(at, &object.info, asked);
+        }
+        Ok(fetched)
     }
 
     async fn head(&self, at: &ObjectKey) -> Result<ObjectInfo, Error> {
-        self.ask(|| self.past_portals(at, || self.look(at))).await
+        let asked = SystemTime::now();
+        let info = self.ask(|| self.past_portals(at, || self.look(at))).await?;
+        self.told.note(at, &info, asked);
+        Ok(info)
     }
 
     async fn put(
@@ -187,7 +221,11 @@ impl Backend for S3 {
     }
 
     async fn list(&self, query: &ListQuery) -> Result<Page, Error> {
-        self.ask(|| self.page(query)).await
+        let asked = SystemTime::now();
+        let mut page = self.ask(|| self.page(query)).await?;
+        let habits = &self.habits;
+        self.told.compare(&mut page.objects, asked, habits);
+        Ok(page)
     }
 
     async fn versions(&self, at: &ObjectKey) -> Result<Vec<Kept>, Error> {

@@ -16,8 +16,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::time::{Instant, sleep, timeout_at};
 
+use super::habits::Condition;
 use super::{
-    Backend, Body, Deadlines, Error, Fetched, Grant, Kept, Limits, ListQuery, ObjectInfo,
+    Backend, Body, Deadlines, Error, Fetched, Grant, Habits, Kept, Limits, ListQuery, ObjectInfo,
     ObjectKey, Page, Pin, Signed, Span,
 };
 use crate::model::{Expect, Found, Outcome, PutId, Reply, Rival, Settle, Step, Version};
@@ -50,6 +51,44 @@ impl Settled {
             deadlines,
             trails: Trails::default(),
         }
+    }
+
+    /// Carries a write out; and where nobody knows yet how the server wants ETags to be spelled, once more in
+    /// each spelling while it refuses what is there. A refusal did nothing, so that at most one of them happens.
+    async fn spelled<T, W>(
+        &self,
+        condition: Condition,
+        base: &Version,
+        limit: Duration,
+        write: impl Fn(Duration) -> W + Send,
+    ) -> Result<Outcome<T>, Error>
+    where
+        T: Send,
+        W: Future<Output = Result<Outcome<T>, Error>> + Send,
+    {
+        let begun = Instant::now();
+        let refuses_what_is_there = |outcome: &Outcome<T>| match outcome {
+            Outcome::Refused(Some(rival)) => rival.version.version() == Some(base),
+            _ => false,
+        };
+        let first = write(limit).await?;
+        let Some(habits) = self.inner.habits() else {
+            return Ok(first);
+        };
+        if !refuses_what_is_there(&first) {
+            return Ok(first);
+        }
+        for spelling in habits.others(condition, base) {
+            tracing::debug!(?condition, %base, "refused, and it is there; spelling it otherwise");
+            habits.suppose(condition, spelling);
+            let again = write(limit.saturating_sub(begun.elapsed())).await;
+            if !again.as_ref().is_ok_and(refuses_what_is_there) {
+                habits.give_up(condition);
+                return again;
+            }
+        }
+        habits.give_up(condition);
+        Ok(first)
     }
 
     /// What a look at a key that a put was sent to finds.
@@ -229,7 +268,7 @@ impl<'a> Write<'a> {
     fn too_late(&self) -> Error {
         Error::Unreachable {
             what: self.at.to_string(),
-            why: "time was up".to_owned(),
+            why: "time was up".into(),
         }
     }
 
@@ -274,6 +313,10 @@ impl Backend for Settled {
         self.inner.limits()
     }
 
+    fn habits(&self) -> Option<&Habits> {
+        self.inner.habits()
+    }
+
     async fn get(&self, at: &ObjectKey, pin: &Pin, span: Span) -> Result<Fetched, Error> {
         let mut fetched = self.inner.get(at, pin, span).await?;
         if let Fetched::Object(object) = &mut fetched {
@@ -301,8 +344,14 @@ impl Backend for Settled {
         trails::lay(&trail, &mut body.meta);
         let send = || self.inner.put(at, body.clone(), expect, id);
         let look = || self.look_for_put(at, expect, id);
-        let write = Write::new("put", at, Settle::put(expect), limit);
-        let outcome = write.settle(send, look).await?;
+        let write = |limit| {
+            let write = Write::new("put", at, Settle::put(expect), limit);
+            write.settle(send, look)
+        };
+        let outcome = match expect {
+            Expect::Absent => write(limit).await?,
+            Expect::Is(base) => self.spelled(Condition::Put, base, limit, write).await?,
+        };
         if let Outcome::Saved(version) = &outcome {
             self.trails.saved(at, id, version, &trail);
         }
@@ -312,8 +361,12 @@ impl Backend for Settled {
     async fn delete(&self, at: &ObjectKey, version: &Version) -> Result<Outcome<()>, Error> {
         let send = || self.inner.delete(at, version);
         let look = || self.look_for_delete(at, version);
-        let write = Write::new("delete", at, Settle::delete(), self.deadlines.operation);
-        write.settle(send, look).await
+        let write = |limit| {
+            let write = Write::new("delete", at, Settle::delete(), limit);
+            write.settle(send, look)
+        };
+        let limit = self.deadlines.operation;
+        self.spelled(Condition::Delete, version, limit, write).await
     }
 
     async fn list(&self, query: &ListQuery) -> Result<Page, Error> {

@@ -397,8 +397,10 @@ async fn reach(
     let backend = args.connection.connect_counted(source, telemetry).await?;
     let state_dir = state.map(StateDir::path);
     let first = check_bucket(&*backend, source).await?;
-    if !args.access.read_only {
-        let asked = args.connection.asked(source);
+    let asked = args.connection.asked(source);
+    if args.access.read_only {
+        probe::recall(&*backend, &asked, state_dir);
+    } else {
         probe::require_conditions(&*backend, source, &asked, state_dir).await?;
     }
     let mut settings = args.konserve.settings(state_dir)?;

@@ -14,8 +14,8 @@ use super::report::Failure;
 use super::source::{Connection, Source};
 use super::state::make_private;
 use super::{log, runtime};
-use crate::backend::probe::{Conditional, Probe, probe};
-use crate::backend::{Backend, Denial, Error};
+use crate::backend::probe::{Conditional, NotProbed, Probe, probe};
+use crate::backend::{Backend, Denial, Error, Habits, ObjectKey};
 use crate::vfs::replace;
 
 /// How long a good verdict is believed.
@@ -39,7 +39,8 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
     let source = Source::parse(&args.source, &args.connection)?;
     let found = runtime()?.block_on(async {
         let backend = args.connection.connect(&source).await?;
-        Ok::<_, Failure>(probe(&*backend, &source.prefix).await?)
+        let found = probe(&*backend, &source.prefix).await;
+        found.map_err(|none| not_probed(none, &source.label(), Failure::from))
     })?;
     let text = match args.json {
         true => json(&found),
@@ -61,11 +62,31 @@ fn prose(found: &Probe, label: &str) -> String {
         Conditional::None { why } => format!("no conditional writes: {why}"),
     };
     let yes = |fact| if fact { "yes" } else { "no" };
-    format!(
+    let mut text = format!(
         "{label}\n  {verdict}\n  keeps the id of a put: {}\n  shows versions in listings: {}\n",
         yes(found.keeps_put_id),
         yes(found.lists_versions),
-    )
+    );
+    if found.spelling.is_bare {
+        text.push_str("  wants ETags without quotes in If-Match\n");
+    }
+    if let Some(key) = &found.left_behind {
+        text.push_str(&format!("  {}\n", left_behind(key)));
+    }
+    text
+}
+
+fn left_behind(key: &ObjectKey) -> String {
+    format!("the scratch object {key} could not be removed: delete it")
+}
+
+/// Nothing was found out, for a reason that is told as `error` does; and what is left is named.
+fn not_probed(none: NotProbed, label: &str, error: impl FnOnce(Error) -> Failure) -> Failure {
+    let failure = error(none.error);
+    match none.left_behind {
+        Some(key) => failure.after(&format!("{label}: {}", left_behind(&key))),
+        None => failure,
+    }
 }
 
 fn json(found: &Probe) -> String {
@@ -79,6 +100,8 @@ fn json(found: &Probe) -> String {
         "why": why,
         "keeps_put_id": found.keeps_put_id,
         "lists_versions": found.lists_versions,
+        "quotes_etags": !found.spelling.is_bare,
+        "left_behind": found.left_behind.as_ref().map(ObjectKey::as_str),
     });
     format!("{value}\n")
 }
@@ -108,18 +131,26 @@ pub(super) async fn require_conditions(
     asked: &str,
     state_dir: Option<&Path>,
 ) -> Result<(), Failure> {
-    let note = state_dir.map(|dir| note_path(dir, asked));
-    if note.as_deref().is_some_and(is_remembered) {
+    if recall(backend, asked, state_dir) {
         return Ok(());
     }
+    let label = source.label();
     let found = match probe(backend, &source.prefix).await {
-        Err(Error::Denied {
-            why,
-            to: Denial::Request,
-            ..
-        }) => return Err(may_not_write(&source.label(), &why)),
-        found => found?,
+        Ok(found) => found,
+        Err(none) => {
+            return Err(not_probed(none, &label, |error| match error {
+                Error::Denied {
+                    why,
+                    to: Denial::Request,
+                    ..
+                } => may_not_write(&label, &why.to_string()),
+                error => error.into(),
+            }));
+        }
     };
+    if let Some(key) = &found.left_behind {
+        tracing::warn!(source = %label, "{}", left_behind(key));
+    }
     match &found.conditional {
         Conditional::None { why } => return Err(refusal(&source.label(), why)),
         Conditional::PutsOnly { why } => {
@@ -131,12 +162,35 @@ pub(super) async fn require_conditions(
         tracing::warn!(source = %source.label(), "this server does not keep the id of a put: saves whose reply is lost will be reported as failed");
     }
     // Without the note the next mount asks again.
-    let _ = note.map(|note| remember(&note, asked));
+    if let Some(note) = state_dir.map(|dir| note_path(dir, asked, backend)) {
+        let habits = backend.habits().map_or_else(String::new, Habits::to_text);
+        let _ = remember(&note, &format!("{asked} {}\n{habits}\n", backend.server()));
+    }
     Ok(())
 }
 
-fn note_path(state_dir: &Path, asked: &str) -> PathBuf {
-    let id = uuid::Uuid::from_u128(asked.bytes().fold(
+/// Takes over what was found out before of what was `asked`, if that was a good verdict of the last day.
+pub(super) fn recall(backend: &dyn Backend, asked: &str, state_dir: Option<&Path>) -> bool {
+    let Some(note) = state_dir.map(|dir| note_path(dir, asked, backend)) else {
+        return false;
+    };
+    if !is_remembered(&note) {
+        return false;
+    }
+    match backend.habits() {
+        None => true,
+        Some(habits) => fs::read_to_string(&note).is_ok_and(|text| {
+            text.lines()
+                .nth(1)
+                .is_some_and(|line| habits.learn_text(line))
+        }),
+    }
+}
+
+fn note_path(state_dir: &Path, asked: &str, backend: &dyn Backend) -> PathBuf {
+    // The environment may name another server than the last time.
+    let about = asked.bytes().chain(backend.server().bytes());
+    let id = uuid::Uuid::from_u128(about.fold(
         // FNV-1a, 128 bit.
         0x6c62_272e_07bb_0142_62b8_2175_6295_c58d,
         |hash, byte| {
@@ -154,9 +208,9 @@ fn is_remembered(note: &Path) -> bool {
     age.is_some_and(|age| age < REMEMBERED)
 }
 
-fn remember(note: &Path, asked: &str) -> std::io::Result<()> {
+fn remember(note: &Path, text: &str) -> std::io::Result<()> {
     if let Some(dir) = note.parent() {
         make_private(dir)?;
     }
-    replace(note, format!("{asked}\n").as_bytes())
+    replace(note, text.as_bytes())
 }

@@ -107,8 +107,9 @@ impl Failure {
                 ..
             }
         );
+        let is_understood = error.cause().is_some();
         let failure = Self::from(error);
-        match is_denied && hints::of(&failure.message).is_none() {
+        match is_denied && !is_understood {
             true => failure.hint(hint),
             false => failure,
         }
@@ -138,16 +139,25 @@ impl Failure {
 impl From<store::Error> for Failure {
     fn from(error: store::Error) -> Self {
         let failure = Self::new(error.to_string());
-        if let Some(hint) = hints::of(&failure.message) {
-            return failure.hint(hint);
+        if let store::Error::Denied(why) | store::Error::Failed(why) | store::Error::Deadline(why) =
+            &error
+            && let Some(cause) = why.cause()
+        {
+            return failure.hint(hints::of(cause));
         }
         match error {
             store::Error::Denied(_) => failure.hint(
                 "check the credentials (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE) and what they may do",
             ),
-            store::Error::Deadline(_) | store::Error::Failed(_) => {
+            store::Error::Deadline(_) => failure.hint(
+                "a firewall, a proxy (--proxy) or a wrong --endpoint-url? --deadline says how long to wait",
+            ),
+            store::Error::Failed(_) => {
                 failure.hint("check the bucket's name, --endpoint-url, the region and the network")
             }
+            store::Error::Damaged { .. } => failure.hint(
+                "if that goes on: is it the object, or what answers at --endpoint-url, or something on the way?",
+            ),
             store::Error::NotFound(_) => failure.hint("check its name, and --endpoint-url"),
             store::Error::Unsupported(_) => failure.hint("this kind of store cannot do it"),
             store::Error::Unknown(_) => failure.hint("look whether it happened before trying again"),

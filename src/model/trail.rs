@@ -75,7 +75,7 @@ impl Trail {
     pub fn parse(text: &str) -> Self {
         let save = |word: &str| {
             let (id, etag) = word.split_once(':')?;
-            Some((PutId::parse(id)?, Version::new(etag)))
+            Some((PutId::parse(id)?, Version::told(etag)?))
         };
         let saves = text.split(' ').map(save).take(LENGTH);
         Self(saves.collect::<Option<_>>().unwrap_or_default())

@@ -9,7 +9,21 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-/// The identity of one stored value: its ETag, exactly as the backend wrote it (quotes kept).
+/// No server tells longer ones.
+const LONGEST: usize = 512;
+
+/// What is told by servers that have nothing to tell.
+const NOTHING: [&str; 6] = ["*", "null", "nil", "none", "undefined", "(null)"];
+
+/// Whether this is a digest in hexadecimal digits, as of one put, or of an upload in parts (`-N` behind it).
+fn is_digest(opaque: &str) -> bool {
+    let (digits, parts) = opaque.split_once('-').unwrap_or((opaque, "1"));
+    digits.len() >= 32
+        && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
+        && parts.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// The identity of one stored value: its ETag, in one spelling (see [`told`](Self::told)).
 ///
 /// Equality is equality of ETags. On backends whose ETag derives from the content, writing A, B
 /// and A again gives the first version back; a save based on it then replaces the very bytes its
@@ -21,7 +35,33 @@ pub struct Version {
 }
 
 impl Version {
-    /// Takes the ETag as the backend wrote it.
+    /// Reads an ETag as a server, a person or another mount spells it: weak or strong, with quotes or
+    /// without, a digest in capitals or not. All of them name one version, whose spelling here is strong,
+    /// quoted and, for digests, in small letters.
+    ///
+    /// `None` if it names no version: nothing, `*` (which as a condition means "whatever is there"), the
+    /// nothing of some programming language, or what no ETag can be (RFC 9110, 8.8.3).
+    pub fn told(text: &str) -> Option<Self> {
+        let text = text.trim();
+        let text = text.strip_prefix("W/").unwrap_or(text);
+        let bare = text
+            .strip_prefix('"')
+            .and_then(|text| text.strip_suffix('"'))
+            .unwrap_or(text);
+        let is_opaque = |byte: u8| (0x21..0x7f).contains(&byte) && byte != b'"';
+        if bare.is_empty() || bare.len() > LONGEST || !bare.bytes().all(is_opaque) {
+            return None;
+        }
+        if NOTHING.iter().any(|no| bare.eq_ignore_ascii_case(no)) {
+            return None;
+        }
+        Some(Self::new(match is_digest(bare) {
+            true => format!("\"{}\"", bare.to_ascii_lowercase()),
+            false => format!("\"{bare}\""),
+        }))
+    }
+
+    /// Takes an ETag that is spelled as [`told`](Self::told) spells it.
     pub fn new(etag: impl Into<Arc<str>>) -> Self {
         Self {
             etag: etag.into(),
@@ -37,9 +77,19 @@ impl Version {
         self
     }
 
-    /// The ETag, as the backend wrote it.
+    /// The ETag, strong and quoted.
     pub fn etag(&self) -> &str {
         &self.etag
+    }
+
+    /// The ETag without its quotes.
+    pub fn opaque(&self) -> &str {
+        self.etag.trim_matches('"')
+    }
+
+    /// Whether the ETag is a number in hexadecimal digits, which capitals do not change.
+    pub fn is_digest(&self) -> bool {
+        is_digest(self.opaque())
     }
 
     /// The name of this version in a backend that keeps old versions.
@@ -220,6 +270,55 @@ mod tests {
         let plain = Version::new("\"a\"");
         assert_eq!(plain, plain.clone().with_snapshot(Some("7")));
         assert_ne!(plain, Version::new("\"b\""));
+    }
+
+    #[test]
+    fn one_version_has_many_spellings() {
+        let digest = "d41d8cd98f00b204e9800998ecf8427e";
+        let version = Version::new(format!("\"{digest}\""));
+        for spelled in [
+            digest.to_owned(),
+            format!("\"{digest}\""),
+            format!("W/\"{digest}\""),
+            format!("W/{digest}"),
+            format!(" \"{digest}\" "),
+            digest.to_uppercase(),
+            format!("\"{}\"", digest.to_uppercase()),
+        ] {
+            assert_eq!(Version::told(&spelled), Some(version.clone()), "{spelled}");
+        }
+        assert_eq!(version.opaque(), digest);
+        // Only digests are the same in capitals.
+        assert_ne!(Version::told("\"CPj+tag\""), Version::told("\"cpj+tag\""));
+        let parts = Version::told(&format!("{}-12", digest.to_uppercase()));
+        assert_eq!(parts, Some(Version::new(format!("\"{digest}-12\""))));
+    }
+
+    #[test]
+    fn what_names_no_version_is_none() {
+        for absurd in [
+            "",
+            " ",
+            "\"\"",
+            "W/\"\"",
+            "W/",
+            "*",
+            "\"*\"",
+            "null",
+            "\"undefined\"",
+            "None",
+            "\"",
+            "\"a",
+            "a\"",
+            "\"a\", \"b\"",
+            "a b",
+            "a\u{7f}",
+            "\u{e9}",
+            "a\nb",
+            &"x".repeat(513),
+        ] {
+            assert_eq!(Version::told(absurd), None, "{absurd:?}");
+        }
     }
 
     #[test]

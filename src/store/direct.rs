@@ -8,9 +8,10 @@ use std::ffi::OsStr;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 
 use super::layout::Layout;
-use super::listing::Shown;
+use super::listing::{AT_ONCE, Shown};
 use super::{Child, Entry, Envelope, Error, Opened, Store};
 use crate::backend::{Fetched, Grant, Kept, Object, Pages, Pin, Signed, Span};
 use crate::model::{BadName, Expect, FileName, Key, Outcome};
@@ -174,6 +175,47 @@ impl Store {
         Ok(self.backend.presign(&at, grant, expires).await?)
     }
 
+    /// As [`scan`](Self::scan), for somebody who compares the versions with those of the values. Unless it is known
+    /// whether listings tell them, one more request asks that of the first key; two more, and another listing
+    /// or two, if it seems that they do not.
+    ///
+    /// # Errors
+    /// As [`scan`](Self::scan).
+    pub async fn scan_versions(&self, beginning: &str, fold: bool) -> Result<Vec<Scanned>, Error> {
+        let found = self.scan(beginning, fold).await?;
+        let habits = self.backend.habits();
+        let Some(habits) = habits.filter(|habits| habits.lists_versions().is_none()) else {
+            return Ok(found);
+        };
+        let first = |found: &[Scanned]| {
+            found.iter().find_map(|one| match one {
+                Scanned::Key(_, entry) => Some((entry.key.clone(), entry.version.clone())),
+                Scanned::Prefix(_) => None,
+            })
+        };
+        let Some((key, listed)) = first(&found) else {
+            return Ok(found);
+        };
+        let look = async || {
+            let entry = self.describe(&key).await?;
+            Ok::<_, Error>(entry.map(|entry| entry.version))
+        };
+        let before = look().await?;
+        if before.as_ref() == Some(&listed) {
+            habits.learn_listings(true);
+            return Ok(found);
+        }
+        // Somebody may have saved it in between: only what is the same before and after is a proof.
+        let again = self.scan(beginning, fold).await?;
+        let listed = first(&again).filter(|(same, _)| *same == key);
+        let is_same = before.is_some() && look().await? == before;
+        if !is_same || listed.is_none_or(|(_, listed)| Some(listed) == before) {
+            return Ok(again);
+        }
+        habits.learn_listings(false);
+        self.scan(beginning, fold).await
+    }
+
     /// All keys that are spelled with this beginning, in order; with `fold` only up to the next `/`.
     /// One LIST for every thousand objects, without the markers of empty directories.
     ///
@@ -200,18 +242,20 @@ impl Store {
                     found.push(Scanned::Prefix(text.to_owned()));
                 }
             }
-            for listed in page.objects {
-                let text = self.relative(&listed.key).unwrap_or_default().to_owned();
+            let keys = page.objects.into_iter().filter_map(|listed| {
+                let text = self.relative(&listed.key)?.to_owned();
                 let is_marker = listed.size == 0 && text.ends_with('/');
-                let Ok(key) = Key::new(&*text) else {
-                    continue;
-                };
-                if is_marker {
-                    continue;
-                }
-                let entry = self.entry_listed(key, listed).await?;
-                found.extend(entry.map(|entry| Scanned::Key(text, entry)));
+                let key = Key::new(&*text).ok().filter(|_| !is_marker)?;
+                Some(async move {
+                    let entry = self.entry_listed(key, listed).await?;
+                    Ok::<_, Error>(entry.map(|entry| Scanned::Key(text, entry)))
+                })
+            });
+            let mut keys = stream::iter(keys).buffered(AT_ONCE);
+            while let Some(key) = keys.try_next().await? {
+                found.extend(key);
             }
+            drop(keys);
         }
         found.sort_by(|one, other| one.text().cmp(other.text()));
         Ok(found)

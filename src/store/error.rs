@@ -5,7 +5,7 @@
 use thiserror::Error;
 
 use super::layout::Rejected;
-use crate::backend;
+use crate::backend::{self, Why};
 use crate::model::BadName;
 
 /// Why a store could not do what it was asked. A refused save is no error, see
@@ -35,14 +35,14 @@ pub enum Error {
     VersionGone(String),
     /// The store says no (EACCES).
     #[error("{0}")]
-    Denied(String),
+    Denied(Why),
     /// The value or the name of its object is too large for the backend, or a listing for this machine
     /// (EFBIG).
     #[error("{0}")]
     TooBig(String),
     /// No answer in time (ETIMEDOUT).
     #[error("{0}")]
-    Deadline(String),
+    Deadline(Why),
     /// It is not known whether the write happened (EIO).
     #[error("it is not known whether {0} was written")]
     Unknown(String),
@@ -56,7 +56,7 @@ pub enum Error {
     },
     /// The store could not be reached, or failed (EIO).
     #[error("{0}")]
-    Failed(String),
+    Failed(Why),
     /// This store's layout cannot do it (ENOTSUP).
     #[error("{0}")]
     Unsupported(String),
@@ -65,17 +65,18 @@ pub enum Error {
 impl From<backend::Error> for Error {
     fn from(error: backend::Error) -> Self {
         let message = error.to_string();
+        let why = Why::because(error.cause().cloned(), &*message);
         match error {
             backend::Error::NotFound(what) => Self::NotFound(what),
             backend::Error::VersionGone(_) => Self::VersionGone(message),
-            backend::Error::Denied { .. } => Self::Denied(message),
-            backend::Error::Deadline { .. } => Self::Deadline(message),
+            backend::Error::Denied { .. } => Self::Denied(why),
+            backend::Error::Deadline { .. } => Self::Deadline(why),
             backend::Error::Corrupt { what, why } => Self::Damaged { what, why },
             backend::Error::Unsupported { .. } => Self::Unsupported(message),
             backend::Error::TooBig { .. } => Self::TooBig(message),
             backend::Error::Unreachable { .. }
             | backend::Error::Collided { .. }
-            | backend::Error::Failed { .. } => Self::Failed(message),
+            | backend::Error::Failed { .. } => Self::Failed(why),
         }
     }
 }

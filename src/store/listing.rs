@@ -6,11 +6,16 @@
 
 use std::collections::BTreeMap;
 
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+
 use super::layout::Layout;
 use super::plain::Dir;
 use super::{Entry, Error, Store};
 use crate::backend::{Listed, Pages};
 use crate::model::{FileName, Key};
+
+/// So many objects are asked at once for what a listing does not tell.
+pub(super) const AT_ONCE: usize = 32;
 
 /// What stands under a name in a listing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,24 +65,36 @@ impl Store {
                 }
             }
         }
-        for (name, object) in files {
-            self.show_file(&mut listing, dir, name, object).await?;
+        let dirs = listing;
+        let mut listing = Listing::new();
+        let shown = files.into_iter().filter_map(|(name, object)| {
+            let (name, key) = self.shown_as(&dirs, dir, name, &object)?;
+            Some(async move {
+                let entry = self.entry_listed(key, object).await?;
+                Ok::<_, Error>(entry.map(|entry| (name, Shown::File(entry))))
+            })
+        });
+        // Each of them is a request where listings tell no versions.
+        let mut shown = stream::iter(shown).buffered(AT_ONCE);
+        while let Some(file) = shown.try_next().await? {
+            listing.extend(file);
         }
+        drop(shown);
+        listing.extend(dirs);
         Ok(listing)
     }
 
-    async fn show_file(
+    /// The name under which a key is shown among these directories, and the key.
+    fn shown_as(
         &self,
-        listing: &mut Listing,
+        dirs: &Listing,
         dir: &Dir,
         name: FileName,
-        object: Listed,
-    ) -> Result<(), Error> {
+        object: &Listed,
+    ) -> Option<(FileName, Key)> {
         let path = self.relative(&object.key).unwrap_or_default();
-        let Ok(key) = Key::new(path) else {
-            return Ok(());
-        };
-        let name = match listing.get(&name) {
+        let key = Key::new(path).ok()?;
+        let name = match dirs.get(&name) {
             Some(Shown::Dir) => match dir.shadowed_name_of(path) {
                 Some(other) => other,
                 None => {
@@ -86,14 +103,11 @@ impl Store {
                         %key,
                         "not shown: a directory has its name, and the name that says so is too long"
                     );
-                    return Ok(());
+                    return None;
                 }
             },
             _ => name,
         };
-        if let Some(entry) = self.entry_listed(key, object).await? {
-            listing.insert(name, Shown::File(entry));
-        }
-        Ok(())
+        Some((name, key))
     }
 }

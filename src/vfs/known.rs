@@ -26,6 +26,9 @@ pub(super) struct Known {
     /// This mount saved it itself, and the time in the entry is our clock's: the next `stat` asks
     /// the store for its own.
     pub(super) own: bool,
+    /// Only a listing said so, which some servers spell, or keep, otherwise than the object: enough to show, not
+    /// enough to refuse anybody.
+    is_listed: bool,
 }
 
 impl Known {
@@ -56,6 +59,7 @@ impl Node {
             answered: asked,
             asked_by: None,
             own: false,
+            is_listed: true,
         };
         if self.known.as_ref().is_some_and(|known| known.asked < asked) {
             self.known = None;
@@ -86,6 +90,7 @@ impl Node {
             answered: Instant::now(),
             asked_by,
             own: false,
+            is_listed: false,
         });
     }
 }
@@ -110,6 +115,22 @@ impl Table {
             self.no_longer_absent(parent, &name);
         }
         self.relist(ino, Some(&entry), asked);
+    }
+
+    /// As [`learn`](Self::learn), from the answer to a look-up, which is a listing.
+    pub(super) fn learn_found(&mut self, ino: Ino, entry: Entry, asked: Instant, asked_by: u32) {
+        self.learn(ino, entry, asked, Some(asked_by));
+        if let Some(node) = self.tree.get_mut(ino)
+            && let Some(known) = node.known.as_mut()
+        {
+            known.is_listed = !known.own;
+        }
+    }
+
+    /// Whether a listing alone says what a file is. Then it is looked at before anybody is refused for it.
+    pub(super) fn is_only_listed(&self, ino: Ino) -> bool {
+        let known = self.tree.get(ino).and_then(|node| node.known.as_ref());
+        known.is_some_and(|known| known.is_listed)
     }
 
     /// Notes what this mount itself made of a file.

@@ -162,7 +162,7 @@ impl Vfs {
                 let kind = Kind::File(Arc::clone(store), entry.key.clone());
                 let mut table = self.table();
                 let ino = table.insert(parent, name, kind);
-                table.learn(ino, entry.clone(), asked, Some(thread));
+                table.learn_found(ino, entry.clone(), asked, thread);
                 Ok(self.noted_attr(&table, store.name(), ino, &entry))
             }
             Found::Read(key, value) => {

@@ -219,7 +219,7 @@ impl Vfs {
         let unsaved = self.table().node(ino)?.unsaved;
         let place = (store.name(), key.clone());
         let departed = self.table().away.base(&place).cloned();
-        let (current, envelope) = match (unsaved, &departed) {
+        let (mut current, envelope) = match (unsaved, &departed) {
             (true, Some(base)) => {
                 let envelope = self.envelope_of(store, key, base).await?;
                 (Expect::Is(base.clone()), envelope)
@@ -231,7 +231,14 @@ impl Vfs {
             Some(base) => Base::Take(Expect::Is(base)),
             None => {
                 self.settle_doubts(&place);
-                self.table().seen.base(by.who, &place, &current)
+                let base = self.table().seen.base(by.who, &place, &current);
+                match base {
+                    Base::AlreadyLost { .. } if self.table().is_only_listed(ino) => {
+                        current = self.current(ino, store, key).await?;
+                        self.table().seen.base(by.who, &place, &current)
+                    }
+                    base => base,
+                }
             }
         };
         match base {

@@ -92,12 +92,18 @@ impl Vfs {
             Some(version) => Expect::Is(version),
             None => self.current(ino, store, key).await?,
         };
+        let mut is_only_listed = self.table().is_only_listed(ino);
         self.settle_doubts(&place);
         for _ in 0..LOOKS {
             let base = self.table().seen.base(by.who, &place, &current);
             let version = match base {
                 Base::Take(Expect::Is(version)) => version,
                 Base::Take(Expect::Absent) => return Err(Error::NotFound(store.address(key))),
+                Base::AlreadyLost { .. } if is_only_listed => {
+                    is_only_listed = false;
+                    current = self.current(ino, store, key).await?;
+                    continue;
+                }
                 Base::AlreadyLost { shown } => {
                     let attempt = Attempt {
                         op: UNLINK,

@@ -34,6 +34,7 @@ mod newcomer;
 mod nginx;
 mod observability;
 mod odd_answers;
+mod odd_servers;
 mod pages;
 mod policy;
 mod posix;

@@ -74,6 +74,7 @@ impl Line {
             let error = Error::Deadline {
                 what: "the same directory".to_owned(),
                 seconds: patience.as_secs_f32(),
+                cause: None,
             };
             self.silence = Some(Silence::new(error, now, patience));
         }

@@ -40,6 +40,7 @@ impl Backend for Ending {
         let late = Error::Deadline {
             what: at.to_string(),
             seconds: DEADLINE.as_secs_f32(),
+            cause: None,
         };
         let answer = timeout(DEADLINE, self.0.head(at)).await;
         answer.unwrap_or(Err(late))
@@ -250,11 +251,14 @@ async fn what_the_store_says_slowly_of_one_name_fails_no_other() {
     assert!(says(Error::NotFound(what.clone())));
     assert!(says(Error::Failed {
         what: what.clone(),
-        why: why.clone()
+        why: why.clone().into()
     }));
     assert!(says(Error::Corrupt {
         what: what.clone(),
         why: why.clone()
     }));
-    assert!(!says(Error::Unreachable { what, why }));
+    assert!(!says(Error::Unreachable {
+        what,
+        why: why.into()
+    }));
 }

@@ -4,7 +4,7 @@
 //! shows that it is S3 is a code of its own, or the number that it gives each request. It knows nothing of
 //! answers that did not arrive; that is `failure.rs`.
 
-use crate::backend::{Denial, Error};
+use crate::backend::{Cause, Denial, Error, Why};
 use crate::model::Expect;
 
 /// An error answer.
@@ -50,6 +50,8 @@ const TOO_BIG: [&str; 4] = [
     "KeyTooLong",
     "MetadataTooLarge",
 ];
+/// A read of an object that lies in an archive (Glacier, and the like).
+const ARCHIVED: &str = "InvalidObjectState";
 /// What S3 calls a 409 that comes of concurrent conditional requests.
 const COLLIDED: [&str; 2] = ["ConditionalRequestConflict", "OperationAborted"];
 
@@ -113,11 +115,12 @@ impl Answer {
     }
 
     pub(super) fn error(self, what: String, bucket: &str) -> Error {
-        let why = self.words();
+        let why = Why::because(self.cause(), self.words());
         if self.asks_to_try_again() {
             return Error::Unreachable { what, why };
         }
         if self.has_code(&TOO_BIG) {
+            let why = self.words();
             return Error::TooBig { what, why };
         }
         if self.has_code(&["NoSuchBucket"]) {
@@ -126,28 +129,33 @@ impl Answer {
         if let Some(region) = &self.region
             && self.is_misdirected()
         {
-            let why = format!("the bucket is in the region {region}: {why}");
+            let cause = Cause::Region(Some(region.clone()));
+            let words = format!("the bucket is in the region {region}: {why}");
+            let why = Why::because(cause, words);
             return Error::Failed { what, why };
         }
         match self.status {
+            _ if self.has_code(&[ARCHIVED]) => Error::Failed {
+                what,
+                why: why.of("archived: restore it first"),
+            },
             401 | 403 => self.denial(what, why),
             // Something between us and S3 knows no way there, and nothing of keys (R3).
             200..300 | 304 | 404 | 409 | 412 | 416 if !self.is_of_s3() => Error::Failed {
                 what,
-                why: format!("{why}: it is not S3 that says so"),
+                why: why.with(": it is not S3 that says so"),
             },
             404 => Error::NotFound(what),
-            413 | 414 => Error::TooBig { what, why },
-            501 => Error::Failed {
+            413 | 414 => Error::TooBig {
                 what,
-                why: format!("{why} (the server has no conditional requests of this kind)"),
+                why: self.words(),
             },
             _ if self.has_code(&BAD_KEYS) => self.denial(what, why),
             _ => Error::Failed { what, why },
         }
     }
 
-    fn denial(&self, what: String, why: String) -> Error {
+    fn denial(&self, what: String, why: Why) -> Error {
         Error::Denied {
             what,
             why,
@@ -156,6 +164,21 @@ impl Answer {
                 true => Denial::Credentials,
                 false => Denial::Request,
             },
+        }
+    }
+
+    /// What to make of it, as its code says, or for want of one its status.
+    fn cause(&self) -> Option<Cause> {
+        match (self.code.as_deref(), self.status) {
+            (Some("SignatureDoesNotMatch"), _) => Some(Cause::Secret),
+            (Some("InvalidAccessKeyId"), _) => Some(Cause::KeyId),
+            (Some("ExpiredToken" | "TokenRefreshRequired"), _) => Some(Cause::Expired),
+            (Some("RequestTimeTooSkewed"), _) => Some(Cause::Clock),
+            (Some(ARCHIVED), _) => Some(Cause::Archived),
+            (Some("NotImplemented"), _) | (_, 501) => Some(Cause::NotImplemented),
+            // What a server that expects TLS says to plain text.
+            (None, 400) if !self.is_of_s3() => Some(Cause::NotHttp),
+            _ => None,
         }
     }
 

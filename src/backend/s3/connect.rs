@@ -30,7 +30,7 @@ use super::keys::Keys;
 use super::retry::Worth;
 use super::sources::{self, Chain, Place, profile_files};
 use super::terms::Terms;
-use crate::backend::{Deadlines, Error, Limits};
+use crate::backend::{Cause, Deadlines, Error, Limits, Why};
 
 /// First and longest pause between attempts at a read. The SDK's own first pause of a second is
 /// for machines; somebody is waiting for `cat`.
@@ -109,14 +109,14 @@ impl S3 {
     /// [`Error::Failed`] when the configuration is no good: no region, a bad endpoint.
     pub async fn connect(config: S3Config) -> Result<Self, Error> {
         let name = format!("s3://{}", config.bucket);
-        let wrong = |why: String| Error::Failed {
+        let wrong = |why: Why| Error::Failed {
             what: name.clone(),
             why,
         };
         let owner = config.terms.expected_owner.as_deref();
         if owner.is_some_and(|owner| !sources::is_signable(owner)) {
             let why = "the expected owner of the bucket has a control character in it";
-            return Err(wrong(why.to_owned()));
+            return Err(wrong(why.into()));
         }
         if let Some(url) = &config.endpoint_url {
             endpoint::normal(url).map_err(wrong)?;
@@ -133,9 +133,8 @@ impl S3 {
         let normal = normal.map_err(wrong)?;
         let detour = Detour::default();
         if shared.region().is_none() && !has_endpoint {
-            return Err(wrong(
-                "no region is known: set it, or AWS_REGION, or a profile's region".into(),
-            ));
+            let words = "no region is known: set it, or AWS_REGION, or a profile's region";
+            return Err(wrong(Why::because(Cause::Region(None), words)));
         }
         let mut builder = aws_sdk_s3::config::Builder::from(&shared)
             .force_path_style(config.path_style.unwrap_or(has_endpoint))
@@ -192,6 +191,8 @@ impl S3 {
             terms: config.terms,
             etags: super::integrity::Etags::default(),
             listing_memory: config.listing_memory,
+            habits: crate::backend::Habits::default(),
+            told: super::listings::Told::default(),
         })
     }
 }
@@ -200,7 +201,7 @@ impl S3 {
 async fn load(
     config: &S3Config,
     timeouts: &TimeoutConfig,
-) -> Result<(SdkConfig, Option<Keys>), String> {
+) -> Result<(SdkConfig, Option<Keys>), Why> {
     sources::readable(&profile_files())?;
     let url = config.endpoint_url.clone();
     let url = url.or_else(endpoint::of_environment);
@@ -237,7 +238,7 @@ async fn load(
     if let Some(region) = &region
         && !sources::is_signable(region.as_ref())
     {
-        return Err(format!("the region {region} has a control character in it"));
+        return Err(format!("the region {region} has a control character in it").into());
     }
     let keys = match &config.credentials {
         Credentials::Anonymous => None,
@@ -270,7 +271,7 @@ async fn load(
     let shared = loader.load().await;
     let url = endpoint::find(config.endpoint_url.as_deref(), &shared);
     let trusted = clients.can_trust(url.as_deref().unwrap_or(AWS));
-    trusted.map_err(|none| none.to_string())?;
+    trusted.map_err(|none| none.why().clone())?;
     Ok((shared, keys))
 }
 

@@ -6,6 +6,8 @@
 use aws_config::SdkConfig;
 use aws_types::service_config::ServiceConfigKey;
 
+use crate::backend::{Cause, Why};
+
 /// The variables that name it.
 const VARIABLES: [&str; 2] = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"];
 
@@ -38,25 +40,24 @@ pub(super) fn find(option: Option<&str>, shared: &SdkConfig) -> Option<String> {
 ///
 /// # Errors
 /// It is no URL of a server.
-pub(super) fn normal(url: &str) -> Result<String, String> {
+pub(super) fn normal(url: &str) -> Result<String, Why> {
     let scheme = ["http://", "https://"].into_iter().find(|scheme| {
         let start = url.get(..scheme.len());
         start.is_some_and(|start| start.eq_ignore_ascii_case(scheme))
     });
     let Some(scheme) = scheme else {
-        return Err(format!(
-            "the endpoint {url} does not begin with http:// or https://"
-        ));
+        let words = format!("the endpoint {url} does not begin with http:// or https://");
+        return Err(Why::because(Cause::EndpointUrl, words));
     };
     if url.contains(['?', '#']) {
-        return Err(format!("the endpoint {url} has more than a path"));
+        return Err(format!("the endpoint {url} has more than a path").into());
     }
     let (authority, path) = match url[scheme.len()..].split_once('/') {
         Some((authority, path)) => (authority, path.trim_matches('/')),
         None => (&url[scheme.len()..], ""),
     };
     if authority.is_empty() {
-        return Err(format!("the endpoint {url} names no server"));
+        return Err(format!("the endpoint {url} names no server").into());
     }
     Ok(match path {
         "" => format!("{scheme}{authority}"),

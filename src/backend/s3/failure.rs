@@ -12,11 +12,12 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
 use super::answer::{Answer, REQUEST_ID};
 use super::bounds::Unfit;
+use super::causes::{cause, cause_of, chain, is_connecting};
 use super::portal::Page;
 use super::sources::NoKeys;
 use super::trust::NoTrust;
-use crate::backend::{Deadlines, Denial, Error};
-use crate::model::{Expect, Outcome};
+use crate::backend::{Deadlines, Denial, Error, Why};
+use crate::model::{Expect, Outcome, Version};
 use crate::telemetry::exchange;
 
 /// Why a request did not succeed.
@@ -25,17 +26,19 @@ pub(super) enum Failure {
     /// The server answered with an error.
     Answered(Answer),
     /// It was certainly never sent.
-    Unsent(String),
+    Unsent(Why),
     /// It was never sent, since nobody says who asks: no credentials, and a second try would find none.
-    Nobody(String),
+    Nobody(Why),
     /// It was never sent, since it cannot be written down: a second one would be the same.
-    Unwritable(String),
+    Unwritable(Why),
     /// It was never sent, since no answer could be trusted: there is no certificate of an authority.
-    Untrusted(String),
+    Untrusted(Why),
     /// It ended without an answer, and may have arrived.
-    Lost(String),
+    Lost(Why),
     /// It was answered, and the answer cannot be one of S3's: endless, contradictory, broken.
     Unfit(Unfit),
+    /// The server says that it did it, and more that cannot be read.
+    Unreadable(String),
     /// Time was up, and it may have arrived.
     Late,
 }
@@ -46,7 +49,7 @@ impl Failure {
     where
         E: StdError + ProvideErrorMetadata + Send + Sync + 'static,
     {
-        let why = || chain(error);
+        let why = || Why::because(cause_of(error), chain(error));
         if let Some(none) = cause::<NoKeys>(error) {
             return match none.is_passing {
                 true => Self::Unsent(none.why.clone()),
@@ -54,7 +57,7 @@ impl Failure {
             };
         }
         if let Some(none) = cause::<NoTrust>(error) {
-            return Self::Untrusted(none.to_string());
+            return Self::Untrusted(none.why().clone());
         }
         if let Some(unfit) = cause::<Unfit>(error) {
             return Self::Unfit(unfit.clone());
@@ -73,7 +76,7 @@ impl Failure {
             };
             // A success whose answer could not be read is no error answer; a page is none at all.
             return match answer.status {
-                200..300 if cause::<Page>(error).is_none() => Self::Lost(why()),
+                200..300 if cause::<Page>(error).is_none() => Self::Unreadable(chain(error)),
                 _ => Self::Answered(answer),
             };
         }
@@ -107,13 +110,12 @@ impl Failure {
         matches!(self, Self::Answered(answer) if answer.status == status && answer.is_of_s3())
     }
 
-    /// Whether the answer is that the version with this ETag is still the newest: 304, which has no body,
+    /// Whether the answer is that the version is still the newest: 304, which has no body,
     /// names the ETag (RFC 9110, 15.4.5).
-    pub(super) fn is_unchanged(&self, etag: &str) -> bool {
-        let bare = |etag: &str| etag.trim_start_matches("W/").trim_matches('"').to_owned();
+    pub(super) fn is_unchanged(&self, version: &Version) -> bool {
         let names_it = |answer: &Answer| {
-            let told = answer.etag.as_deref();
-            told.is_some_and(|told| bare(told) == bare(etag))
+            let told = answer.etag.as_deref().and_then(Version::told);
+            told.is_some_and(|told| told == *version)
         };
         self.says(304)
             || matches!(self, Self::Answered(answer) if answer.status == 304 && names_it(answer))
@@ -137,10 +139,11 @@ impl Failure {
             Self::Nobody(why) => nobody(what, why),
             Self::Untrusted(why) | Self::Unwritable(why) => Error::Failed { what, why },
             Self::Unsent(why) | Self::Lost(why) => Error::Unreachable { what, why },
-            Self::Unfit(Unfit { why, .. }) => Error::Corrupt { what, why },
+            Self::Unfit(Unfit { why, .. }) | Self::Unreadable(why) => Error::Corrupt { what, why },
             Self::Late => Error::Deadline {
                 what,
                 seconds: deadlines.operation.as_secs_f32(),
+                cause: None,
             },
         }
     }
@@ -169,7 +172,11 @@ impl Failure {
             Self::Unsent(why) => Err(Error::Unreachable { what, why }),
             Self::Nobody(why) => Err(nobody(what, why)),
             Self::Untrusted(why) | Self::Unwritable(why) => Err(Error::Failed { what, why }),
-            Self::Lost(why) | Self::Unfit(Unfit { why, .. }) => {
+            Self::Lost(why) => {
+                exchange::explain(why.to_string());
+                Ok(Outcome::Unknown)
+            }
+            Self::Unfit(Unfit { why, .. }) | Self::Unreadable(why) => {
                 exchange::explain(why);
                 Ok(Outcome::Unknown)
             }
@@ -182,7 +189,7 @@ impl Failure {
 }
 
 /// Nobody was there to ask in whose name; to look again at once would find nobody either.
-fn nobody(what: String, why: String) -> Error {
+fn nobody(what: String, why: Why) -> Error {
     Error::Denied {
         what,
         why,
@@ -190,51 +197,10 @@ fn nobody(what: String, why: String) -> Error {
     }
 }
 
-/// Whether the error arose while connecting: DNS, TCP or TLS. Nothing was sent then.
-fn is_connecting(error: &(dyn StdError + 'static)) -> bool {
-    cause::<hyper_util::client::legacy::Error>(error).is_some_and(|error| error.is_connect())
-}
-
-/// What the client's layers call themselves, and add nothing with.
-const LAYERS: [&str; 6] = [
-    "dispatch failure",
-    "io error",
-    "other",
-    "client error (Connect)",
-    "client error (SendRequest)",
-    "tcp connect error",
-];
-
-/// An error and its causes in words, each said once. The client library's own rendering adds the
-/// whole structure of the error.
-pub(super) fn chain(error: &(dyn StdError + 'static)) -> String {
-    let mut words = String::new();
-    for cause in std::iter::successors(Some(error), |error| StdError::source(*error)) {
-        let cause = cause.to_string();
-        // Some errors repeat their cause, some are nothing but it.
-        if words.contains(&cause) || LAYERS.contains(&&*cause) {
-            continue;
-        }
-        if !words.is_empty() {
-            words.push_str(": ");
-        }
-        words.push_str(&cause);
-    }
-    words
-}
-
-/// The first cause of this type.
-pub(super) fn cause<'a, E: StdError + 'static>(
-    error: &'a (dyn StdError + 'static),
-) -> Option<&'a E> {
-    std::iter::successors(Some(error), |error| StdError::source(*error))
-        .find_map(|error| error.downcast_ref())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Version;
+    use crate::backend::Cause;
 
     fn answer(status: u16, code: &str) -> Failure {
         Failure::Answered(Answer {
@@ -259,17 +225,6 @@ mod tests {
 
     fn update(failure: Failure) -> Result<Outcome<()>, Error> {
         write(failure, &Expect::Is(Version::new("\"1\"")))
-    }
-
-    #[test]
-    fn a_chain_of_causes_is_words_and_each_cause_is_said_once() {
-        #[derive(Debug, thiserror::Error)]
-        #[error("{0}")]
-        struct Layer(&'static str, #[source] Option<Box<Self>>);
-        let cause = Layer("refused", None);
-        let error = Layer("connecting: refused", Some(Box::new(cause)));
-        let error = Layer("not sent", Some(Box::new(error)));
-        assert_eq!(chain(&error), "not sent: connecting: refused");
     }
 
     #[test]
@@ -333,12 +288,14 @@ mod tests {
                 ..Answer::default()
             })
         };
+        let have = Version::new("\"1\"");
         for same in ["\"1\"", "W/\"1\"", "1"] {
-            assert!(told(Some(same)).is_unchanged("\"1\""), "{same}");
+            assert!(told(Some(same)).is_unchanged(&have), "{same}");
         }
-        assert!(!told(Some("\"2\"")).is_unchanged("\"1\""));
-        assert!(!told(None).is_unchanged("\"1\""));
-        assert!(numbered(304).is_unchanged("\"1\""));
+        for other in [Some("\"2\""), Some("*"), Some(""), None] {
+            assert!(!told(other).is_unchanged(&have), "{other:?}");
+        }
+        assert!(numbered(304).is_unchanged(&have));
     }
 
     #[test]
@@ -402,6 +359,52 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_that_cannot_be_read_is_damaged_and_a_write_with_it_unknown() {
+        let unreadable = || Failure::Unreadable("no XML".into());
+        let read = unreadable().of_read("x".into(), "b", Deadlines::default());
+        assert!(matches!(&read, Error::Corrupt { .. }), "{read:?}");
+        assert_eq!(update(unreadable()).unwrap(), Outcome::Unknown);
+    }
+
+    #[test]
+    fn an_archived_object_is_to_be_restored() {
+        let error =
+            answer(403, "InvalidObjectState").of_read("x".into(), "b", Deadlines::default());
+        assert!(
+            error.to_string().contains("archived: restore it first"),
+            "{error}"
+        );
+        assert_eq!(error.cause(), Some(&Cause::Archived));
+        // The words alone are nobody's archive.
+        let other = answer(403, "AccessDenied").of_read(
+            "InvalidObjectState".into(),
+            "b",
+            Deadlines::default(),
+        );
+        assert_eq!(other.cause(), None);
+    }
+
+    #[test]
+    fn only_501_says_that_there_are_no_such_requests() {
+        for (status, code) in [(501, "NotImplemented"), (501, ""), (400, "NotImplemented")] {
+            let error = update(answer(status, code)).unwrap_err();
+            assert_eq!(
+                error.cause(),
+                Some(&Cause::NotImplemented),
+                "{status} {code}"
+            );
+        }
+        for (status, code) in [
+            (400, "InvalidRequest"),
+            (405, "MethodNotAllowed"),
+            (403, "AccessDenied"),
+        ] {
+            let error = update(answer(status, code)).unwrap_err();
+            assert_eq!(error.cause(), None, "{status} {code}");
+        }
+    }
+
+    #[test]
     fn a_wrong_region_is_named() {
         let answer = Answer {
             status: 301,
@@ -411,5 +414,9 @@ mod tests {
         };
         let error = answer.error("s3://b/k".into(), "b");
         assert!(error.to_string().contains("eu-west-1"), "{error}");
+        assert_eq!(
+            error.cause(),
+            Some(&Cause::Region(Some("eu-west-1".into())))
+        );
     }
 }

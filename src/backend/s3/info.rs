@@ -61,6 +61,7 @@ into_info!(GetObjectOutput, HeadObjectOutput);
 
 fn info(size: u64, headers: Headers) -> Result<ObjectInfo, String> {
     let etag = headers.e_tag.ok_or("the answer has no ETag")?;
+    let version = Version::told(&etag).ok_or_else(|| format!("{etag:?} is no ETag"))?;
     let mut meta = headers.meta;
     meta.content_encoding = meta.content_encoding.and_then(stored_encoding);
     meta.user = headers
@@ -75,7 +76,7 @@ fn info(size: u64, headers: Headers) -> Result<ObjectInfo, String> {
         .and_then(|text| PutId::parse(&text));
     Ok(ObjectInfo {
         size,
-        version: Version::new(etag).with_snapshot(headers.version_id),
+        version: version.with_snapshot(headers.version_id),
         modified: headers
             .last_modified
             .map_or(SystemTime::UNIX_EPOCH, |time| seconds(&time)),

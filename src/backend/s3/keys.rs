@@ -189,7 +189,7 @@ impl Keys {
         let asked = tokio::spawn(async move { keys.renewed(is_changed).await });
         asked.await.unwrap_or_else(|error| {
             Err(NoKeys {
-                why: format!("looking for credentials failed: {error}"),
+                why: format!("looking for credentials failed: {error}").into(),
                 is_passing: false,
             })
         })
@@ -229,7 +229,7 @@ impl Keys {
         let answer = match timeout(self.0.patience, chain.load()).await {
             Ok(answer) => answer,
             Err(_) => Err(NoKeys {
-                why: format!("no credentials within {} s", self.0.patience.as_secs_f32()),
+                why: format!("no credentials within {} s", self.0.patience.as_secs_f32()).into(),
                 is_passing: true,
             }),
         };
@@ -265,8 +265,11 @@ impl Keys {
                 }
                 let why = match &held.found {
                     Some(found) => NoKeys {
-                        why: format!("the credentials of {} have expired: {why}", found.whence),
-                        ..why
+                        why: why.why.of(format_args!(
+                            "the credentials of {} have expired",
+                            found.whence
+                        )),
+                        is_passing: why.is_passing,
                     },
                     None => why,
                 };

@@ -158,7 +158,7 @@ fn read(answer: ListObjectsV2Output, query: &ListQuery) -> Result<Page, String> 
                 .last_modified
                 .as_ref()
                 .map_or(std::time::SystemTime::UNIX_EPOCH, seconds),
-            version: object.e_tag.map(Version::new),
+            version: object.e_tag.as_deref().and_then(Version::told),
         });
     }
     for folded in prefixes {

@@ -8,6 +8,7 @@ use aws_sdk_s3::error::{DisplayErrorContext, SdkError};
 use aws_sdk_s3::presigning::{PresignedRequest, PresigningConfig};
 
 use super::S3;
+use crate::backend::habits::Condition;
 use crate::backend::{Error, Grant, ObjectKey, Signed};
 use crate::model::Expect;
 
@@ -21,7 +22,7 @@ impl S3 {
     ) -> Result<Signed, Error> {
         let failed = |why: String| Error::Failed {
             what: format!("signing an address of {}", self.what(at)),
-            why,
+            why: why.into(),
         };
         let config =
             PresigningConfig::expires_in(expires).map_err(|why| failed(why.to_string()))?;
@@ -37,7 +38,10 @@ impl S3 {
                 let request = match expect {
                     None => request,
                     Some(Expect::Absent) => request.if_none_match("*"),
-                    Some(Expect::Is(version)) => request.if_match(version.etag()),
+                    Some(Expect::Is(version)) => {
+                        let spelling = self.habits.spelling(Condition::Put);
+                        request.if_match(spelling.spell(version))
+                    }
                 };
                 request.presigned(config).await.map_err(words)
             }

@@ -11,11 +11,13 @@ use bytes::{Bytes, BytesMut};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::bounds::Framing;
-use super::failure::{Failure, chain};
+use super::causes::chain;
+use super::failure::Failure;
 use super::info::IntoInfo;
 use super::integrity::Judgement;
 use super::span::{Extent, MOST_FOR_A_PART, NO_RANGES, announced, byte_range, part};
 use super::{S3, integrity};
+use crate::backend::habits::Condition;
 use crate::backend::{Error, Fetched, Object, ObjectInfo, ObjectKey, Pin, Span};
 use crate::model::Version;
 
@@ -101,6 +103,7 @@ impl S3 {
             Ok(answer) => answer,
             Err(error) => return Ok(Err(Failure::of(&error, true))),
         };
+        self.habits.learn_capitals(answer.e_tag());
         let length = answer
             .content_length
             .and_then(|length| length.try_into().ok());
@@ -198,6 +201,9 @@ impl S3 {
         begun: Instant,
     ) -> Result<Got, Error> {
         let mut got = self.request(at, Wanted::Pin(pin), span, begun).await?;
+        if let (Got::Gone, Pin::Is(version)) = (&got, pin) {
+            got = self.respelled(at, version, span, begun).await?;
+        }
         if let (Got::Gone, Pin::Is(version)) = (&got, pin)
             && let Some(snapshot) = version.snapshot()
         {
@@ -212,6 +218,34 @@ impl S3 {
             (Got::PastTheEnd, Span::Range { start, .. }) => self.past_the_end(at, pin, start).await,
             (got, _) => Ok(got),
         }
+    }
+
+    /// A condition on this version did not hold. Where nobody knows yet how the server wants ETags to be
+    /// spelled, it is tried in each spelling, if that version is there.
+    async fn respelled(
+        &self,
+        at: &ObjectKey,
+        version: &Version,
+        span: Span,
+        begun: Instant,
+    ) -> Result<Got, Error> {
+        let mut others = self.habits.others(Condition::Read, version);
+        if others.is_empty() {
+            return Ok(Got::Gone);
+        }
+        let there = self.look(at).await.map(|info| info.version);
+        others.retain(|_| there.as_ref().ok() == Some(version));
+        let pin = Pin::Is(version.clone());
+        for spelling in others {
+            self.habits.suppose(Condition::Read, spelling);
+            let got = self.request(at, Wanted::Pin(&pin), span, begun).await;
+            if !matches!(got, Ok(Got::Gone)) {
+                self.habits.give_up(Condition::Read);
+                return got;
+            }
+        }
+        self.habits.give_up(Condition::Read);
+        Ok(Got::Gone)
     }
 
     /// The object is shorter than the range's start, which an empty object always is. The answer
@@ -257,10 +291,11 @@ impl S3 {
             .get_object()
             .bucket(&self.bucket)
             .key(at.as_str());
+        let spelling = self.habits.spelling(Condition::Read);
         request = match wanted {
             Wanted::Pin(Pin::Newest) => request,
-            Wanted::Pin(Pin::Is(version)) => request.if_match(version.etag()),
-            Wanted::Pin(Pin::Not(version)) => request.if_none_match(version.etag()),
+            Wanted::Pin(Pin::Is(version)) => request.if_match(spelling.spell(version)),
+            Wanted::Pin(Pin::Not(version)) => request.if_none_match(spelling.spell(version)),
             Wanted::Pin(Pin::Snapshot(snapshot)) => request.version_id(snapshot),
             Wanted::Snapshot(_, snapshot) => request.version_id(snapshot),
         };
@@ -275,6 +310,7 @@ impl S3 {
             Ok(Err(error)) => return self.no_object(at, wanted, Failure::of(&error, true)),
             Err(_) => return Err(self.read_error(at, Failure::Late)),
         };
+        self.habits.learn_capitals(answer.e_tag());
         let body = std::mem::take(&mut answer.body);
         let encryption = answer.server_side_encryption.take();
         let has_digest =
@@ -296,6 +332,7 @@ impl S3 {
             Wanted::Pin(Pin::Not(version)) if info.version == *version => {
                 return Ok(Got::Unchanged);
             }
+            Wanted::Pin(Pin::Is(_)) => self.habits.prove(Condition::Read, spelling),
             _ => {}
         }
         let limits = self.deadlines.with_body(announced.body.most());
@@ -408,9 +445,7 @@ impl S3 {
             Wanted::Pin(Pin::Is(_) | Pin::Snapshot(_)) | Wanted::Snapshot(..)
         );
         match wanted {
-            Wanted::Pin(Pin::Not(version)) if failure.is_unchanged(version.etag()) => {
-                Ok(Got::Unchanged)
-            }
+            Wanted::Pin(Pin::Not(version)) if failure.is_unchanged(version) => Ok(Got::Unchanged),
             _ if pinned && failure.says(412) => Ok(Got::Gone),
             _ if failure.says(416) => Ok(Got::PastTheEnd),
             _ => match self.read_error(at, failure) {

@@ -12,7 +12,7 @@ use aws_smithy_runtime_api::client::interceptors::context::InterceptorContext;
 use aws_smithy_runtime_api::client::retries::classifiers::RetryClassifierPriority;
 
 use super::bounds::Unfit;
-use super::failure::cause;
+use super::causes::{cause, causes};
 use super::portal::Page;
 
 /// Says no where TLS said no, to pages, and to answers that were read and are none.
@@ -43,15 +43,9 @@ impl ClassifyRetry for Worth {
     }
 }
 
-/// Whether TLS itself refused. An `io::Error` hides what it holds from `source`.
+/// Whether TLS itself refused.
 fn is_of_tls(error: &(dyn StdError + 'static)) -> bool {
-    std::iter::successors(Some(error), |&error| {
-        match error.downcast_ref::<std::io::Error>() {
-            Some(io) => io.get_ref().map(|inner| inner as &(dyn StdError + 'static)),
-            None => error.source(),
-        }
-    })
-    .any(|error| error.is::<rustls::Error>())
+    causes(error).any(|error| error.is::<rustls::Error>())
 }
 
 #[cfg(test)]

@@ -24,8 +24,9 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_runtime_api::client::result::ConnectorError;
 
-use super::failure::{cause, chain};
+use super::causes::{cause, cause_of, chain};
 use super::trust::NoTrust;
+use crate::backend::{Cause, Why};
 
 /// A place that credentials come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,7 +79,7 @@ impl fmt::Debug for Found {
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{why}")]
 pub(super) struct NoKeys {
-    pub(super) why: String,
+    pub(super) why: Why,
     /// Whether to ask again may help: somebody did not answer.
     pub(super) is_passing: bool,
 }
@@ -155,10 +156,11 @@ impl Chain {
 
     /// Asks one link after the other; the first that knows of credentials decides.
     pub(super) async fn load(&self) -> Result<Found, NoKeys> {
-        let refused = |why| NoKeys {
-            why,
+        let none = |cause: Option<Cause>, why: String| NoKeys {
+            why: Why::because(cause, why),
             is_passing: false,
         };
+        let refused = |why| none(None, why);
         let mut tried = Vec::new();
         for (source, provider) in &self.0 {
             let files = profile_files();
@@ -192,16 +194,24 @@ impl Chain {
                         why.push_str("; log in again: aws sso login");
                     }
                     return Err(NoKeys {
-                        why,
+                        why: Why::because(lacking(&error), why),
                         is_passing: is_passing(&error),
                     });
                 }
             }
         }
-        Err(refused(format!(
-            "no credentials are known; looked at {}",
-            tried.join(", ")
-        )))
+        let why = format!("no credentials are known; looked at {}", tried.join(", "));
+        Err(none(Some(Cause::NoCredentials), why))
+    }
+}
+
+/// What whoever hands out credentials could not be asked for.
+fn lacking(error: &CredentialsError) -> Option<Cause> {
+    match cause::<NoTrust>(error) {
+        Some(none) => none.why().cause().cloned(),
+        // In the SDK's own words, which has no type for it.
+        None if chain(error).contains("region was not") => Some(Cause::Region(None)),
+        None => cause_of(error).filter(|cause| *cause != Cause::NotHttp),
     }
 }
 

@@ -15,13 +15,22 @@ use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
+use crate::backend::{Cause, Why};
+
 /// No bundle is larger; what is (a device, say) is not read to its end.
 const LARGEST: u64 = 64 << 20;
 
 /// Why there is no authority to trust.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct NoTrust(String);
+pub struct NoTrust(Why);
+
+impl NoTrust {
+    /// Which of them, and what is wrong.
+    pub(super) fn why(&self) -> &Why {
+        &self.0
+    }
+}
 
 /// The authorities to trust.
 #[derive(Clone, Debug)]
@@ -63,9 +72,10 @@ impl Trust {
         if let Some(roots) = self.0.roots.get() {
             return Ok(roots);
         }
+        let none = |cause, why| NoTrust(Why::because(cause, why));
         let read = match &self.0.bundle {
-            Some(file) => of_bundle(file).map_err(NoTrust)?,
-            None => of_system().map_err(NoTrust)?,
+            Some(file) => of_bundle(file).map_err(|why| none(Cause::CaBundle, why))?,
+            None => of_system().map_err(|why| none(Cause::NoAuthorities, why))?,
         };
         Ok(self.0.roots.get_or_init(|| read))
     }

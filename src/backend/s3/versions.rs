@@ -44,9 +44,13 @@ impl S3 {
             let is_this = |key: Option<&str>| decoded(key).as_deref() == Some(at.as_str());
             for found in page.versions().iter().filter(|found| is_this(found.key())) {
                 let snapshot = found.version_id().unwrap_or("null").to_owned();
-                let version = found
-                    .e_tag()
-                    .map(|etag| Version::new(etag).with_snapshot(Some(snapshot.clone())));
+                // A version without one would be taken for a deletion.
+                let version = found.e_tag().and_then(Version::told);
+                let version = version.ok_or_else(|| Error::Corrupt {
+                    what: self.what(at),
+                    why: format!("its version {snapshot} has no ETag"),
+                })?;
+                let version = Some(version.with_snapshot(Some(snapshot.clone())));
                 let size = found.size().and_then(|size| u64::try_from(size).ok());
                 kept.push(Kept {
                     snapshot,

@@ -3,6 +3,8 @@
 //!
 //! It looks at every message of both clients, and adds nothing but the header that hands a trace on. Who listens: `telemetry/exchange.rs`.
 
+use std::cell::RefCell;
+
 use aws_sdk_s3::config::interceptors::{
     BeforeTransmitInterceptorContextMut, BeforeTransmitInterceptorContextRef,
     FinalizerInterceptorContextRef,
@@ -11,11 +13,39 @@ use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_s3::error::BoxError;
 
 use super::answer::REQUEST_ID;
-use super::failure::chain;
+use super::causes::{cause_of, chain};
+use crate::backend::Cause;
 use crate::telemetry::exchange;
 
 /// How AWS services are told of the trace that a request belongs to (AWS X-Ray developer guide).
 const TRACE_HEADER: &str = "x-amzn-trace-id";
+
+/// What became of the last message of an operation.
+#[derive(Clone, Debug)]
+pub(super) enum Last {
+    /// It got nowhere, because of this.
+    Stranded(Cause),
+    /// It was answered, and the answer could not be read.
+    Unreadable,
+}
+
+tokio::task_local! {
+    static LAST: RefCell<Option<Last>>;
+}
+
+fn note(last: Option<Last>) {
+    // Nobody asks what became of the messages of the tests.
+    let _ = LAST.try_with(|noted| *noted.borrow_mut() = last);
+}
+
+/// Carries an operation out, and tells what became of its last message, where that says more than its result.
+pub(super) async fn watched<T>(operation: impl Future<Output = T>) -> (T, Option<Last>) {
+    let noting = async {
+        let done = operation.await;
+        (done, LAST.with(|noted| noted.borrow().clone()))
+    };
+    LAST.scope(RefCell::new(None), noting).await
+}
 
 /// Looks at messages.
 #[derive(Debug)]
@@ -59,13 +89,16 @@ impl Intercept for Wire {
         _: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
+        let failure = context.output_or_error().and_then(|answer| answer.err());
         if let Some(answer) = context.response() {
             let request_id = answer.headers().get(REQUEST_ID);
             exchange::answered(answer.status().as_u16(), request_id);
-        } else if let Some(Err(error)) = context.output_or_error()
-            && let Some(error) = error.as_connector_error()
-        {
+            // A success that could not be read.
+            let damage = failure.filter(|_| answer.status().is_success());
+            note(damage.map(|_| Last::Unreadable));
+        } else if let Some(error) = failure.and_then(|error| error.as_connector_error()) {
             exchange::stranded(chain(error));
+            note(cause_of(error).map(Last::Stranded));
         }
         Ok(())
     }

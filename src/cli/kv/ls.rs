@@ -129,9 +129,7 @@ pub(in crate::cli) fn run(args: &Args) -> Outcome {
                 let spot = session.spot(url)?;
                 match spot.level {
                     Level::Stores => stores(&session, url, &spot).await?,
-                    Level::Store(_) | Level::Flat => {
-                        keys(&session, url, &spot, args.recursive).await?
-                    }
+                    Level::Store(_) | Level::Flat => keys(&session, url, &spot, args).await?,
                 }
             }
         };
@@ -219,7 +217,7 @@ async fn keys(
     session: &Session<'_>,
     url: &Url,
     spot: &Spot,
-    recursive: bool,
+    args: &Args,
 ) -> Result<Vec<Item>, Failure> {
     let store = session.home(spot).await?.certain().await?;
     let root = url.root_of(spot);
@@ -244,7 +242,12 @@ async fn keys(
         }
         beginning.push('/');
     }
-    let found = store.scan(&beginning, !recursive).await?;
+    let fold = !args.recursive;
+    let found = match args.json || args.long {
+        // They are printed, and may be compared with what `get` and `stat` tell.
+        true => store.scan_versions(&beginning, fold).await?,
+        false => store.scan(&beginning, fold).await?,
+    };
     if found.is_empty() && !beginning.is_empty() {
         // A marker alone makes an empty directory.
         let marker = store.key_at(&beginning)?;

@@ -14,7 +14,7 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 use super::identity::Identity;
 use super::place::{About, Answer, Content, Got, IN_MEMORY, Part, READS, Wanted};
 use super::session::Home;
-use crate::backend::{Grant, Kept, Pin, Signed};
+use crate::backend::{Cause, Grant, Kept, Pin, Signed, Why};
 use crate::cli::report::Failure;
 use crate::model::{BadName, Expect, Key, Outcome, PutId, Version};
 use crate::store::{Entry, Envelope, Error, Opened, Store, Value};
@@ -281,7 +281,10 @@ fn about(entry: Entry, envelope: Envelope) -> About {
 
 /// Reads one version of a large value into a file, so that nobody sees a part of it.
 async fn spool(store: &Store, key: &Key, entry: &Entry) -> Result<Content, Error> {
-    let local = |error: std::io::Error| Error::Failed(format!("a temporary file: {error}"));
+    let local = |error: std::io::Error| {
+        let words = format!("a temporary file: {error}");
+        Error::Failed(Why::because(Cause::TemporaryFile, words))
+    };
     let mut file = tempfile::tempfile().map_err(local)?;
     let size = entry.size.unwrap_or_default();
     let starts = (0..size.div_ceil(PIECE)).map(|piece| piece * PIECE);

@@ -332,7 +332,7 @@ async fn replace(args: &Apply, kept: &Kept, remote: &Remote) -> Result<Option<Ve
 fn to_replace(record: &Record) -> Option<Expect> {
     let told = |text: &str| match text {
         "absent" => Some(Expect::Absent),
-        etag if etag.starts_with('"') => Some(Expect::Is(Version::new(etag))),
+        etag if etag.starts_with('"') => Version::told(etag).map(Expect::Is),
         _ => None,
     };
     told(&record.found).or_else(|| told(&record.expected))

@@ -90,11 +90,8 @@ impl Travels {
 
 /// The version that a user wrote, with or without the quotes of an ETag.
 pub(in crate::cli) fn version(text: &str) -> Result<Version, String> {
-    let bare = text.trim_matches('"');
-    match !bare.is_empty() && bare.bytes().all(|byte| (0x21..0x7f).contains(&byte)) {
-        true => Ok(Version::new(format!("\"{bare}\""))),
-        false => Err("it is no ETag; etagfs get --etag and etagfs stat print it".to_owned()),
-    }
+    let none = "it is no ETag; etagfs get --etag and etagfs stat print it";
+    Version::told(text).ok_or_else(|| none.to_owned())
 }
 
 /// Which key or file it is about, in JSON.

@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::KonserveStore;
 use super::names::AT_MOST_UNWRITTEN;
 use super::read::Looked;
-use crate::backend::Listed;
+use crate::backend::{Cause, Listed, Why};
 use crate::model::Version;
 use crate::store::Error;
 
@@ -83,7 +83,7 @@ impl KonserveStore {
         objects: &[(Uuid, Listed)],
     ) -> Result<Arc<Learned>, Error> {
         let mut task = self.task(objects);
-        let failed = || Error::Failed(format!("{}: looking at its objects failed", self.id));
+        let failed = || Error::Failed(format!("{}: looking at its objects failed", self.id).into());
         let ended = task.wait_for(Option::is_some);
         let outcome = match self.settings.patience {
             None => ended.await,
@@ -99,11 +99,12 @@ impl KonserveStore {
 
     fn goes_on(&self) -> Error {
         let (done, total) = self.progress().unwrap_or_default();
-        Error::Deadline(format!(
+        let words = format!(
             "the names of {} are being learned, {done} of {total} so far; this goes on, and listing them \
              will go on where it is then",
             self.id
-        ))
+        );
+        Error::Deadline(Why::because(Cause::GoesOn, words))
     }
 
     fn task(self: &Arc<Self>, objects: &[(Uuid, Listed)]) -> watch::Receiver<Outcome> {

@@ -254,7 +254,7 @@ fn known_of(line: &Line, spelling: Spelling) -> Option<Known> {
     };
     Some(Known {
         name,
-        version: Version::new(line.etag.as_str()),
+        version: Version::told(&line.etag)?,
         size: line.size,
         raw: line.raw,
         is_kept: true,

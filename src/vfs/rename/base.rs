@@ -53,7 +53,7 @@ impl Vfs {
             return Err(self.rename_lost(moved, target, &Expect::Absent, Some(&current)));
         }
         let fresh = || self.new_envelope(store, key).of(&moved.value.bytes);
-        let (current, envelope) = match (target.taken, own) {
+        let (mut current, envelope) = match (target.taken, own) {
             (None, own) => (Expect::Absent, own.unwrap_or_else(fresh)),
             (Some(ino), own) if self.table().node(ino)?.unsaved => {
                 (Expect::Absent, own.unwrap_or_else(fresh))
@@ -68,18 +68,28 @@ impl Vfs {
             },
         };
         self.settle_doubts(&place);
-        let base = if self.replaces_its_original(moved, &place, &current) {
-            Base::Take(current.clone())
-        } else {
-            let asked = moved.callers.iter().copied();
-            self.table().seen.base(asked, &place, &current)
-        };
+        let mut base = self.shown_of(moved, &place, &current);
+        if let (Base::AlreadyLost { .. }, Some(ino)) = (&base, target.taken)
+            && self.table().is_only_listed(ino)
+        {
+            current = self.current(ino, store, key).await?;
+            base = self.shown_of(moved, &place, &current);
+        }
         match base {
             Base::Take(expect) => Ok((expect, envelope)),
             Base::AlreadyLost { shown } => {
                 Err(self.rename_lost(moved, target, &shown, Some(&current)))
             }
         }
+    }
+
+    /// What the moved file may replace, when this is there.
+    fn shown_of(&self, moved: &Moved, place: &Place, current: &Expect) -> Base {
+        if self.replaces_its_original(moved, place, current) {
+            return Base::Take(current.clone());
+        }
+        let asked = moved.callers.iter().copied();
+        self.table().seen.base(asked, place, current)
     }
 
     /// Whether a file that is moved over a key began as a copy of what that key is now. Then whoever

@@ -1,7 +1,7 @@
 //! An HTTP/1.1 proxy between a mount (or any S3 client) and a server: it remembers every request and
 //! breaks those it is told to. The Host header goes on unchanged, since the client has signed it.
-//! What a request is: [`record`]; what can go wrong: [`fault`]; how it is done: [`serve`], and [`odd`] for
-//! what no HTTP library would send; a world in which only conditional writes are let pass: [`policy`].
+//! What a request is: [`record`]; what can go wrong: [`fault`]; servers that are otherwise: [`habit`]; how it is done: [`serve`],
+//! and [`odd`] for what no HTTP library would send; a world in which only conditional writes are let pass: [`policy`].
 //!
 //! ```ignore
 //! let proxy = Proxy::to(&bucket.endpoint);
@@ -24,6 +24,7 @@
 //! ```
 
 pub(crate) mod fault;
+pub(crate) mod habit;
 mod odd;
 pub(crate) mod policy;
 pub(crate) mod record;

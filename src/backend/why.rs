@@ -1,0 +1,144 @@
+//! Why something failed: in words, and what it comes of where that is known.
+//!
+//! The words are for people. Whoever has to decide something (a hint, a verdict of the probe) goes by the
+//! cause, never by the words: those hold names of keys and whatever a server says. It knows no protocol.
+
+use std::fmt;
+
+/// Why something failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Why {
+    words: String,
+    cause: Option<Cause>,
+}
+
+/// What a failure comes of, as far as that is known. What to do about it is for the command line to say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The endpoint is no URL of http or https.
+    EndpointUrl,
+    /// Nothing listens there.
+    NothingListens,
+    /// Nobody knows an address of the host.
+    NoSuchHost,
+    /// The server speaks http, and was spoken to in TLS.
+    SpeaksHttp,
+    /// The server answered something that is no HTTP, nothing, or that it does not understand, and was spoken to
+    /// in http.
+    NotHttp,
+    /// The server's certificate is not trusted.
+    Certificate,
+    /// The file with the certificates to trust is no good.
+    CaBundle,
+    /// There are no certificates to trust on this machine.
+    NoAuthorities,
+    /// It is not known in which region the bucket is; or it is in this one, and another was asked.
+    Region(Option<String>),
+    /// There are no credentials.
+    NoCredentials,
+    /// The secret does not belong to the key id.
+    Secret,
+    /// The server does not know the key id.
+    KeyId,
+    /// The credentials have expired.
+    Expired,
+    /// The clock of this machine is wrong.
+    Clock,
+    /// The server says that it has no requests of this kind.
+    NotImplemented,
+    /// The object is archived, and has to be restored before it can be read.
+    Archived,
+    /// Nothing is wrong: it takes longer than its caller may wait, and goes on.
+    GoesOn,
+    /// The local directory for temporary files.
+    TemporaryFile,
+}
+
+impl Why {
+    /// In these words, because of this.
+    pub fn because(cause: impl Into<Option<Cause>>, words: impl Into<String>) -> Self {
+        Self {
+            words: words.into(),
+            cause: cause.into(),
+        }
+    }
+
+    /// What it comes of.
+    pub fn cause(&self) -> Option<&Cause> {
+        self.cause.as_ref()
+    }
+
+    /// The same, with words before.
+    #[must_use]
+    pub fn of(self, before: impl fmt::Display) -> Self {
+        Self {
+            words: format!("{before}: {}", self.words),
+            ..self
+        }
+    }
+
+    /// The same, with words behind.
+    #[must_use]
+    pub fn with(self, behind: impl fmt::Display) -> Self {
+        Self {
+            words: format!("{}{behind}", self.words),
+            ..self
+        }
+    }
+
+    /// The same in other words.
+    #[must_use]
+    pub fn saying(self, words: impl Into<String>) -> Self {
+        Self {
+            words: words.into(),
+            ..self
+        }
+    }
+
+    /// The same; the cause is not this one.
+    #[must_use]
+    pub fn but_not(self, cause: &Cause) -> Self {
+        Self {
+            cause: self.cause.filter(|known| known != cause),
+            ..self
+        }
+    }
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.words)
+    }
+}
+
+impl From<String> for Why {
+    fn from(words: String) -> Self {
+        Self { words, cause: None }
+    }
+}
+
+impl From<&str> for Why {
+    fn from(words: &str) -> Self {
+        words.to_owned().into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cause_stays_whatever_is_said_about_it() {
+        let why = Why::because(Cause::Clock, "no")
+            .of("http://h")
+            .with("; here");
+        assert_eq!(why.to_string(), "http://h: no; here");
+        assert_eq!(why.cause(), Some(&Cause::Clock));
+        assert_eq!(why.clone().saying("x").cause(), Some(&Cause::Clock));
+        assert_eq!(why.but_not(&Cause::Clock).cause(), None);
+        assert_eq!(
+            Why::from("the certificate of a key called Clock").cause(),
+            None
+        );
+    }
+}
