@@ -95,7 +95,7 @@ impl S3 {
         F: Future<Output = Result<T, Error>> + Send,
     {
         let mut sent_elsewhere = self.detour.sent();
-        let (mut answer, mut last) = wire::watched(self.ask_with_keys(&operation)).await;
+        let (mut answer, mut last) = wire::watched(Box::pin(self.ask_with_keys(&operation))).await;
         for _ in 0..DETOURS {
             let sent = self.detour.sent();
             // Whoever is sent elsewhere was not served, and neither is anybody else who failed.
@@ -103,7 +103,7 @@ impl S3 {
                 break;
             }
             sent_elsewhere = sent;
-            (answer, last) = wire::watched(self.ask_with_keys(&operation)).await;
+            (answer, last) = wire::watched(Box::pin(self.ask_with_keys(&operation))).await;
         }
         match &mut answer {
             Err(Error::Unreachable { why, .. } | Error::Failed { why, .. }) => {

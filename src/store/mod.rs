@@ -84,7 +84,7 @@ pub enum Found {
     /// A key.
     File(Entry),
     /// A key, and its value, which came with the answer.
-    Read(Key, Value),
+    Read(Key, Box<Value>),
 }
 
 /// The answer to opening a key.
@@ -109,7 +109,7 @@ pub enum ReadBack {
     /// Those bytes, with what was to travel with them.
     Same,
     /// These: they mean the same, or what they were put behind is before them.
-    Other(Bytes, Envelope),
+    Other(Bytes, Box<Envelope>),
     /// Only the backend can tell.
     Unknown,
 }
@@ -203,7 +203,7 @@ impl Store {
         match &self.layout {
             Layout::Plain => ReadBack::Same,
             Layout::Konserve(store) => match store.read_back(key, version) {
-                Some((bytes, envelope)) => ReadBack::Other(bytes, envelope),
+                Some((bytes, envelope)) => ReadBack::Other(bytes, Box::new(envelope)),
                 None => ReadBack::Unknown,
             },
         }

@@ -287,6 +287,8 @@ pub(super) struct WriterState {
     pub(super) renewals_seen: usize,
     /// The rescue that holds these bytes, if a save of them failed.
     pub(super) rescued: Option<String>,
+    /// The bytes of the last write that was to be saved at once and was not, and the rescue that holds them.
+    pub(super) taken_back: Option<(Bytes, String)>,
 }
 
 impl WriterState {
@@ -307,6 +309,7 @@ impl WriterState {
             saves_seen: 0,
             renewals_seen: 0,
             rescued: None,
+            taken_back: None,
         }
     }
 

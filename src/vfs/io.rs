@@ -285,6 +285,9 @@ impl Vfs {
         if durable == Durable::AtSave {
             return Ok(());
         }
+        if let Some((_, rescue)) = state.taken_back.take_if(|(bytes, _)| bytes == data) {
+            state.rescued = Some(rescue);
+        }
         let saved = self.save_draft(writer, &mut state, Trigger::Write).await;
         if saved.is_err() && at == At::End && state.draft.lost().is_none() {
             // Who writes them again, since they could not be saved, appends them once.
@@ -293,8 +296,9 @@ impl Vfs {
                 .content
                 .set_len(len, &self.room)
                 .map_err(Error::of_disk)?;
-            // The draft has them no more, so that nothing it saves or rescues later stands for them.
-            state.rescued = None;
+            // Nothing that the draft saves or rescues later stands for them, but the same bytes.
+            let bytes = Bytes::copy_from_slice(data);
+            state.taken_back = state.rescued.take().map(|rescue| (bytes, rescue));
         }
         match saved {
             Err(Error::Conflict { key, .. }) => Err(Error::Stale(key)),

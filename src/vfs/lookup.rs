@@ -169,7 +169,7 @@ impl Vfs {
                 let entry = entry_of(key.clone(), &value);
                 let kind = Kind::File(Arc::clone(store), key.clone());
                 let mut table = self.table();
-                table.values.put((store.name(), key), Arc::new(value));
+                table.values.put((store.name(), key), Arc::from(value));
                 let ino = table.insert(parent, name, kind);
                 table.learn(ino, entry.clone(), asked, Some(thread));
                 Ok(self.noted_attr(&table, store.name(), ino, &entry))

@@ -72,7 +72,7 @@ impl Vfs {
             self.journal.saved();
             let (bytes, envelope) = match store.read_back(key, &version) {
                 ReadBack::Same => (bytes, envelope),
-                ReadBack::Other(bytes, envelope) => (bytes, envelope),
+                ReadBack::Other(bytes, envelope) => (bytes, *envelope),
                 ReadBack::Unknown => (bytes, Envelope::default()),
             };
             put.changes = changes;

@@ -296,7 +296,7 @@ impl Vfs {
         let bytes = moved.value.bytes.clone();
         let (bytes, envelope) = match target.store.read_back(&target.key, &version) {
             ReadBack::Same => (bytes, envelope),
-            ReadBack::Other(bytes, envelope) => (bytes, envelope),
+            ReadBack::Other(bytes, envelope) => (bytes, *envelope),
             ReadBack::Unknown => (bytes, Envelope::default()),
         };
         let place = (target.store.name(), target.key.clone());

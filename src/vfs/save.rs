@@ -263,7 +263,7 @@ impl Vfs {
         let (bytes, size) = match store.read_back(key, &version) {
             ReadBack::Same => (own, Some(len as u64)),
             ReadBack::Other(bytes, envelope) => {
-                state.envelope = envelope;
+                state.envelope = *envelope;
                 if state.draft.only_appends() {
                     // What is appended next comes behind what is stored now.
                     state.appended_from = bytes.len();

@@ -194,7 +194,7 @@ impl Vfs {
         };
         let (bytes, envelope) = match store.read_back(&key, &version) {
             ReadBack::Same | ReadBack::Unknown => (old.bytes.clone(), envelope),
-            ReadBack::Other(bytes, envelope) => (bytes, envelope),
+            ReadBack::Other(bytes, envelope) => (bytes, *envelope),
         };
         let place = (store.name(), key.clone());
         let value = Arc::new(Value {

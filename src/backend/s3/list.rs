@@ -76,7 +76,7 @@ where
             Err(failure) if failure.is_passing() && tries < TRIES => {
                 tracing::warn!(
                     request = "list",
-                    ?failure,
+                    error = ?failure,
                     "an answer is damaged; asking again"
                 );
                 sleep(PAUSE * tries).await;

@@ -62,7 +62,7 @@ impl KonserveStore {
         }
         let walked = self.chain_of(log, head, &mut seen).await?;
         if !seen.contains(&head.last) {
-            tracing::warn!(key = %self.address(log), last = %head.last, "the head of the log names an element that is not in it: other programs append at the same time, and lose elements");
+            tracing::warn!(key = %self.address(log), found = %head.last, "the head of the log names an element that is not in it: other programs append at the same time, and lose elements");
         }
         Ok(walked)
     }

@@ -133,7 +133,7 @@ impl KonserveStore {
             .learn(asked.object, &looked, self.settings.spelling);
         let entry = self.entry(&wanted, &looked);
         Ok(match self.shown(&looked, asked.raw) {
-            Some(bytes) => Found::Read(entry.key, looked.value(bytes)),
+            Some(bytes) => Found::Read(entry.key, Box::new(looked.value(bytes))),
             None => Found::File(entry),
         })
     }

@@ -37,7 +37,8 @@ fn the_memory_of_a_mount_survives_answers_that_do_not_end() {
     let remove = |mount: &Mounted| came_to(fs::remove_file(mount.file("key")));
     type Call<'a> = &'a dyn Fn(&Mounted) -> Result<(), Errno>;
     let is_part = |record: &Record| record.header("range").is_some();
-    let cases: [(&str, When, Fault, Call<'_>, &[Option<Errno>]); 11] = [
+    type Case<'a> = (&'a str, When, Fault, Call<'a>, &'a [Option<Errno>]);
+    let cases: [Case<'_>; 11] = [
         (
             "LIST",
             When::op(Op::List),

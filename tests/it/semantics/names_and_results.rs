@@ -291,7 +291,7 @@ fn w13_an_append_that_failed_and_is_written_again_is_there_once() {
     assert_eq!(world.rescues(), 0);
 }
 
-/// The content type and the user metadata of a value survive an edit.
+/// What travels with a value survives an edit
 #[test]
 fn w14_an_edit_keeps_the_metadata() {
     let world = or_skip!(world());
