@@ -108,7 +108,11 @@ impl Times {
                     // It will say the same the next time.
                     return whole;
                 }
-                seen_ahead(whole, now)
+                match now.duration_since(second(told)) {
+                    // In the second that is not over yet: some programs look at nothing else.
+                    Ok(passed) => second(told) + passed.mul_f64(fraction(version).as_secs_f64()),
+                    Err(_) => seen_ahead(whole, now),
+                }
             }
         };
         let noted = Noted {
@@ -256,6 +260,18 @@ mod tests {
                     let again = times.shown(&"key", &version(n), told, at(later, 0));
                     assert_eq!(again, shown, "{ahead}");
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_seen_in_its_own_second_shows_that_second() {
+        for millis in [0, 1, 20, 500, 999] {
+            let (mut times, now) = (Times::default(), at(10, millis));
+            for n in 0..100 {
+                let shown = times.shown(&"key", &version(n), at(10, 0), now);
+                assert_eq!(second(shown), at(10, 0), "{millis}");
+                assert!(shown <= now, "{millis}");
             }
         }
     }

@@ -125,10 +125,20 @@ fn what_no_request_can_be_signed_with_is_named() {
         &out,
         &["AWS_ACCESS_KEY_ID", "control character"],
     );
-    for option in ["--expected-bucket-owner", "--region", "--access-key-id"] {
+    for option in ["--region", "--access-key-id"] {
         let ls = format!("{ls} --secret-access-key s --access-key-id a {option} $'1\\n2'");
         let ls = ls.replace("--access-key-id a --access-key-id", "--access-key-id");
         refused(option, &run(&bucket, &[], &ls), &["control character"]);
+    }
+    // What no header can hold is seen before anything is signed.
+    let owner = run(
+        &bucket,
+        &[],
+        &format!("{ls} --expected-bucket-owner $'1\\n2'"),
+    );
+    assert_eq!(owner.code, Some(2), "{owner:#?}");
+    for word in ["--expected-bucket-owner", "printable ASCII"] {
+        assert!(owner.stderr.contains(word), "{owner:#?}");
     }
     let home = tempfile::tempdir().unwrap();
     let file = home.path().join("config");
