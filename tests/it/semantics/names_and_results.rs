@@ -319,8 +319,7 @@ fn w14_an_edit_keeps_the_metadata() {
     );
 }
 
-/// Also one that empties the file first, or creates it anew after moving it away: the new value has
-/// those of the version it replaces.
+/// Also an edit that empties the file first, or creates it anew after moving it away, under whatever name
 #[test]
 fn w14_an_emptied_file_keeps_its_metadata() {
     let world = or_skip!(world());
@@ -369,8 +368,7 @@ fn w14_what_was_read_or_saved_is_known() {
     }
 }
 
-/// A file that is renamed over a key takes them over too, if it has no user metadata and no content
-/// type of its own; else it keeps its own.
+/// A file that is renamed over a key takes all of these over too, if it has none of its own; else it keeps its own.
 #[test]
 fn w14_a_file_renamed_over_a_key_takes_over_its_metadata() {
     let world = or_skip!(world());
@@ -411,7 +409,7 @@ fn w14_a_file_renamed_over_a_key_takes_over_its_metadata() {
     );
 }
 
-/// The content type and the user metadata of a value survive an edit.
+/// What travels with a value survives an edit
 #[test]
 fn w14_an_attribute_that_is_being_set_is_in_the_save_that_waits_for_it() {
     let world = or_skip!(world());

@@ -119,7 +119,7 @@ fn r2_a_reader_at_its_end_goes_on_in_a_version_that_begins_with_its_own() {
     }
 }
 
-/// A descriptor that stands at the end goes on in the newest version.
+/// A descriptor that stands at the end goes on in the newest version
 #[test]
 fn r2_a_reader_that_does_not_stand_at_its_end_keeps_its_version_whatever_is_appended() {
     let world = or_skip!(world_with(&["--flat", "--ttl=0"]));

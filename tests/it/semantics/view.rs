@@ -134,8 +134,7 @@ fn v5_another_version_has_another_time() {
     assert_eq!(times.len(), 3);
 }
 
-/// It is never later than the moment when this mount first saw that version, and what this mount saved has
-/// times in the order of its saves.
+/// It is never later than the moment when this mount first saw that version
 #[test]
 fn v5_times_are_in_the_order_of_the_saves_and_none_is_of_the_future() {
     let world = or_skip!(world_with(&["--flat", "--ttl=0"]));
@@ -166,8 +165,7 @@ fn v5_mode_owner_and_times_are_accepted_and_not_stored() {
     assert_eq!(world.other.head("key").unwrap().etag, etag);
 }
 
-/// The extended attribute user.etag is the version; user.content_type and user.meta.NAME can be set,
-/// and each setting is a conditional save of the same bytes.
+/// each change is a conditional save of the same bytes.
 #[test]
 fn v5_attributes_are_the_version_and_its_metadata() {
     let world = or_skip!(world());

@@ -123,14 +123,5 @@ async fn what_is_not_implemented_says_so() {
         .send()
         .await;
     checks.equal("an old version", answer(&old).0, 501);
-    let tagged = server
-        .s3
-        .put_object()
-        .bucket(BUCKET)
-        .key("k")
-        .tagging("a=b")
-        .send()
-        .await;
-    checks.equal("tags", answer(&tagged).0, 501);
     checks.done("not implemented");
 }
