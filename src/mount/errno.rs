@@ -20,7 +20,7 @@ pub(super) fn errno(error: &Error) -> Errno {
         Error::ReadOnly(_) => Errno::EROFS,
         Error::NoSpace(_) => Errno::ENOSPC,
         Error::TooBig(_) => Errno::EFBIG,
-        Error::Invalid(_) | Error::Divided => Errno::EINVAL,
+        Error::Invalid(_) => Errno::EINVAL,
         Error::NameTooLong => Errno::ENAMETOOLONG,
         Error::IsDir(_) => Errno::EISDIR,
         Error::NotDir(_) => Errno::ENOTDIR,
@@ -63,8 +63,8 @@ pub(super) fn name(errno: Errno) -> &'static str {
     named.map_or("other", |(_, name)| name)
 }
 
-/// Whether an error is part of everyday life: names that are not there, attributes nobody set,
-/// pages that are not to be had, and conflicts, which are logged where they happen.
+/// Whether an error is part of everyday life: names that are not there, attributes nobody set, and
+/// conflicts, which are logged where they happen.
 pub(super) fn is_ordinary(error: &Error) -> bool {
     matches!(
         error,
@@ -75,7 +75,6 @@ pub(super) fn is_ordinary(error: &Error) -> bool {
             | Error::Exists(_)
             | Error::NotEmpty(_)
             | Error::CrossDevice(_)
-            | Error::Divided
             | Error::Unsupported(_)
     )
 }

@@ -18,9 +18,9 @@ use super::errno;
 use super::negotiate::negotiate;
 use super::process::caller;
 use super::reply::{Created, Named, OpenedDir, OpenedFile, Written, Xattr};
-use super::request::{access, at, creation, durable, opening, over, purpose, set_mode};
+use super::request::{access, at, creation, durable, opening};
 use crate::model::{NodeId, Trigger};
-use crate::vfs::{Departures, Durable, Fh, SetMode};
+use crate::vfs::{Departures, Durable, Fh, OverExisting, SetMode};
 
 /// The filesystem as the kernel sees it.
 pub(super) struct Fs(pub(super) Bridge);
@@ -91,7 +91,7 @@ impl Filesystem for Fs {
                 (Some(size), Some(fh)) => vfs.truncate(node, Fh(fh.0), size, by.who).await?,
                 (Some(size), None) => vfs.truncate_closed(node, size, by).await?,
             };
-            vfs.taken(attr, by.who)
+            vfs.numbered(attr, by.who)
         });
     }
 
@@ -105,7 +105,10 @@ impl Filesystem for Fs {
         reply: fuser::ReplyEntry,
     ) {
         let (vfs, dir, name) = (self.0.vfs.clone(), self.ino(parent), name.to_owned());
-        let op = self.change("mkdir", parent, &name, request);
+        let op = self
+            .op_on("mkdir", parent, &name, request)
+            .saving()
+            .locking(parent);
         self.0.answer(op, reply, async move {
             vfs.make_dir(dir, &name).await.map(Named)
         });
@@ -113,7 +116,10 @@ impl Filesystem for Fs {
 
     fn rmdir(&self, request: &Request, parent: INodeNo, name: &OsStr, reply: fuser::ReplyEmpty) {
         let (vfs, dir, name) = (self.0.vfs.clone(), self.ino(parent), name.to_owned());
-        let op = self.change("rmdir", parent, &name, request);
+        let op = self
+            .op_on("rmdir", parent, &name, request)
+            .saving()
+            .locking(parent);
         self.0
             .answer(op, reply, async move { vfs.remove_dir(dir, &name).await });
     }
@@ -121,7 +127,10 @@ impl Filesystem for Fs {
     fn unlink(&self, request: &Request, parent: INodeNo, name: &OsStr, reply: fuser::ReplyEmpty) {
         let dir = self.ino(parent);
         let (vfs, name, by) = (self.0.vfs.clone(), name.to_owned(), opening(request));
-        let op = self.change("unlink", parent, &name, request);
+        let op = self
+            .op_on("unlink", parent, &name, request)
+            .saving()
+            .locking(parent);
         self.0
             .answer(op, reply, async move { vfs.remove(dir, &name, by).await });
     }
@@ -137,9 +146,13 @@ impl Filesystem for Fs {
         reply: fuser::ReplyEmpty,
     ) {
         let (to_dir, dir) = (self.ino(newparent), self.ino(parent));
-        let Some(over) = over(flags) else {
-            let op = self.op_on("rename", parent, name, request);
-            return self.0.refuse(op, reply, errno::UNKNOWN_FLAGS);
+        let over = match flags {
+            flags if flags.is_empty() => OverExisting::Replace,
+            RenameFlags::RENAME_NOREPLACE => OverExisting::Refuse,
+            _ => {
+                let op = self.op_on("rename", parent, name, request);
+                return self.0.refuse(op, reply, errno::UNKNOWN_FLAGS);
+            }
         };
         let (vfs, by) = (self.0.vfs.clone(), opening(request));
         let (name, newname) = (name.to_owned(), newname.to_owned());
@@ -194,13 +207,13 @@ impl Filesystem for Fs {
         offset: u64,
         size: u32,
         _flags: OpenFlags,
-        lock_owner: Option<LockOwner>,
+        _lock_owner: Option<LockOwner>,
         reply: fuser::ReplyData,
     ) {
-        let (vfs, why) = (self.0.vfs.clone(), purpose(lock_owner, request));
+        let vfs = self.0.vfs.clone();
         let op = self.heavy(self.op("read", ino, request).through(fh));
         self.0.answer(op, reply, async move {
-            vfs.read_for(why, Fh(fh.0), offset, size).await
+            vfs.read(Fh(fh.0), offset, size as usize).await
         });
     }
 
@@ -338,12 +351,14 @@ impl Filesystem for Fs {
         _datasync: bool,
         reply: fuser::ReplyEmpty,
     ) {
+        let node = self.ino(ino);
         // Names are in the store as soon as their values are, but for those that moved away; those of
         // scratch files are on the local disk.
-        let (vfs, node) = (self.0.vfs.clone(), self.ino(ino));
+        let vfs = self.0.vfs.clone();
         let op = self.op("fsyncdir", ino, request).saving();
         self.0.answer(op, reply, async move {
-            vfs.settle_departures(Departures::From(node)).await?;
+            let which = Departures::From(node);
+            vfs.settle_departures(which).await?;
             vfs.sync_dir(node).await
         });
     }
@@ -365,29 +380,32 @@ impl Filesystem for Fs {
         size: u32,
         reply: fuser::ReplyXattr,
     ) {
-        let op = self.op("getxattr", ino, request);
-        let (node, kind) = (self.ino(ino), name.as_encoded_bytes());
+        let node = self.ino(ino);
+        let kind = name.as_encoded_bytes();
         if kind.starts_with(b"system.") {
+            let op = self.op("getxattr", ino, request);
             return self.0.refuse::<Xattr, _>(op, reply, errno::NO_ACCESS_LISTS);
         }
         if !kind.starts_with(b"user.") {
+            let op = self.op("getxattr", ino, request);
             return self.0.refuse::<Xattr, _>(op, reply, errno::NO_ATTRIBUTE);
         }
         let (vfs, name, by) = (self.0.vfs.clone(), name.to_owned(), opening(request));
-        self.0.answer(op, reply, async move {
-            let value = vfs.attribute(node, &name, by).await?;
-            Ok(Xattr(value.into(), size))
-        });
+        self.0
+            .answer(self.op("getxattr", ino, request), reply, async move {
+                let value = vfs.attribute(node, &name, by).await?;
+                Ok(Xattr(value.into(), size))
+            });
     }
 
     fn listxattr(&self, request: &Request, ino: INodeNo, size: u32, reply: fuser::ReplyXattr) {
         let (vfs, node, by) = (self.0.vfs.clone(), self.ino(ino), opening(request));
-        let op = self.op("listxattr", ino, request);
-        self.0.answer(op, reply, async move {
-            let names = vfs.attributes(node, by).await?;
-            let list: String = names.iter().map(|name| format!("{name}\0")).collect();
-            Ok(Xattr(list.into(), size))
-        });
+        self.0
+            .answer(self.op("listxattr", ino, request), reply, async move {
+                let names = vfs.attributes(node, by).await?;
+                let list: String = names.iter().map(|name| format!("{name}\0")).collect();
+                Ok(Xattr(list.into(), size))
+            });
     }
 
     fn setxattr(
@@ -401,7 +419,11 @@ impl Filesystem for Fs {
         reply: fuser::ReplyEmpty,
     ) {
         let node = self.ino(ino);
-        let mode = set_mode(flags);
+        let mode = match flags {
+            libc::XATTR_CREATE => SetMode::Create,
+            libc::XATTR_REPLACE => SetMode::Replace,
+            _ => SetMode::Any,
+        };
         let (vfs, name, by) = (self.0.vfs.clone(), name.to_owned(), opening(request));
         let value = value.to_vec();
         let op = self.heavy(self.op("setxattr", ino, request).saving().locking(ino));

@@ -8,7 +8,6 @@ mod answer;
 mod descriptors;
 mod directory;
 mod errno;
-mod fault;
 mod fs;
 mod glance;
 mod life;
@@ -134,17 +133,11 @@ impl Look {
 }
 
 /// The kernel's caches, as [`Kernel`].
-struct Caches {
-    notifier: Notifier,
-    /// Done by a thread of its own, one after the other: it may wait for pages.
-    things: Sender<Forget>,
-}
+struct Caches(Sender<Forget>);
 
 /// Something that the kernel is to forget.
 enum Forget {
     File(NodeId, SyncSender<()>),
-    /// That a file is shorter than this.
-    Shorter(NodeId, u64, SyncSender<()>),
     Name(NodeId, FileName),
 }
 
@@ -156,67 +149,36 @@ const FORGETTING: Duration = Duration::from_millis(50);
 impl Caches {
     fn new(notifier: Notifier) -> Self {
         let (sender, things) = mpsc::channel();
-        let kernel = notifier.clone();
         std::thread::spawn(move || {
             for thing in things {
                 // It fails only for what the kernel does not know: then there is nothing to forget.
                 match thing {
                     Forget::File(id, done) => {
-                        let _ = kernel.inval_inode(INodeNo(id.0), 0, 0);
+                        let _ = notifier.inval_inode(INodeNo(id.0), 0, 0);
                         // Whoever waited may have gone on.
                         let _ = done.send(());
                     }
-                    Forget::Shorter(id, size, done) => {
-                        let _ = grow(&kernel, INodeNo(id.0), size);
-                        let _ = done.send(());
-                    }
                     Forget::Name(parent, name) => {
-                        let _ = kernel.inval_entry(INodeNo(parent.0), name.as_str().as_ref());
+                        let _ = notifier.inval_entry(INodeNo(parent.0), name.as_str().as_ref());
                     }
                 }
             }
         });
-        Self {
-            notifier,
-            things: sender,
-        }
+        Self(sender)
     }
-
-    /// Has something forgotten, and waits for that.
-    fn forget(&self, what: impl FnOnce(SyncSender<()>) -> Forget) {
-        let (done, forgotten) = mpsc::sync_channel(1);
-        if self.things.send(what(done)).is_ok() {
-            let _ = forgotten.recv_timeout(FORGETTING);
-        }
-    }
-}
-
-/// Makes a file at least this long, of which the kernel is given the last byte: it knows no other way. It
-/// is a wrong one, so no page is left that holds it: one that is filled from its first byte on to the end
-/// of the file counts as read. Nor one that was cut with the file.
-fn grow(kernel: &Notifier, id: INodeNo, size: u64) -> io::Result<()> {
-    kernel.inval_inode(id, 0, 0)?;
-    kernel.store(id, size.saturating_sub(1), &[0])?;
-    kernel.inval_inode(id, 0, 0)
 }
 
 impl Kernel for Caches {
     fn forget_file(&self, id: NodeId) {
-        self.forget(|done| Forget::File(id, done));
-    }
-
-    fn keep_size(&self, id: NodeId) {
-        // Attributes are older than what was forgotten after they were asked for. This waits for no page.
-        let _ = self.notifier.inval_inode(INodeNo(id.0), -1, 0);
-    }
-
-    fn grow(&self, id: NodeId, size: u64) {
-        self.forget(|done| Forget::Shorter(id, size, done));
+        let (done, forgotten) = mpsc::sync_channel(1);
+        if self.0.send(Forget::File(id, done)).is_ok() {
+            let _ = forgotten.recv_timeout(FORGETTING);
+        }
     }
 
     fn forget_name(&self, parent: NodeId, name: &FileName) {
         // The thread ends with the mount.
-        let _ = self.things.send(Forget::Name(parent, name.clone()));
+        let _ = self.0.send(Forget::Name(parent, name.clone()));
     }
 }
 

@@ -150,11 +150,6 @@ impl Processes for Proc {
         self.glances.take(process, look).await
     }
 
-    async fn waits_for_map(&self, thread: u32) -> bool {
-        let look = move |_until| super::fault::faults(thread);
-        self.glances.take(thread, look).await.unwrap_or(false)
-    }
-
     async fn ignores_close(&self, thread: u32) -> bool {
         let Some(process) = process_id(thread) else {
             return false;

@@ -4,13 +4,13 @@
 
 use std::ffi::OsStr;
 
-use fuser::{INodeNo, LockOwner, OpenAccMode, OpenFlags, RenameFlags, Request, WriteFlags};
+use fuser::{INodeNo, OpenAccMode, OpenFlags, Request, WriteFlags};
 
 use super::fs::Fs;
 use super::op::Op;
 use super::process::caller;
 use crate::model::{Ino, NodeId, Origin};
-use crate::vfs::{Access, At, Creation, Durable, For, Opening, OverExisting, SetMode};
+use crate::vfs::{Access, At, Creation, Durable, Opening, OverExisting};
 
 impl Fs {
     /// What the kernel calls by this number.
@@ -34,18 +34,6 @@ impl Fs {
     ) -> Op {
         let subject = self.0.vfs.subject(self.ino(parent), Some(child));
         Op::new(name, parent.0, request.pid(), subject)
-    }
-
-    /// An operation that makes or removes a name in a directory, which is locked meanwhile.
-    pub(super) fn change(
-        &self,
-        name: &'static str,
-        parent: INodeNo,
-        child: &OsStr,
-        request: &Request,
-    ) -> Op {
-        let op = self.op_on(name, parent, child, request);
-        op.saving().locking(parent)
     }
 
     /// An operation that may move the whole value of a file.
@@ -72,21 +60,12 @@ pub(super) fn access(flags: i32) -> Access {
     }
 }
 
-/// What a reading is for: only pages that the kernel keeps have no owner.
-pub(super) fn purpose(owner: Option<LockOwner>, request: &Request) -> For {
-    match owner {
-        Some(_) => For::Caller,
-        None => For::Page(request.pid()),
-    }
-}
-
 /// Where the bytes of a write go. The kernel names the end of a file as it remembers it, and others
 /// append too: what was opened to append says so in its flags. Pages of a memory map are written
 /// where they were mapped from.
 pub(super) fn at(offset: u64, write: WriteFlags, flags: OpenFlags) -> At {
     let is_mapped = write.contains(WriteFlags::FUSE_WRITE_CACHE);
-    match flags.0 & libc::O_APPEND != 0 {
-        _ if is_mapped => At::Within(offset),
+    match flags.0 & libc::O_APPEND != 0 && !is_mapped {
         true => At::End,
         false => At::Offset(offset),
     }
@@ -116,23 +95,5 @@ pub(super) fn creation(flags: i32, mode: u32) -> Creation {
             true => Origin::Temporary,
             false => Origin::Other,
         },
-    }
-}
-
-/// What a rename does if its new name exists. None for flags that nobody knows here.
-pub(super) fn over(flags: RenameFlags) -> Option<OverExisting> {
-    match flags {
-        flags if flags.is_empty() => Some(OverExisting::Replace),
-        RenameFlags::RENAME_NOREPLACE => Some(OverExisting::Refuse),
-        _ => None,
-    }
-}
-
-/// Whether an attribute that is to be set may or must be there.
-pub(super) fn set_mode(flags: i32) -> SetMode {
-    match flags {
-        libc::XATTR_CREATE => SetMode::Create,
-        libc::XATTR_REPLACE => SetMode::Replace,
-        _ => SetMode::Any,
     }
 }

@@ -151,7 +151,6 @@ impl Vfs {
     fn attr_through(&self, ino: Ino, fh: Fh) -> Option<Attr> {
         let handle = self.table().handle(fh).ok()?;
         let attr = self.whole_attr(ino, &handle)?;
-        self.cuts_size(ino);
         Some(self.attr_of_open(attr))
     }
 
@@ -311,12 +310,12 @@ impl Vfs {
     /// [`Error::Stale`] when it lost its name.
     pub async fn attr(&self, ino: Ino, who: Who) -> Result<Attr, Error> {
         if let Some(attr) = self.own_attr(ino, &who) {
-            return Ok(self.keep_size(attr));
+            return Ok(attr);
         }
         if let Some(attr) = self.removed_attr(ino) {
-            return Ok(self.keep_size(attr));
+            return Ok(attr);
         }
-        Ok(self.keep_size(self.for_anybody(self.stored_attr(ino).await?)))
+        Ok(self.for_anybody(self.stored_attr(ino).await?))
     }
 
     async fn stored_attr(&self, ino: Ino) -> Result<Attr, Error> {

@@ -151,7 +151,7 @@ impl Vfs {
             }
         };
         let state = WriterState::new(draft_of(expect), Bytes::new(), envelope);
-        let writer = self.writer(ino, by, state).reading(access.read);
+        let writer = self.writer(ino, by, state);
         let fh = self.register(writer.exclusive(creation.over == OverExisting::Refuse));
         let mut table = self.table();
         let numbers = table.tree.remember(ino).ok_or(Error::BadHandle)?;

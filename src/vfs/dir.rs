@@ -184,7 +184,7 @@ impl Vfs {
             let told = table.tree.remember(attr.ino);
             drop(table);
             if let Some(numbers) = told {
-                let attr = self.keep_size(self.for_anybody(attr));
+                let attr = self.for_anybody(attr);
                 return Some(Told { attr, numbers });
             }
         }

@@ -53,10 +53,6 @@ pub enum Error {
     /// The value is larger than the store holds (EFBIG).
     #[error("{0}")]
     TooBig(String),
-    /// Its descriptors show different bytes, and pages are shown through all of them (EINVAL: programs
-    /// then read).
-    #[error("descriptors of this file show different bytes: only read(2) can tell which are meant")]
-    Divided,
     /// No key can have this name, or the bytes are no value of this store (EINVAL).
     #[error("{0}")]
     Invalid(String),

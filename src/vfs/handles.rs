@@ -246,12 +246,6 @@ pub(super) struct Writer {
     pub(super) is_exclusive: bool,
     pub(super) hand: Hand,
     pub(super) unshown: Unshown,
-    /// It can be read too.
-    pub(super) reads: bool,
-    /// The version whose bytes it began with, if it did not begin with none.
-    pub(super) began_with: Option<Version>,
-    /// Whether it ever had others.
-    was_changed: AtomicBool,
     pub(super) state: tokio::sync::Mutex<WriterState>,
     /// The base of the save that is under way, and what is to be kept of it, for a mount that ends
     /// before it does.
@@ -380,9 +374,6 @@ impl Writer {
             is_exclusive: false,
             hand: Hand::default(),
             unshown: Unshown::default(),
-            reads: false,
-            began_with: None,
-            was_changed: AtomicBool::new(shape.is_some()),
             state: tokio::sync::Mutex::new(state),
             under_way: Mutex::new(None),
             shape: Mutex::new(shape),
@@ -395,24 +386,6 @@ impl Writer {
             is_exclusive,
             ..self
         }
-    }
-
-    /// The same writer, which can be read if it was opened like this.
-    pub(super) fn reading(self, reads: bool) -> Self {
-        Self { reads, ..self }
-    }
-
-    /// The same writer, of the bytes of this version.
-    pub(super) fn of_version(self, version: Version) -> Self {
-        Self {
-            began_with: Some(version),
-            ..self
-        }
-    }
-
-    /// Whether it ever had other bytes than those it began with.
-    pub(super) fn was_changed(&self) -> bool {
-        self.was_changed.load(Ordering::Relaxed)
     }
 
     /// Its opener, who may read too, is shown this by its first reading.
@@ -444,9 +417,6 @@ impl Writer {
 
     /// Notes the size and time after a change, or after a save (`None`).
     pub(super) fn reshape(&self, shape: Option<Shape>) {
-        if shape.is_some() {
-            self.was_changed.store(true, Ordering::Relaxed);
-        }
         *self.shape.lock().unwrap_or_else(PoisonError::into_inner) = shape;
     }
 }

@@ -26,9 +26,6 @@ const BLOCK: u64 = 8 * 1024 * 1024;
 pub enum At {
     /// There; a gap before it is zeros.
     Offset(u64),
-    /// There, but none behind the last byte: from a memory map, whose last page has more bytes than
-    /// the file.
-    Within(u64),
     /// Behind the last byte (O_APPEND), wherever the kernel thinks that is.
     End,
 }
@@ -251,16 +248,7 @@ impl Vfs {
         self.table().copies.written(writer.ino, at);
         let start = match at {
             At::End => state.content.len() as u64,
-            At::Offset(start) | At::Within(start) => start,
-        };
-        let data = match at {
-            At::Within(start) if start >= state.content.len() as u64 => return Ok(()),
-            At::Within(start) => {
-                let room = (state.content.len() as u64).saturating_sub(start);
-                let room = usize::try_from(room).unwrap_or(usize::MAX);
-                data.get(..room).unwrap_or(data)
-            }
-            At::Offset(_) | At::End => data,
+            At::Offset(start) => start,
         };
         let (store, key) = self.table().file(writer.ino)?;
         let bytes = start..start.saturating_add(data.len() as u64);
@@ -272,7 +260,7 @@ impl Vfs {
         let end = end?;
         match at {
             At::End => state.draft.append(),
-            At::Offset(_) | At::Within(_) => state.draft.edit(),
+            At::Offset(_) => state.draft.edit(),
         }
         .map_err(|lost| Error::of_write(lost, &store.address(&key)))?;
         let written = state.content.write(end - data.len(), data, &self.room);
@@ -281,7 +269,10 @@ impl Vfs {
             Err(_) => state.missing.lost(bytes),
         }
         written.map_err(Error::of_disk)?;
-        self.reshape(writer, &state);
+        writer.reshape(Some(Shape {
+            size: state.content.len() as u64,
+            modified: SystemTime::now(),
+        }));
         if durable == Durable::AtSave {
             return Ok(());
         }
@@ -304,18 +295,6 @@ impl Vfs {
             Err(Error::Conflict { key, .. }) => Err(Error::Stale(key)),
             saved => saved,
         }
-    }
-
-    /// Notes the size and time of a draft that was changed; the time.
-    fn reshape(&self, writer: &Writer, state: &WriterState) -> SystemTime {
-        let is_first = writer.shape().is_none();
-        let modified = SystemTime::now();
-        writer.reshape(Some(Shape {
-            size: state.content.len() as u64,
-            modified,
-        }));
-        self.changed(writer.ino, is_first);
-        modified
     }
 
     /// Who writes, if that is perhaps somebody else than the opener, and than who wrote last.
@@ -373,7 +352,8 @@ impl Vfs {
             Err(_) => state.missing.lost(0..u64::MAX),
         }
         resized.map_err(Error::of_disk)?;
-        let modified = self.reshape(writer, &state);
+        let modified = SystemTime::now();
+        writer.reshape(Some(Shape { size, modified }));
         Ok(Attr {
             size,
             modified,

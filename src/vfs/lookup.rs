@@ -36,7 +36,7 @@ impl Vfs {
             // The kernel may have forgotten the inode since it was found; then it is found anew.
             let told = self.table().tree.remember(attr.ino);
             if let Some(numbers) = told {
-                let attr = self.keep_size(self.for_anybody(attr));
+                let attr = self.for_anybody(attr);
                 return Ok(Told { attr, numbers });
             }
         }

@@ -37,7 +37,6 @@ mod lookup;
 mod loss;
 mod numbers;
 mod open;
-mod pages;
 mod pairs;
 mod publish;
 mod reached;
@@ -74,7 +73,6 @@ pub use keeper::RescueBounds;
 pub use label::{Label, ScratchFiles};
 pub use numbers::Told;
 pub use open::{Access, Opening};
-pub use pages::For;
 pub use pairs::{Odd, open_regular};
 pub use rescue::{Loss, Reason, Record, Rescue};
 pub use state::{StateDir, Unfit, replace};
@@ -145,12 +143,6 @@ pub trait Kernel: Send + Sync {
     /// Drops what the kernel remembers of a file: its attributes and its pages.
     fn forget_file(&self, id: NodeId);
 
-    /// It is not to take the size of a file from an answer that is under way.
-    fn keep_size(&self, id: NodeId);
-
-    /// The size of a file is at least this, which is not zero.
-    fn grow(&self, id: NodeId, size: u64);
-
     /// Drops what the kernel remembers of a name in a directory.
     fn forget_name(&self, parent: NodeId, name: &FileName);
 }
@@ -174,11 +166,6 @@ pub trait Processes: Living {
     /// `None` if that cannot be seen, or not soon. Others wait for nothing meanwhile.
     async fn can_write(&self, _thread: u32, _file: Vec<u64>) -> Option<bool> {
         None
-    }
-
-    /// Whether a thread waits for a page of a memory map. `false` if that cannot be seen.
-    async fn waits_for_map(&self, _thread: u32) -> bool {
-        false
     }
 
     /// Whether the process of a thread never looks at the result of close(2). `false` if that cannot

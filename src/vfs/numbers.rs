@@ -10,7 +10,7 @@ use super::away::key_of;
 use super::dir::{DirItem, Item};
 use super::handles::Handle;
 use super::table::{Kind, Place, Table};
-use super::{Attr, Error, Kernel, Vfs, Who};
+use super::{Attr, Error, Vfs, Who};
 use crate::model::{FileName, Identity, Ino, NodeId, Numbers, Process};
 use crate::store::{Dir, Store};
 
@@ -212,17 +212,12 @@ impl Vfs {
 
     /// Has the kernel drop what it remembers of a file: its attributes and its pages.
     pub(super) fn forget_in_kernel(&self, ino: Ino) {
-        self.in_kernel(ino, |kernel, id| kernel.forget_file(id));
-    }
-
-    /// Asks something of the kernel's caches, by each number that it calls a file.
-    pub(super) fn in_kernel(&self, ino: Ino, ask: impl Fn(&dyn Kernel, NodeId)) {
         let Some(kernel) = self.kernel.get() else {
             return;
         };
         let ids: Vec<_> = self.table().tree.ids(ino).collect();
         for id in ids {
-            ask(kernel.as_ref(), id);
+            kernel.forget_file(id);
         }
     }
 }

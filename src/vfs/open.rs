@@ -67,21 +67,16 @@ impl Vfs {
             }
             Kind::Control(control) => {
                 let handle = self.control_handle(&control)?;
-                let fh = self.table().open(ino, handle);
-                self.grow_in_kernel(ino);
-                return Ok(fh);
+                return Ok(self.table().open(ino, handle));
             }
         };
         if access.write {
             self.check_writable(&store.address(&key))?;
             self.check_value(&store, &key)?;
         }
-        let before = self.told(ino);
         let opened = match access {
             Access { write: false, .. } => self.open_reader(ino, &store, &key, by).await,
-            Access { truncate: true, .. } => {
-                self.open_replacing(ino, &store, &key, access, by).await
-            }
+            Access { truncate: true, .. } => self.open_replacing(ino, &store, &key, by).await,
             _ => self.open_editing(ino, &store, &key, access, by).await,
         };
         match opened {
@@ -95,10 +90,7 @@ impl Vfs {
                     self.close_unheard(fh);
                     Err(error)
                 }
-                Ok(()) => {
-                    self.opened(ino, fh, access, before);
-                    Ok(fh)
-                }
+                Ok(()) => Ok(fh),
             },
             failed => failed,
         }
@@ -122,6 +114,7 @@ impl Vfs {
             let reader = Reader::new(ino, by.who, place, ReadFrom::Nothing, nothing);
             return Ok(self.table().open(ino, Handle::Reader(Box::new(reader))));
         }
+        let before = self.told(ino);
         let (version, source) = match self.newest(ino, store, key, by.thread).await? {
             Version::Whole(value) => (value.version.clone(), ReadFrom::Whole(value)),
             Version::Large(large) => {
@@ -131,6 +124,11 @@ impl Vfs {
                 (version, ReadFrom::Pieces(Box::new(pieces)))
             }
         };
+        if before.is_some_and(|before| before != version) {
+            // The kernel may still believe in the size of what was there before: `fstat` would tell
+            // of another version than this handle reads (R2).
+            self.forget_in_kernel(ino);
+        }
         let is_empty = source.size() == 0;
         let place = (store.name(), key.clone());
         let unshown = Unshown::new(place.clone(), version);
@@ -167,7 +165,7 @@ impl Vfs {
                 false => draft,
             };
             let envelope = self.new_envelope(store, key);
-            return Ok(self.add_writer(ino, access, by, draft, envelope));
+            return Ok(self.add_writer(ino, by, draft, envelope));
         }
         let (entry, content, envelope) = match self.newest(ino, store, key, by.thread).await? {
             Version::Whole(value) => {
@@ -191,12 +189,12 @@ impl Vfs {
         }
         let draft = self.kind_of(access, Draft::editing(entry.version.clone()));
         let state = WriterState::of(draft, content, envelope);
-        let writer = self.writer(ino, by, state).reading(access.read);
-        let writer = writer.of_version(entry.version.clone());
-        Ok(self.register(match access.read {
-            true => writer.not_shown_yet((store.name(), key.clone()), entry.version),
-            false => writer,
-        }))
+        Ok(
+            self.add_writer_of(ino, by, state, |writer| match access.read {
+                true => writer.not_shown_yet((store.name(), key.clone()), entry.version),
+                false => writer,
+            }),
+        )
     }
 
     /// The draft of a writer that opened a file in this way: one that can only append merges (W7).
@@ -213,7 +211,6 @@ impl Vfs {
         ino: Ino,
         store: &Arc<Store>,
         key: &Key,
-        access: Access,
         by: Opening,
     ) -> Result<Fh, Error> {
         let unsaved = self.table().node(ino)?.unsaved;
@@ -250,7 +247,7 @@ impl Vfs {
                     table.node_mut(ino)?.creator = by.who;
                 }
                 let draft = Draft::replacing(expect);
-                Ok(self.add_writer(ino, access, by, draft, envelope))
+                Ok(self.add_writer(ino, by, draft, envelope))
             }
             Base::AlreadyLost { shown } => {
                 let attempt = Attempt {
@@ -276,16 +273,19 @@ impl Vfs {
     }
 
     /// Registers a writer that starts from nothing.
-    fn add_writer(
+    pub(super) fn add_writer(&self, ino: Ino, by: Opening, draft: Draft, envelope: Envelope) -> Fh {
+        let state = WriterState::new(draft, Bytes::new(), envelope);
+        self.add_writer_of(ino, by, state, |writer| writer)
+    }
+
+    fn add_writer_of(
         &self,
         ino: Ino,
-        access: Access,
         by: Opening,
-        draft: Draft,
-        envelope: Envelope,
+        state: WriterState,
+        with: impl FnOnce(Writer) -> Writer,
     ) -> Fh {
-        let state = WriterState::new(draft, Bytes::new(), envelope);
-        self.register(self.writer(ino, by, state).reading(access.read))
+        self.register(with(self.writer(ino, by, state)))
     }
 
     pub(super) fn writer(&self, ino: Ino, by: Opening, state: WriterState) -> Writer {

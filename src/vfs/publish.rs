@@ -120,9 +120,7 @@ impl OpenScratch {
         let draft = Draft::editing(value.version.clone());
         let mut state = WriterState::new(draft, value.bytes.clone(), value.envelope.clone());
         state.saves_seen = saves;
-        let writer = Writer::new(ino, self.who, None, state)
-            .reading(self.access.read)
-            .of_version(value.version.clone());
+        let writer = Writer::new(ino, self.who, None, state);
         Handle::Writer(Box::new(writer))
     }
 }

@@ -42,7 +42,6 @@ impl Vfs {
             }
             _ => return Ok(()),
         };
-        self.mend_size(writer.ino);
         let by_opener = writer
             .who
             .and_then(|who| self.processes.has_thread(who.process, closer));

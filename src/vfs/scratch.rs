@@ -265,7 +265,7 @@ impl OpenScratch {
             return Err(Error::BadHandle);
         }
         let start = match at {
-            At::Offset(start) | At::Within(start) => Some(start),
+            At::Offset(start) => Some(start),
             At::End => None,
         };
         self.scratch.write(start, data).map_err(Error::of_disk)

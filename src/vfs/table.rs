@@ -81,8 +81,6 @@ pub(super) struct Node {
     pub(super) more: Arc<tokio::sync::Mutex<Option<Instant>>>,
     /// Saves of this file queue here (W12).
     pub(super) turn: Arc<tokio::sync::Mutex<()>>,
-    /// The kernel made its size that of one handle.
-    pub(super) is_cut: bool,
     /// Its handles that are being closed.
     pub(super) closing: Closing,
     /// How many saves this mount made of it, and the version of the last one.
@@ -105,7 +103,6 @@ impl Node {
             creator: None,
             more: Arc::default(),
             turn: Arc::default(),
-            is_cut: false,
             closing: Closing::default(),
             saves: 0,
             last_saved: None,

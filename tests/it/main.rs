@@ -35,7 +35,6 @@ mod nginx;
 mod observability;
 mod odd_answers;
 mod odd_servers;
-mod pages;
 mod policy;
 mod posix;
 mod races;

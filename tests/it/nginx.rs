@@ -1,11 +1,9 @@
-//! The real nginx: it serves files out of a mount (R2). And it stands between etagfs and the store, with
-//! its own `proxy_next_upstream`: a server behind it does what a PUT or a DELETE asks and goes away
-//! without an answer, and nginx sends the request to the next one (both methods are idempotent by HTTP). Nothing is refused or done twice (W6, W15). What each
+//! The real nginx between etagfs and the store, with its own `proxy_next_upstream`: a server behind it
+//! does what a PUT or a DELETE asks and goes away without an answer, and nginx sends the request to the
+//! next one (both methods are idempotent by HTTP). Nothing is refused or done twice (W6, W15). What each
 //! promise means in detail is in `races/doubled.rs` and `kv/doubled.rs`.
 
 use std::fs;
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -34,28 +32,6 @@ struct Between {
     second: Proxy,
     _nginx: Tied,
     directory: TempDir,
-}
-
-/// Runs nginx in a directory, until it takes requests.
-fn run(directory: &Path, port: &Port, config: &str) -> Tied {
-    fs::write(directory.join("nginx.conf"), config).unwrap();
-    let mut command = tied::command(NGINX, OnOurDeath::Kill);
-    command.arg("-p").arg(directory);
-    command.arg("-c").arg(directory.join("nginx.conf"));
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    let mut nginx = tied::spawn(command);
-    let listens = wait::eventually(wait::SOON, || {
-        nginx.ended().is_some() || TcpStream::connect(port.address()).is_ok()
-    });
-    let log = fs::read_to_string(directory.join("error.log")).unwrap_or_default();
-    assert!(
-        listens && nginx.ended().is_none(),
-        "nginx does not start: {log}"
-    );
-    nginx
 }
 
 impl Between {
@@ -92,7 +68,23 @@ impl Between {
             server(&second),
             port.address(),
         );
-        let nginx = run(directory.path(), &port, &text);
+        fs::write(directory.path().join("nginx.conf"), text).unwrap();
+        let mut command = tied::command(NGINX, OnOurDeath::Kill);
+        command.arg("-p").arg(directory.path());
+        command.arg("-c").arg(directory.path().join("nginx.conf"));
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        let mut nginx = tied::spawn(command);
+        let listens = wait::eventually(wait::SOON, || {
+            nginx.ended().is_some() || std::net::TcpStream::connect(port.address()).is_ok()
+        });
+        let log = fs::read_to_string(directory.path().join("error.log")).unwrap_or_default();
+        assert!(
+            listens && nginx.ended().is_none(),
+            "nginx does not start: {log}"
+        );
         Ok(Self {
             direct: direct.client(),
             bucket: Bucket {
@@ -215,77 +207,4 @@ fn the_commands_behind_nginx_do_their_work_once() {
         "{TIMES} times etagfs update count to {}",
         lines[0]
     ));
-}
-
-/// The body of an answer, and whether it is as long as it was said to be.
-fn fetch(port: &Port, path: &str) -> (Vec<u8>, bool) {
-    let mut stream = TcpStream::connect(port.address()).unwrap();
-    write!(stream, "GET {path} HTTP/1.0\r\n\r\n").unwrap();
-    let mut answer = Vec::new();
-    // It may be cut.
-    let _ = stream.read_to_end(&mut answer);
-    let end = answer.windows(4).position(|four| four == b"\r\n\r\n");
-    let Some(end) = end else {
-        return (Vec::new(), false);
-    };
-    let body = answer.split_off(end + 4);
-    let head = String::from_utf8(answer).unwrap();
-    let said = head
-        .lines()
-        .find_map(|line| line.strip_prefix("Content-Length: "));
-    let is_whole = head.starts_with("HTTP/1.1 200") && said == Some(&*body.len().to_string());
-    (body, is_whole)
-}
-
-/// nginx that serves a mount, by sendfile(2) and by read(2), while others save, and with another version open.
-#[test]
-fn what_nginx_serves_out_of_a_mount_is_of_one_version() {
-    const SIZE: usize = 300_000;
-    const TIMES: u8 = 20;
-    or_skip!(mounts::possible());
-    if !Path::new(NGINX).exists() {
-        skip!("nginx is not installed: run tests/setup");
-    }
-    let bucket = or_skip!(servers::shared(Kind::Embedded)).bucket();
-    let (mount, other) = (Mount::of(&bucket).flat().start(), bucket.client());
-    let (port, directory) = (Port::new(), tempfile::tempdir().unwrap());
-    let (here, root) = (directory.path().display(), mount.path().display());
-    let config = format!(
-        "daemon off; master_process off; pid {here}/pid; error_log {here}/error.log crit;
-        events {{ worker_connections 256; }}
-        http {{
-            access_log off; default_type text/plain;
-            client_body_temp_path {here}/body; proxy_temp_path {here}/proxy;
-            fastcgi_temp_path {here}/fastcgi; uwsgi_temp_path {here}/uwsgi; scgi_temp_path {here}/scgi;
-            server {{
-                listen {} reuseport; sendfile on; root {root};
-                location /read/ {{ alias {root}/; sendfile off; }}
-            }}
-        }}",
-        port.address(),
-    );
-    let _nginx = run(directory.path(), &port, &config);
-    let (mut sent, mut cut, mut read) = (0, 0, 0);
-    for n in 0..TIMES {
-        let text = vec![b'A' + n; SIZE + usize::from(n)];
-        // Every second time with the version before it still open.
-        let old = (n % 2 == 1).then(|| fs::File::open(mount.file("key")).unwrap());
-        other.put("key", text.clone());
-        let (body, is_whole) = fetch(&port, "/read/key");
-        assert!(is_whole && body == text, "sendfile off: {n}");
-        read += 1;
-        let (body, is_whole) = fetch(&port, "/key");
-        assert!(body.iter().all(|byte| *byte == b'A' + n), "a mixture: {n}");
-        match is_whole {
-            true => sent += 1,
-            false => cut += 1,
-        }
-        drop(old);
-    }
-    let line = format!(
-        "nginx serves {TIMES} versions out of a mount: {read} whole by read(2); by sendfile(2) {sent} whole and {cut} cut, none mixed"
-    );
-    println!("{line}");
-    report::append_line("pages", &line);
-    assert_eq!((sent, cut), (TIMES / 2, TIMES / 2));
 }
