@@ -7,6 +7,11 @@
 use crate::backend::{Cause, Denial, Error, Why};
 use crate::model::Expect;
 
+/// A success that is a page for people, as a portal sends it.
+#[derive(Debug, thiserror::Error)]
+#[error("the answer is a page")]
+pub(super) struct Page;
+
 /// An error answer.
 #[derive(Debug, Default)]
 pub(super) struct Answer {

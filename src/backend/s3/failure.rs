@@ -10,10 +10,9 @@ use std::error::Error as StdError;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
-use super::answer::{Answer, REQUEST_ID};
+use super::answer::{Answer, Page, REQUEST_ID};
 use super::bounds::Unfit;
 use super::causes::{cause, cause_of, chain, is_connecting};
-use super::portal::Page;
 use super::sources::NoKeys;
 use super::trust::NoTrust;
 use crate::backend::{Deadlines, Denial, Error, Why};

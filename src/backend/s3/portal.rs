@@ -17,6 +17,7 @@ use aws_sdk_s3::types::EncodingType;
 use aws_smithy_runtime_api::client::orchestrator::Metadata;
 
 use super::S3;
+use super::answer::Page;
 use super::failure::Failure;
 use crate::backend::{Error, ObjectKey};
 
@@ -25,11 +26,6 @@ const MARK: &str = "x-amz-";
 
 /// Media types of pages.
 const PAGES: [&str; 2] = ["text/html", "application/xhtml+xml"];
-
-/// A success that is a page.
-#[derive(Debug, thiserror::Error)]
-#[error("the answer is a page")]
-pub(super) struct Page;
 
 /// What is known of the pages that come in place of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,9 +11,9 @@ use aws_sdk_s3::config::retry::{ClassifyRetry, RetryAction};
 use aws_smithy_runtime_api::client::interceptors::context::InterceptorContext;
 use aws_smithy_runtime_api::client::retries::classifiers::RetryClassifierPriority;
 
+use super::answer::Page;
 use super::bounds::Unfit;
 use super::causes::{cause, causes};
-use super::portal::Page;
 
 /// Says no where TLS said no, to pages, and to answers that were read and are none.
 #[derive(Debug)]

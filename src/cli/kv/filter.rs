@@ -11,21 +11,19 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rustix::io::read;
-use rustix::process::{Signal, WaitId, WaitIdOptions, waitid};
+use rustix::process::Signal;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{ChildStdout, Command};
 use tokio::time::{interval, sleep};
 
 use super::group::Group;
-use super::stop::Stop;
+use super::stop::{BY_SIGNAL, Stop};
 use crate::cli::report::Failure;
 use crate::model::Version;
 
 /// The exit codes of env(1) and the shell for commands that do not start.
 const NOT_FOUND: u8 = 127;
 const NOT_STARTED: u8 = 126;
-/// What a shell adds to the number of the signal that ended a command.
-pub(super) const BY_SIGNAL: i32 = 128;
 
 /// How often to see whether the terminal has stopped it.
 const LOOK: Duration = Duration::from_millis(200);
@@ -281,10 +279,4 @@ impl Output {
         }
         Ok(false)
     }
-}
-
-/// Whether a child has ended, of which nobody has taken note yet.
-pub(super) fn has_ended(child: rustix::process::Pid) -> bool {
-    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-    !matches!(waitid(WaitId::Pid(child), options), Ok(None))
 }

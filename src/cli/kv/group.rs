@@ -13,8 +13,6 @@ use rustix::process::{
 use tokio::process::{Child, Command};
 use tokio::time::sleep;
 
-use super::filter::has_ended;
-
 /// So long it may take to end when it is asked to.
 const POLITE: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(10);
@@ -102,4 +100,10 @@ impl Drop for Group {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// Whether a child has ended, of which nobody has taken note yet.
+fn has_ended(child: Pid) -> bool {
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    !matches!(waitid(WaitId::Pid(child), options), Ok(None))
 }

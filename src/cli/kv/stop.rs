@@ -6,10 +6,12 @@ use std::cell::Cell;
 use rustix::process::Signal;
 use tokio::sync::watch;
 
-use super::filter::BY_SIGNAL;
 use super::session::Outcome;
 use crate::cli::report::Failure;
 use crate::cli::signals::Signals;
+
+/// What a shell adds to the number of the signal that ended a command.
+pub(super) const BY_SIGNAL: i32 = 128;
 
 /// What ends a command of ours.
 const ENDS: [Signal; 4] = [Signal::INT, Signal::QUIT, Signal::TERM, Signal::HUP];
