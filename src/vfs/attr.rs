@@ -248,18 +248,17 @@ impl Vfs {
     }
 
     /// Attributes that the kernel may show to any process. Those that write the file are shown their own
-    /// copies (W12), those that read it their own versions (R2), and who moved it here its former number:
-    /// as long as one of them differs, the kernel has to ask again who looks.
+    /// copies (W12), and whoever moved it here its former number: as long as there is one of them, the kernel
+    /// has to ask again. A process that reads an older version is no reason: by name it sees what others
+    /// saved (R1), as editors do that keep their file open.
     pub(super) fn for_anybody(&self, attr: Attr) -> Attr {
         let (handles, has_strangers) = {
             let table = self.table();
             (table.handles_of(attr.ino), table.has_strangers(attr.ino))
         };
-        let is_other = |handle: &Arc<Handle>| {
-            let own = self.handle_attr(attr.ino, handle);
-            own.is_some_and(|own| (own.size, own.modified) != (attr.size, attr.modified))
-        };
-        match has_strangers || handles.iter().any(is_other) {
+        let is_draft =
+            |handle: &Arc<Handle>| matches!(&**handle, Handle::Writer(it) if it.shape().is_some());
+        match has_strangers || handles.iter().any(is_draft) {
             true => Attr {
                 ttl: Duration::ZERO,
                 ..attr

@@ -18,6 +18,31 @@ fn r1_an_open_shows_the_newest_version() {
     }
 }
 
+/// stat and ls may be older, up to --ttl
+#[test]
+fn r1_a_process_that_reads_an_older_version_sees_by_name_what_others_saved() {
+    let world = or_skip!(world_with(&["--flat", "--ttl=1"]));
+    world.other.put("key", "old");
+    let script = "
+import os, time
+f = os.open('key', os.O_RDONLY)
+assert os.read(f, 99) == b'old' and os.read(f, 99) == b''
+before = os.stat('key')
+print('read', flush=True)
+while True:
+    now = os.stat('key')
+    if now.st_size == 5 and now.st_mtime_ns != before.st_mtime_ns: break
+    time.sleep(0.1)
+assert os.pread(f, 99, 0) == b'old'
+print('seen', flush=True)";
+    let reader = Script::python(script).within(world.mount.path()).start();
+    wait::until("it has read", wait::SOON, || {
+        reader.stdout_so_far() == "read\n"
+    });
+    world.other.put("key", "newer");
+    assert_eq!(reader.finish().ok().stdout, "read\nseen\n");
+}
+
 /// open shows the newest version in the bucket at that moment.
 #[test]
 fn r1_an_open_after_a_listing_asks_for_itself() {
