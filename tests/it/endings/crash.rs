@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::{command, says, umount};
+use super::{command, says, umount_when_unused};
 use crate::world::attempts::{attempt, save};
 use crate::world::mounts::{self, Mount, is_mount_point};
 use crate::world::procs::Script;
@@ -37,7 +37,7 @@ os.close(f)",
     let arguments = format!("mount 's3://{}' '{}'", bucket.name, mount.path().display());
     let out = command(&bucket, state.path(), &arguments).run();
     says(&out, 1, &["mounted at", "etagfs umount"]);
-    umount("", mount.path()).ok();
+    umount_when_unused(mount.path()).ok();
     assert!(!is_mount_point(mount.path()));
     drop(mount);
 

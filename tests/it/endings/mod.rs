@@ -35,15 +35,21 @@ fn umount(arguments: &str, at: &Path) -> Output {
     etagfs(&format!("umount {arguments} '{}'", at.display()))
 }
 
-/// `etagfs umount DIR` of what nobody uses any more, when that is so: see [`Mounted::unmount`].
+/// `etagfs umount DIR` of what nobody uses any more, when that is so: see [`when_unused`].
+fn umount_when_unused(at: &Path) -> Output {
+    when_unused(|| umount("", at))
+}
+
+/// Unmounts as soon as the mount is not busy. Short looks make it so: the one that a daemon takes at its own
+/// mount once it is there, and those of [`Mounted::unmount`].
 ///
 /// [`Mounted::unmount`]: crate::world::mounts::Mounted::unmount
-fn umount_when_unused(at: &Path) -> Output {
-    let mut out = umount("", at);
+fn when_unused(unmount: impl Fn() -> Output) -> Output {
+    let mut out = unmount();
     let _ = wait::eventually(wait::SOON, || {
         let is_busy = out.stderr.contains("busy");
         if is_busy {
-            out = umount("", at);
+            out = unmount();
         }
         !is_busy
     });

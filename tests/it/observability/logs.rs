@@ -224,7 +224,7 @@ export JOURNAL_STREAM=$(stat -L -c %d:%i /dev/stderr)
 "{etagfs}" mount s3://{bucket} "{place}/mnt" --flat --endpoint-url {endpoint} --path-style --state-dir state --log debug &
 until grep -q " {place}/mnt " /proc/self/mountinfo; do :; done
 cat mnt/key; cat mnt/missing || true
-umount mnt
+until umount mnt; do :; done
 wait
 cat stderr"#,
         alone = namespace::ALONE,
