@@ -12,7 +12,7 @@ use crate::world::proxy::{Fault, Gate, Op, When};
 use crate::world::servers::{self, Kind};
 use crate::world::wait;
 
-/// Every call returns, in time, even if the store never answers, and a process that is killed while it
+/// Every call returns in time, even if the store never answers, and a process that is killed while it
 /// waits is gone within about a second.
 #[test]
 fn a1_who_is_killed_while_it_waits_is_gone() {
@@ -34,7 +34,7 @@ fn a1_who_is_killed_while_it_waits_is_gone() {
     assert_eq!(fs::read_to_string(world.file("key")).unwrap(), "value");
 }
 
-/// SIGTERM unmounts, finishes the saves that are under way, rescues what is left, and exits with 0.
+/// SIGTERM unmounts, finishes the saves that are under way, rescues the rest, and exits with 0.
 #[test]
 fn a2_a_mount_that_is_stopped_rescues_what_is_left() {
     let state = tempfile::tempdir().unwrap();
@@ -58,7 +58,7 @@ fn a2_a_mount_that_is_stopped_rescues_what_is_left() {
     assert_eq!(fs::read_to_string(&values[0]).unwrap(), "half");
 }
 
-/// A server that ignores conditions is refused at the mount.
+/// A server that ignores preconditions is refused at the mount.
 #[test]
 fn a3_a_server_that_ignores_conditions_is_refused() {
     let bucket = or_skip!(servers::shared(Kind::S3rver)).bucket();
@@ -71,8 +71,8 @@ fn a3_a_server_that_ignores_conditions_is_refused() {
     Mount::of(&bucket).flat().read_only().start().unmount();
 }
 
-/// Memory for values that may be read again is bounded by --cache-size, and that for listings by their
-/// names (100000).
+/// --cache-size bounds the memory for values that may be read again, and the number of names (100000)
+/// bounds the memory for listings.
 #[test]
 fn a4_the_cache_stays_within_its_size() {
     let world = or_skip!(world_with(&["--flat", "--cache-size=64K"]));
@@ -89,7 +89,7 @@ fn a4_the_cache_stays_within_its_size() {
     assert!((10_000..=65_536).contains(&cached), "{status}");
 }
 
-/// A file that is open for writing takes up to --draft-memory (64 MiB); a larger one lies in a file
+/// A file that is open for writing takes up to --draft-memory (64 MiB); a larger one is in a file
 /// without a name in the state directory, where holes take no room.
 #[test]
 fn a4_a_large_draft_is_not_in_memory() {
@@ -114,7 +114,7 @@ fn a4_a_large_draft_is_not_in_memory() {
     fs::remove_file(world.file("key")).unwrap();
 }
 
-/// A file that is open for writing takes up to --draft-memory (64 MiB); a larger one lies in a file
+/// A file that is open for writing takes up to --draft-memory (64 MiB); a larger one is in a file
 /// without a name in the state directory
 #[test]
 fn a4_a_large_draft_is_saved_like_any_other() {

@@ -15,9 +15,9 @@ use crate::world::wait;
 /// Long enough for a request to get where it waits; if it does not, the test proves less.
 const A_MOMENT: Duration = Duration::from_millis(300);
 
-/// What it appended since its last save is put behind what is there now, and saved again, up to
-/// --append-retries times (10) within five seconds; after that it is EAGAIN, and the rescue holds what
-/// was appended and nothing else.
+/// etagfs appends what was added since the last save to the current value, and saves again, up to
+/// --append-retries times (10) within five seconds. After that the save fails with EAGAIN, and the
+/// rescue holds what was appended and nothing else.
 #[test]
 fn w7_appends_merge() {
     let world = or_skip!(world());
@@ -68,8 +68,8 @@ fn w8_a_rename_replaces_only_what_was_shown() {
     );
 }
 
-/// A file that is deleted on the machine that writes it behaves as everywhere: it can be written on,
-/// closes with 0, and is not saved.
+/// A file that is deleted on the machine that writes it behaves as on any filesystem: it can still be
+/// written, closes with 0, and is not saved.
 #[test]
 fn w8_a_deleted_file_closes_in_peace() {
     let world = or_skip!(world());
@@ -84,7 +84,7 @@ fn w8_a_deleted_file_closes_in_peace() {
     assert_eq!(world.other.keys(), [""; 0]);
 }
 
-/// Two that delete the same version at the same time may both succeed (W6)
+/// Two processes that delete the same version at the same time may both succeed (W6)
 #[test]
 fn w8_a_delete_of_what_goes_away_meanwhile_is_done() {
     let world = or_skip!(world());
@@ -134,7 +134,7 @@ fn w10_a_success_is_in_the_bucket() {
     }
 }
 
-/// Throttled and failed requests are sent again until --deadline; after that the error is EIO or
+/// Throttled and failed requests are sent again until --deadline. After that the error is EIO or
 /// ETIMEDOUT, and the bytes are rescued.
 #[test]
 fn w11_a_failing_store_is_never_a_conflict() {
@@ -156,8 +156,7 @@ fn w11_a_failing_store_is_never_a_conflict() {
 }
 
 /// Each open has a copy of its own. Nobody else sees the bytes before they are saved, not even another
-/// descriptor of the same process; stat tells the process that writes, and nobody else, the size of
-/// its copy.
+/// descriptor of the same process. stat shows the size of the copy only to the process that writes.
 #[test]
 fn w12_an_open_has_a_copy_of_its_own() {
     let world = or_skip!(world());
@@ -193,7 +192,7 @@ fn w12_two_writers_of_one_mount_conflict() {
     assert_eq!(world.other.text("key"), "1alue");
 }
 
-/// A new file is listed, empty, from its creation on; others can open it and see nothing in it.
+/// A new file is listed, empty, from its creation on; others can open it and find it empty.
 #[test]
 fn w12_who_only_looks_at_a_new_file_takes_nothing_from_its_writer() {
     let world = or_skip!(world());
@@ -232,7 +231,7 @@ fn w13_every_write_is_saved_where_that_is_asked_for() {
     }
 }
 
-/// A race that is lost then is ESTALE from that write, never EAGAIN; the bytes are rescued, and the
+/// A write that loses its race fails with ESTALE, never with EAGAIN; the bytes are rescued, and the
 /// descriptor is lost (W5).
 #[test]
 fn w13_a_write_that_loses_its_race_is_stale() {
@@ -256,7 +255,7 @@ fn w13_a_write_that_loses_its_race_is_stale() {
     assert_eq!(world.other.text("key"), "theirs\nmine\n");
 }
 
-/// One call is one save up to 128 KiB; longer ones are cut by the kernel.
+/// One call is one save up to 128 KiB; the kernel splits longer ones.
 #[test]
 fn w13_a_write_of_some_size_is_one_save() {
     let world = or_skip!(world_with(&["--flat", "--sync"]));
@@ -268,7 +267,7 @@ fn w13_a_write_of_some_size_is_one_save() {
     println!("2 MiB: {}", world.proxy.since(mark).counts().line());
 }
 
-/// never EAGAIN; the bytes are rescued
+/// never with EAGAIN; the bytes are rescued
 #[test]
 fn w13_an_append_that_failed_and_is_written_again_is_there_once() {
     let world = or_skip!(world_with(&["--flat", "--deadline=2"]));
@@ -319,7 +318,8 @@ fn w14_an_edit_keeps_the_metadata() {
     );
 }
 
-/// Also an edit that empties the file first, or creates it anew after moving it away, under whatever name
+/// It also survives an edit that empties the file first, or moves it away and creates it again, under
+/// any name
 #[test]
 fn w14_an_emptied_file_keeps_its_metadata() {
     let world = or_skip!(world());
@@ -345,8 +345,8 @@ fn w14_an_emptied_file_keeps_its_metadata() {
     }
 }
 
-/// To know them may cost one HEAD, at an open that empties a file which this mount has neither read nor
-/// saved before.
+/// To find the metadata may cost one HEAD, at an open that empties a file which this mount has neither
+/// read nor saved before.
 #[test]
 fn w14_what_was_read_or_saved_is_known() {
     // So small a cache holds no value.
@@ -368,7 +368,8 @@ fn w14_what_was_read_or_saved_is_known() {
     }
 }
 
-/// A file that is renamed over a key takes all of these over too, if it has none of its own; else it keeps its own.
+/// A file that is renamed over a key takes over all of these if it has none of its own; else it keeps
+/// its own.
 #[test]
 fn w14_a_file_renamed_over_a_key_takes_over_its_metadata() {
     let world = or_skip!(world());
@@ -448,8 +449,8 @@ fn w15_one_of_two_mounts_makes_the_directory() {
     });
 }
 
-/// O_EXCL succeeds for one of them too, in its result: EEXIST when the file is visible, else EAGAIN when
-/// the loser closes it.
+/// O_EXCL also succeeds for only one of them, but the loser may learn it late: EEXIST when the file is
+/// visible, else EAGAIN when the loser closes it.
 #[test]
 fn w15_exclusive_creation_has_one_winner() {
     let world = or_skip!(world());
@@ -481,7 +482,7 @@ fn w16_a_save_that_the_store_denies_says_so() {
     assert_eq!(errno(File::create(read_only.file("key"))), libc::EROFS);
 }
 
-/// The same holds for a value that stops at the largest size
+/// The same holds for a value that reaches the largest size
 #[test]
 fn w16_what_stops_at_the_largest_size_replaces_nothing() {
     let world = or_skip!(world());

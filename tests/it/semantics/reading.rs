@@ -73,8 +73,7 @@ print(open('key').read())";
     assert_eq!(reader.finish().ok().stdout, "listed\ntwo\n");
 }
 
-/// A descriptor that reads shows one version to its last byte, whatever is saved meanwhile by
-/// anybody.
+/// A descriptor that reads shows one version to its last byte, whatever anybody saves meanwhile.
 #[test]
 fn r2_a_reader_keeps_its_version() {
     let world = or_skip!(world());
@@ -89,7 +88,7 @@ fn r2_a_reader_keeps_its_version() {
     assert_eq!((&start, rest.as_str()), (b"old", " value"));
 }
 
-/// A descriptor that reads shows one version to its last byte, whatever is saved meanwhile by anybody.
+/// A descriptor that reads shows one version to its last byte, whatever anybody saves meanwhile.
 #[test]
 fn r2_a_descriptor_has_the_size_of_what_it_reads() {
     let world = or_skip!(world_with(&["--flat", "--ttl=60"]));
@@ -100,7 +99,8 @@ fn r2_a_descriptor_has_the_size_of_what_it_reads() {
     assert_eq!(reader.metadata().unwrap().len(), 12);
 }
 
-/// If it is gone, read is ESTALE (in a versioned bucket the reader goes on with it).
+/// If that version is gone, read fails with ESTALE (in a versioned bucket the reader continues to read
+/// it).
 #[test]
 fn r2_a_large_value_is_never_mixed() {
     let world = or_skip!(world_with(&["--flat", "--inline-limit=1K"]));
@@ -110,7 +110,8 @@ fn r2_a_large_value_is_never_mixed() {
     assert_eq!(errno(reader.read(&mut [0; 4096])), libc::ESTALE);
 }
 
-/// A descriptor that stands at the end goes on in the newest version, if that begins with all bytes of its own.
+/// A descriptor at the end of its version continues in the newest version, if that version begins with
+/// all of the descriptor's bytes.
 #[test]
 fn r2_a_reader_at_its_end_goes_on_in_a_version_that_begins_with_its_own() {
     let world = or_skip!(world_with(&["--flat", "--ttl=0"]));
@@ -144,7 +145,7 @@ fn r2_a_reader_at_its_end_goes_on_in_a_version_that_begins_with_its_own() {
     }
 }
 
-/// A descriptor that stands at the end goes on in the newest version
+/// A descriptor at the end of its version continues in the newest version
 #[test]
 fn r2_a_reader_that_does_not_stand_at_its_end_keeps_its_version_whatever_is_appended() {
     let world = or_skip!(world_with(&["--flat", "--ttl=0"]));
@@ -159,7 +160,7 @@ fn r2_a_reader_that_does_not_stand_at_its_end_keeps_its_version_whatever_is_appe
     assert_eq!(&rest[..6], b" value");
 }
 
-/// An outage, a throttled or a denied request is an error of its own, and never an empty directory.
+/// An outage, or a throttled or denied request, is a separate error, and never an empty directory.
 #[test]
 fn r3_an_outage_is_not_an_absence() {
     let world = or_skip!(world());

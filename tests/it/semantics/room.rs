@@ -9,7 +9,7 @@ use super::{World, errno, open_both, world};
 use crate::world::disk::SmallDisk;
 use crate::world::mounts::Mount;
 
-/// They lie in the state directory
+/// They are in the state directory
 #[test]
 fn w9_a_full_state_directory_says_so_and_harms_no_key() {
     let world = or_skip!(world());
@@ -29,8 +29,8 @@ fn w9_a_full_state_directory_says_so_and_harms_no_key() {
     assert_eq!(world.other.keys(), ["key"]);
 }
 
-/// When a part of a value could not be written for want of room (`ENOSPC`), what there is of it is
-/// neither saved nor rescued
+/// When a part of a value could not be written for lack of room (`ENOSPC`), the partially written value
+/// is neither saved nor rescued
 #[test]
 fn w16_half_a_value_that_had_no_room_replaces_nothing() {
     let world = or_skip!(world());

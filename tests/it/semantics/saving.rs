@@ -21,8 +21,8 @@ fn w1_an_edit_replaces_what_it_opened() {
     assert_eq!(world.other.text("key"), "theirs");
 }
 
-/// A process that saved or deleted the key knows what it did, whatever it reads afterwards through a
-/// descriptor that is older.
+/// A process that saved or deleted the key knows what it did, whatever it reads afterwards through an
+/// older descriptor.
 #[test]
 fn w1_an_older_descriptor_teaches_nothing_to_who_changed_the_key() {
     let world = or_skip!(world());
@@ -46,8 +46,8 @@ save('three')
     assert_eq!(world.other.text("key"), "three");
 }
 
-/// A writer that never read the key is
-/// *blind*: it replaces what is there when it opens, and stays blind after its saves and after an `EAGAIN`.
+/// A writer that never read the key is *blind*: it replaces the version that exists when it opens the
+/// file, and stays blind after its saves and after an `EAGAIN`.
 #[test]
 fn w1_a_blind_writer_replaces_what_was_made_since_the_last_listing() {
     let world = or_skip!(world_with(&["--flat", "--ttl=60"]));
@@ -68,11 +68,15 @@ fn w1_a_blind_writer_replaces_what_was_made_since_the_last_listing() {
     assert_eq!(world.rescues(), 0);
 }
 
-/// An open that empties the file, a re-created name and the target of a rename are based on what the process
-/// was last shown of the key; else on what its nearest relatives in its job were shown (what it started
-/// itself, then what its parent and all that that started, and so on up to the whole job); for a rename,
-/// else on what the maker of the moved file (who created, emptied or wrote it last) was shown; else on what is
-/// there at that moment.
+/// An open that empties the file, a name that is created again and the target of a rename are based on
+/// the first of these that exists, where relatives count only within the job:
+/// 1. the version of the key that the process itself was last shown
+/// 2. the version that the processes it started were shown
+/// 3. the version that its parent, or any process that its parent started, was shown; then one level
+///    up, and so on up to the whole job
+/// 4. for a rename: the version that the maker of the moved file (the process that created, emptied or
+///    wrote it last) was shown
+/// 5. the current version
 #[test]
 fn w1_what_a_script_was_shown_counts_for_its_later_commands() {
     let world = or_skip!(world());
@@ -97,8 +101,8 @@ fn w1_what_a_script_was_shown_counts_for_its_later_commands() {
     assert_eq!(world.other.text("key"), "three\n");
 }
 
-/// close saves what was written through the descriptor; so do fsync and, without a report, the end of
-/// the process.
+/// close saves what was written through the descriptor. So do fsync and, without reporting a failure,
+/// the end of the process.
 #[test]
 fn w2_close_fsync_and_the_end_of_a_process_save() {
     let world = or_skip!(world());
@@ -120,9 +124,9 @@ fn w2_close_fsync_and_the_end_of_a_process_save() {
     });
 }
 
-/// A file that was created or emptied, and to which nothing was written, is saved, empty, by the close
-/// after which neither the process that opened it nor a process that descends from it can write to it
-/// any more. An earlier close saves nothing: shells close a copy of the descriptor before the command
+/// A file that was created or emptied, and to which nothing was written, is saved, empty, by the last
+/// close: the one after which neither the process that opened it nor any of its descendants can write
+/// to it. An earlier close saves nothing: shells close a copy of the descriptor before the command
 /// writes.
 #[test]
 fn w2_the_last_close_of_an_empty_file_saves_it() {
@@ -167,7 +171,7 @@ else: print('saved')";
 }
 
 /// So a file that a shell itself creates with noclobber (set -C; : > lock) is in the bucket, empty,
-/// before the shell goes on, and the loser's open is EEXIST;
+/// before the shell continues, and the loser's open fails with EEXIST.
 #[test]
 fn w15_the_lock_of_a_shell_is_in_the_bucket_before_the_shell_goes_on() {
     let world = or_skip!(world());
@@ -232,7 +236,7 @@ fn w3_nothing_is_sent_before_the_save() {
     assert_eq!(puts[1].if_none_match(), Some("*"));
 }
 
-/// No emptied object, no half-written value and no unconditional write is ever sent.
+/// etagfs never sends an emptied object, a half-written value or an unconditional write.
 #[test]
 fn w3_an_open_that_was_interrupted_empties_nothing() {
     let world = or_skip!(world_with(&["--flat", "--ttl=600"]));
@@ -260,8 +264,8 @@ fn w3_an_open_that_was_interrupted_empties_nothing() {
     assert_eq!(world.other.text("key"), "value");
 }
 
-/// A save that lost its race is EAGAIN, from the call that would have saved: close, fsync, rename,
-/// truncate, unlink, setxattr.
+/// A save that lost its race fails with EAGAIN, from the call that would have saved: close, fsync,
+/// rename, truncate, unlink, setxattr.
 #[test]
 fn w4_a_lost_race_is_eagain_from_every_call_that_saves() {
     let world = or_skip!(world());
@@ -321,8 +325,8 @@ for call in (close, fsync, rename, truncate, unlink, emptying): told(call)
     assert_eq!(world.other.text("key"), "6");
 }
 
-/// A descriptor that lost its race is lost: its writes are ESTALE, its saves EAGAIN again, and none of
-/// its bytes gets into the winner's.
+/// A descriptor that lost its race stays lost: its writes fail with ESTALE, its saves fail with EAGAIN
+/// again, and none of its bytes gets into the winner's value.
 #[test]
 fn w5_a_lost_descriptor_is_lost_and_its_bytes_are_rescued() {
     let world = or_skip!(world());
@@ -338,8 +342,8 @@ fn w5_a_lost_descriptor_is_lost_and_its_bytes_are_rescued() {
     );
 }
 
-/// The process was now told of one version, and may save over exactly that one: open, write and close
-/// again. With --after-conflict=reread it must read the file first.
+/// The error reports one version to the process, and the process may then save over exactly that
+/// version: open, write and close again. With --after-conflict=reread it must read the file first.
 #[test]
 fn w5_who_was_told_may_save_once_more() {
     for (mode, second) in [("told", "second"), ("reread", "theirs")] {
@@ -360,8 +364,8 @@ fn w5_who_was_told_may_save_once_more() {
     }
 }
 
-/// When the answer to a save is lost, or the save is refused, etagfs finds out whether it happened, and
-/// never says EAGAIN for a save that did.
+/// When the answer to a save is lost, or the save is refused, etagfs finds out whether the save
+/// happened. It never reports EAGAIN for a save that did.
 #[test]
 fn w6_a_save_whose_answer_was_lost_is_no_conflict() {
     let world = or_skip!(world());
@@ -377,7 +381,7 @@ fn w6_a_save_whose_answer_was_lost_is_no_conflict() {
     assert_eq!(world.rescues(), 0);
 }
 
-/// A refusal proves little: what lies between may send a PUT twice and pass on the second answer.
+/// A refusal proves little: an intermediary may send a PUT twice and pass on the second answer.
 #[test]
 fn w6_a_save_that_was_sent_twice_is_no_conflict() {
     let world = or_skip!(world());

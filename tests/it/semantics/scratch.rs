@@ -25,9 +25,10 @@ fn changes(world: &World, start: Mark) -> (usize, usize) {
     (counts.of(Op::Put), counts.of(Op::Delete))
 }
 
-/// A key that is moved to a scratch name (W9), as editors do before they write it anew, stays in the
-/// bucket until it turns out what was meant. Created anew, its first save replaces what was moved:
-/// one PUT, and no moment without a value.
+/// A key that is moved to a scratch name (W9), as editors do before they create it again, stays in the
+/// bucket until its fate is clear:
+/// - If it is created again, its first save replaces what was moved: one PUT, and no moment without a
+///   value.
 #[test]
 fn w8_a_key_that_is_moved_away_and_created_anew_costs_one_put() {
     let (world, start) = or_skip!(begin());
@@ -48,7 +49,7 @@ fn w8_a_key_that_is_moved_away_and_created_anew_costs_one_put() {
     assert_eq!(changes(&world, start), (1, 0));
 }
 
-/// the rename is done in the bucket: the bytes are put under the new name
+/// the rename is done in the bucket: the bytes are saved under the new name
 #[test]
 fn w8_a_large_value_is_moved_away_whole() {
     let world = or_skip!(world_with(&["--flat", "--inline-limit=1K"]));
@@ -65,7 +66,8 @@ fn w8_a_large_value_is_moved_away_whole() {
     }
 }
 
-/// Moved back, nothing is sent. If the scratch file is deleted instead, so is the key.
+/// - If it is moved back, nothing is sent.
+/// - If the scratch file is deleted instead, so is the key.
 #[test]
 fn w8_a_key_that_is_moved_back_was_never_gone() {
     let (world, start) = or_skip!(begin());
@@ -84,8 +86,8 @@ fn w8_a_key_that_is_moved_back_was_never_gone() {
     assert_eq!(world.other.keys(), [""; 0]);
 }
 
-/// After 5 seconds, at an `fsync` of the directory and at the end of the mount the rename is done in
-/// the bucket: the bytes are put under the new name, which is a key from then on, and the old one is
+/// After 5 seconds, at an `fsync` of the directory and at the end of the mount, the rename is done in
+/// the bucket: the bytes are saved under the new name, which is a key from then on, and the old one is
 /// deleted.
 #[test]
 fn w8_a_rename_to_a_scratch_name_that_was_meant_happens() {
@@ -116,7 +118,7 @@ fn w8_a_rename_to_a_scratch_name_that_was_meant_happens() {
     assert_eq!(other.text("c~"), "3");
 }
 
-/// After 5 seconds, at an `fsync` of the directory and at the end of the mount the rename is done in
+/// After 5 seconds, at an `fsync` of the directory and at the end of the mount, the rename is done in
 /// the bucket
 #[test]
 fn w8_an_fsync_of_another_directory_settles_nothing() {
@@ -159,8 +161,8 @@ fn w8_a_crash_leaves_the_key_where_it_was() {
     world.mount.clear();
 }
 
-/// A process that was refused and then, within 10 seconds and without reading it, deletes the file or
-/// brings its backup back, cleans up after itself: nothing happens to the winner's value.
+/// A process that was refused and then, within 10 seconds and without reading the file, deletes it or
+/// restores its backup, only cleans up after itself: the winner's value does not change.
 #[test]
 fn w8_the_clean_up_after_a_refusal_leaves_the_winner_alone() {
     let world = or_skip!(world());
@@ -222,8 +224,8 @@ print(os.listdir('.'), open('notes').read())
     }
 }
 
-/// Swap files, backups, locks and other temporaries of editors and tools are scratch: files of this
-/// mount alone, never in the bucket.
+/// Swap files, backups, locks and other temporary files of editors and tools are scratch files: files
+/// of this mount alone, never in the bucket.
 #[test]
 fn w9_scratch_files_are_like_files_on_a_disk_and_never_in_the_bucket() {
     let (world, start) = or_skip!(begin());
@@ -262,7 +264,7 @@ fn w9_scratch_files_are_like_files_on_a_disk_and_never_in_the_bucket() {
     );
 }
 
-/// They lie in the state directory, survive a restart of the mount at the same place, and `etagfs
+/// They are in the state directory and survive a restart of the mount at the same place, and `etagfs
 /// rescue ls` shows them.
 #[test]
 fn w9_scratch_files_survive_a_restart() {
@@ -336,8 +338,8 @@ fn w9_a_temporary_file_is_moved_over_a_key_with_one_put() {
     }
 }
 
-/// Any other temporary is a file like all others: saved when it is closed, and its rename over a key
-/// costs a PUT and a DELETE.
+/// Any other temporary file is a file like all others: it is saved when it is closed, and its rename
+/// over a key costs a PUT and a DELETE.
 #[test]
 fn w9_other_temporaries_are_keys() {
     let (world, start) = or_skip!(begin());
@@ -352,8 +354,8 @@ fn w9_other_temporaries_are_keys() {
     );
 }
 
-/// A key that is in the bucket is a key, whatever its name: a scratch file that has its name gives way
-/// when it is not open, and is kept as a rescue.
+/// A key that is in the bucket is a key, whatever its name: a scratch file with its name gives way when
+/// it is not open, and is kept as a rescue.
 #[test]
 fn w9_a_key_of_a_scratch_name_is_a_key() {
     let world = or_skip!(world_with(&["--flat", "--ttl", "0"]));
@@ -372,8 +374,8 @@ fn w9_a_key_of_a_scratch_name_is_a_key() {
     assert_eq!(world.rescues(), 1);
 }
 
-/// Which names are scratch is an option, `--scratch`, and in `.etagfs/status`, with the scratch files
-/// that there are:
+/// The option `--scratch` sets which names are scratch; `.etagfs/status` shows them, with the existing
+/// scratch files.
 #[test]
 fn w9_which_names_are_scratch_is_an_option() {
     let world = or_skip!(world_with(&["--flat", "--scratch", "*.part,tmp-?"]));

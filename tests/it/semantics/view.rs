@@ -9,7 +9,8 @@ use crate::world::proxy::Op;
 const ONE: &str = "6d1a3c5e-0f5b-4d2e-9d31-0b6a3f1c2d4e";
 const TWO: &str = "f0000000-0000-4000-8000-000000000001";
 
-/// Finding them costs requests in proportion to the number of stores, never of objects.
+/// The number of requests that this takes grows with the number of stores, never with the number of
+/// objects.
 #[test]
 fn v1_the_root_lists_the_stores_however_many_objects_they_hold() {
     let world = or_skip!(world_with(&[]));
@@ -24,8 +25,8 @@ fn v1_the_root_lists_the_stores_however_many_objects_they_hold() {
     assert_eq!(world.proxy.since(mark).counts().of(Op::List), 1);
 }
 
-/// mkdir UUID at the root creates a store, rmdir removes an empty one, and mkdir of anything else
-/// there is EINVAL.
+/// mkdir UUID at the root creates a store, rmdir removes an empty one, and mkdir of any other name
+/// there fails with EINVAL.
 #[test]
 fn v2_a_store_is_made_and_removed_with_mkdir_and_rmdir() {
     let world = or_skip!(world_with(&[]));
@@ -53,7 +54,7 @@ fn v2_slashes_make_directories() {
     assert_eq!(fs::read_to_string(world.file("a/b/c")).unwrap(), "value");
 }
 
-/// Every key has exactly one path and every path means at most one key; see Names.
+/// Every key has exactly one path, and every path names at most one key; see Names.
 #[test]
 fn v3_odd_keys_are_found_where_the_table_of_names_says() {
     let long = "k".repeat(300);
@@ -117,8 +118,8 @@ fn v4_the_mounts_own_directory_answers_also_when_the_store_does_not() {
     world.proxy.up();
 }
 
-/// The modification time of a file changes whenever its version changes, also within a second: the
-/// seconds are the store's, the fraction is made of the version.
+/// The modification time of a file changes whenever its version changes, even within a second: the
+/// seconds are the store's, and the fraction is made from the version.
 #[test]
 fn v5_another_version_has_another_time() {
     let world = or_skip!(world_with(&["--flat", "--ttl=0"]));
