@@ -135,7 +135,7 @@ fn v5_another_version_has_another_time() {
     assert_eq!(times.len(), 3);
 }
 
-/// It is never later than the moment when this mount first saw that version
+/// The time is never later than the moment when this mount first saw that version
 #[test]
 fn v5_times_are_in_the_order_of_the_saves_and_none_is_of_the_future() {
     let world = or_skip!(world_with(&["--flat", "--ttl=0"]));
