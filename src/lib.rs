@@ -8,15 +8,14 @@
 //!   \________\_________\_________\___________\______>  model
 //! ```
 //!
-//! Beside them stands [`server`], an S3-compatible server of our own for demos and tests; only
-//! `cli` starts it. Read `docs/design.md` for the map and the two journeys (a save, a read), and
+//! Two libraries stand beside them: [`konserve_codec`], the format of konserve stores, which `store` reads and
+//! writes, and [`etagfs_s3_server`], an S3-compatible server for demos and tests, which only `cli` starts. Read `docs/design.md` for the map and the two journeys (a save, a read), and
 //! `docs/semantics.md` for what is promised to users.
 
 pub mod backend;
 pub mod cli;
 pub mod model;
 pub mod mount;
-pub mod server;
 pub mod store;
 pub mod telemetry;
 pub mod vfs;

@@ -17,9 +17,9 @@ use super::{log, mount, place, runtime};
 use crate::backend::S3;
 use crate::backend::s3::{Credentials, S3Config};
 use crate::model::{Expect, Key, StoreId};
-use crate::server::{Config, Durability, Server};
 use crate::store::{Catalog, Envelope, Error};
 use crate::vfs::StateDir;
+use etagfs_s3_server::{Config, Durability, Server};
 
 const BUCKET: &str = "demo";
 

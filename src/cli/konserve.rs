@@ -10,10 +10,10 @@ use clap::Args as ClapArgs;
 use super::quiet::Secret;
 use super::report::Failure;
 use super::settings_file;
-use crate::store::konserve::aes::EncryptionKey;
-use crate::store::konserve::edn;
-use crate::store::konserve::name::Spelling;
 use crate::store::{LayoutKind, Settings};
+use konserve_codec::aes::EncryptionKey;
+use konserve_codec::edn;
+use konserve_codec::name::Spelling;
 
 /// In which layout stores are made.
 #[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]

@@ -21,8 +21,8 @@ use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
 use super::report::Failure;
-use crate::server::web;
 use crate::vfs::Vfs;
+use etagfs_s3_server::web;
 
 /// The text format that `telemetry/metrics.rs` writes (Prometheus, exposition formats).
 const FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";

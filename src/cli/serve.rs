@@ -1,6 +1,6 @@
 //! `etagfs serve`: the embedded server, in the foreground.
 //!
-//! It knows how to start and stop [`crate::server`] and what to tell the user; nothing of S3. The
+//! It knows how to start and stop [`etagfs_s3_server`] and what to tell the user; nothing of S3. The
 //! first line on standard output is for programs, the rest is for people.
 
 use std::io::{self, Write};
@@ -13,7 +13,7 @@ use rustix::process::Signal;
 use super::report::Failure;
 use super::signals::Signals;
 use super::{log, runtime};
-use crate::server::{Config, Credentials, Durability, Server};
+use etagfs_s3_server::{Config, Credentials, Durability, Server};
 
 /// The options of `serve`.
 #[derive(Debug, ClapArgs)]

@@ -25,6 +25,11 @@ impl StoreId {
         Self(id)
     }
 
+    /// The UUID.
+    pub const fn uuid(self) -> Uuid {
+        self.0
+    }
+
     /// Reads the one spelling that is a store's name.
     pub fn parse(text: &str) -> Option<Self> {
         let id = Self(Uuid::try_parse(text).ok()?);

@@ -11,11 +11,11 @@ use bytes::Bytes;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
-use super::konserve::object::{self, Role, role};
-use super::konserve_store::{AT_ONCE, KonserveStore, Settings};
+use super::konserve::{AT_ONCE, KonserveStore, Settings};
 use super::{Error, Store, StoreName};
 use crate::backend::{After, Backend, Body, ListQuery, Listed, Meta, ObjectKey, Page, Pages};
 use crate::model::{Expect, Outcome, PutId, StoreId};
+use konserve_codec::object::{self, Role, role};
 
 /// The length of a store's name in bytes.
 const ID_LEN: usize = 36;
@@ -122,7 +122,7 @@ impl Catalog {
             }
             for object in &page.objects {
                 let name = &object.key.as_str()[self.prefix.len().min(object.key.as_str().len())..];
-                if let Some(id) = konserve_store(name)
+                if let Some(id) = konserve(name)
                     && belongs(&name[ID_LEN..])
                 {
                     stores.entry(id).or_insert(LayoutKind::Konserve);
@@ -174,7 +174,7 @@ impl Catalog {
             .filter(|name| name != object::REGISTRY && !name.is_empty())
             .collect();
         let is_store = |prefix: String| prefix.strip_suffix('/').is_some_and(is_id);
-        let is_of_store = |name: &String| konserve_store(name).is_some();
+        let is_of_store = |name: &String| konserve(name).is_some();
         match (prefixes.any(is_store), page.prefixes.is_empty()) {
             (true, _) => Glance::Stores,
             _ if objects.iter().any(is_of_store) => Glance::Stores,
@@ -345,7 +345,7 @@ fn is_id(name: &str) -> bool {
 }
 
 /// The store whose objects' names begin as this one does.
-fn konserve_store(name: &str) -> Option<StoreId> {
+fn konserve(name: &str) -> Option<StoreId> {
     let id = name.get(..ID_LEN)?;
     name[ID_LEN..].starts_with('_').then_some(())?;
     StoreId::parse(id)
@@ -363,7 +363,7 @@ enum Jump {
 }
 
 fn jump_behind(last: &str) -> Jump {
-    let target = match konserve_store(last) {
+    let target = match konserve(last) {
         Some(id) => format!("{id}_~"),
         None => match next_possible_store(last) {
             None => return Jump::End,
@@ -450,7 +450,7 @@ mod tests {
     }
 
     #[test]
-    fn a_konserve_store_is_jumped_over_and_a_plain_one_is_not() {
+    fn a_konserve_is_jumped_over_and_a_plain_one_is_not() {
         let id = "6d1a3c5e-0f5b-4d2e-9d31-0b6a3f1c2d4e";
         let object = format!("{id}_0f5b.ksv");
         assert_eq!(jump_behind(&object), Jump::To(format!("{id}_~")));

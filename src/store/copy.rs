@@ -7,11 +7,11 @@
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use uuid::Uuid;
 
-use super::konserve::object::{Role, role};
 use super::tags::tagged;
 use super::{Catalog, Error, LayoutKind};
 use crate::backend::{Body, Fetched, Listed, Object, ObjectKey, Pin, Span};
 use crate::model::{Expect, Outcome, PutId, StoreId};
+use konserve_codec::object::{Role, role};
 
 /// How many objects are copied at once; each is in memory meanwhile.
 const AT_ONCE: usize = 8;

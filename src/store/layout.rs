@@ -8,8 +8,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use super::konserve::file::Origin;
-use super::konserve_store::KonserveStore;
+use super::konserve::{KonserveStore, Origin};
 use crate::backend::Meta;
 use crate::model::Key;
 
@@ -38,18 +37,20 @@ impl Envelope {
     /// What is known of the value besides its bytes and `meta`: names and texts.
     pub fn attributes(&self) -> Vec<(&'static str, String)> {
         let origin = self.origin.as_ref();
-        origin.map(|origin| origin.attributes()).unwrap_or_default()
+        origin
+            .map(|origin| origin.stored.attributes())
+            .unwrap_or_default()
     }
 
     /// Whether the bytes are the lines of a log, which lies in many objects.
     pub fn is_log(&self) -> bool {
         let origin = self.origin.as_ref();
-        origin.is_some_and(|origin| origin.is_log())
+        origin.is_some_and(|origin| origin.stored.is_log())
     }
 
     /// Why the value cannot be changed, if it cannot.
     pub fn read_only(&self) -> Option<&'static str> {
-        self.origin.as_ref()?.read_only()
+        self.origin.as_ref()?.stored.read_only()
     }
 }
 

@@ -8,10 +8,10 @@ use bytes::Bytes;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use uuid::Uuid;
 
-use super::konserve::object::{self, REGISTRY, Role, role};
 use super::{Catalog, Error, LayoutKind};
 use crate::backend::{After, Body, Fetched, ListQuery, Listed, ObjectKey, Pages, Pin, Span};
 use crate::model::{Expect, Outcome, PutId, StoreId};
+use konserve_codec::object::{self, REGISTRY, Role, role};
 
 /// How often the registry is written again when somebody else wrote it, as konserve-s3 does.
 const TRIES: usize = 5;

@@ -1,7 +1,7 @@
 //! Key-value stores: keys and values of one store, whatever holds them.
 //!
 //! A [`Store`] makes the requests and knows their budget. Those of the plain layout are here;
-//! those of konserve's are in `konserve_store/`, over the codecs in `konserve/`. It knows nothing of
+//! those of konserve's are in `konserve/`, over the codecs of the crate `konserve_codec`. It knows nothing of
 //! files but their names. [`Catalog`] finds the stores of a bucket; the layer above is `vfs`.
 
 mod catalog;
@@ -9,8 +9,7 @@ mod copy;
 mod direct;
 mod directory;
 mod error;
-pub mod konserve;
-mod konserve_store;
+mod konserve;
 mod layout;
 mod lifecycle;
 mod listing;
@@ -30,7 +29,7 @@ pub use catalog::{Catalog, Glance, LayoutKind, StoreEntry};
 pub use copy::Copied;
 pub use direct::{Scanned, Slice};
 pub use error::Error;
-pub use konserve_store::Settings;
+pub use konserve::{Origin, Settings};
 pub use layout::{Envelope, Rejected};
 pub use listing::{Listing, Shown};
 pub use plain::{Child, Dir};
@@ -41,7 +40,7 @@ use crate::backend::{
     After, Backend, Body, Fetched, ListQuery, Object, ObjectInfo, ObjectKey, Pin, Span,
 };
 use crate::model::{BadName, Expect, FileName, Key, Outcome, PutId, StoreId, Version};
-use konserve_store::KonserveStore;
+use konserve::KonserveStore;
 use layout::Layout;
 
 /// How many neighbours one look-up asks for: enough to see, in nearly every directory, whether a

@@ -43,7 +43,7 @@ mod retry;
 mod runtimes;
 mod s3;
 mod semantics;
-mod server;
+mod served;
 mod service;
 mod sick_store;
 mod suites;

@@ -1,40 +1,197 @@
-//! The konserve format: object names, blobs, and values as EDN text.
+//! One live konserve store: the requests, over the codecs of the crate `konserve_codec`.
 //!
-//! Pure codecs between the bytes that the Clojure library konserve stores and text that people
-//! edit; nothing here does I/O, reads a clock, draws a random number or knows of requests and
-//! files. Start with [`Value`], then [`edn`] (text), [`hasch`] (names of objects) and [`blob`]
-//! (what an object holds).
-#![deny(clippy::disallowed_methods)]
+//! Every key is one object, and its file one level below the store; `read.rs`, `write.rs` and
+//! `list.rs` say what each costs. It knows nothing of files but their names. What an object means is
+//! decided in that crate's `file.rs`; what is remembered of objects is in `names.rs`, and how it gets there
+//! in `learning.rs`.
 
-pub mod aes;
-pub mod blob;
-pub mod cbor;
-pub mod compress;
-mod cursor;
-pub mod edn;
-pub mod file;
-pub mod fressian;
-pub mod hasch;
-pub mod log;
-pub mod metadata;
-pub mod name;
-mod number;
-pub mod object;
-mod same;
-mod value;
+mod kept;
+mod learning;
+mod list;
+mod log;
+mod names;
+mod origin;
+mod read;
+mod write;
 
-#[cfg(test)]
-mod samples;
-#[cfg(test)]
-mod tests;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-pub use cursor::Corrupt;
-pub use value::{Array, Decimal, Name, Ratio, Struct, Tagged, Value};
+use bytes::Bytes;
+use lru::LruCache;
+use uuid::Uuid;
 
-/// How deeply values may be nested, in every codec: what a thread's stack surely holds.
-pub const MAX_DEPTH: usize = 256;
+pub(super) use learning::AT_ONCE;
+use learning::Learning;
+use names::Names;
+pub use origin::Origin;
 
-/// How much deeper than its value the text of a leaf may be nested: tag, vector, string.
-const LEAF_DEPTH: usize = 3;
-/// How much deeper than a struct its parts are, in EDN text: tag, vector, vector.
-const STRUCT_DEPTH: usize = 3;
+use super::{Child, Envelope, Error};
+use crate::backend::{Backend, ObjectKey};
+use crate::model::{BadName, FileName, Key, StoreId, Version};
+use konserve_codec::aes::EncryptionKey;
+use konserve_codec::blob::Codec;
+use konserve_codec::name::{Asked, NoKey, Spelling};
+use konserve_codec::object;
+
+/// At the end of what identifies the stored bytes of a key's value.
+const RAW: &str = ".raw";
+
+/// Why a file that ends with that cannot be changed.
+const STORED: &str = "these are the stored bytes of a value";
+/// How many saves, offsets and elements of logs are remembered, each.
+const REMEMBERED: NonZeroUsize = NonZeroUsize::new(4096).expect("it is not zero");
+
+/// How konserve stores are shown and written.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// How keys are spelled as file names.
+    pub spelling: Spelling,
+    /// The key of encrypted values.
+    pub secret: Option<EncryptionKey>,
+    /// Where the names of keys are kept between mounts, if anywhere.
+    pub state_dir: Option<PathBuf>,
+    /// The longest that a listing waits for names to be learned, which goes on; without it, it waits for
+    /// the end.
+    pub patience: Option<Duration>,
+}
+
+impl Settings {
+    /// What a file name asks for.
+    fn read_name(&self, name: &FileName) -> Result<Asked, BadName> {
+        let asked = self.spelling.read(name.as_str());
+        asked.map_err(|NoKey(why)| BadName::Unspelled(why))
+    }
+}
+
+/// One konserve store.
+#[derive(Debug)]
+pub(super) struct KonserveStore {
+    id: StoreId,
+    /// The prefix of the bucket.
+    prefix: String,
+    backend: Arc<dyn Backend>,
+    settings: Settings,
+    names: Names,
+    learning: Learning,
+    /// The places of those who look at objects, of all stores.
+    glimpses: Arc<tokio::sync::Semaphore>,
+    memory: Mutex<Memory>,
+}
+
+/// What need not be asked for again.
+#[derive(Debug)]
+struct Memory {
+    /// What the latest saves would show to a reader.
+    saves: LruCache<(Uuid, Version), (Bytes, Envelope)>,
+    /// Where the value begins in an object.
+    offsets: LruCache<(Uuid, Version), u64>,
+    /// Elements of logs that have a next one: they do not change any more.
+    elements: LruCache<Uuid, (Uuid, Arc<str>)>,
+    /// How the store's objects are written.
+    codec: Option<Codec>,
+}
+
+/// The object that a key means, and how its file is to show it.
+#[derive(Clone, Copy, Debug)]
+struct Target {
+    object: Uuid,
+    raw: bool,
+}
+
+impl KonserveStore {
+    /// The store of this id below a bucket's prefix.
+    pub(super) fn new(
+        id: StoreId,
+        prefix: &str,
+        backend: Arc<dyn Backend>,
+        settings: Settings,
+        glimpses: Arc<tokio::sync::Semaphore>,
+    ) -> Self {
+        Self {
+            prefix: prefix.to_owned(),
+            names: Names::new(id, settings.state_dir.clone()),
+            learning: Learning::default(),
+            glimpses,
+            memory: Mutex::new(Memory {
+                saves: LruCache::new(NonZeroUsize::MIN.saturating_add(15)),
+                offsets: LruCache::new(REMEMBERED),
+                elements: LruCache::new(REMEMBERED),
+                codec: None,
+            }),
+            id,
+            backend,
+            settings,
+        }
+    }
+
+    /// What a file name stands for; one that can only be an object has no text.
+    ///
+    /// # Errors
+    /// [`Error::BadName`].
+    pub(super) fn child(&self, name: &FileName) -> Result<Child, Error> {
+        let asked = self.settings.read_name(name)?;
+        let text = asked.key.as_ref().map(konserve_codec::edn::print_line);
+        Ok(Child::Key(key(
+            asked.object,
+            asked.raw,
+            text.map(Into::into),
+        )))
+    }
+
+    /// Why nothing under this key can be changed, if it cannot.
+    pub(super) fn read_only_key(&self, key: &Key) -> Option<&'static str> {
+        let raw = target(key).is_ok_and(|target| target.raw);
+        raw.then_some(STORED)
+    }
+
+    /// The address of a key's object.
+    pub(super) fn object_of(&self, key: &Key) -> ObjectKey {
+        let object = target(key).map_or(Uuid::nil(), |target| target.object);
+        self.object(object)
+    }
+
+    fn object(&self, object: Uuid) -> ObjectKey {
+        ObjectKey::new(format!(
+            "{}{}",
+            self.prefix,
+            object::of_value(self.id.uuid(), object)
+        ))
+    }
+
+    /// What a reader would now be shown of what was just saved as this version; nothing if that is
+    /// not known.
+    pub(super) fn read_back(&self, key: &Key, version: &Version) -> Option<(Bytes, Envelope)> {
+        let target = target(key).ok()?;
+        let mut memory = self.memory();
+        memory.saves.pop(&(target.object, version.clone()))
+    }
+
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn address(&self, object: Uuid) -> String {
+        format!("{}/{}", self.backend.name(), self.object(object))
+    }
+}
+
+/// The key of an object.
+fn key(object: Uuid, raw: bool, text: Option<Arc<str>>) -> Key {
+    match raw {
+        true => Key::identified(format!("{object}{RAW}"), text),
+        false => Key::identified(object.to_string(), text),
+    }
+}
+
+fn target(key: &Key) -> Result<Target, Error> {
+    let id = key.as_str();
+    let (id, raw) = match id.strip_suffix(RAW) {
+        Some(id) => (id, true),
+        None => (id, false),
+    };
+    let object = Uuid::try_parse(id).map_err(|_| BadName::Illegal)?;
+    Ok(Target { object, raw })
+}

@@ -1,7 +1,7 @@
 //! The key-value commands on a live konserve store, with no mount: the sentences of konserve's own
 //! compliance test where a command expresses them.
 
-use etagfs::store::konserve::metadata::Kind;
+use konserve_codec::metadata::Kind;
 
 use super::fixtures::Store;
 use super::writer::{Writer, value};

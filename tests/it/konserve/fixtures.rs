@@ -1,8 +1,8 @@
-//! The objects that the real konserve wrote, from `tests/fixtures/konserve`, put into a bucket.
+//! The objects that the real konserve wrote, from `crates/konserve/fixtures`, put into a bucket.
 
 use std::path::PathBuf;
 
-use etagfs::store::konserve::{Value, edn};
+use konserve_codec::{Value, edn};
 use serde_json::Value as Json;
 
 use crate::world::client::Client;
@@ -51,9 +51,9 @@ impl Entry {
 fn folder(name: &str) -> PathBuf {
     [
         env!("CARGO_MANIFEST_DIR"),
-        "tests",
-        "fixtures",
+        "crates",
         "konserve",
+        "fixtures",
         name,
     ]
     .iter()

@@ -4,9 +4,9 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::thread;
 
-use etagfs::store::konserve::log::{Element, Head, object_of};
-use etagfs::store::konserve::metadata::{Kind, Metadata};
-use etagfs::store::konserve::{Value, edn};
+use konserve_codec::log::{Element, Head, object_of};
+use konserve_codec::metadata::{Kind, Metadata};
+use konserve_codec::{Value, edn};
 use uuid::Uuid;
 
 use super::fixtures::Store;

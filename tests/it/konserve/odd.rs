@@ -6,8 +6,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Command;
 
-use etagfs::store::konserve::metadata::{Kind, Metadata};
-use etagfs::store::konserve::{Value, edn};
+use konserve_codec::metadata::{Kind, Metadata};
+use konserve_codec::{Value, edn};
 
 use super::writer::{Writer, value};
 use crate::world::attempts::attempt;

@@ -4,11 +4,11 @@
 use std::fs;
 use std::process::Command;
 
-use etagfs::store::konserve::aes::EncryptionKey;
-use etagfs::store::konserve::blob::{Codec, Serializer};
-use etagfs::store::konserve::compress::Compression;
-use etagfs::store::konserve::edn;
-use etagfs::store::konserve::metadata::Kind;
+use konserve_codec::aes::EncryptionKey;
+use konserve_codec::blob::{Codec, Serializer};
+use konserve_codec::compress::Compression;
+use konserve_codec::edn;
+use konserve_codec::metadata::Kind;
 
 use super::writer::{Writer, value};
 use crate::world::attempts::attempt;
@@ -297,14 +297,13 @@ fn what_konserve_promised_not_to_change_cannot_be_changed() {
     let key = value(":node");
     let mut metadata = writer.read(&value(":config")).metadata;
     metadata.set_key(key.clone());
-    let etagfs::store::konserve::Value::Map(mut entries) = metadata.into_value() else {
+    let konserve_codec::Value::Map(mut entries) = metadata.into_value() else {
         panic!()
     };
     entries.push((value(":immutable?"), value("true")));
-    let metadata = etagfs::store::konserve::metadata::Metadata::from_value(
-        etagfs::store::konserve::Value::Map(entries),
-    )
-    .unwrap();
+    let metadata =
+        konserve_codec::metadata::Metadata::from_value(konserve_codec::Value::Map(entries))
+            .unwrap();
     let stored = writer.codec.encode(&value("[1]"), None).unwrap();
     ground.other.put(
         &writer.object(&key),

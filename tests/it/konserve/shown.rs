@@ -1,16 +1,14 @@
 //! What the real library wrote, read through a mount.
 
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
 
-use etagfs::model::FileName;
-use etagfs::store::konserve::aes::EncryptionKey;
-use etagfs::store::konserve::blob::Blob;
-use etagfs::store::konserve::metadata::{Kind, Metadata};
-use etagfs::store::konserve::name::Spelling;
-use etagfs::store::konserve::{Value, edn};
+use konserve_codec::aes::EncryptionKey;
+use konserve_codec::blob::Blob;
+use konserve_codec::metadata::{Kind, Metadata};
+use konserve_codec::name::Spelling;
+use konserve_codec::{Value, edn};
 
 use super::fixtures::{Entry, STORES, Store, canonical, manifest_value};
 use crate::world::mounts::{self, Mount, Mounted};
@@ -73,7 +71,7 @@ impl Shown<'_> {
             .decode(blob.metadata, self.secret.as_ref(), LIMIT)
             .unwrap();
         let metadata = Metadata::from_value(metadata).unwrap();
-        let own = etagfs::store::konserve::hasch::uuid(metadata.key())
+        let own = konserve_codec::hasch::uuid(metadata.key())
             .unwrap()
             .to_string();
         if metadata.kind() == Some(Kind::AppendLog) && own != object {
@@ -153,9 +151,7 @@ fn names(directory: &Path) -> BTreeMap<String, String> {
     entries
         .map(|entry| {
             let name = entry.unwrap().file_name().into_string().unwrap();
-            let asked = Spelling::Bare
-                .read(&FileName::new(OsStr::new(&name)).unwrap())
-                .unwrap();
+            let asked = Spelling::Bare.read(&name).unwrap();
             (asked.object.to_string(), name)
         })
         .collect()

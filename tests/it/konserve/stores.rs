@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use etagfs::store::konserve::{Value, hasch};
+use konserve_codec::{Value, hasch};
 
 use super::fixtures::Store;
 use super::writer::Writer;

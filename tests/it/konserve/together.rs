@@ -6,7 +6,7 @@ use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use etagfs::store::konserve::{Value, edn};
+use konserve_codec::{Value, edn};
 
 use super::writer::{Writer, value};
 use crate::world::mounts::{self, Mount};

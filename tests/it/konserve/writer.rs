@@ -1,10 +1,10 @@
 //! A konserve program, made from the format: what konserve-s3 with `:optimistic-locking-retries` sends
 //! for `assoc`, `update-in`, `bassoc` and `append`. Fressian, or whatever the object's header says.
 
-use etagfs::store::konserve::aes::EncryptionKey;
-use etagfs::store::konserve::blob::{Blob, Codec};
-use etagfs::store::konserve::metadata::{Kind, Metadata};
-use etagfs::store::konserve::{Value, edn, hasch};
+use konserve_codec::aes::EncryptionKey;
+use konserve_codec::blob::{Blob, Codec};
+use konserve_codec::metadata::{Kind, Metadata};
+use konserve_codec::{Value, edn, hasch};
 
 use crate::world::client::{Client, Put};
 
