@@ -86,25 +86,25 @@ impl Looked {
         }
     }
 
-    /// What a listing would tell of it. A size that is not known is that of what is stored.
-    fn entry(&self, asked: &Key, raw: bool, log_size: Option<u64>) -> Entry {
+    /// What a listing would tell of it. Of a value that was not read whole, the size is the one that is
+    /// remembered of this version, else that of what is stored; nothing of a log.
+    fn entry(&self, asked: &Key, raw: bool, remembered: Option<u64>) -> Entry {
         let text = match &self.origin {
             Ok(origin) => Some(edn::print_line(origin.stored.metadata.key()).into()),
             Err(_) => asked.text().map(Into::into),
         };
         let is_log =
             matches!(&self.origin, Ok(origin) if matches!(origin.stored.content, Content::Log(..)));
-        let unknown = if is_log {
-            log_size.unwrap_or(0)
-        } else {
-            self.stored_size()
+        let unknown = match is_log {
+            true => 0,
+            false => self.stored_size(),
         };
         Entry {
             key: match target(asked) {
                 Ok(target) => key(target.object, raw, text),
                 Err(_) => asked.clone(),
             },
-            size: Some(self.size(raw).unwrap_or(unknown)),
+            size: Some(self.size(raw).or(remembered).unwrap_or(unknown)),
             modified: self.info.modified,
             version: self.info.version.clone(),
         }

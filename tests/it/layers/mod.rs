@@ -251,7 +251,6 @@ fn every_rule_is_broken_by_what_it_forbids() {
         ("src/vfs/open.rs", "use fuser::Errno;"),
         ("src/store/mod.rs", "use aws_sdk_s3::Client;"),
         ("src/mount/mod.rs", "use clap::Args;"),
-        ("src/backend/mod.rs", "use s3s::S3;"),
         ("src/mount/fs.rs", "fn f() { reply.error(Errno::EPERM) }"),
         ("src/vfs/error.rs", "const NO: i32 = libc::EAGAIN;"),
         ("src/store/mod.rs", "fn f() { if status == 412 {} }"),
