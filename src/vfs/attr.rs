@@ -3,7 +3,8 @@
 //! Which time a version shows is in `times.rs`. Owner and mode are the mount's, and are added in `mount`.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::time::Instant;
 
 use super::handles::{Fh, Handle, ReadFrom};
 use super::known::Known;

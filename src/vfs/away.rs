@@ -5,7 +5,8 @@
 //! new value in the store if the daemon ends in between. Renames as such are in `rename.rs`.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 use super::cache::Folder;
 use super::handles::{Handle, Writer, WriterState};

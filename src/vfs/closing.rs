@@ -6,7 +6,8 @@
 //! `save.rs`.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 use tokio::sync::{OwnedRwLockReadGuard, RwLock};
 

@@ -5,7 +5,7 @@
 
 use std::ffi::OsStr;
 use std::sync::Arc;
-use std::time::Instant;
+use tokio::time::Instant;
 
 use super::attr::{Attr, FileKind};
 use super::control::Control;

@@ -9,7 +9,8 @@
 //! key now, and the old one is gone; what travelled with it is remembered here for a while.
 
 use std::num::NonZeroUsize;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 use super::Vfs;
 use super::table::Place;

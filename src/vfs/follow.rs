@@ -5,7 +5,7 @@
 //! what they have. A failure is no end: who could not be told of more reads what it has, and asks later.
 
 use std::sync::Arc;
-use std::time::Instant;
+use tokio::time::Instant;
 
 use super::handles::{Fh, Handle, ReadFrom, Reader};
 use super::open::Version;

@@ -5,7 +5,8 @@
 //! up: an answer said that it is absent ([`Table::learn_absent`]), or nobody knows any longer what it
 //! is ([`Table::forget`]). It makes no request; who asks is `lookup.rs`, `open.rs` and `attr.rs`.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 use super::cache::Folder;
 use super::table::{Kind, Node, Table};

@@ -6,7 +6,8 @@
 
 use std::ffi::OsStr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 use super::attr::{Attr, FileKind};
 use super::control::Control;

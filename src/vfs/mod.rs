@@ -9,6 +9,9 @@
 //! before the table (all of the mount; never held over a wait). Never two handles at once, and never
 //! a handle while a turn is held: who renames, deletes or describes a file notes it in the table, and
 //! each writer catches up before it saves.
+//!
+//! # Time
+//! Ages are measured by tokio's clock, so that a simulation can run hours in a moment.
 
 mod append;
 mod attr;
@@ -56,7 +59,8 @@ mod xattr;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 use async_trait::async_trait;
 

@@ -5,7 +5,7 @@
 //! before anything is truncated (W4).
 
 use std::sync::Arc;
-use std::time::Instant;
+use tokio::time::Instant;
 
 use bytes::Bytes;
 

@@ -11,7 +11,8 @@ mod base;
 
 use std::ffi::OsStr;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::SystemTime;
+use tokio::time::Instant;
 
 use super::cache::Folder;
 use super::loss::Attempt;

@@ -5,7 +5,7 @@
 //! not happen leaves its bytes in a rescue before anybody hears of it (W5).
 
 use std::sync::Arc;
-use std::time::Instant;
+use tokio::time::Instant;
 
 use super::content::Content;
 use super::handles::{Fh, Handle, Writer, WriterState};

@@ -5,7 +5,7 @@
 
 use std::ffi::OsStr;
 use std::sync::Arc;
-use std::time::Instant;
+use tokio::time::Instant;
 
 use super::handles::{Handle, ReadFrom};
 use super::loss::Attempt;

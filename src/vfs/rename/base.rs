@@ -1,7 +1,7 @@
 //! What a rename must find under its new name, and what is said when it does not (W1, W4).
 
 use std::sync::Arc;
-use std::time::Instant;
+use tokio::time::Instant;
 
 use super::super::loss::{Attempt, Kept};
 use super::super::open::Opening;
