@@ -2,6 +2,8 @@
 //!
 //! Below it are the errnos of what never reaches the filesystem. No other file names one.
 
+use std::ffi::OsStr;
+
 use fuser::Errno;
 
 use crate::vfs::Error;
@@ -85,11 +87,17 @@ pub(super) const NOT_BUILT: Errno = Errno::EPERM;
 pub(super) const UNKNOWN_FLAGS: Errno = Errno::EINVAL;
 /// A number that stands for no open file.
 pub(super) const UNKNOWN_HANDLE: Errno = Errno::EBADF;
-/// Access control lists (`system.posix_acl_*`). "None" would mean that there could be some: vis then
-/// tries to copy them to its temporary file, cannot, and gives up its safe way to save.
-pub(super) const NO_ACCESS_LISTS: Errno = Errno::ENOTSUP;
-/// An attribute of another kind that values do not have (`security.*`).
-pub(super) const NO_ATTRIBUTE: Errno = Errno::ENODATA;
+/// The answer about an attribute of a kind that values do not have; `None` for their own, `user.*`.
+///
+/// To say that a file has no access control list (`system.posix_acl_*`) would mean that it could have one: vis
+/// then tries to copy it to its temporary file, cannot, and gives up its safe way to save.
+pub(super) fn of_foreign_attribute(name: &OsStr) -> Option<Errno> {
+    match name.as_encoded_bytes() {
+        name if name.starts_with(b"user.") => None,
+        name if name.starts_with(b"system.") => Some(Errno::ENOTSUP),
+        _ => Some(Errno::ENODATA),
+    }
+}
 /// The caller's buffer is too small for an attribute.
 pub(super) const NO_ROOM: Errno = Errno::ERANGE;
 /// The watchdog: no answer in time.

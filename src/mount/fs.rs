@@ -18,9 +18,9 @@ use super::errno;
 use super::negotiate::negotiate;
 use super::process::caller;
 use super::reply::{Created, Named, OpenedDir, OpenedFile, Written, Xattr};
-use super::request::{access, at, creation, durable, opening};
+use super::request::{access, at, creation, durable, opening, over, set_mode};
 use crate::model::{NodeId, Trigger};
-use crate::vfs::{Departures, Durable, Fh, OverExisting, SetMode};
+use crate::vfs::{Departures, Durable, Fh, SetMode};
 
 /// The filesystem as the kernel sees it.
 pub(super) struct Fs(pub(super) Bridge);
@@ -146,13 +146,9 @@ impl Filesystem for Fs {
         reply: fuser::ReplyEmpty,
     ) {
         let (to_dir, dir) = (self.ino(newparent), self.ino(parent));
-        let over = match flags {
-            flags if flags.is_empty() => OverExisting::Replace,
-            RenameFlags::RENAME_NOREPLACE => OverExisting::Refuse,
-            _ => {
-                let op = self.op_on("rename", parent, name, request);
-                return self.0.refuse(op, reply, errno::UNKNOWN_FLAGS);
-            }
+        let Some(over) = over(flags) else {
+            let op = self.op_on("rename", parent, name, request);
+            return self.0.refuse(op, reply, errno::UNKNOWN_FLAGS);
         };
         let (vfs, by) = (self.0.vfs.clone(), opening(request));
         let (name, newname) = (name.to_owned(), newname.to_owned());
@@ -240,6 +236,28 @@ impl Filesystem for Fs {
         self.0.answer(op, reply, async move {
             vfs.write(Fh(fh.0), at, &data, durable, thread).await?;
             Ok(Written(u32::try_from(data.len()).unwrap_or(u32::MAX)))
+        });
+    }
+
+    fn copy_file_range(
+        &self,
+        request: &Request,
+        _ino_in: INodeNo,
+        fh_in: FileHandle,
+        offset_in: u64,
+        ino_out: INodeNo,
+        fh_out: FileHandle,
+        offset_out: u64,
+        len: u64,
+        _flags: fuser::CopyFileRangeFlags,
+        reply: fuser::ReplyWrite,
+    ) {
+        let (vfs, thread) = (self.0.vfs.clone(), request.pid());
+        let (from, to) = ((Fh(fh_in.0), offset_in), (Fh(fh_out.0), offset_out));
+        let op = self.op("copy", ino_out, request).saving();
+        let op = self.heavy(op.locking(ino_out).through(fh_out));
+        self.0.answer(op, reply, async move {
+            Ok(Written(vfs.copy_range(from, to, len, thread).await?))
         });
     }
 
@@ -357,8 +375,7 @@ impl Filesystem for Fs {
         let vfs = self.0.vfs.clone();
         let op = self.op("fsyncdir", ino, request).saving();
         self.0.answer(op, reply, async move {
-            let which = Departures::From(node);
-            vfs.settle_departures(which).await?;
+            vfs.settle_departures(Departures::From(node)).await?;
             vfs.sync_dir(node).await
         });
     }
@@ -380,32 +397,26 @@ impl Filesystem for Fs {
         size: u32,
         reply: fuser::ReplyXattr,
     ) {
-        let node = self.ino(ino);
-        let kind = name.as_encoded_bytes();
-        if kind.starts_with(b"system.") {
-            let op = self.op("getxattr", ino, request);
-            return self.0.refuse::<Xattr, _>(op, reply, errno::NO_ACCESS_LISTS);
+        let op = self.op("getxattr", ino, request);
+        if let Some(none) = errno::of_foreign_attribute(name) {
+            return self.0.refuse::<Xattr, _>(op, reply, none);
         }
-        if !kind.starts_with(b"user.") {
-            let op = self.op("getxattr", ino, request);
-            return self.0.refuse::<Xattr, _>(op, reply, errno::NO_ATTRIBUTE);
-        }
-        let (vfs, name, by) = (self.0.vfs.clone(), name.to_owned(), opening(request));
-        self.0
-            .answer(self.op("getxattr", ino, request), reply, async move {
-                let value = vfs.attribute(node, &name, by).await?;
-                Ok(Xattr(value.into(), size))
-            });
+        let (vfs, node) = (self.0.vfs.clone(), self.ino(ino));
+        let (name, by) = (name.to_owned(), opening(request));
+        self.0.answer(op, reply, async move {
+            let value = vfs.attribute(node, &name, by).await?;
+            Ok(Xattr(value.into(), size))
+        });
     }
 
     fn listxattr(&self, request: &Request, ino: INodeNo, size: u32, reply: fuser::ReplyXattr) {
         let (vfs, node, by) = (self.0.vfs.clone(), self.ino(ino), opening(request));
-        self.0
-            .answer(self.op("listxattr", ino, request), reply, async move {
-                let names = vfs.attributes(node, by).await?;
-                let list: String = names.iter().map(|name| format!("{name}\0")).collect();
-                Ok(Xattr(list.into(), size))
-            });
+        let op = self.op("listxattr", ino, request);
+        self.0.answer(op, reply, async move {
+            let names = vfs.attributes(node, by).await?;
+            let list: String = names.iter().map(|name| format!("{name}\0")).collect();
+            Ok(Xattr(list.into(), size))
+        });
     }
 
     fn setxattr(
@@ -418,14 +429,8 @@ impl Filesystem for Fs {
         _position: u32,
         reply: fuser::ReplyEmpty,
     ) {
-        let node = self.ino(ino);
-        let mode = match flags {
-            libc::XATTR_CREATE => SetMode::Create,
-            libc::XATTR_REPLACE => SetMode::Replace,
-            _ => SetMode::Any,
-        };
-        let (vfs, name, by) = (self.0.vfs.clone(), name.to_owned(), opening(request));
-        let value = value.to_vec();
+        let (vfs, node, by) = (self.0.vfs.clone(), self.ino(ino), opening(request));
+        let (name, value, mode) = (name.to_owned(), value.to_vec(), set_mode(flags));
         let op = self.heavy(self.op("setxattr", ino, request).saving().locking(ino));
         self.0.answer(op, reply, async move {
             vfs.set_attribute(node, &name, Some(&value), mode, by).await

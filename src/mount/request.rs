@@ -4,13 +4,13 @@
 
 use std::ffi::OsStr;
 
-use fuser::{INodeNo, OpenAccMode, OpenFlags, Request, WriteFlags};
+use fuser::{INodeNo, OpenAccMode, OpenFlags, RenameFlags, Request, WriteFlags};
 
 use super::fs::Fs;
 use super::op::Op;
 use super::process::caller;
 use crate::model::{Ino, NodeId, Origin};
-use crate::vfs::{Access, At, Creation, Durable, Opening, OverExisting};
+use crate::vfs::{Access, At, Creation, Durable, Opening, OverExisting, SetMode};
 
 impl Fs {
     /// What the kernel calls by this number.
@@ -57,6 +57,10 @@ pub(super) fn access(flags: i32) -> Access {
         write: mode != OpenAccMode::O_RDONLY,
         truncate: flags & libc::O_TRUNC != 0,
         append: flags & libc::O_APPEND != 0,
+        durable: match flags & libc::O_DSYNC != 0 {
+            true => Durable::AtOnce,
+            false => Durable::AtSave,
+        },
     }
 }
 
@@ -78,6 +82,24 @@ pub(super) fn durable(always: bool, write: WriteFlags, flags: OpenFlags) -> Dura
     match (always || flags.0 & libc::O_DSYNC != 0) && !is_mapped {
         true => Durable::AtOnce,
         false => Durable::AtSave,
+    }
+}
+
+/// What a rename does when the new name is taken. `None` for flags that are not known.
+pub(super) fn over(flags: RenameFlags) -> Option<OverExisting> {
+    match flags {
+        flags if flags.is_empty() => Some(OverExisting::Replace),
+        RenameFlags::RENAME_NOREPLACE => Some(OverExisting::Refuse),
+        _ => None,
+    }
+}
+
+/// How an attribute is set.
+pub(super) fn set_mode(flags: i32) -> SetMode {
+    match flags {
+        libc::XATTR_CREATE => SetMode::Create,
+        libc::XATTR_REPLACE => SetMode::Replace,
+        _ => SetMode::Any,
     }
 }
 

@@ -154,6 +154,7 @@ impl Vfs {
         let writer = self.writer(ino, by, state);
         let fh = self.register(writer.exclusive(creation.over == OverExisting::Refuse));
         let mut table = self.table();
+        table.note_durable(fh, access.durable);
         let numbers = table.tree.remember(ino).ok_or(Error::BadHandle)?;
         let node = table.node_mut(ino)?;
         node.known = None;

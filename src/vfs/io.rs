@@ -409,6 +409,7 @@ impl Vfs {
             write: true,
             truncate: size == 0,
             append: false,
+            durable: Durable::AtSave,
         };
         let fh = self.open(ino, access, by).await?;
         let result = async {

@@ -23,6 +23,7 @@ mod closing;
 mod content;
 mod control;
 mod copies;
+mod copy;
 mod create;
 mod dir;
 mod durable;

@@ -13,7 +13,7 @@ use super::content::Content;
 use super::handles::{Fh, Handle, Pieces, ReadFrom, Reader, Unshown, Writer, WriterState};
 use super::loss::Attempt;
 use super::table::Kind;
-use super::{Error, Vfs, Who};
+use super::{Durable, Error, Vfs, Who};
 use crate::model::{self, Base, Draft, Expect, Ino, Key, Rival};
 use crate::store::{Entry, Envelope, Opened, Store, Value};
 use crate::telemetry::Cache;
@@ -29,6 +29,8 @@ pub struct Access {
     pub truncate: bool,
     /// To write at the end only (O_APPEND).
     pub append: bool,
+    /// When each write is to be saved.
+    pub durable: Durable,
 }
 
 /// Who opens.
@@ -90,7 +92,10 @@ impl Vfs {
                     self.close_unheard(fh);
                     Err(error)
                 }
-                Ok(()) => Ok(fh),
+                Ok(()) => {
+                    self.table().note_durable(fh, access.durable);
+                    Ok(fh)
+                }
             },
             failed => failed,
         }

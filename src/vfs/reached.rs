@@ -101,6 +101,7 @@ mod tests {
         write: true,
         truncate: false,
         append: false,
+        durable: Durable::AtSave,
     };
 
     /// A new file with some bytes that are not saved.

@@ -20,7 +20,7 @@ use super::known::Known;
 use super::numbers::STRANGE;
 use super::open::entry_of;
 use super::scratch::{Scratch, ScratchId};
-use super::{Error, Who};
+use super::{Durable, Error, Who};
 use crate::model::{Away, Caller, Expect, FileName, Ino, Key, Process, Seen, Tree, Version};
 use crate::store::{Dir, Envelope, Store, StoreName, Value};
 
@@ -58,6 +58,8 @@ pub(super) struct Renewal {
 pub(super) struct Opened {
     pub(super) ino: Ino,
     pub(super) handle: Arc<Handle>,
+    /// When each write through it is to be saved: what the kernel does not repeat in a copy.
+    durable: Durable,
 }
 
 /// What a mount knows of an inode.
@@ -226,12 +228,34 @@ impl Table {
         let fh = Fh(self.next_fh);
         self.next_fh += 1;
         let handle = Arc::new(handle);
-        self.handles.insert(fh, Opened { ino, handle });
+        let durable = Durable::AtSave;
+        self.handles.insert(
+            fh,
+            Opened {
+                ino,
+                handle,
+                durable,
+            },
+        );
         self.tree.hold(ino);
         if let Some(node) = self.tree.get_mut(ino) {
             node.open.push(fh);
         }
         fh
+    }
+
+    /// Notes when each write through a handle is to be saved.
+    pub(super) fn note_durable(&mut self, fh: Fh, durable: Durable) {
+        if let Some(opened) = self.handles.get_mut(&fh) {
+            opened.durable = durable;
+        }
+    }
+
+    /// When each write through a handle is to be saved.
+    pub(super) fn durable(&self, fh: Fh) -> Durable {
+        self.handles
+            .get(&fh)
+            .map_or(Durable::AtSave, |opened| opened.durable)
     }
 
     /// Closes a handle; what it was opened on.

@@ -212,6 +212,7 @@ impl Mount {
             write: true,
             truncate: true,
             append: false,
+            durable: Durable::AtSave,
         };
         let fh = match self.lookup(key).await {
             Ok(ino) => self.vfs.open(ino, access, BY).await?,

@@ -258,6 +258,62 @@ with open("copied", "r+b") as f:
     );
 }
 
+/// What `cat` and `cp` use where they can.
+#[test]
+fn a_copy_inside_of_the_kernel_is_of_the_versions_of_its_descriptors() {
+    let ground = script!(
+        r#"
+put("key", "first")
+old = os.open("key", os.O_RDONLY)
+put("key", "other")
+new = os.open("key", os.O_RDONLY)
+draft = os.open("key", os.O_RDWR)
+os.write(draft, b"draft")
+def copied(source):
+    target = os.open("copy", os.O_CREAT | os.O_TRUNC | os.O_RDWR)
+    done = os.copy_file_range(source, target, 100, 0)
+    bytes = os.pread(target, 100, 0)
+    assert done == len(bytes), (done, bytes)
+    os.close(target)
+    assert cat("copy").encode() == bytes
+    return bytes
+for _ in range(3):
+    assert copied(old) == b"first"
+    assert copied(new) == b"other"
+    assert copied(draft) == b"draft"
+assert os.copy_file_range(draft, new_file := os.open("parts", os.O_CREAT | os.O_WRONLY), 2, 1, 3) == 2
+os.close(new_file)
+assert cat("parts") == chr(0) * 3 + "ra"
+# A lost writer takes no bytes, wherever they come from.
+lost = os.open("key", os.O_RDWR)
+os.write(lost, b"1")
+put("key", "winner")
+refused(errno.EAGAIN, os.fsync, lost)
+refused(errno.ESTALE, os.copy_file_range, os.open("copy", os.O_RDONLY), lost, 3, 0, 0)
+"#
+    );
+    assert_eq!(ground.0.other.text("key"), "winner");
+}
+
+#[test]
+fn a_copy_to_a_file_that_saves_each_write_is_saved_before_it_is_over() {
+    let ground = script!(
+        r#"
+put("from", "bytes")
+source = os.open("from", os.O_RDONLY)
+for flags in (os.O_CREAT, 0):
+    target = os.open("to", flags | os.O_WRONLY | os.O_SYNC)
+    os.copy_file_range(source, target, 5, 0, 0)
+    print(os.getxattr("to", "user.etag").decode(), flush=True)
+    os.copy_file_range(source, target, 5, 0, 5)
+    os.close(target)
+"#
+    );
+    assert_eq!(ground.0.other.text("to"), "bytesbytes");
+    // The second time, what is written is what is there.
+    assert_eq!(ground.0.puts("to")[..2], ["bytes", "bytesbytes"]);
+}
+
 #[test]
 fn a_value_is_data_to_its_end_and_then_a_hole() {
     script!(

@@ -34,7 +34,7 @@ invalidate = 1
 sendfile = 2
 fsync = 2
 fdatasync = 1
-copy_file_range = 0
+copy_file_range = 3
 punch_hole = 0
 posix_fallocate = 0
 ";
