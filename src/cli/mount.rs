@@ -424,13 +424,13 @@ async fn reach(
 /// What the root shows.
 async fn root(view: &View, catalog: Catalog, source: &Source) -> Result<vfs::Source, Failure> {
     if view.flat {
-        return Ok(vfs::Source::Store(Arc::new(catalog.flat())));
+        return Ok(vfs::Source::Store(catalog.flat()));
     }
     let Some(id) = view.store else {
         return Ok(vfs::Source::Bucket(catalog));
     };
     match catalog.find(id).await? {
-        Some(_) => Ok(vfs::Source::Store(Arc::new(catalog.store(id)))),
+        Some(_) => Ok(vfs::Source::Store(catalog.store(id))),
         None => Err(
             Failure::new(format!("{} has no store {id}", source.label())).hint(format!(
                 "create it: etagfs stores create {} {id}",

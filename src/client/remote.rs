@@ -60,7 +60,7 @@ impl Remote {
     /// the key is there.
     async fn ask<T>(
         &self,
-        ask: impl AsyncFn(&Store, &Key) -> Result<T, Error>,
+        ask: impl AsyncFn(&Arc<dyn Store>, &Key) -> Result<T, Error>,
         found: impl Fn(&T) -> bool,
     ) -> Result<T, Failure> {
         // Before it is asked: another key of the store may settle it meanwhile.
@@ -89,7 +89,7 @@ impl Remote {
         }
     }
 
-    fn key(&self, store: &Store) -> Result<Key, Failure> {
+    fn key(&self, store: &Arc<dyn Store>) -> Result<Key, Failure> {
         store.key_at(&self.text).map_err(|error| {
             let hint = match error {
                 Error::BadName(BadName::TooLong) => {
@@ -113,7 +113,7 @@ impl Remote {
             Wanted::Not(version) => Pin::Not(version.clone()),
             Wanted::Kept(id) => Pin::Snapshot(id.clone()),
         };
-        let read = async |store: &Store, key: &Key| match part {
+        let read = async |store: &Arc<dyn Store>, key: &Key| match part {
             Some(part) => Self::part(store, key, &pin, part).await,
             None => Self::whole(store, key, &pin).await,
         };
@@ -121,7 +121,12 @@ impl Remote {
         self.ask(read, found).await
     }
 
-    async fn part(store: &Store, key: &Key, pin: &Pin, part: Part) -> Result<Answer, Error> {
+    async fn part(
+        store: &Arc<dyn Store>,
+        key: &Key,
+        pin: &Pin,
+        part: Part,
+    ) -> Result<Answer, Error> {
         match store.slice(key, pin, part.start, part.len).await {
             Ok(None) => Ok(Answer::Unchanged),
             Ok(Some(slice)) => Ok(Answer::Got(Box::new(Got {
@@ -132,7 +137,7 @@ impl Remote {
         }
     }
 
-    async fn whole(store: &Store, key: &Key, pin: &Pin) -> Result<Answer, Error> {
+    async fn whole(store: &Arc<dyn Store>, key: &Key, pin: &Pin) -> Result<Answer, Error> {
         for _ in 0..READS {
             match store.open_pinned(key, pin, IN_MEMORY).await {
                 Ok(Opened::Unchanged) => return Ok(Answer::Unchanged),
@@ -162,7 +167,7 @@ impl Remote {
     /// # Errors
     /// When they cannot be listed.
     pub(super) async fn versions(&self) -> Result<Vec<Kept>, Failure> {
-        let list = async |store: &Store, key: &Key| store.versions(key).await;
+        let list = async |store: &Arc<dyn Store>, key: &Key| store.versions(key).await;
         self.ask(list, |kept| !kept.is_empty()).await
     }
 
@@ -181,7 +186,7 @@ impl Remote {
 
     /// See [`super::place::Place::look`].
     pub(super) async fn look(&self) -> Result<Option<About>, Failure> {
-        let inspect = async |store: &Store, key: &Key| store.inspect(key).await;
+        let inspect = async |store: &Arc<dyn Store>, key: &Key| store.inspect(key).await;
         let found = self.ask(inspect, Option::is_some).await?;
         Ok(found.map(|(entry, envelope)| about(entry, envelope)))
     }
@@ -216,7 +221,7 @@ impl Remote {
     ) -> Result<Outcome<Option<Version>>, Failure> {
         let mut envelope = envelope.clone();
         envelope.binary |= self.binary;
-        let put = async |store: &Store, key: &Key| {
+        let put = async |store: &Arc<dyn Store>, key: &Key| {
             let bytes = bytes.clone();
             store.put_as(key, bytes, &envelope, expect, id).await
         };
@@ -249,7 +254,7 @@ impl Remote {
 }
 
 /// What an error of a read says, if it says that there is nothing.
-fn not_there(store: &Store, key: &Key, error: Error) -> Result<Answer, Error> {
+fn not_there(store: &Arc<dyn Store>, key: &Key, error: Error) -> Result<Answer, Error> {
     match error {
         // Not the bucket.
         Error::NotFound(what) if what == store.address(key) => Ok(Answer::Absent),
@@ -280,7 +285,7 @@ fn about(entry: Entry, envelope: Envelope) -> About {
 }
 
 /// Reads one version of a large value into a file, so that nobody sees a part of it.
-async fn spool(store: &Store, key: &Key, entry: &Entry) -> Result<Content, Error> {
+async fn spool(store: &Arc<dyn Store>, key: &Key, entry: &Entry) -> Result<Content, Error> {
     let local = |error: std::io::Error| {
         let words = format!("a temporary file: {error}");
         Error::Failed(Why::because(Cause::TemporaryFile, words))

@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use super::konserve::{AT_ONCE, KonserveStore, Settings};
-use super::{Error, Store, StoreName};
+use super::{Error, InBucket, Store, StoreName};
 use crate::backend::{After, Backend, Body, ListQuery, Listed, Meta, ObjectKey, Page, Pages};
 use crate::model::{Expect, Outcome, PutId, StoreId};
 use konserve_codec::object::{self, Role, role};
@@ -219,18 +219,18 @@ impl Catalog {
     }
 
     /// The store of this id, in the layout in which it was last found; as a plain one before that.
-    pub fn store(&self, id: StoreId) -> Store {
+    pub fn store(&self, id: StoreId) -> Arc<dyn Store> {
         match self.konserve().get(&id) {
             Some(store) => {
                 let (prefix, backend) = (&self.prefix, Arc::clone(&self.backend));
-                Store::konserve(Arc::clone(store), id, prefix, backend)
+                Arc::new(InBucket::konserve(Arc::clone(store), id, prefix, backend))
             }
-            None => Store::plain(id, &self.prefix, Arc::clone(&self.backend)),
+            None => Arc::new(InBucket::plain(id, &self.prefix, Arc::clone(&self.backend))),
         }
     }
 
     /// The store of this id, for who knows in which layout it lies.
-    pub fn store_as(&self, id: StoreId, layout: LayoutKind) -> Store {
+    pub fn store_as(&self, id: StoreId, layout: LayoutKind) -> Arc<dyn Store> {
         self.note(id, layout);
         self.store(id)
     }
@@ -267,8 +267,8 @@ impl Catalog {
     }
 
     /// Everything as one store, without a store level.
-    pub fn flat(&self) -> Store {
-        Store::flat(&self.prefix, Arc::clone(&self.backend))
+    pub fn flat(&self) -> Arc<dyn Store> {
+        Arc::new(InBucket::flat(&self.prefix, Arc::clone(&self.backend)))
     }
 
     /// Creates an empty store. At most one of several machines succeeds (W15).
@@ -314,7 +314,7 @@ impl Catalog {
         match self.find(id).await? {
             None => Err(Error::NotFound(format!("the store {id}"))),
             Some(LayoutKind::Konserve) => self.remove_konserve(id).await,
-            Some(LayoutKind::Plain) => self.store(id).remove_marker().await,
+            Some(LayoutKind::Plain) => self.store(id).remove_dir(&super::Dir::root()).await,
         }
     }
 
@@ -325,13 +325,6 @@ impl Catalog {
             LayoutKind::Konserve => (object::MARKER, object::MARKER_BYTES),
         };
         (ObjectKey::new(format!("{}{id}{after}", self.prefix)), bytes)
-    }
-}
-
-impl Store {
-    /// Removes the marker of an empty store.
-    async fn remove_marker(&self) -> Result<(), Error> {
-        self.remove_dir(&super::Dir::root()).await
     }
 }
 

@@ -12,7 +12,7 @@ use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 
 use super::layout::Layout;
 use super::listing::{AT_ONCE, Shown};
-use super::{Child, Entry, Envelope, Error, Opened, Store};
+use super::{Child, Entry, Envelope, Error, InBucket, Opened, Store as _};
 use crate::backend::{Fetched, Grant, Kept, Object, Pages, Pin, Signed, Span};
 use crate::model::{BadName, Expect, FileName, Key, Outcome};
 
@@ -45,12 +45,12 @@ impl Scanned {
     }
 }
 
-impl Store {
+impl InBucket {
     /// The key that is spelled like this.
     ///
     /// # Errors
     /// [`Error::BadName`].
-    pub fn key_at(&self, text: &str) -> Result<Key, Error> {
+    pub(super) fn key_at(&self, text: &str) -> Result<Key, Error> {
         let Layout::Konserve(store) = &self.layout else {
             let key = Key::new(text)?;
             self.check_name(key.as_str())?;
@@ -69,7 +69,7 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::VersionGone`] for a version that is not to be had; any other [`Error`].
-    pub async fn slice(
+    pub(super) async fn slice(
         &self,
         key: &Key,
         pin: &Pin,
@@ -137,7 +137,7 @@ impl Store {
     ///
     /// # Errors
     /// Any [`Error`]; the key then certainly was not made.
-    pub async fn create_log(&self, key: &Key, lines: Bytes) -> Result<Outcome, Error> {
+    pub(super) async fn create_log(&self, key: &Key, lines: Bytes) -> Result<Outcome, Error> {
         match &self.layout {
             Layout::Konserve(store) => store.create_log(key, &lines).await,
             Layout::Plain => {
@@ -151,7 +151,7 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Unsupported`] where none are; any other [`Error`].
-    pub async fn versions(&self, key: &Key) -> Result<Vec<Kept>, Error> {
+    pub(super) async fn versions(&self, key: &Key) -> Result<Vec<Kept>, Error> {
         Ok(self.backend.versions(&self.object(key)).await?)
     }
 
@@ -159,7 +159,7 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Unsupported`] where a value is not the bytes of its object; any other [`Error`].
-    pub async fn presign(
+    pub(super) async fn presign(
         &self,
         key: &Key,
         grant: &Grant,
@@ -181,7 +181,11 @@ impl Store {
     ///
     /// # Errors
     /// As [`scan`](Self::scan).
-    pub async fn scan_versions(&self, beginning: &str, fold: bool) -> Result<Vec<Scanned>, Error> {
+    pub(super) async fn scan_versions(
+        &self,
+        beginning: &str,
+        fold: bool,
+    ) -> Result<Vec<Scanned>, Error> {
         let found = self.scan(beginning, fold).await?;
         let habits = self.backend.habits();
         let Some(habits) = habits.filter(|habits| habits.lists_versions().is_none()) else {
@@ -221,7 +225,7 @@ impl Store {
     ///
     /// # Errors
     /// Any [`Error`]; never a part of the keys.
-    pub async fn scan(&self, beginning: &str, fold: bool) -> Result<Vec<Scanned>, Error> {
+    pub(super) async fn scan(&self, beginning: &str, fold: bool) -> Result<Vec<Scanned>, Error> {
         if let Layout::Konserve(store) = &self.layout {
             let names = store.list().await?.into_iter();
             return Ok(names

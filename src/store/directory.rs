@@ -5,15 +5,15 @@
 use bytes::Bytes;
 
 use super::layout::Layout;
-use super::{Dir, Envelope, Error, Store};
+use super::{Dir, Envelope, Error, InBucket, Store as _};
 use crate::model::{Expect, Outcome};
 
-impl Store {
+impl InBucket {
     /// Makes an empty directory, if there is none: the portable lock (W15).
     ///
     /// # Errors
     /// [`Error::Exists`], or any other [`Error`].
-    pub async fn make_dir(&self, dir: &Dir) -> Result<(), Error> {
+    pub(super) async fn make_dir(&self, dir: &Dir) -> Result<(), Error> {
         if let Layout::Konserve(_) = &self.layout {
             return Err(Error::Unsupported(
                 "a konserve store has no directories".to_owned(),
@@ -35,7 +35,7 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::NotEmpty`], or any other [`Error`].
-    pub async fn remove_dir(&self, dir: &Dir) -> Result<(), Error> {
+    pub(super) async fn remove_dir(&self, dir: &Dir) -> Result<(), Error> {
         let query = self.query(dir.prefix(), false, 2);
         let page = self.backend.list(&query).await?;
         let Some(marker) = page.objects.first() else {

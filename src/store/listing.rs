@@ -10,7 +10,7 @@ use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 
 use super::layout::Layout;
 use super::plain::Dir;
-use super::{Entry, Error, Store};
+use super::{Entry, Error, InBucket};
 use crate::backend::{Listed, Pages};
 use crate::model::{FileName, Key};
 
@@ -29,12 +29,12 @@ pub enum Shown {
 /// All names of a directory, in order.
 pub type Listing = BTreeMap<FileName, Shown>;
 
-impl Store {
+impl InBucket {
     /// Lists a directory.
     ///
     /// # Errors
     /// Any [`Error`]; never a part of a listing.
-    pub async fn list(&self, dir: &Dir) -> Result<Listing, Error> {
+    pub(super) async fn list(&self, dir: &Dir) -> Result<Listing, Error> {
         if let Layout::Konserve(store) = &self.layout {
             return store.list().await;
         }

@@ -4,16 +4,16 @@
 //! name is a directory. What a name means is in `plain.rs`; a konserve store asks for the object.
 
 use super::layout::Layout;
-use super::{Child, Dir, Entry, Error, Found, LOOKUP_PAGE, Store};
+use super::{Child, Dir, Entry, Error, Found, InBucket, LOOKUP_PAGE};
 use crate::backend::Listed;
 use crate::model::{FileName, Key};
 
-impl Store {
+impl InBucket {
     /// Finds out what a name in a directory is, in one request nearly always.
     ///
     /// # Errors
     /// Any [`Error`]; a name that no key can have is [`Error::BadName`].
-    pub async fn lookup(&self, dir: &Dir, name: &FileName) -> Result<Found, Error> {
+    pub(super) async fn lookup(&self, dir: &Dir, name: &FileName) -> Result<Found, Error> {
         if let Layout::Konserve(store) = &self.layout {
             return store.lookup(name).await;
         }

@@ -8,7 +8,9 @@ mod catalog;
 mod copy;
 mod direct;
 mod directory;
+mod dispatch;
 mod error;
+mod in_bucket;
 mod konserve;
 mod layout;
 mod lifecycle;
@@ -19,9 +21,9 @@ pub mod plain;
 mod tags;
 
 use std::fmt;
-use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use uuid::Uuid;
 
@@ -36,12 +38,9 @@ pub use plain::{Child, Dir};
 
 pub use crate::backend::queue::{Queues, within as in_queues};
 
-use crate::backend::{
-    After, Backend, Body, Fetched, ListQuery, Object, ObjectInfo, ObjectKey, Pin, Span,
-};
-use crate::model::{BadName, Expect, FileName, Key, Outcome, PutId, StoreId, Version};
-use konserve::KonserveStore;
-use layout::Layout;
+use crate::backend::{Grant, Kept, Pin, Signed};
+use crate::model::{Expect, FileName, Key, Outcome, PutId, StoreId, Version};
+use in_bucket::InBucket;
 
 /// How many neighbours one look-up asks for: enough to see, in nearly every directory, whether a
 /// key is also a directory, and few enough to be cheap.
@@ -132,224 +131,106 @@ impl fmt::Display for StoreName {
     }
 }
 
-/// One key-value store.
-#[derive(Clone, Debug)]
-pub struct Store {
-    name: StoreName,
-    /// What the names of its objects begin with.
-    prefix: String,
-    layout: Layout,
-    backend: Arc<dyn Backend>,
-}
+/// One key-value store, whatever its layout.
+///
+/// Every call ends within the deadline of what holds the store. An answer is the store's own word:
+/// [`Error::NotFound`] and `None` mean that it said so.
+#[async_trait]
+pub trait Store: Send + Sync + fmt::Debug {
+    /// What it is called.
+    fn name(&self) -> StoreName;
 
-impl Store {
-    /// The plain store of this id below a bucket's prefix.
-    pub fn plain(id: StoreId, prefix: &str, backend: Arc<dyn Backend>) -> Self {
-        Self {
-            name: StoreName::Id(id),
-            prefix: format!("{prefix}{id}/"),
-            layout: Layout::Plain,
-            backend,
-        }
-    }
+    /// The largest value it can hold, in bytes.
+    fn value_limit(&self) -> u64;
 
-    /// The objects of a bucket, or of a prefix of it, as one store.
-    pub fn flat(prefix: &str, backend: Arc<dyn Backend>) -> Self {
-        Self {
-            name: StoreName::Flat,
-            prefix: prefix.to_owned(),
-            layout: Layout::Plain,
-            backend,
-        }
-    }
-
-    /// A live konserve store.
-    fn konserve(
-        store: Arc<KonserveStore>,
-        id: StoreId,
-        prefix: &str,
-        backend: Arc<dyn Backend>,
-    ) -> Self {
-        Self {
-            name: StoreName::Id(id),
-            prefix: format!("{prefix}{id}_"),
-            layout: Layout::Konserve(store),
-            backend,
-        }
-    }
+    /// Whether no bytes at all are a value.
+    fn takes_empty(&self) -> bool;
 
     /// Whether a key has names besides the one that a listing shows.
-    pub fn has_aliases(&self) -> bool {
-        matches!(self.layout, Layout::Konserve(_))
-    }
+    fn has_aliases(&self) -> bool;
 
     /// How many objects the present listing has looked at, of how many that were never seen before;
     /// nothing when there is no such listing.
-    pub fn progress(&self) -> Option<(u64, u64)> {
-        match &self.layout {
-            Layout::Plain => None,
-            Layout::Konserve(store) => store.progress(),
-        }
-    }
-
-    /// Whether no bytes at all are a value.
-    pub fn takes_empty(&self) -> bool {
-        matches!(self.layout, Layout::Plain)
-    }
-
-    /// What a reader is shown of bytes that were just saved as this version.
-    pub fn read_back(&self, key: &Key, version: &Version) -> ReadBack {
-        match &self.layout {
-            Layout::Plain => ReadBack::Same,
-            Layout::Konserve(store) => match store.read_back(key, version) {
-                Some((bytes, envelope)) => ReadBack::Other(bytes, Box::new(envelope)),
-                None => ReadBack::Unknown,
-            },
-        }
-    }
-
-    /// Why a value cannot be changed, if it cannot.
-    pub fn read_only(&self, key: &Key, envelope: &Envelope) -> Option<&'static str> {
-        match &self.layout {
-            Layout::Plain => None,
-            Layout::Konserve(store) => store.read_only_key(key).or_else(|| envelope.read_only()),
-        }
-    }
-
-    /// What it is called.
-    pub fn name(&self) -> StoreName {
-        self.name
-    }
-
-    /// The largest value it can hold, in bytes.
-    pub fn value_limit(&self) -> u64 {
-        self.backend.limits().value_bytes
-    }
+    fn progress(&self) -> Option<(u64, u64)>;
 
     /// What messages call a key: the address of its object.
-    pub fn address(&self, key: &Key) -> String {
-        format!("{}/{}", self.backend.name(), self.object(key))
-    }
+    fn address(&self, key: &Key) -> String;
 
     /// What a key is, whatever it is called here: the server, and the address of its object there, in two
     /// lines. The second may have more than one, as the key.
-    pub fn identity(&self, key: &Key) -> String {
-        format!("{}\n{}", self.backend.server(), self.address(key))
-    }
+    fn identity(&self, key: &Key) -> String;
 
     /// What a file name in a directory stands for.
     ///
     /// # Errors
     /// [`Error::BadName`].
-    pub fn child(&self, dir: &Dir, name: &FileName) -> Result<Child, Error> {
-        let child = match &self.layout {
-            Layout::Plain => dir.child(name)?,
-            Layout::Konserve(store) => return store.child(name),
-        };
-        match &child {
-            Child::Either(key, _) | Child::Shadowed(key, _) | Child::Key(key) => {
-                self.check_name(key.as_str())?;
-            }
-            Child::Dir(below) => self.check_name(below.prefix())?,
-        }
-        Ok(child)
-    }
+    fn child(&self, dir: &Dir, name: &FileName) -> Result<Child, Error>;
 
-    /// Makes sure that an object can have this name. The store's own part of it counts.
-    fn check_name(&self, after_prefix: &str) -> Result<(), BadName> {
-        match self.prefix.len() + after_prefix.len() <= self.backend.limits().key_bytes {
-            true => Ok(()),
-            false => Err(BadName::TooLong),
-        }
-    }
-
-    fn object(&self, key: &Key) -> ObjectKey {
-        match &self.layout {
-            Layout::Plain => ObjectKey::new(format!("{}{}", self.prefix, key.as_str())),
-            Layout::Konserve(store) => store.object_of(key),
-        }
-    }
-
-    fn entry(&self, key: Key, info: &ObjectInfo) -> Entry {
-        Entry {
-            key,
-            size: Some(info.size),
-            modified: info.modified,
-            version: info.version.clone(),
-        }
-    }
-
-    /// What is known of a key; `None` when the backend says that it does not exist.
+    /// The key that is spelled like this.
     ///
     /// # Errors
-    /// Any [`Error`].
-    pub async fn describe(&self, key: &Key) -> Result<Option<Entry>, Error> {
-        if let Layout::Konserve(store) = &self.layout {
-            return store.describe(key).await;
-        }
-        match self.backend.head(&self.object(key)).await {
-            Ok(info) => Ok(Some(self.entry(key.clone(), &info))),
-            Err(error) if error.is_not_found() => Ok(None),
-            Err(error) => Err(error.into()),
-        }
-    }
+    /// [`Error::BadName`].
+    fn key_at(&self, text: &str) -> Result<Key, Error>;
 
-    /// The newest version of a key, and what travels with it, without its bytes; one request. `None`
-    /// when the backend says that it does not exist.
-    ///
-    /// # Errors
-    /// Any [`Error`].
-    pub async fn inspect(&self, key: &Key) -> Result<Option<(Entry, Envelope)>, Error> {
-        if let Layout::Konserve(store) = &self.layout {
-            return store.inspect(key).await;
-        }
-        let info = match self.backend.head(&self.object(key)).await {
-            Ok(info) => info,
-            Err(error) if error.is_not_found() => return Ok(None),
-            Err(error) => return Err(error.into()),
-        };
-        let entry = self.entry(key.clone(), &info);
-        let envelope = Envelope {
-            meta: info.meta,
-            ..Envelope::default()
-        };
-        Ok(Some((entry, envelope)))
-    }
+    /// What a reader is shown of bytes that were just saved as this version.
+    fn read_back(&self, key: &Key, version: &Version) -> ReadBack;
+
+    /// Why a value cannot be changed, if it cannot.
+    fn read_only(&self, key: &Key, envelope: &Envelope) -> Option<&'static str>;
 
     /// What travels with a new value of this key.
-    pub fn fresh_envelope(&self, key: &Key) -> Envelope {
-        match &self.layout {
-            Layout::Plain => Envelope::fresh(key),
-            Layout::Konserve(_) => Envelope::default(),
-        }
-    }
+    fn fresh_envelope(&self, key: &Key) -> Envelope;
 
     /// What travels with a key that is made anew after it was moved away with this.
-    pub fn recreated_envelope(&self, key: &Key, moved: &Envelope) -> Envelope {
-        match &self.layout {
-            Layout::Plain => moved.clone(),
-            Layout::Konserve(_) => self.fresh_envelope(key),
-        }
-    }
+    fn recreated_envelope(&self, key: &Key, moved: &Envelope) -> Envelope;
 
     /// Whether nobody chose what travels with a value of this key.
-    pub fn is_plain(&self, key: &Key, envelope: &Envelope) -> bool {
-        match &self.layout {
-            Layout::Plain => envelope.is_plain(key),
-            Layout::Konserve(_) => envelope.origin.is_none(),
-        }
-    }
+    fn is_plain(&self, key: &Key, envelope: &Envelope) -> bool;
+
+    /// Finds out what a name in a directory is, in one request nearly always.
+    ///
+    /// # Errors
+    /// Any [`Error`]; a name that no key can have is [`Error::BadName`].
+    async fn lookup(&self, dir: &Dir, name: &FileName) -> Result<Found, Error>;
+
+    /// Lists a directory.
+    ///
+    /// # Errors
+    /// Any [`Error`]; never a part of a listing.
+    async fn list(&self, dir: &Dir) -> Result<Listing, Error>;
+
+    /// All keys that are spelled with this beginning, in order; with `fold` only up to the next `/`.
+    ///
+    /// # Errors
+    /// Any [`Error`]; never a part of the keys.
+    async fn scan(&self, beginning: &str, fold: bool) -> Result<Vec<Scanned>, Error>;
+
+    /// As [`scan`](Self::scan), for somebody who compares the versions with those of the values. Unless it is
+    /// known whether listings tell them, one more request asks that of the first key; two more, and another
+    /// listing or two, if it seems that they do not.
+    ///
+    /// # Errors
+    /// As [`scan`](Self::scan).
+    async fn scan_versions(&self, beginning: &str, fold: bool) -> Result<Vec<Scanned>, Error>;
+
+    /// What is known of a key; `None` when the store says that it does not exist.
+    ///
+    /// # Errors
+    /// Any [`Error`].
+    async fn describe(&self, key: &Key) -> Result<Option<Entry>, Error>;
+
+    /// The newest version of a key, and what travels with it, without its bytes; one request. `None`
+    /// when the store says that it does not exist.
+    ///
+    /// # Errors
+    /// Any [`Error`].
+    async fn inspect(&self, key: &Key) -> Result<Option<(Entry, Envelope)>, Error>;
 
     /// Reads the newest version of a key, whole if it has at most `limit` bytes.
     ///
     /// # Errors
     /// Any [`Error`].
-    pub async fn open(
-        &self,
-        key: &Key,
-        have: Option<&Version>,
-        limit: u64,
-    ) -> Result<Opened, Error> {
+    async fn open(&self, key: &Key, have: Option<&Version>, limit: u64) -> Result<Opened, Error> {
         let pin = have.map_or(Pin::Newest, |version| Pin::Not(version.clone()));
         self.open_pinned(key, &pin, limit).await
     }
@@ -358,40 +239,34 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::VersionGone`] for a version that is not to be had; any other [`Error`].
-    pub async fn open_pinned(&self, key: &Key, pin: &Pin, limit: u64) -> Result<Opened, Error> {
-        if let Layout::Konserve(store) = &self.layout {
-            return store.open(key, pin, limit).await;
-        }
-        let fetched = self
-            .backend
-            .get(&self.object(key), pin, Span::UpTo(limit))
-            .await?;
-        let Fetched::Object(object) = fetched else {
-            return Ok(Opened::Unchanged);
-        };
-        let Object { info, bytes } = *object;
-        let entry = self.entry(key.clone(), &info);
-        let large = info.size > limit;
-        let envelope = Envelope {
-            meta: info.meta,
-            ..Envelope::default()
-        };
-        Ok(match large {
-            true => Opened::Large { entry, envelope },
-            false => Opened::Whole(Value {
-                bytes,
-                version: entry.version,
-                modified: entry.modified,
-                envelope,
-            }),
-        })
-    }
+    async fn open_pinned(&self, key: &Key, pin: &Pin, limit: u64) -> Result<Opened, Error>;
+
+    /// Reads a piece of one version of a large value: `len` bytes from `start`, fewer at its end. Each piece
+    /// tells how long the whole is; an entry that says otherwise would cut it short. The key may have
+    /// another name by now than the entry says.
+    ///
+    /// # Errors
+    /// [`Error::VersionGone`] when that version is not to be had any more; any other [`Error`].
+    async fn read(&self, key: &Key, entry: &Entry, start: u64, len: u64) -> Result<Bytes, Error>;
+
+    /// Reads a part of one version of a key: `len` bytes from `start`, fewer at its end. Nothing if
+    /// it is the version that [`Pin::Not`] names. One request, unless the layout has to read a value whole.
+    ///
+    /// # Errors
+    /// [`Error::VersionGone`] for a version that is not to be had; any other [`Error`].
+    async fn slice(
+        &self,
+        key: &Key,
+        pin: &Pin,
+        start: u64,
+        len: u64,
+    ) -> Result<Option<Slice>, Error>;
 
     /// Saves a value if the key is what `expect` says.
     ///
     /// # Errors
     /// Any [`Error`]; the value then certainly was not saved.
-    pub async fn put(
+    async fn put(
         &self,
         key: &Key,
         bytes: Bytes,
@@ -402,69 +277,67 @@ impl Store {
         self.put_as(key, bytes, envelope, expect, id).await
     }
 
-    /// The save that wrote the newest version of a key, if its writer told (W6); nothing if there is none.
-    ///
-    /// # Errors
-    /// Any [`Error`].
-    pub async fn last_put(&self, key: &Key) -> Result<Option<PutId>, Error> {
-        match self.backend.head(&self.object(key)).await {
-            Ok(info) => Ok(info.put_id),
-            Err(error) if error.is_not_found() => Ok(None),
-            Err(error) => Err(error.into()),
-        }
-    }
-
     /// As [`put`](Self::put), under a number that its caller knows again; a log of konserve does not keep it.
     ///
     /// # Errors
     /// As [`put`](Self::put).
-    pub async fn put_as(
+    async fn put_as(
         &self,
         key: &Key,
         bytes: Bytes,
         envelope: &Envelope,
         expect: &Expect,
         id: PutId,
-    ) -> Result<Outcome, Error> {
-        if let Layout::Konserve(store) = &self.layout {
-            return store.put(key, bytes, envelope, expect, id).await;
-        }
-        let limit = self.value_limit();
-        if bytes.len() as u64 > limit {
-            return Err(too_big(&self.address(key), limit));
-        }
-        let meta = tags::tagged(&*self.backend, envelope.typed(key)).await?;
-        let body = Body { bytes, meta };
-        Ok(self
-            .backend
-            .put(&self.object(key), body, expect, id)
-            .await?)
-    }
+    ) -> Result<Outcome, Error>;
+
+    /// The save that wrote the newest version of a key, if its writer told (W6); nothing if there is none.
+    ///
+    /// # Errors
+    /// Any [`Error`].
+    async fn last_put(&self, key: &Key) -> Result<Option<PutId>, Error>;
+
+    /// Makes a value of lines, under a key that does not exist: one of the layout's own logs, if it has such.
+    ///
+    /// # Errors
+    /// Any [`Error`]; the key then certainly was not made.
+    async fn create_log(&self, key: &Key, lines: Bytes) -> Result<Outcome, Error>;
 
     /// Deletes a key if it has this version.
     ///
     /// # Errors
     /// Any [`Error`]; the key then certainly was not deleted.
-    pub async fn delete(&self, key: &Key, version: &Version) -> Result<Outcome<()>, Error> {
-        if let Layout::Konserve(store) = &self.layout {
-            return store.delete(key, version).await;
-        }
-        Ok(self.backend.delete(&self.object(key), version).await?)
-    }
+    async fn delete(&self, key: &Key, version: &Version) -> Result<Outcome<()>, Error>;
 
-    fn query(&self, below: &str, fold: bool, limit: u16) -> ListQuery {
-        ListQuery {
-            prefix: format!("{}{below}", self.prefix),
-            fold,
-            after: After::Start,
-            limit,
-        }
-    }
+    /// Makes an empty directory, if there is none: the portable lock (W15).
+    ///
+    /// # Errors
+    /// [`Error::Exists`], or any other [`Error`].
+    async fn make_dir(&self, dir: &Dir) -> Result<(), Error>;
 
-    /// The name of an object after the store's prefix.
-    fn relative<'a>(&self, object: &'a ObjectKey) -> Option<&'a str> {
-        object.as_str().strip_prefix(&self.prefix)
-    }
+    /// Removes a directory that holds nothing but its marker.
+    ///
+    /// # Errors
+    /// [`Error::NotEmpty`], or any other [`Error`].
+    async fn remove_dir(&self, dir: &Dir) -> Result<(), Error>;
+
+    /// What travels with a value, with the tags themselves, to be laid on another key. A request if there
+    /// are any that were not read yet.
+    ///
+    /// # Errors
+    /// Any [`Error`].
+    async fn with_tags(&self, envelope: Envelope) -> Result<Envelope, Error>;
+
+    /// The versions that are kept of a key, newest first.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] where none are; any other [`Error`].
+    async fn versions(&self, key: &Key) -> Result<Vec<Kept>, Error>;
+
+    /// An address that allows something with a key to whoever has it, for so long. Sends nothing.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] where a value is not the bytes of its object; any other [`Error`].
+    async fn presign(&self, key: &Key, grant: &Grant, expires: Duration) -> Result<Signed, Error>;
 }
 
 /// A value that the store cannot hold.
@@ -472,11 +345,9 @@ fn too_big(what: &str, limit: u64) -> Error {
     Error::TooBig(format!("{what} cannot hold more than {limit} bytes"))
 }
 
+/// An empty store that nobody else has.
 #[cfg(test)]
-impl Store {
-    /// An empty store that nobody else has.
-    pub(crate) fn in_memory() -> Arc<Self> {
-        let backend = crate::backend::Memory::new();
-        Arc::new(Self::flat("", Arc::new(backend)))
-    }
+pub(crate) fn in_memory() -> std::sync::Arc<dyn Store> {
+    let backend = crate::backend::Memory::new();
+    Catalog::new(std::sync::Arc::new(backend), "").flat()
 }

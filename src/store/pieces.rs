@@ -6,18 +6,18 @@
 use bytes::Bytes;
 
 use super::layout::Layout;
-use super::{Entry, Error, Store};
+use super::{Entry, Error, InBucket};
 use crate::backend::{Fetched, Pin, Span};
 use crate::model::Key;
 
-impl Store {
+impl InBucket {
     /// Reads a piece of one version of a large value: `len` bytes from `start`, fewer at its end. Each piece
     /// tells how long the whole is; an entry that says otherwise would cut it short. The key may have
     /// another name by now than the entry says.
     ///
     /// # Errors
     /// [`Error::VersionGone`] when that version is not to be had any more; any other [`Error`].
-    pub async fn read(
+    pub(super) async fn read(
         &self,
         key: &Key,
         entry: &Entry,

@@ -1,16 +1,16 @@
 //! Tags travel with a value as its metadata do, but have to be read first: where there are some, that is a
 //! request before a save, a rename or a copy, and none before a read.
 
-use super::{Envelope, Error, Store};
+use super::{Envelope, Error, InBucket};
 use crate::backend::{Backend, Meta, Tags};
 
-impl Store {
+impl InBucket {
     /// What travels with a value, with the tags themselves, to be laid on another key. A request if there
     /// are any that were not read yet.
     ///
     /// # Errors
     /// Any [`Error`].
-    pub async fn with_tags(&self, envelope: Envelope) -> Result<Envelope, Error> {
+    pub(super) async fn with_tags(&self, envelope: Envelope) -> Result<Envelope, Error> {
         Ok(Envelope {
             meta: tagged(&*self.backend, envelope.meta).await?,
             ..envelope

@@ -44,7 +44,7 @@ impl Vfs {
     }
 
     /// Whether a name shows nothing, though the store has its key.
-    pub(super) fn is_away(&self, store: &Store, dir: &Dir, name: &FileName) -> bool {
+    pub(super) fn is_away(&self, store: &Arc<dyn Store>, dir: &Dir, name: &FileName) -> bool {
         let key = key_of(store, dir, name);
         key.is_some_and(|key| self.table().away.is_away(&(store.name(), key)))
     }
@@ -125,7 +125,7 @@ impl Vfs {
     async fn fill(
         &self,
         alias: &Scratch,
-        store: &Store,
+        store: &Arc<dyn Store>,
         key: &Key,
         newest: Opened,
     ) -> Result<Version, Error> {
@@ -417,17 +417,17 @@ impl Vfs {
     }
 
     /// The store of a name.
-    fn store(&self, name: StoreName) -> Result<Arc<Store>, Error> {
+    fn store(&self, name: StoreName) -> Result<Arc<dyn Store>, Error> {
         match (&self.source, name) {
             (Source::Store(store), _) => Ok(Arc::clone(store)),
-            (Source::Bucket(catalog), StoreName::Id(id)) => Ok(Arc::new(catalog.store(id))),
+            (Source::Bucket(catalog), StoreName::Id(id)) => Ok(catalog.store(id)),
             (Source::Bucket(_), StoreName::Flat) => Err(Error::BadHandle),
         }
     }
 }
 
 /// The key that a name in a directory stands for.
-pub(super) fn key_of(store: &Store, dir: &Dir, name: &FileName) -> Option<Key> {
+pub(super) fn key_of(store: &Arc<dyn Store>, dir: &Dir, name: &FileName) -> Option<Key> {
     match store.child(dir, name).ok()? {
         Child::Either(key, _) | Child::Key(key) | Child::Shadowed(key, _) => Some(key),
         Child::Dir(_) => None,

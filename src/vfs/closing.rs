@@ -100,7 +100,7 @@ impl Vfs {
     ///
     /// # Errors
     /// [`Error::NotEmpty`].
-    pub(super) fn check_unused(&self, store: &Store, dir: &Dir) -> Result<(), Error> {
+    pub(super) fn check_unused(&self, store: &Arc<dyn Store>, dir: &Dir) -> Result<(), Error> {
         let table = self.table();
         let is_new_in = |handle: &Handle| {
             let Handle::Writer(writer) = handle else {

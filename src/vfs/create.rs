@@ -169,7 +169,7 @@ impl Vfs {
     /// the only call that can tell it that somebody else was first (W15).
     async fn must_claim(
         &self,
-        store: &Store,
+        store: &Arc<dyn Store>,
         access: Access,
         creation: Creation,
         by: Opening,
@@ -185,7 +185,7 @@ impl Vfs {
         &self,
         parent: Ino,
         name: &FileName,
-        (store, key): (Arc<Store>, Key),
+        (store, key): (Arc<dyn Store>, Key),
         envelope: Envelope,
         by: Opening,
     ) -> Result<(Told, Fh), Error> {

@@ -110,7 +110,7 @@ impl Vfs {
     fn items(
         &self,
         ino: Ino,
-        store: &Arc<Store>,
+        store: &Arc<dyn Store>,
         dir: &Dir,
         listing: &crate::store::Listing,
     ) -> Vec<DirItem> {
@@ -259,7 +259,7 @@ impl Vfs {
             }
             (Kind::Dir(store, dir), _) => {
                 let below = self.below(&store, &dir, name)?;
-                Some(self.found_dir(parent, name, Store::clone(&store), below))
+                Some(self.found_dir(parent, name, Arc::clone(&store), below))
             }
             (Kind::Control(control), _) => {
                 let control = Control::child(&control, name, self)?;
@@ -309,7 +309,7 @@ impl Vfs {
                 let mut table = self.table();
                 table.listings.remove(&(store.name(), dir));
                 table.listings.outdate();
-                (Store::clone(&store), below)
+                (store, below)
             }
             (Kind::Control(control), _) => {
                 return Err(Error::NotPermitted(format!("{control} is the mount's own")));
@@ -322,7 +322,7 @@ impl Vfs {
     }
 
     /// Reports that a directory holds scratch files.
-    fn check_shelf(&self, store: &Store, dir: &Dir) -> Result<(), Error> {
+    fn check_shelf(&self, store: &Arc<dyn Store>, dir: &Dir) -> Result<(), Error> {
         match self.shelf().is_in_use(&folder(store, dir)) {
             true => Err(Error::NotEmpty(format!("{}{}", store.name(), dir.prefix()))),
             false => Ok(()),
@@ -350,7 +350,7 @@ impl Vfs {
                         if self.table().kept.contains(&(store.name(), Dir::root())) => {}
                     result => result?,
                 }
-                (Arc::new(store), Dir::root())
+                (store, Dir::root())
             }
             (Kind::Dir(store, dir), _) => {
                 let below = self

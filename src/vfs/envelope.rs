@@ -9,6 +9,7 @@
 //! key now, and the old one is gone; what travelled with it is remembered here for a while.
 
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -31,7 +32,7 @@ impl Vfs {
     }
 
     /// What travels with a key that is made, of which the store has none.
-    pub(super) fn new_envelope(&self, store: &Store, key: &Key) -> Envelope {
+    pub(super) fn new_envelope(&self, store: &Arc<dyn Store>, key: &Key) -> Envelope {
         let moved = self
             .table()
             .moved
@@ -52,7 +53,7 @@ impl Vfs {
     pub(super) async fn inspect(
         &self,
         ino: Ino,
-        store: &Store,
+        store: &Arc<dyn Store>,
         key: &Key,
         by: Opening,
     ) -> Result<(Expect, Envelope), Error> {
@@ -80,7 +81,7 @@ impl Vfs {
     /// Any [`Error`].
     pub(super) async fn ask(
         &self,
-        store: &Store,
+        store: &Arc<dyn Store>,
         key: &Key,
     ) -> Result<Option<(Entry, Envelope)>, Error> {
         let found = store.inspect(key).await?;
@@ -100,7 +101,7 @@ impl Vfs {
     /// Any [`Error`].
     pub(super) async fn envelope_of(
         &self,
-        store: &Store,
+        store: &Arc<dyn Store>,
         key: &Key,
         version: &Version,
     ) -> Result<Envelope, Error> {
@@ -113,7 +114,12 @@ impl Vfs {
         })
     }
 
-    fn envelope_at_hand(&self, store: &Store, key: &Key, version: &Version) -> Option<Envelope> {
+    fn envelope_at_hand(
+        &self,
+        store: &Arc<dyn Store>,
+        key: &Key,
+        version: &Version,
+    ) -> Option<Envelope> {
         let place = (store.name(), key.clone());
         self.table().values.envelope(&place, version)
     }

@@ -99,14 +99,14 @@ impl Vfs {
     }
 
     /// Bytes are compared in memory, and these are too many: the reader keeps the version that it has.
-    fn is_too_large(reader: &Reader, store: &Store, key: &Key) {
+    fn is_too_large(reader: &Reader, store: &Arc<dyn Store>, key: &Key) {
         reader.end.is_last();
         let key = store.address(key);
         tracing::warn!(%key, "larger than --inline-limit: its readers do not see what is appended, before they open it again");
     }
 
     /// What is known of the newest version of a key without asking, if that is not older than the TTL.
-    fn at_hand(&self, ino: Ino, store: &Store, key: &Key) -> AtHand {
+    fn at_hand(&self, ino: Ino, store: &Arc<dyn Store>, key: &Key) -> AtHand {
         let mut table = self.table();
         let known = table.tree.get(ino).and_then(|node| node.known.as_ref());
         let Some(known) = known.filter(|known| known.asked.elapsed() < self.options.ttl) else {

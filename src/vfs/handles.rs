@@ -238,7 +238,7 @@ impl Hand {
 pub(super) struct Writer {
     pub(super) ino: Ino,
     /// The key that it was opened as, if that is known; a file may be renamed.
-    pub(super) opened_as: Option<(Arc<Store>, Key)>,
+    pub(super) opened_as: Option<(Arc<dyn Store>, Key)>,
     pub(super) who: Who,
     /// The life of the opener, if it is known.
     pub(super) opener: Option<Arc<dyn Life>>,

@@ -140,7 +140,7 @@ impl Vfs {
     /// Reads one version of a large value, block by block; `take` is given each with its offset.
     pub(super) async fn each_block(
         &self,
-        store: &Store,
+        store: &Arc<dyn Store>,
         key: &Key,
         entry: &Entry,
         mut take: impl FnMut(u64, &[u8]) -> Result<(), Error> + Send,
@@ -161,7 +161,7 @@ impl Vfs {
     /// Reads one version of a large value whole, to edit it.
     pub(super) async fn read_all(
         &self,
-        store: &Store,
+        store: &Arc<dyn Store>,
         key: &Key,
         entry: &Entry,
     ) -> Result<Bytes, Error> {
@@ -177,7 +177,7 @@ impl Vfs {
     /// Reads one version of a large value, to edit it: into a file if it is too large for memory.
     pub(super) async fn read_to_edit(
         &self,
-        store: &Store,
+        store: &Arc<dyn Store>,
         key: &Key,
         entry: &Entry,
     ) -> Result<Content, Error> {
@@ -198,7 +198,7 @@ impl Vfs {
     /// As [`read_all`](Self::read_all), with what travels with the value.
     pub(super) async fn read_whole(
         &self,
-        store: &Store,
+        store: &Arc<dyn Store>,
         key: &Key,
         (entry, envelope): (Entry, Envelope),
     ) -> Result<Arc<Value>, Error> {
@@ -306,7 +306,7 @@ impl Vfs {
     }
 
     /// The size as a number of bytes in memory, if the store can hold it.
-    fn check_size(&self, store: &Store, key: &Key, size: u64) -> Result<usize, Error> {
+    fn check_size(&self, store: &Arc<dyn Store>, key: &Key, size: u64) -> Result<usize, Error> {
         match usize::try_from(size) {
             Ok(fits) if size <= store.value_limit() => Ok(fits),
             _ => Err(Error::TooBig(format!(
@@ -367,7 +367,7 @@ impl Vfs {
         &self,
         writer: &Writer,
         state: &mut WriterState,
-        store: &Arc<Store>,
+        store: &Arc<dyn Store>,
         key: &Key,
         who: Who,
     ) -> Result<(), Error> {

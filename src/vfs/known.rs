@@ -281,7 +281,7 @@ mod tests {
 
     use super::*;
     use crate::model::{Seen, Version};
-    use crate::store::{Dir, Store};
+    use crate::store::Dir;
     use crate::vfs::tests::Nobody;
 
     fn entry(version: &str) -> Entry {
@@ -295,7 +295,7 @@ mod tests {
 
     /// A table with a key, and how it is known.
     fn table() -> (Table, Ino) {
-        let store = Store::in_memory();
+        let store = crate::store::in_memory();
         let root = Kind::Dir(Arc::clone(&store), Dir::root());
         let seen = Seen::new(1 << 16, 1, Arc::new(Nobody));
         let mut table = Table::new(root, seen, 0, Duration::from_secs(3600));

@@ -88,7 +88,8 @@ impl Vfs {
                 return Ok(self.fixed_attr(ino, FileKind::Dir, node.since));
             }
         }
-        let kept = |store: &Store| self.table().kept.contains(&(store.name(), Dir::root()));
+        let kept =
+            |store: &Arc<dyn Store>| self.table().kept.contains(&(store.name(), Dir::root()));
         let found = catalog.find(id).await?;
         let store = catalog.store(id);
         match found {
@@ -100,7 +101,7 @@ impl Vfs {
     async fn find_in(
         &self,
         parent: Ino,
-        store: &Arc<Store>,
+        store: &Arc<dyn Store>,
         dir: &Dir,
         name: &FileName,
         thread: u32,
@@ -137,7 +138,7 @@ impl Vfs {
     async fn find_in_store(
         &self,
         parent: Ino,
-        store: &Arc<Store>,
+        store: &Arc<dyn Store>,
         dir: &Dir,
         name: &FileName,
         thread: u32,
@@ -175,7 +176,7 @@ impl Vfs {
                 table.learn(ino, entry.clone(), asked, Some(thread));
                 Ok(self.noted_attr(&table, store.name(), ino, &entry))
             }
-            Found::Dir(below) => Ok(self.found_dir(parent, name, Store::clone(store), below)),
+            Found::Dir(below) => Ok(self.found_dir(parent, name, Arc::clone(store), below)),
             Found::Absent => {
                 let below = self.below(store, dir, name);
                 let mut table = self.table();
@@ -183,7 +184,7 @@ impl Vfs {
                     && table.kept.contains(&(store.name(), below.clone()))
                 {
                     drop(table);
-                    return Ok(self.found_dir(parent, name, Store::clone(store), below));
+                    return Ok(self.found_dir(parent, name, Arc::clone(store), below));
                 }
                 if let Some(ino) = table.tree.find(parent, name) {
                     table.learn_absent(ino, asked);
@@ -199,7 +200,7 @@ impl Vfs {
     fn find_locally(
         &self,
         parent: Ino,
-        store: &Arc<Store>,
+        store: &Arc<dyn Store>,
         dir: &Dir,
         name: &FileName,
         thread: u32,
@@ -241,12 +242,7 @@ impl Vfs {
             Some(Shown::Dir) => match self.below(store, dir, name) {
                 Some(below) => {
                     drop(table);
-                    Ok(Some(self.found_dir(
-                        parent,
-                        name,
-                        Store::clone(store),
-                        below,
-                    )))
+                    Ok(Some(self.found_dir(parent, name, Arc::clone(store), below)))
                 }
                 None => Ok(None),
             },
@@ -255,12 +251,7 @@ impl Vfs {
             None => match self.below(store, dir, name) {
                 Some(below) if table.kept.contains(&(store.name(), below.clone())) => {
                     drop(table);
-                    Ok(Some(self.found_dir(
-                        parent,
-                        name,
-                        Store::clone(store),
-                        below,
-                    )))
+                    Ok(Some(self.found_dir(parent, name, Arc::clone(store), below)))
                 }
                 _ => Err(Error::NotFound(name.to_string())),
             },
@@ -268,16 +259,22 @@ impl Vfs {
     }
 
     /// The directory that a name would be.
-    pub(super) fn below(&self, store: &Store, dir: &Dir, name: &FileName) -> Option<Dir> {
+    pub(super) fn below(&self, store: &Arc<dyn Store>, dir: &Dir, name: &FileName) -> Option<Dir> {
         match store.child(dir, name).ok()? {
             Child::Either(_, below) | Child::Dir(below) => Some(below),
             Child::Shadowed(..) | Child::Key(_) => None,
         }
     }
 
-    pub(super) fn found_dir(&self, parent: Ino, name: &FileName, store: Store, dir: Dir) -> Attr {
+    pub(super) fn found_dir(
+        &self,
+        parent: Ino,
+        name: &FileName,
+        store: Arc<dyn Store>,
+        dir: Dir,
+    ) -> Attr {
         let mut table = self.table();
-        let ino = table.insert(parent, name, Kind::Dir(Arc::new(store), dir));
+        let ino = table.insert(parent, name, Kind::Dir(store, dir));
         let since = table.tree.get_mut(ino).map(|node| {
             node.there = Some(Instant::now());
             node.since
@@ -297,7 +294,7 @@ impl Vfs {
     /// every thousand objects, or none.
     pub(super) async fn listing(
         &self,
-        store: &Store,
+        store: &Arc<dyn Store>,
         dir: &Dir,
     ) -> Result<(Arc<Listing>, Age), Error> {
         let folder = (store.name(), dir.clone());

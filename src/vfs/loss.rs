@@ -1,6 +1,8 @@
 //! What becomes of a save that did not happen: its bytes are kept, its process is told once, the
 //! kernel forgets what it showed, and the log and the journal say so (W5, W16).
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -19,7 +21,7 @@ pub(super) struct Attempt<'a> {
     /// What the kernel calls it.
     pub(super) op: &'static str,
     pub(super) ino: Ino,
-    pub(super) store: &'a Store,
+    pub(super) store: &'a Arc<dyn Store>,
     pub(super) key: &'a Key,
     /// Whose memories count as its base; the first one attempts it.
     pub(super) callers: &'a [Caller],

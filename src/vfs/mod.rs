@@ -101,7 +101,7 @@ pub enum Source {
     /// The stores of a bucket, each a directory.
     Bucket(Catalog),
     /// One store, or the objects of a bucket or prefix themselves.
-    Store(Arc<Store>),
+    Store(Arc<dyn Store>),
 }
 
 /// How the filesystem behaves.
@@ -376,7 +376,7 @@ pub(crate) mod tests {
         };
         let state = StateDir::make(state_dir).unwrap();
         Vfs::new(
-            Source::Store(Store::in_memory()),
+            Source::Store(crate::store::in_memory()),
             "memory",
             options,
             Some(&state),

@@ -5,6 +5,7 @@
 //! would be.
 
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 
 use super::away::key_of;
 use super::dir::{DirItem, Item};
@@ -30,7 +31,7 @@ pub struct Told {
 }
 
 /// What a name in a directory is if it is neither a directory nor the mount's own.
-fn of_name(store: &Store, dir: &Dir, name: &FileName) -> Identity {
+fn of_name(store: &Arc<dyn Store>, dir: &Dir, name: &FileName) -> Identity {
     let of = store.name().to_string();
     match key_of(store, dir, name) {
         Some(key) => Identity::of_key(&of, key.as_str()),
@@ -38,7 +39,7 @@ fn of_name(store: &Store, dir: &Dir, name: &FileName) -> Identity {
     }
 }
 
-fn of_dir(store: &Store, dir: &Dir) -> Identity {
+fn of_dir(store: &Arc<dyn Store>, dir: &Dir) -> Identity {
     Identity::of_dir(&store.name().to_string(), dir.prefix())
 }
 

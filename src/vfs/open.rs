@@ -110,7 +110,7 @@ impl Vfs {
     async fn open_reader(
         &self,
         ino: Ino,
-        store: &Arc<Store>,
+        store: &Arc<dyn Store>,
         key: &Key,
         by: Opening,
     ) -> Result<Fh, Error> {
@@ -156,7 +156,7 @@ impl Vfs {
     async fn open_editing(
         &self,
         ino: Ino,
-        store: &Arc<Store>,
+        store: &Arc<dyn Store>,
         key: &Key,
         access: Access,
         by: Opening,
@@ -214,7 +214,7 @@ impl Vfs {
     async fn open_replacing(
         &self,
         ino: Ino,
-        store: &Arc<Store>,
+        store: &Arc<dyn Store>,
         key: &Key,
         by: Opening,
     ) -> Result<Fh, Error> {
@@ -269,7 +269,7 @@ impl Vfs {
     }
 
     /// Reports that a value cannot be changed, if its newest known version says so.
-    fn check_value(&self, store: &Store, key: &Key) -> Result<(), Error> {
+    fn check_value(&self, store: &Arc<dyn Store>, key: &Key) -> Result<(), Error> {
         let known = self.table().values.get(&(store.name(), key.clone()));
         match known {
             Some(value) => refuse(store, key, &value.envelope),
@@ -313,7 +313,7 @@ impl Vfs {
     pub(super) async fn current(
         &self,
         ino: Ino,
-        store: &Store,
+        store: &Arc<dyn Store>,
         key: &Key,
     ) -> Result<Expect, Error> {
         let asked = Instant::now();
@@ -332,7 +332,7 @@ impl Vfs {
     pub(super) async fn rival(
         &self,
         ino: Ino,
-        store: &Store,
+        store: &Arc<dyn Store>,
         key: &Key,
         (rival, sent): (Option<Rival>, Instant),
     ) -> Result<Expect, Error> {
@@ -348,7 +348,7 @@ impl Vfs {
     pub(super) async fn newest(
         &self,
         ino: Ino,
-        store: &Store,
+        store: &Arc<dyn Store>,
         key: &Key,
         thread: u32,
     ) -> Result<Version, Error> {
@@ -368,7 +368,7 @@ impl Vfs {
     pub(super) async fn ask_newest(
         &self,
         ino: Ino,
-        store: &Store,
+        store: &Arc<dyn Store>,
         key: &Key,
     ) -> Result<Version, Error> {
         self.ask_newer(ino, store, key, None).await
@@ -379,7 +379,7 @@ impl Vfs {
     pub(super) async fn ask_newer(
         &self,
         ino: Ino,
-        store: &Store,
+        store: &Arc<dyn Store>,
         key: &Key,
         held: Option<&Arc<Value>>,
     ) -> Result<Version, Error> {
@@ -432,7 +432,7 @@ impl Vfs {
 }
 
 /// Reports that a value cannot be changed, if what travels with it says so.
-fn refuse(store: &Store, key: &Key, envelope: &Envelope) -> Result<(), Error> {
+fn refuse(store: &Arc<dyn Store>, key: &Key, envelope: &Envelope) -> Result<(), Error> {
     match store.read_only(key, envelope) {
         Some(why) => Err(Error::ReadOnly(format!("{} ({why})", store.address(key)))),
         None => Ok(()),

@@ -23,7 +23,7 @@ pub(super) struct Put<'a> {
     pub(super) scratch: &'a Scratch,
     /// Where it is on the shelf.
     pub(super) at: (&'a Folder, &'a FileName),
-    pub(super) store: &'a Arc<Store>,
+    pub(super) store: &'a Arc<dyn Store>,
     pub(super) key: &'a Key,
     /// What the store has of it.
     pub(super) value: Value,

@@ -72,7 +72,12 @@ impl Vfs {
     ///
     /// # Errors
     /// [`Error::Stale`].
-    pub(super) fn check_is(&self, ino: Ino, store: &Arc<Store>, key: &Key) -> Result<(), Error> {
+    pub(super) fn check_is(
+        &self,
+        ino: Ino,
+        store: &Arc<dyn Store>,
+        key: &Key,
+    ) -> Result<(), Error> {
         let table = self.table();
         match table.file(ino) {
             Ok((of, is))

@@ -83,7 +83,7 @@ impl Vfs {
     async fn delete(
         &self,
         ino: Ino,
-        store: &Arc<Store>,
+        store: &Arc<dyn Store>,
         key: &Key,
         by: Opening,
     ) -> Result<Gone, Error> {
@@ -151,7 +151,7 @@ impl Vfs {
         &self,
         (parent, name): (Ino, &FileName),
         ino: Ino,
-        store: &Store,
+        store: &Arc<dyn Store>,
         dir: &Dir,
         gone: Gone,
     ) {

@@ -48,7 +48,7 @@ struct Moved {
 /// Where the moved file is.
 enum From {
     /// In a store.
-    Key(Arc<Store>, Key),
+    Key(Arc<dyn Store>, Key),
     /// In this mount alone; with [`Scratch::changes`] when its bytes were read.
     Shelf(Folder, FileName, Arc<Scratch>, u64),
 }
@@ -66,7 +66,7 @@ struct Target<'a> {
     at: (Ino, &'a FileName),
     /// What has the name now.
     taken: Option<Ino>,
-    store: Arc<Store>,
+    store: Arc<dyn Store>,
     key: Key,
 }
 
@@ -161,7 +161,7 @@ impl Vfs {
     ) -> Result<(), Error> {
         let (from_folder, to_folder) = {
             let table = self.table();
-            let folder = |(store, dir): (Arc<Store>, Dir)| (store.name(), dir);
+            let folder = |(store, dir): (Arc<dyn Store>, Dir)| (store.name(), dir);
             (folder(table.dir(from.0)?), folder(table.dir(to.0)?))
         };
         let old = self.shelf().get(&to_folder, to.1);

@@ -397,7 +397,7 @@ impl Vfs {
 /// A save that was sent.
 pub(super) struct SaveBegun<'a> {
     pub(super) writer: &'a Writer,
-    pub(super) store: &'a Store,
+    pub(super) store: &'a Arc<dyn Store>,
     pub(super) key: &'a Key,
     pub(super) op: &'static str,
     /// What the save expected to replace.

@@ -273,7 +273,7 @@ impl OpenScratch {
     }
 }
 
-pub(super) fn folder(store: &Store, dir: &Dir) -> Folder {
+pub(super) fn folder(store: &Arc<dyn Store>, dir: &Dir) -> Folder {
     (store.name(), dir.clone())
 }
 
@@ -281,7 +281,7 @@ impl Vfs {
     /// The scratch file of a name.
     pub(super) fn scratch_at(
         &self,
-        store: &Store,
+        store: &Arc<dyn Store>,
         dir: &Dir,
         name: &FileName,
     ) -> Option<Arc<Scratch>> {
@@ -341,7 +341,13 @@ impl Vfs {
 
     /// The store has a key of this name after all: the scratch file gives way, and its bytes are
     /// kept among the rescues.
-    pub(super) fn give_way(&self, store: &Store, dir: &Dir, name: &FileName, scratch: &Scratch) {
+    pub(super) fn give_way(
+        &self,
+        store: &Arc<dyn Store>,
+        dir: &Dir,
+        name: &FileName,
+        scratch: &Scratch,
+    ) {
         let key = format!("{}{name}", dir.prefix());
         if let Body::File(_) = scratch.body {
             let message = "a key of this name appeared; this is the scratch file that had it";

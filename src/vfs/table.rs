@@ -33,9 +33,9 @@ pub(super) enum Kind {
     /// The root of a bucket: its stores.
     Stores,
     /// A directory of a store.
-    Dir(Arc<Store>, Dir),
+    Dir(Arc<dyn Store>, Dir),
     /// A key.
-    File(Arc<Store>, Key),
+    File(Arc<dyn Store>, Key),
     /// A file that only this mount has.
     Scratch(Arc<Scratch>),
     /// The mount's own directory and files.
@@ -197,7 +197,7 @@ impl Table {
     }
 
     /// The store and key of a file.
-    pub(super) fn file(&self, ino: Ino) -> Result<(Arc<Store>, Key), Error> {
+    pub(super) fn file(&self, ino: Ino) -> Result<(Arc<dyn Store>, Key), Error> {
         match &self.node(ino)?.kind {
             Kind::File(store, key) => Ok((Arc::clone(store), key.clone())),
             Kind::Stores | Kind::Dir(..) => Err(Error::IsDir("the directory".to_owned())),
@@ -209,7 +209,7 @@ impl Table {
     }
 
     /// The store and directory of a directory.
-    pub(super) fn dir(&self, ino: Ino) -> Result<(Arc<Store>, Dir), Error> {
+    pub(super) fn dir(&self, ino: Ino) -> Result<(Arc<dyn Store>, Dir), Error> {
         match &self.node(ino)?.kind {
             Kind::Dir(store, dir) => Ok((Arc::clone(store), dir.clone())),
             Kind::Stores => Err(Error::NotPermitted(
@@ -298,7 +298,7 @@ impl Table {
     pub(super) fn publish(
         &mut self,
         scratch: &Scratch,
-        store: &Arc<Store>,
+        store: &Arc<dyn Store>,
         key: &Key,
         value: Arc<Value>,
     ) {
@@ -348,7 +348,7 @@ impl Table {
 
     /// A name in this directory was removed by this mount: the directory, and those it is in, stay
     /// until they are removed.
-    pub(super) fn keep_dir(&mut self, store: &Store, dir: &Dir) {
+    pub(super) fn keep_dir(&mut self, store: &Arc<dyn Store>, dir: &Dir) {
         let kept = dir.parents().chain([dir.clone()]);
         self.kept.extend(kept.map(|dir| (store.name(), dir)));
         self.listings.outdate();

@@ -182,7 +182,7 @@ impl Vfs {
     fn attributes_saved(
         &self,
         ino: Ino,
-        store: &Store,
+        store: &Arc<dyn Store>,
         old: &Value,
         version: model::Version,
         envelope: Envelope,

@@ -217,7 +217,7 @@ impl Home {
     }
 
     /// The store; as a plain one while that is in doubt.
-    pub(super) fn assumed(&self) -> Store {
+    pub(super) fn assumed(&self) -> Arc<dyn Store> {
         match self.level {
             Level::Store(id) => {
                 let layout = self.layout.get().copied().unwrap_or_default();
@@ -231,7 +231,7 @@ impl Home {
     ///
     /// # Errors
     /// When there is no such store.
-    pub(in crate::cli) async fn certain(&self) -> Result<Store, Failure> {
+    pub(in crate::cli) async fn certain(&self) -> Result<Arc<dyn Store>, Failure> {
         let Level::Store(id) = self.level else {
             return Ok(self.catalog.flat());
         };

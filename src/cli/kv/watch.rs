@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use clap::Args as ClapArgs;
@@ -117,7 +118,7 @@ fn changes(before: &Snapshot, after: &Snapshot) -> Vec<Change> {
 enum Watched {
     One(Place),
     Many {
-        store: Store,
+        store: Arc<dyn Store>,
         beginning: String,
         root: String,
     },
