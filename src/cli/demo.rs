@@ -17,7 +17,7 @@ use super::{log, mount, place, runtime};
 use crate::backend::S3;
 use crate::backend::s3::{Credentials, S3Config};
 use crate::model::{Expect, Key, StoreId};
-use crate::store::{Catalog, Envelope, Error};
+use crate::store::{Bucket, Catalog as _, Envelope, Error};
 use crate::vfs::StateDir;
 use etagfs_s3_server::{Config, Durability, Server};
 
@@ -128,7 +128,7 @@ async fn furnish(url: &str) -> Result<(), Failure> {
     config.credentials = Credentials::Anonymous;
     let s3 = Arc::new(S3::connect(config).await?);
     s3.create_bucket().await?;
-    let catalog = Catalog::new(s3, "");
+    let catalog = Bucket::new(s3, "");
     match catalog.create(STORE).await {
         Ok(()) => {}
         Err(Error::Exists(_)) => return Ok(()),

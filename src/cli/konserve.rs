@@ -4,13 +4,15 @@
 //! into no message.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args as ClapArgs;
 
 use super::quiet::Secret;
 use super::report::Failure;
 use super::settings_file;
-use crate::store::{LayoutKind, Settings};
+use crate::store::konserve::{self, Settings};
+use crate::store::{LayoutName, Layouts, plain};
 use konserve_codec::aes::EncryptionKey;
 use konserve_codec::edn;
 use konserve_codec::name::Spelling;
@@ -25,11 +27,11 @@ pub(super) enum Layout {
     Konserve,
 }
 
-impl From<Layout> for LayoutKind {
+impl From<Layout> for LayoutName {
     fn from(layout: Layout) -> Self {
         match layout {
-            Layout::Plain => Self::Plain,
-            Layout::Konserve => Self::Konserve,
+            Layout::Plain => plain::LAYOUT,
+            Layout::Konserve => konserve::LAYOUT,
         }
     }
 }
@@ -82,25 +84,36 @@ enum Names {
 
 impl Konserve {
     /// The layout of new stores.
-    pub(super) fn layout(&self) -> LayoutKind {
+    pub(super) fn layout(&self) -> LayoutName {
         self.layout.into()
     }
 
-    /// The settings; names of keys are kept in `state_dir`, if there is one.
+    /// All layouts, see [`Shown::layouts`]; a listing waits at most so long for names to be learned.
     ///
     /// # Errors
     /// When the encryption key cannot be read.
-    pub(super) fn settings(&self, state_dir: Option<&Path>) -> Result<Settings, Failure> {
-        self.shown.settings(state_dir)
+    pub(super) fn layouts(
+        &self,
+        state_dir: Option<&Path>,
+        patience: Duration,
+    ) -> Result<Layouts, Failure> {
+        Ok(Layouts::new(Settings {
+            patience: Some(patience),
+            ..self.shown.settings(state_dir)?
+        }))
     }
 }
 
 impl Shown {
-    /// The settings; names of keys are kept in `state_dir`, if there is one.
+    /// All layouts; names of keys are kept in `state_dir`, if there is one.
     ///
     /// # Errors
     /// When the encryption key cannot be read.
-    pub(super) fn settings(&self, state_dir: Option<&Path>) -> Result<Settings, Failure> {
+    pub(super) fn layouts(&self, state_dir: Option<&Path>) -> Result<Layouts, Failure> {
+        Ok(Layouts::new(self.settings(state_dir)?))
+    }
+
+    fn settings(&self, state_dir: Option<&Path>) -> Result<Settings, Failure> {
         let text = match (&self.konserve_key, &self.konserve_key_file) {
             (Some(secret), _) => Some(secret.reveal().to_owned()),
             (None, Some(file)) => Some(settings_file::read(file).map_err(|error| {
@@ -150,12 +163,12 @@ mod tests {
     #[test]
     fn the_key_of_encrypted_values_is_in_no_message() {
         let args = Just::parse_from(["x", "--konserve-key", "\"hunter2"]);
-        let failure = args.konserve.settings(None).unwrap_err();
+        let failure = args.konserve.shown.settings(None).unwrap_err();
         for text in [format!("{args:?}"), format!("{failure:?}")] {
             assert!(!text.contains("hunter2"), "{text}");
         }
         let args = Just::parse_from(["x", "--konserve-key", "\"hunter2\""]);
-        let settings = args.konserve.settings(None).unwrap();
+        let settings = args.konserve.shown.settings(None).unwrap();
         assert!(!format!("{settings:?}").contains("hunter2"));
     }
 
@@ -166,8 +179,8 @@ mod tests {
         std::fs::write(&file, "{:a \"s3cr3t\"}\n").unwrap();
         let file = file.to_str().unwrap();
         let args = Just::parse_from(["x", "--konserve-key-file", file]);
-        assert!(args.konserve.settings(None).unwrap().secret.is_some());
+        assert!(args.konserve.shown.settings(None).unwrap().secret.is_some());
         let args = Just::parse_from(["x", "--konserve-key-file", "/nowhere"]);
-        assert!(args.konserve.settings(None).is_err());
+        assert!(args.konserve.shown.settings(None).is_err());
     }
 }

@@ -24,7 +24,7 @@ use super::{alive, environment, log, place, probe, runtime, stores};
 use crate::backend::{After, Backend, ListQuery, Page};
 use crate::model::{Pattern, ScratchNames, StoreId};
 use crate::mount::{Mounted, Options, Patience, Proc, raise_descriptor_limit};
-use crate::store::{Catalog, Glance};
+use crate::store::{Bucket, Catalog as _, Glance};
 use crate::telemetry::Telemetry;
 use crate::vfs::{self, AfterConflict, Ending, StateDir, Vfs};
 
@@ -403,9 +403,9 @@ async fn reach(
     } else {
         probe::require_conditions(&*backend, source, &asked, state_dir).await?;
     }
-    let mut settings = args.konserve.settings(state_dir)?;
-    settings.patience = Some(args.connection.deadlines().operation);
-    let catalog = Catalog::new(backend, &*source.prefix).with(settings, args.konserve.layout());
+    let patience = args.connection.deadlines().operation;
+    let layouts = args.konserve.layouts(state_dir, patience)?;
+    let catalog = Bucket::with(backend, &*source.prefix, layouts).creating(args.konserve.layout());
     if !args.view.flat && args.view.store.is_none() {
         // Nobody's mount is to wait for this, or to fail.
         let is_of_objects = match catalog.glance(&first) {
@@ -422,12 +422,12 @@ async fn reach(
 }
 
 /// What the root shows.
-async fn root(view: &View, catalog: Catalog, source: &Source) -> Result<vfs::Source, Failure> {
+async fn root(view: &View, catalog: Bucket, source: &Source) -> Result<vfs::Source, Failure> {
     if view.flat {
         return Ok(vfs::Source::Store(catalog.flat()));
     }
     let Some(id) = view.store else {
-        return Ok(vfs::Source::Bucket(catalog));
+        return Ok(vfs::Source::Bucket(Arc::new(catalog)));
     };
     match catalog.find(id).await? {
         Some(_) => Ok(vfs::Source::Store(catalog.store(id))),

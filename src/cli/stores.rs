@@ -10,7 +10,7 @@ use super::report::Failure;
 use super::source::{Connection, Source};
 use super::{log, runtime};
 use crate::model::StoreId;
-use crate::store::{Catalog, Error, LayoutKind, Settings};
+use crate::store::{Bucket, Catalog as _, Error};
 
 /// The options of `stores`.
 #[derive(Debug, ClapArgs)]
@@ -91,7 +91,7 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
                 };
                 catalog(&args.source, &args.connection)
                     .await?
-                    .with(Settings::default(), args.layout.into())
+                    .creating(args.layout.into())
                     .create_new(id)
                     .await
                     .map_err(|error| match error {
@@ -130,14 +130,11 @@ async fn ls(args: Ls) -> Result<(), Failure> {
     let catalog = catalog(&args.source, &args.connection).await?;
     let mut text = String::new();
     let stores = catalog.list().await?;
-    if stores.is_empty() && catalog.holds_objects_only().await? {
+    if stores.is_empty() && catalog.is_foreign().await? {
         note(&format!("etagfs: {}", no_stores(&source.label())));
     }
     for store in stores {
-        let layout = match store.layout {
-            LayoutKind::Plain => "plain",
-            LayoutKind::Konserve => "konserve",
-        };
+        let layout = store.layout.as_str();
         let line = match args.json {
             true => {
                 serde_json::json!({ "store": store.id.to_string(), "layout": layout }).to_string()
@@ -155,10 +152,10 @@ pub(super) fn no_stores(label: &str) -> String {
     format!("{label} holds objects, but no store; to mount the objects themselves: --flat")
 }
 
-async fn catalog(source: &str, connection: &Connection) -> Result<Catalog, Failure> {
+async fn catalog(source: &str, connection: &Connection) -> Result<Bucket, Failure> {
     let source = Source::parse(source, connection)?;
     let backend = connection.connect(&source).await?;
-    Ok(Catalog::new(backend, source.prefix))
+    Ok(Bucket::new(backend, source.prefix))
 }
 
 fn parse(text: &str) -> Result<StoreId, Failure> {

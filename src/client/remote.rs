@@ -72,7 +72,7 @@ impl Remote {
         }
         match answer {
             Ok(answer) if found(&answer) => {
-                self.home.is_plain();
+                self.home.proved(assumed.layout());
                 Ok(answer)
             }
             Err(error) if !matches!(error, Error::NotFound(_) | Error::VersionGone(_)) => {
@@ -80,10 +80,10 @@ impl Remote {
             }
             nothing => {
                 let store = self.home.certain().await?;
-                match store.has_aliases() {
-                    // A konserve store; what was asked for in vain was another object.
-                    true => Ok(ask(&store, &self.key(&store)?).await?),
-                    false => Ok(nothing?),
+                match store.layout() == assumed.layout() {
+                    true => Ok(nothing?),
+                    // In another layout; what was asked for in vain was something else.
+                    false => Ok(ask(&store, &self.key(&store)?).await?),
                 }
             }
         }

@@ -4,9 +4,13 @@
 
 use thiserror::Error;
 
-use super::layout::Rejected;
 use crate::backend::{self, Why};
 use crate::model::BadName;
+
+/// Why a layout cannot store or show a value.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{0}")]
+pub struct Rejected(pub String);
 
 /// Why a store could not do what it was asked. A refused save is no error, see
 /// [`crate::model::Outcome`].

@@ -1,135 +1,42 @@
 //! Key-value stores: keys and values of one store, whatever holds them.
 //!
-//! A [`Store`] makes the requests and knows their budget. Those of the plain layout are here;
-//! those of konserve's are in `konserve/`, over the codecs of the crate `konserve_codec`. It knows nothing of
-//! files but their names. [`Catalog`] finds the stores of a bucket; the layer above is `vfs`.
+//! [`Store`] is what the layers above know of a store, [`Catalog`] what they know of a thing that holds
+//! stores. A layout has a folder of its own: `plain/`, and `konserve/` over the codecs of the crate
+//! `konserve_codec`. `bucket/` finds, makes and removes the stores of a bucket, whatever their layouts. It
+//! knows nothing of files but their names; the layer above is `vfs`.
 
+mod answer;
+mod bucket;
 mod catalog;
 mod copy;
-mod direct;
-mod directory;
-mod dispatch;
+mod dir;
+mod envelope;
 mod error;
-mod in_bucket;
-mod konserve;
-mod layout;
-mod lifecycle;
-mod listing;
-mod lookup;
-mod pieces;
+pub mod konserve;
+mod name;
+mod object;
 pub mod plain;
-mod tags;
 
 use std::fmt;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use uuid::Uuid;
 
-pub use catalog::{Catalog, Glance, LayoutKind, StoreEntry};
-pub use copy::Copied;
-pub use direct::{Scanned, Slice};
-pub use error::Error;
-pub use konserve::{Origin, Settings};
-pub use layout::{Envelope, Rejected};
-pub use listing::{Listing, Shown};
-pub use plain::{Child, Dir};
+pub use answer::{Entry, Found, Listing, Opened, ReadBack, Scanned, Shown, Slice, Value};
+pub use bucket::{Bucket, Glance, Layout, Layouts, Role, Site, remove_empty};
+pub use catalog::{Catalog, Made, Part, StoreEntry};
+pub use copy::{Copied, copy};
+pub use dir::{Child, Dir};
+pub use envelope::{Attributes, Envelope, Origin};
+pub use error::{Error, Rejected};
+pub use name::{LayoutName, StoreName};
 
 pub use crate::backend::queue::{Queues, within as in_queues};
 
 use crate::backend::{Grant, Kept, Pin, Signed};
-use crate::model::{Expect, FileName, Key, Outcome, PutId, StoreId, Version};
-use in_bucket::InBucket;
-
-/// How many neighbours one look-up asks for: enough to see, in nearly every directory, whether a
-/// key is also a directory, and few enough to be cheap.
-const LOOKUP_PAGE: u16 = 16;
-
-/// What a listing tells of a key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// The key.
-    pub key: Key,
-    /// Size of the file in bytes, if it is known without reading the value.
-    pub size: Option<u64>,
-    /// When this version was written.
-    pub modified: SystemTime,
-    /// The version.
-    pub version: Version,
-}
-
-/// Bytes, the version they came with, and what travels with them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Value {
-    /// The file's bytes.
-    pub bytes: Bytes,
-    /// The version.
-    pub version: Version,
-    /// When this version was written.
-    pub modified: SystemTime,
-    /// What travels with it.
-    pub envelope: Envelope,
-}
-
-/// What a name in a directory turned out to be.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Found {
-    /// Nothing; the backend said so.
-    Absent,
-    /// A directory.
-    Dir(Dir),
-    /// A key.
-    File(Entry),
-    /// A key, and its value, which came with the answer.
-    Read(Key, Box<Value>),
-}
-
-/// The answer to opening a key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Opened {
-    /// Its newest version is the one the caller has.
-    Unchanged,
-    /// All of it.
-    Whole(Value),
-    /// It is larger than the limit: to be read in pieces, see [`Store::read`].
-    Large {
-        /// What is known of it.
-        entry: Entry,
-        /// What travels with it.
-        envelope: Envelope,
-    },
-}
-
-/// What a reader is shown of bytes that were just saved.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ReadBack {
-    /// Those bytes, with what was to travel with them.
-    Same,
-    /// These: they mean the same, or what they were put behind is before them.
-    Other(Bytes, Box<Envelope>),
-    /// Only the backend can tell.
-    Unknown,
-}
-
-/// What a store is called in messages and in the mount: a UUID, or nothing when the objects of the
-/// bucket are shown themselves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum StoreName {
-    /// A store among others.
-    Id(StoreId),
-    /// The bucket or prefix itself (`--flat`).
-    Flat,
-}
-
-impl fmt::Display for StoreName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Id(id) => id.fmt(f),
-            Self::Flat => f.write_str("flat"),
-        }
-    }
-}
+use crate::model::{Expect, FileName, Key, Outcome, PutId, Version};
 
 /// One key-value store, whatever its layout.
 ///
@@ -140,23 +47,33 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// What it is called.
     fn name(&self) -> StoreName;
 
+    /// How its values lie in what holds them.
+    fn layout(&self) -> LayoutName;
+
     /// The largest value it can hold, in bytes.
     fn value_limit(&self) -> u64;
 
     /// Whether no bytes at all are a value.
     fn takes_empty(&self) -> bool;
 
-    /// Whether a key has names besides the one that a listing shows.
-    fn has_aliases(&self) -> bool;
+    /// Whether a key can be reached by names besides the one that a listing shows.
+    fn has_unlisted_names(&self) -> bool;
+
+    /// Whether a listing has to learn names, which takes its time, and the next one knows them.
+    fn learns_names(&self) -> bool {
+        false
+    }
 
     /// How many objects the present listing has looked at, of how many that were never seen before;
     /// nothing when there is no such listing.
-    fn progress(&self) -> Option<(u64, u64)>;
+    fn progress(&self) -> Option<(u64, u64)> {
+        None
+    }
 
-    /// What messages call a key: the address of its object.
+    /// What messages call a key: its address.
     fn address(&self, key: &Key) -> String;
 
-    /// What a key is, whatever it is called here: the server, and the address of its object there, in two
+    /// What a key is, whatever it is called here: the server, and the address of the key there, in two
     /// lines. The second may have more than one, as the key.
     fn identity(&self, key: &Key) -> String;
 
@@ -211,13 +128,18 @@ pub trait Store: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     /// As [`scan`](Self::scan).
-    async fn scan_versions(&self, beginning: &str, fold: bool) -> Result<Vec<Scanned>, Error>;
+    async fn scan_versions(&self, beginning: &str, fold: bool) -> Result<Vec<Scanned>, Error> {
+        self.scan(beginning, fold).await
+    }
 
     /// What is known of a key; `None` when the store says that it does not exist.
     ///
     /// # Errors
     /// Any [`Error`].
-    async fn describe(&self, key: &Key) -> Result<Option<Entry>, Error>;
+    async fn describe(&self, key: &Key) -> Result<Option<Entry>, Error> {
+        let found = self.inspect(key).await?;
+        Ok(found.map(|(entry, _)| entry))
+    }
 
     /// The newest version of a key, and what travels with it, without its bytes; one request. `None`
     /// when the store says that it does not exist.
@@ -260,7 +182,9 @@ pub trait Store: Send + Sync + fmt::Debug {
         pin: &Pin,
         start: u64,
         len: u64,
-    ) -> Result<Option<Slice>, Error>;
+    ) -> Result<Option<Slice>, Error> {
+        slice_of_whole(self, key, pin, start, len).await
+    }
 
     /// Saves a value if the key is what `expect` says.
     ///
@@ -277,7 +201,8 @@ pub trait Store: Send + Sync + fmt::Debug {
         self.put_as(key, bytes, envelope, expect, id).await
     }
 
-    /// As [`put`](Self::put), under a number that its caller knows again; a log of konserve does not keep it.
+    /// As [`put`](Self::put), under a number that its caller knows again, see [`last_put`](Self::last_put). A log need not
+    /// keep it.
     ///
     /// # Errors
     /// As [`put`](Self::put).
@@ -300,7 +225,10 @@ pub trait Store: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     /// Any [`Error`]; the key then certainly was not made.
-    async fn create_log(&self, key: &Key, lines: Bytes) -> Result<Outcome, Error>;
+    async fn create_log(&self, key: &Key, lines: Bytes) -> Result<Outcome, Error> {
+        let envelope = Envelope::default();
+        self.put(key, lines, &envelope, &Expect::Absent).await
+    }
 
     /// Deletes a key if it has this version.
     ///
@@ -311,43 +239,80 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// Makes an empty directory, if there is none: the portable lock (W15).
     ///
     /// # Errors
-    /// [`Error::Exists`], or any other [`Error`].
-    async fn make_dir(&self, dir: &Dir) -> Result<(), Error>;
+    /// [`Error::Exists`]; [`Error::Unsupported`] in a layout without directories; any other [`Error`].
+    async fn make_dir(&self, dir: &Dir) -> Result<(), Error> {
+        let _ = dir;
+        Err(no_directories(self.layout()))
+    }
 
     /// Removes a directory that holds nothing but its marker.
     ///
     /// # Errors
-    /// [`Error::NotEmpty`], or any other [`Error`].
-    async fn remove_dir(&self, dir: &Dir) -> Result<(), Error>;
+    /// [`Error::NotEmpty`]; [`Error::Unsupported`] in a layout without directories; any other [`Error`].
+    async fn remove_dir(&self, dir: &Dir) -> Result<(), Error> {
+        let _ = dir;
+        Err(no_directories(self.layout()))
+    }
 
     /// What travels with a value, with the tags themselves, to be laid on another key. A request if there
     /// are any that were not read yet.
     ///
     /// # Errors
     /// Any [`Error`].
-    async fn with_tags(&self, envelope: Envelope) -> Result<Envelope, Error>;
+    async fn with_tags(&self, envelope: Envelope) -> Result<Envelope, Error> {
+        Ok(envelope)
+    }
 
     /// The versions that are kept of a key, newest first.
     ///
     /// # Errors
     /// [`Error::Unsupported`] where none are; any other [`Error`].
-    async fn versions(&self, key: &Key) -> Result<Vec<Kept>, Error>;
+    async fn versions(&self, key: &Key) -> Result<Vec<Kept>, Error> {
+        let what = self.address(key);
+        Err(Error::Unsupported(format!("{what}: no versions are kept")))
+    }
 
     /// An address that allows something with a key to whoever has it, for so long. Sends nothing.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] where a value is not the bytes of its object; any other [`Error`].
-    async fn presign(&self, key: &Key, grant: &Grant, expires: Duration) -> Result<Signed, Error>;
+    /// [`Error::Unsupported`] where no address leads to a value alone; any other [`Error`].
+    async fn presign(&self, key: &Key, grant: &Grant, expires: Duration) -> Result<Signed, Error> {
+        let (what, _) = (self.address(key), (grant, expires));
+        Err(Error::Unsupported(format!(
+            "{what}: no address leads to its value alone"
+        )))
+    }
 }
 
-/// A value that the store cannot hold.
-fn too_big(what: &str, limit: u64) -> Error {
-    Error::TooBig(format!("{what} cannot hold more than {limit} bytes"))
+fn no_directories(layout: LayoutName) -> Error {
+    Error::Unsupported(format!("a {layout} store has no directories"))
+}
+
+/// A part of a value that has to be read whole.
+async fn slice_of_whole<S: Store + ?Sized>(
+    store: &S,
+    key: &Key,
+    pin: &Pin,
+    start: u64,
+    len: u64,
+) -> Result<Option<Slice>, Error> {
+    Ok(match store.open_pinned(key, pin, u64::MAX).await? {
+        Opened::Unchanged => None,
+        Opened::Whole(value) => Some(Slice::of(key, value, start, len)),
+        Opened::Large { entry, envelope } => {
+            let bytes = store.read(key, &entry, start, len).await?;
+            Some(Slice {
+                entry,
+                envelope,
+                bytes,
+            })
+        }
+    })
 }
 
 /// An empty store that nobody else has.
 #[cfg(test)]
 pub(crate) fn in_memory() -> std::sync::Arc<dyn Store> {
     let backend = crate::backend::Memory::new();
-    Catalog::new(std::sync::Arc::new(backend), "").flat()
+    Bucket::new(std::sync::Arc::new(backend), "").flat()
 }

@@ -301,7 +301,7 @@ impl Vfs {
                         return Err(Error::Invalid(format!("{name} cannot be made")));
                     }
                     Child::Key(key) => {
-                        let what = format!("{key}: a konserve store has no directories");
+                        let what = format!("{key}: a {} store has no directories", store.layout());
                         return Err(Error::NotPermitted(what));
                     }
                 };

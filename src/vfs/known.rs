@@ -265,9 +265,10 @@ impl Table {
         let Some((folder, name)) = self.folder_of(ino) else {
             return;
         };
-        let has_aliases = self.file(ino).is_ok_and(|(store, _)| store.has_aliases());
+        let store = self.file(ino).map(|(store, _)| store);
+        let is_alias = store.is_ok_and(|store| store.has_unlisted_names());
         // Under which of its names a new key is listed is for the store to say.
-        match has_aliases && entry.is_some() && !self.listings.has(&folder, &name) {
+        match is_alias && entry.is_some() && !self.listings.has(&folder, &name) {
             true => self.listings.remove(&folder),
             false => self.listings.correct(&folder, &name, entry, asked),
         }

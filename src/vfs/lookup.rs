@@ -62,7 +62,7 @@ impl Vfs {
         }
         match (kind, &self.source) {
             (Kind::Stores, Source::Bucket(catalog)) => match StoreId::parse(name.as_str()) {
-                Some(id) => self.find_store(catalog, &name, id).await,
+                Some(id) => self.find_store(&**catalog, &name, id).await,
                 None => Err(not_found()),
             },
             (Kind::Dir(store, dir), _) => self.find_in(parent, &store, &dir, &name, thread).await,
@@ -74,7 +74,7 @@ impl Vfs {
 
     async fn find_store(
         &self,
-        catalog: &Catalog,
+        catalog: &dyn Catalog,
         name: &FileName,
         id: StoreId,
     ) -> Result<Attr, Error> {
@@ -247,7 +247,7 @@ impl Vfs {
                 None => Ok(None),
             },
             // It may be another name of something that is listed.
-            None if store.has_aliases() => Ok(None),
+            None if store.has_unlisted_names() => Ok(None),
             None => match self.below(store, dir, name) {
                 Some(below) if table.kept.contains(&(store.name(), below.clone())) => {
                     drop(table);
@@ -307,7 +307,9 @@ impl Vfs {
         let mut asked = Instant::now();
         let mut changes = self.table().listings.changes();
         let mut listing = store.list(dir).await?;
-        if store.has_aliases() && !self.options.ttl.is_zero() && asked.elapsed() >= self.options.ttl
+        if store.learns_names()
+            && !self.options.ttl.is_zero()
+            && asked.elapsed() >= self.options.ttl
         {
             // Names were learned, which takes its time, and are known now: a listing that is outdated
             // already would make `ls -l` ask for each of them again.

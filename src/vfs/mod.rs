@@ -99,7 +99,7 @@ use table::{Kind, Table};
 #[derive(Clone, Debug)]
 pub enum Source {
     /// The stores of a bucket, each a directory.
-    Bucket(Catalog),
+    Bucket(Arc<dyn Catalog>),
     /// One store, or the objects of a bucket or prefix themselves.
     Store(Arc<dyn Store>),
 }

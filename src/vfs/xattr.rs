@@ -20,8 +20,6 @@ const ETAG: &str = "user.etag";
 const USER: &str = "user.";
 const REDIRECT: &str = "user.website_redirect";
 const META: &str = "user.meta.";
-/// Before what only konserve stores tell.
-const KONSERVE: &str = "user.konserve.";
 /// Which object the file is, see [`Store::identity`]. It is not listed: who copies attributes would copy it.
 pub const OBJECT: &str = "user.etagfs.object";
 
@@ -59,8 +57,10 @@ impl Vfs {
                 .keys()
                 .map(|name| format!("{META}{name}")),
         );
-        let told = envelope.attributes().into_iter();
-        names.extend(told.map(|(name, _)| format!("{KONSERVE}{name}")));
+        if let Some(told) = envelope.attributes() {
+            let (layout, values) = (told.layout, told.values.into_iter());
+            names.extend(values.map(|(name, _)| format!("{USER}{layout}.{name}")));
+        }
         Ok(names)
     }
 
@@ -82,15 +82,20 @@ impl Vfs {
             let id = store.last_put(&key).await?;
             return Ok(id.map(|id| id.to_string()).unwrap_or_default());
         }
-        if !is_ours(name) && !name.starts_with(KONSERVE) {
+        // What only the layout of the store tells.
+        let layout = self.table().file(ino).ok().map(|(store, _)| store.layout());
+        let before = layout.map(|layout| format!("{USER}{layout}."));
+        let of_layout = before.and_then(|before| name.strip_prefix(&*before));
+        if !is_ours(name) && of_layout.is_none() {
             return Err(Error::NoAttribute);
         }
         let described = self.described(ino, by).await?;
         let (etag, mut envelope) = described.ok_or(Error::NoAttribute)?;
         let found = match name {
             ETAG => Some(etag),
-            _ if let Some(name) = name.strip_prefix(KONSERVE) => {
-                let mut told = envelope.attributes().into_iter();
+            _ if let Some(name) = of_layout => {
+                let told = envelope.attributes().map(|told| told.values);
+                let mut told = told.into_iter().flatten();
                 told.find_map(|(known, value)| (known == name).then_some(value))
             }
             _ if let Some(name) = name.strip_prefix(META) => envelope.meta.user.get(name).cloned(),

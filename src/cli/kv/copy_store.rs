@@ -9,6 +9,7 @@ use super::target::{Level, Spot, Target};
 use crate::cli::output::{Progress, say, say_json};
 use crate::cli::report::Failure;
 use crate::model::StoreId;
+use crate::store;
 
 /// The options of `stores copy`.
 #[derive(Debug, ClapArgs)]
@@ -57,11 +58,11 @@ pub(in crate::cli) async fn run(args: &Args) -> Outcome {
         Some(progress) => progress.step(),
         None => progress = Some(Progress::new("objects copied:", Some(total))),
     };
-    let copied = catalogs.0.copy(from, (&catalogs.1, to), args.resume, step);
+    let copied = store::copy((&*catalogs.0, from), (&*catalogs.1, to), args.resume, step);
     let copied = copied.await;
     drop(progress);
     let copied = copied.map_err(|error| {
-        let is_there = matches!(error, crate::store::Error::Exists(_));
+        let is_there = matches!(error, store::Error::Exists(_));
         let failure = Failure::from(error);
         match is_there {
             true => failure.hint("a copy that was broken off goes on with --resume"),

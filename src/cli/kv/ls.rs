@@ -19,7 +19,7 @@ use super::target::{Level, Spot, Target, Url};
 use crate::cli::one_line::one_line;
 use crate::cli::output::say_bytes;
 use crate::cli::report::Failure;
-use crate::store::{Entry, LayoutKind, Scanned, StoreEntry};
+use crate::store::{Catalog as _, Entry, Scanned, StoreEntry};
 
 /// The options of `ls`.
 #[derive(Debug, ClapArgs)]
@@ -203,10 +203,7 @@ async fn stores(session: &Session<'_>, url: &Url, spot: &Spot) -> Result<Vec<Ite
     let item = |store: StoreEntry| {
         let name = store.id.to_string();
         Item {
-            layout: Some(match store.layout {
-                LayoutKind::Plain => "plain",
-                LayoutKind::Konserve => "konserve",
-            }),
+            layout: Some(store.layout.as_str()),
             ..Item::container("store", base.join(&name).to_string(), name)
         }
     };

@@ -121,14 +121,14 @@ pub(super) fn about(place: &Place, about: &About) -> Map<String, Value> {
     if !meta.user.is_empty() {
         map.insert("metadata".to_owned(), json!(meta.user));
     }
-    let konserve: Map<_, _> = about
-        .envelope
-        .attributes()
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value.into()))
-        .collect();
-    if !konserve.is_empty() {
-        map.insert("konserve".to_owned(), konserve.into());
+    if let Some(told) = about.envelope.attributes() {
+        let values = told.values.into_iter();
+        let values: Map<_, _> = values
+            .map(|(name, value)| (name.to_owned(), value.into()))
+            .collect();
+        if !values.is_empty() {
+            map.insert(told.layout.to_string(), values.into());
+        }
     }
     map
 }

@@ -20,7 +20,7 @@ use crate::cli::konserve::{Layout, Shown};
 use crate::cli::report::Failure;
 use crate::cli::source::{Connection, Source, State};
 use crate::cli::{log, runtime};
-use crate::store::{Catalog, LayoutKind, Store};
+use crate::store::{Bucket, Catalog, LayoutName, Store};
 
 /// How long is waited for what a command has left to other threads, when it has ended.
 const LEFTOVER: Duration = Duration::from_secs(1);
@@ -79,7 +79,7 @@ pub(in crate::cli) type Outcome = Result<(), Failure>;
 pub(in crate::cli) struct Session<'a> {
     reach: &'a Reach,
     backends: Mutex<HashMap<String, Arc<dyn Backend>>>,
-    catalogs: Mutex<HashMap<Source, Catalog>>,
+    catalogs: Mutex<HashMap<Source, Arc<Bucket>>>,
     homes: Mutex<HashMap<(Source, Level), Arc<Home>>>,
 }
 
@@ -155,7 +155,7 @@ impl<'a> Session<'a> {
         let home = homes
             .entry((spot.source.clone(), spot.level))
             .or_insert_with(|| {
-                let told = self.reach.stores.store_layout.map(LayoutKind::from);
+                let told = self.reach.stores.store_layout.map(LayoutName::from);
                 Arc::new(Home {
                     source: spot.source.clone(),
                     level: spot.level,
@@ -170,17 +170,17 @@ impl<'a> Session<'a> {
     ///
     /// # Errors
     /// When the configuration makes no sense.
-    pub(in crate::cli) async fn catalog(&self, source: &Source) -> Result<Catalog, Failure> {
+    pub(in crate::cli) async fn catalog(&self, source: &Source) -> Result<Arc<Bucket>, Failure> {
         let mut catalogs = self.catalogs.lock().await;
         if let Some(catalog) = catalogs.get(source) {
-            return Ok(catalog.clone());
+            return Ok(Arc::clone(catalog));
         }
         let backend = self.backend(source).await?;
         // Without a directory the names of keys are not kept, and learned again the next time.
         let state = self.reach.state.for_names();
-        let settings = self.reach.konserve.settings(state.as_deref())?;
-        let catalog = Catalog::new(backend, &*source.prefix).with(settings, LayoutKind::default());
-        catalogs.insert(source.clone(), catalog.clone());
+        let layouts = self.reach.konserve.layouts(state.as_deref())?;
+        let catalog = Arc::new(Bucket::with(backend, &*source.prefix, layouts));
+        catalogs.insert(source.clone(), Arc::clone(&catalog));
         Ok(catalog)
     }
 
@@ -200,8 +200,8 @@ impl<'a> Session<'a> {
 pub(in crate::cli) struct Home {
     source: Source,
     level: Level,
-    catalog: Catalog,
-    layout: OnceCell<LayoutKind>,
+    catalog: Arc<Bucket>,
+    layout: OnceCell<LayoutName>,
 }
 
 impl Home {
@@ -210,19 +210,19 @@ impl Home {
         self.level == Level::Flat || self.layout.initialized()
     }
 
-    /// A key was found where a plain store has it.
-    pub(super) fn is_plain(&self) {
+    /// A key was found where a store of this layout has it.
+    pub(super) fn proved(&self, layout: LayoutName) {
         // It was known already, otherwise.
-        let _ = self.layout.set(LayoutKind::Plain);
+        let _ = self.layout.set(layout);
     }
 
-    /// The store; as a plain one while that is in doubt.
+    /// The store; in the likeliest layout while that is in doubt.
     pub(super) fn assumed(&self) -> Arc<dyn Store> {
         match self.level {
-            Level::Store(id) => {
-                let layout = self.layout.get().copied().unwrap_or_default();
-                self.catalog.store_as(id, layout)
-            }
+            Level::Store(id) => match self.layout.get() {
+                Some(layout) => self.catalog.store_as(id, *layout),
+                None => self.catalog.store(id),
+            },
             Level::Flat | Level::Stores => self.catalog.flat(),
         }
     }

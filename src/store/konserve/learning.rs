@@ -21,7 +21,7 @@ use crate::store::Error;
 
 /// How many objects are looked at at once, of all stores of a mount; less than the backend allows, so that
 /// others come in.
-pub(in crate::store) const AT_ONCE: usize = 32;
+pub(super) const AT_ONCE: usize = 32;
 
 /// After so many failures one after the other nothing else is asked for.
 const HOPELESS: usize = AT_ONCE;
@@ -67,21 +67,13 @@ impl Drop for Running<'_> {
 }
 
 impl KonserveStore {
-    /// How far the looking is.
-    pub(in crate::store) fn progress(&self) -> Option<(u64, u64)> {
-        self.learning.progress()
-    }
-
     /// Waits for the task that learns; without one, begins one that looks at these objects. What
     /// comes of a task that others began need not tell of all of them.
     ///
     /// # Errors
     /// Any [`Error`] of an object; [`Error::Deadline`] when it takes longer than a caller may wait. The
     /// task then goes on.
-    pub(super) async fn learned(
-        self: &Arc<Self>,
-        objects: &[(Uuid, Listed)],
-    ) -> Result<Arc<Learned>, Error> {
+    pub(super) async fn learned(&self, objects: &[(Uuid, Listed)]) -> Result<Arc<Learned>, Error> {
         let mut task = self.task(objects);
         let failed = || Error::Failed(format!("{}: looking at its objects failed", self.id).into());
         let ended = task.wait_for(Option::is_some);
@@ -98,7 +90,7 @@ impl KonserveStore {
     }
 
     fn goes_on(&self) -> Error {
-        let (done, total) = self.progress().unwrap_or_default();
+        let (done, total) = self.learning.progress().unwrap_or_default();
         let words = format!(
             "the names of {} are being learned, {done} of {total} so far; this goes on, and listing them \
              will go on where it is then",
@@ -107,7 +99,7 @@ impl KonserveStore {
         Error::Deadline(Why::because(Cause::GoesOn, words))
     }
 
-    fn task(self: &Arc<Self>, objects: &[(Uuid, Listed)]) -> watch::Receiver<Outcome> {
+    fn task(&self, objects: &[(Uuid, Listed)]) -> watch::Receiver<Outcome> {
         let mut present = (self.learning.task.lock()).unwrap_or_else(PoisonError::into_inner);
         if let Some(task) = &*present
             && task.has_changed().is_ok()
@@ -117,12 +109,15 @@ impl KonserveStore {
         }
         let (sender, receiver) = watch::channel(None);
         *present = Some(receiver.clone());
-        let (store, objects) = (Arc::clone(self), objects.to_vec());
-        // It ends with the runtime, when the mount has ended.
-        tokio::spawn(async move {
-            let learned = store.learn(objects).await;
-            sender.send_replace(Some(learned.map(Arc::new)));
-        });
+        // It is there: somebody is asking it.
+        if let Some(store) = self.me.upgrade() {
+            let objects = objects.to_vec();
+            // It ends with the runtime, when the mount has ended.
+            tokio::spawn(async move {
+                let learned = store.learn(objects).await;
+                sender.send_replace(Some(learned.map(Arc::new)));
+            });
+        }
         receiver
     }
 

@@ -3,8 +3,6 @@
 //! The second listing makes LISTs only. Who looks at objects, and goes on when nobody waits any more, is
 //! `learning.rs`.
 
-use std::sync::Arc;
-
 use uuid::Uuid;
 
 use super::KonserveStore;
@@ -19,7 +17,7 @@ impl KonserveStore {
     ///
     /// # Errors
     /// Any [`Error`]; never a part of a listing.
-    pub(in crate::store) async fn list(self: &Arc<Self>) -> Result<Listing, Error> {
+    pub(super) async fn list_keys(&self) -> Result<Listing, Error> {
         self.names.load(self.settings.spelling).await;
         let objects = self.objects().await?;
         let mut listing = Listing::new();

@@ -11,8 +11,9 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use uuid::Uuid;
 
+use super::origin::Origin;
 use super::write::{now, salt};
-use super::{KonserveStore, Origin, target};
+use super::{KonserveStore, target};
 use crate::backend::{Meta, Pin};
 use crate::model::{Expect, Key, Outcome, Version};
 use crate::store::Error;
@@ -200,11 +201,7 @@ impl KonserveStore {
     ///
     /// # Errors
     /// [`Error::Rejected`] for lines that are no values; any other [`Error`].
-    pub(in crate::store) async fn create_log(
-        &self,
-        key: &Key,
-        lines: &Bytes,
-    ) -> Result<Outcome, Error> {
+    pub(super) async fn make_log(&self, key: &Key, lines: &Bytes) -> Result<Outcome, Error> {
         let object = target(key)?.object;
         let values = self.to_append(object, &Bytes::new(), lines)?;
         if values.is_empty() {

@@ -5,6 +5,7 @@
 //! decided in that crate's `file.rs`; what is remembered of objects is in `names.rs`, and how it gets there
 //! in `learning.rs`.
 
+mod in_bucket;
 mod kept;
 mod learning;
 mod list;
@@ -12,29 +13,33 @@ mod log;
 mod names;
 mod origin;
 mod read;
+mod registry;
+mod store;
 mod write;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
 use lru::LruCache;
 use uuid::Uuid;
 
-pub(super) use learning::AT_ONCE;
+pub use in_bucket::Konserve;
 use learning::Learning;
 use names::Names;
-pub use origin::Origin;
 
-use super::{Child, Envelope, Error};
+use super::{Envelope, Error, LayoutName};
 use crate::backend::{Backend, ObjectKey};
 use crate::model::{BadName, FileName, Key, StoreId, Version};
 use konserve_codec::aes::EncryptionKey;
 use konserve_codec::blob::Codec;
 use konserve_codec::name::{Asked, NoKey, Spelling};
 use konserve_codec::object;
+
+/// What the layout is called.
+pub const LAYOUT: LayoutName = LayoutName::new("konserve");
 
 /// At the end of what identifies the stored bytes of a key's value.
 const RAW: &str = ".raw";
@@ -68,7 +73,9 @@ impl Settings {
 
 /// One konserve store.
 #[derive(Debug)]
-pub(super) struct KonserveStore {
+struct KonserveStore {
+    /// Itself, for tasks that go on when nobody waits for them.
+    me: Weak<Self>,
     id: StoreId,
     /// The prefix of the bucket.
     prefix: String,
@@ -103,14 +110,15 @@ struct Target {
 
 impl KonserveStore {
     /// The store of this id below a bucket's prefix.
-    pub(super) fn new(
+    fn new(
         id: StoreId,
         prefix: &str,
         backend: Arc<dyn Backend>,
         settings: Settings,
         glimpses: Arc<tokio::sync::Semaphore>,
-    ) -> Self {
-        Self {
+    ) -> Arc<Self> {
+        Arc::new_cyclic(|me| Self {
+            me: Weak::clone(me),
             prefix: prefix.to_owned(),
             names: Names::new(id, settings.state_dir.clone()),
             learning: Learning::default(),
@@ -124,31 +132,11 @@ impl KonserveStore {
             id,
             backend,
             settings,
-        }
-    }
-
-    /// What a file name stands for; one that can only be an object has no text.
-    ///
-    /// # Errors
-    /// [`Error::BadName`].
-    pub(super) fn child(&self, name: &FileName) -> Result<Child, Error> {
-        let asked = self.settings.read_name(name)?;
-        let text = asked.key.as_ref().map(konserve_codec::edn::print_line);
-        Ok(Child::Key(key(
-            asked.object,
-            asked.raw,
-            text.map(Into::into),
-        )))
-    }
-
-    /// Why nothing under this key can be changed, if it cannot.
-    pub(super) fn read_only_key(&self, key: &Key) -> Option<&'static str> {
-        let raw = target(key).is_ok_and(|target| target.raw);
-        raw.then_some(STORED)
+        })
     }
 
     /// The address of a key's object.
-    pub(super) fn object_of(&self, key: &Key) -> ObjectKey {
+    fn object_of(&self, key: &Key) -> ObjectKey {
         let object = target(key).map_or(Uuid::nil(), |target| target.object);
         self.object(object)
     }
@@ -163,7 +151,7 @@ impl KonserveStore {
 
     /// What a reader would now be shown of what was just saved as this version; nothing if that is
     /// not known.
-    pub(super) fn read_back(&self, key: &Key, version: &Version) -> Option<(Bytes, Envelope)> {
+    fn saved(&self, key: &Key, version: &Version) -> Option<(Bytes, Envelope)> {
         let target = target(key).ok()?;
         let mut memory = self.memory();
         memory.saves.pop(&(target.object, version.clone()))

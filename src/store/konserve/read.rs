@@ -9,10 +9,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use uuid::Uuid;
 
-use super::{KonserveStore, Origin, Target, key, target};
+use super::origin::Origin;
+use super::{KonserveStore, Target, key, target};
 use crate::backend::{self, Fetched, Object, ObjectInfo, Pin, Span};
 use crate::model::{BadName, FileName, Key, Version};
-use crate::store::pieces::check_size;
+use crate::store::object::{check_size, not_asked};
 use crate::store::{Entry, Envelope, Error, Found, Opened, Value};
 use konserve_codec::blob::{HEADER_BYTES, Header, Unreadable};
 use konserve_codec::edn;
@@ -72,7 +73,7 @@ impl Looked {
     pub(super) fn envelope(&self) -> Envelope {
         Envelope {
             meta: self.info.meta.clone(),
-            origin: self.origin.as_ref().ok().cloned(),
+            origin: self.origin.clone().ok().map(|origin| origin as _),
             binary: false,
         }
     }
@@ -116,7 +117,7 @@ impl KonserveStore {
     ///
     /// # Errors
     /// Any [`Error`].
-    pub(in crate::store) async fn lookup(&self, name: &FileName) -> Result<Found, Error> {
+    pub(super) async fn look_up(&self, name: &FileName) -> Result<Found, Error> {
         let asked = self.settings.read_name(name)?;
         let wanted = key(
             asked.object,
@@ -138,21 +139,12 @@ impl KonserveStore {
         })
     }
 
-    /// What is known of a key. As many requests as [`lookup`](Self::lookup).
-    ///
-    /// # Errors
-    /// Any [`Error`].
-    pub(in crate::store) async fn describe(&self, key: &Key) -> Result<Option<Entry>, Error> {
-        let found = self.inspect(key).await?;
-        Ok(found.map(|(entry, _)| entry))
-    }
-
     /// What is known of a key, and what travels with it. As many requests as
-    /// [`lookup`](Self::lookup).
+    /// [`look_up`](Self::look_up).
     ///
     /// # Errors
     /// Any [`Error`].
-    pub(in crate::store) async fn inspect(
+    pub(super) async fn inspect_object(
         &self,
         key: &Key,
     ) -> Result<Option<(Entry, Envelope)>, Error> {
@@ -173,7 +165,7 @@ impl KonserveStore {
     ///
     /// # Errors
     /// [`Error::Damaged`] for a value that cannot be shown as text; any other [`Error`].
-    pub(in crate::store) async fn open(
+    pub(super) async fn open_object(
         &self,
         key: &Key,
         pin: &Pin,
@@ -233,7 +225,7 @@ impl KonserveStore {
     ///
     /// # Errors
     /// [`Error::VersionGone`]; any other [`Error`].
-    pub(in crate::store) async fn read(
+    pub(super) async fn read_piece(
         &self,
         key: &Key,
         entry: &Entry,
@@ -423,10 +415,7 @@ impl KonserveStore {
     }
 
     fn not_asked(&self, object: Uuid) -> Error {
-        Error::Damaged {
-            what: self.address(object),
-            why: "an unconditional read was answered with \"unchanged\"".to_owned(),
-        }
+        not_asked(self.address(object))
     }
 
     /// The text that a key has in EDN, as a value.

@@ -10,11 +10,12 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use uuid::Uuid;
 
-use super::{KonserveStore, Origin, STORED, Target, target};
+use super::origin::Origin;
+use super::{KonserveStore, STORED, Target, target};
 use crate::backend::{After, Body, Fetched, ListQuery, Meta, Pin, Span};
 use crate::model::{Expect, Key, Outcome, PutId, Rival, Version};
-use crate::store::tags::tagged;
-use crate::store::{Envelope, Error, Rejected, too_big};
+use crate::store::object::{tagged, too_big};
+use crate::store::{Envelope, Error, Rejected};
 use konserve_codec::aes::SALT_BYTES;
 use konserve_codec::blob::{Codec, HEADER_BYTES, Header, Serializer};
 use konserve_codec::file::{Content, Plan, Sealed, Stored, Unsavable};
@@ -37,7 +38,7 @@ impl KonserveStore {
     /// # Errors
     /// [`Error::Rejected`] for bytes that are no value; [`Error::ReadOnly`]; any other [`Error`].
     /// The value then certainly was not saved.
-    pub(in crate::store) async fn put(
+    pub(super) async fn save(
         &self,
         key: &Key,
         bytes: Bytes,
@@ -49,13 +50,14 @@ impl KonserveStore {
         if raw {
             return Err(self.read_only(object, STORED));
         }
-        if let Some(origin) = &envelope.origin
+        let origin = Origin::of(envelope);
+        if let Some(origin) = &origin
             && origin.stored.is_log()
             && (origin.stored.object != object || *expect == Expect::Absent)
         {
             return Err(self.read_only(object, LOG_STAYS));
         }
-        let (own, other) = match &envelope.origin {
+        let (own, other) = match &origin {
             Some(origin) if origin.stored.object == object => (Some(origin), None),
             other => (None, other.as_deref()),
         };
@@ -178,7 +180,7 @@ impl KonserveStore {
     ///
     /// # Errors
     /// Any [`Error`]; the key then certainly was not deleted.
-    pub(in crate::store) async fn delete(
+    pub(super) async fn delete_object(
         &self,
         key: &Key,
         version: &Version,

@@ -14,7 +14,7 @@ use etagfs::backend::{
 use etagfs::model::{
     Expect, Ino, Job, Living, Origin, Outcome, Process, PutId, ScratchNames, Version,
 };
-use etagfs::store::Catalog;
+use etagfs::store::Bucket;
 use etagfs::vfs::{
     self, Access, AfterConflict, At, Creation, Durable, Life, Opening, Options, OverExisting,
     Processes, RescueBounds, Source, StateDir, Vfs, Who,
@@ -178,7 +178,7 @@ impl Mount {
         };
         let dir = StateDir::make(state.path()).unwrap();
         let vfs = Vfs::new(
-            Source::Store(Catalog::new(backend, "").flat()),
+            Source::Store(Bucket::new(backend, "").flat()),
             "memory",
             options,
             Some(&dir),

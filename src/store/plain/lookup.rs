@@ -1,22 +1,23 @@
 //! Looking a name up: what it is, in one request nearly always.
 //!
 //! A LIST tells key, directory or absence, with size, time and version; HEAD could not tell that a
-//! name is a directory. What a name means is in `plain.rs`; a konserve store asks for the object.
+//! name is a directory. What a name means is in `store/dir.rs`.
 
-use super::layout::Layout;
-use super::{Child, Dir, Entry, Error, Found, InBucket, LOOKUP_PAGE};
+use super::PlainStore;
 use crate::backend::Listed;
 use crate::model::{FileName, Key};
+use crate::store::{Child, Dir, Entry, Error, Found, Store as _};
 
-impl InBucket {
+/// How many neighbours one look-up asks for: enough to see, in nearly every directory, whether a
+/// key is also a directory, and few enough to be cheap.
+pub(super) const NEIGHBOURS: u16 = 16;
+
+impl PlainStore {
     /// Finds out what a name in a directory is, in one request nearly always.
     ///
     /// # Errors
     /// Any [`Error`]; a name that no key can have is [`Error::BadName`].
-    pub(super) async fn lookup(&self, dir: &Dir, name: &FileName) -> Result<Found, Error> {
-        if let Layout::Konserve(store) = &self.layout {
-            return store.lookup(name).await;
-        }
+    pub(super) async fn look_up(&self, dir: &Dir, name: &FileName) -> Result<Found, Error> {
         match self.child(dir, name)? {
             Child::Dir(below) => {
                 let query = self.query(below.prefix(), false, 1000);
@@ -47,7 +48,7 @@ impl InBucket {
     /// Whether there is an object of this key, and whether there are objects below it.
     async fn look_around(&self, key: &Key, below: &Dir) -> Result<(Option<Listed>, bool), Error> {
         let at = self.object(key);
-        let mut query = self.query(key.as_str(), true, LOOKUP_PAGE);
+        let mut query = self.query(key.as_str(), true, NEIGHBOURS);
         let page = self.backend.list(&query).await?;
         let folded = format!("{}{}", self.prefix, below.prefix());
         let mut is_dir = page.prefixes.contains(&folded);

@@ -4,40 +4,22 @@
 //! Where a key and a directory want the same name, the directory has it and the key is shown under
 //! its other name (V3).
 
-use std::collections::BTreeMap;
-
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 
-use super::layout::Layout;
-use super::plain::Dir;
-use super::{Entry, Error, InBucket};
+use super::PlainStore;
 use crate::backend::{Listed, Pages};
 use crate::model::{FileName, Key};
+use crate::store::{Dir, Error, Listing, Shown, Store as _};
 
 /// So many objects are asked at once for what a listing does not tell.
 pub(super) const AT_ONCE: usize = 32;
 
-/// What stands under a name in a listing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Shown {
-    /// A directory.
-    Dir,
-    /// A key.
-    File(Entry),
-}
-
-/// All names of a directory, in order.
-pub type Listing = BTreeMap<FileName, Shown>;
-
-impl InBucket {
+impl PlainStore {
     /// Lists a directory.
     ///
     /// # Errors
     /// Any [`Error`]; never a part of a listing.
-    pub(super) async fn list(&self, dir: &Dir) -> Result<Listing, Error> {
-        if let Layout::Konserve(store) = &self.layout {
-            return store.list().await;
-        }
+    pub(super) async fn list_dir(&self, dir: &Dir) -> Result<Listing, Error> {
         let mut listing = Listing::new();
         let mut files = Vec::new();
         let query = self.query(dir.prefix(), true, 1000);

@@ -1,25 +1,20 @@
 //! Directories of a plain store: made and removed by their marker objects.
 //!
-//! A directory is there when a key is below it, or its marker. Listing one is in `listing.rs`.
+//! A directory is there when a key is below it, or its marker. Listing one is in `list.rs`.
 
 use bytes::Bytes;
 
-use super::layout::Layout;
-use super::{Dir, Envelope, Error, InBucket, Store as _};
-use crate::model::{Expect, Outcome};
+use super::PlainStore;
+use crate::model::{BadName, Expect, Outcome};
+use crate::store::{Dir, Envelope, Error, Store as _};
 
-impl InBucket {
+impl PlainStore {
     /// Makes an empty directory, if there is none: the portable lock (W15).
     ///
     /// # Errors
     /// [`Error::Exists`], or any other [`Error`].
-    pub(super) async fn make_dir(&self, dir: &Dir) -> Result<(), Error> {
-        if let Layout::Konserve(_) = &self.layout {
-            return Err(Error::Unsupported(
-                "a konserve store has no directories".to_owned(),
-            ));
-        }
-        let marker = dir.marker().ok_or(crate::model::BadName::Illegal)?;
+    pub(super) async fn make_marker(&self, dir: &Dir) -> Result<(), Error> {
+        let marker = dir.marker().ok_or(BadName::Illegal)?;
         self.check_name(marker.as_str())?;
         let made = self
             .put(&marker, Bytes::new(), &Envelope::default(), &Expect::Absent)
@@ -35,7 +30,7 @@ impl InBucket {
     ///
     /// # Errors
     /// [`Error::NotEmpty`], or any other [`Error`].
-    pub(super) async fn remove_dir(&self, dir: &Dir) -> Result<(), Error> {
+    pub(super) async fn remove_marker(&self, dir: &Dir) -> Result<(), Error> {
         let query = self.query(dir.prefix(), false, 2);
         let page = self.backend.list(&query).await?;
         let Some(marker) = page.objects.first() else {
