@@ -46,6 +46,7 @@ mod semantics;
 mod served;
 mod service;
 mod sick_store;
+mod store_contract;
 mod suites;
 mod times;
 mod tools;
