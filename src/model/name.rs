@@ -1,7 +1,7 @@
 //! File names, and the escape between a part of a key and a file name.
 //!
 //! The escape is a bijection and touches as few names as it can: nearly every key segment is its
-//! own file name. It knows neither layouts nor objects; `store/plain.rs` builds paths from it.
+//! own file name. It knows neither layouts nor objects; `store/dir.rs` builds paths from it.
 //! The rules, in the user's words, are V3 of `docs/semantics.md`.
 //!
 //! An escape is `%`, then any number of `25`, then a tail from one of the tables below. With no
