@@ -1,19 +1,21 @@
 //! etagfs mounts a bucket of key-value stores: each store is a directory, each key a file, and
 //! every save is a compare-and-swap.
 //!
-//! The house, top to bottom; each layer speaks only to the next one, all may use [`model`]:
+//! The house, top to bottom; each layer speaks only to the next one, all may use [`model`] and [`telemetry`]:
 //!
 //! ```text
-//! cli  ->  mount  ->  vfs  ->  store  ->  backend
-//!   \________\_________\_________\___________\______>  model
+//! cli  ->  mount   ->  vfs  ->  store  ->  backend
+//!    \__>  client  _____________/
 //! ```
 //!
-//! Two libraries stand beside them: [`konserve_codec`], the format of konserve stores, which `store` reads and
-//! writes, and [`etagfs_s3_server`], an S3-compatible server for demos and tests, which only `cli` starts. Read `docs/design.md` for the map and the two journeys (a save, a read), and
-//! `docs/semantics.md` for what is promised to users.
+//! [`client`] is for other programs: keys of stores, and files, with an example. Two libraries stand beside the house:
+//! [`konserve_codec`], the format of konserve stores, which `store` reads and writes, and [`etagfs_s3_server`], an
+//! S3-compatible server for demos and tests, which only `cli` starts. Read `docs/design.md` for the map and the two
+//! journeys (a save, a read), and `docs/semantics.md` for what is promised to users.
 
 pub mod backend;
 pub mod cli;
+pub mod client;
 pub mod model;
 pub mod mount;
 pub mod store;

@@ -19,6 +19,9 @@ use super::{
 };
 use crate::model::{Expect, Outcome, PutId, Version};
 
+/// What messages call it.
+const NAME: &str = "memory:";
+
 /// Objects in memory.
 ///
 /// ETags are the quoted MD5 of the content, like S3's, so a key that is written A, B, A has its
@@ -77,7 +80,7 @@ impl State {
     fn newest(&self, at: &ObjectKey) -> Result<&Object, Error> {
         self.objects
             .get(at.as_str())
-            .ok_or_else(|| Error::NotFound(at.to_string()))
+            .ok_or_else(|| Error::NotFound(format!("{NAME}/{at}")))
     }
 
     fn pinned(&self, at: &ObjectKey, version: &Version) -> Option<&Object> {
@@ -164,7 +167,7 @@ fn cut(bytes: &Bytes, span: Span) -> Bytes {
 #[async_trait]
 impl Backend for Memory {
     fn name(&self) -> &str {
-        "memory:"
+        NAME
     }
 
     fn server(&self) -> &str {

@@ -5,6 +5,7 @@
 //! is the reference; `s3` the real thing; `pages` lists to the end; `settle`, `limit`, `queue`, `metered` and `fault` wrap any backend, `probe`
 //! examines one. Every backend passes the one suite in `tests/it/contract.rs`.
 
+mod certain;
 mod deadlines;
 pub mod fault;
 pub mod habits;
@@ -19,6 +20,7 @@ pub mod s3;
 pub mod settle;
 pub mod why;
 
+pub use certain::certain;
 pub use deadlines::Deadlines;
 pub use habits::Habits;
 pub use limit::Limited;

@@ -15,7 +15,7 @@ use super::source::Source;
 use super::units::{self, header};
 use crate::backend::limit::Places;
 use crate::backend::s3::{Credentials, Encryption, Endpoint, Instance, Network, S3Config, Terms};
-use crate::backend::{Backend, Deadlines, Limited, Metered, Queued, S3, Settled};
+use crate::backend::{Backend, Deadlines, S3, certain};
 use crate::mount::descriptor_limit;
 use crate::telemetry::Telemetry;
 
@@ -320,12 +320,13 @@ impl Connection {
         telemetry: Arc<Telemetry>,
     ) -> Result<Arc<dyn Backend>, Failure> {
         let deadlines = self.deadlines();
-        let patience = deadlines.operation;
-        let metered = Metered::new(self.s3(source).await?, Arc::clone(&telemetry));
-        let settled = Settled::new(Arc::new(metered), deadlines);
         let places = Places::of_connections(descriptor_limit() / 4);
-        let limited = Limited::new(Arc::new(settled), places, patience, telemetry);
-        Ok(Arc::new(Queued::new(Arc::new(limited), patience)))
+        Ok(certain(
+            self.s3(source).await?,
+            deadlines,
+            places,
+            telemetry,
+        ))
     }
 
     /// The bucket itself, without what makes its writes certain.

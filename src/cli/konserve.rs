@@ -48,7 +48,7 @@ pub(super) struct Konserve {
 }
 
 /// How the values and keys of konserve stores are shown.
-#[derive(Debug, ClapArgs)]
+#[derive(Clone, Debug, ClapArgs)]
 #[command(next_help_heading = "Konserve stores")]
 pub(super) struct Shown {
     /// How keys are spelled as file names.

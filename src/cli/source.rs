@@ -3,19 +3,11 @@
 pub(super) use super::connection::Connection;
 use super::report::Failure;
 pub(super) use super::state::State;
+pub(super) use crate::client::Source;
 use crate::model::StoreId;
 
 /// An object's name has at most 1024 bytes, the prefix among them.
 const LONGEST_PREFIX: usize = 1023;
-
-/// A bucket, or the part of it below a prefix.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Source {
-    /// The bucket.
-    pub(super) bucket: String,
-    /// Empty, or ending with `/`.
-    pub(super) prefix: String,
-}
 
 impl Source {
     /// Reads `s3://BUCKET[/PREFIX]`.
@@ -83,12 +75,6 @@ impl Source {
             at += part.len() + 1;
         }
         Ok((Self::parse(text, connection)?, None))
-    }
-
-    /// What messages call it.
-    pub(super) fn label(&self) -> String {
-        let label = format!("s3://{}/{}", self.bucket, self.prefix);
-        label.trim_end_matches('/').to_owned()
     }
 }
 

@@ -1,4 +1,4 @@
-//! A file, by ordinary file operations.
+//! A file, by ordinary file operations, each of which may wait as long as its filesystem does.
 //!
 //! In a mount of etagfs the rules of saves do the work: who read a file and saves it is told of a
 //! conflict (`EAGAIN`), so that a version is shown to this process before it is replaced. A file that is
@@ -14,21 +14,27 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
-use super::attributes::{self, about, attributes};
-use super::beneath::Beneath;
+use super::Error;
 use super::identity::Identity;
-use super::local::{self, Stamp};
-use super::opening::{is_absent, is_conflict, lost, memory, open_at_once, open_regular};
-use super::place::{About, Answer, Content, Got, IN_MEMORY, Part, READS, Wanted};
-use super::way::{Way, directory};
+use super::value::{About, Answer, Content, Got, IN_MEMORY, Part, READS, Wanted};
 use crate::backend::Meta;
-use crate::cli::report::Failure;
-use crate::model::{Expect, Outcome, PutId, Version};
+use crate::model::{Expect, OBJECT_ATTRIBUTE, Outcome, PUT_ATTRIBUTE, PutId, Version};
 use crate::store::Envelope;
-use crate::vfs::{LAST_PUT, OBJECT};
+use attributes::{about, attributes};
+use local::Stamp;
+use opening::{is_absent, is_conflict, lost, memory, open_at_once, open_regular};
+use way::{Way, directory};
+
+mod attributes;
+mod beneath;
+mod local;
+mod opening;
+mod regular;
+mod way;
 
 /// A file.
-pub(in crate::cli) struct PathKey {
+#[derive(Debug)]
+pub(super) struct LocalFile {
     way: Way,
     /// What messages call it.
     label: PathBuf,
@@ -36,34 +42,28 @@ pub(in crate::cli) struct PathKey {
     shown: Mutex<Option<Shown>>,
     /// The file that was read last, as it was then.
     stamp: Mutex<Option<Stamp>>,
-    /// Whether it has to be a regular file, if it exists.
-    is_regular: bool,
 }
 
 /// A version that was read, and what travels with it.
+#[derive(Debug)]
 struct Shown {
     version: Version,
     meta: Meta,
 }
 
-impl PathKey {
+impl LocalFile {
     /// The file at this path.
     pub(super) fn new(path: PathBuf) -> Self {
         Self::by(Way::Path(path.clone()), path)
     }
 
-    /// The same, and what is no regular file is refused: a pipe or a device has no value that a new one could
-    /// replace.
-    pub(super) fn regular(self) -> Self {
-        Self {
-            is_regular: true,
-            ..self
-        }
-    }
-
-    /// A file below a directory; messages call it `label`.
-    pub(super) fn beneath(found: Beneath, label: PathBuf) -> Self {
-        Self::by(Way::Beneath(found), label)
+    /// The file of this name below a directory, see `beneath.rs`.
+    ///
+    /// # Errors
+    /// When the name leads anywhere else.
+    pub(super) fn below(base: &Path, name: &str) -> Result<Self, Error> {
+        let found = beneath::find(base, name)?;
+        Ok(Self::by(Way::Beneath(found), base.join(name)))
     }
 
     fn by(way: Way, label: PathBuf) -> Self {
@@ -72,7 +72,6 @@ impl PathKey {
             label,
             shown: Mutex::default(),
             stamp: Mutex::default(),
-            is_regular: false,
         }
     }
 
@@ -90,44 +89,47 @@ impl PathKey {
     ///
     /// # Errors
     /// When the directory that it is in does not exist.
-    fn is_mounted(&self) -> Result<bool, Failure> {
-        self.way.is_mounted().map_err(|error| self.failed(&error))
+    fn is_mounted(&self) -> Result<bool, Error> {
+        self.way.is_mounted().map_err(|error| self.failed(error))
     }
 
     /// The directory in which it takes its name.
-    pub(in crate::cli) fn directory(&self) -> PathBuf {
+    pub(super) fn directory(&self) -> PathBuf {
         directory(&self.way.itself()).to_owned()
     }
 
     /// The path.
-    pub(in crate::cli) fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> &Path {
         self.way.path()
     }
 
     /// What went wrong with it.
-    pub(super) fn failed(&self, error: &io::Error) -> Failure {
-        let failure = Failure::new(format!("{}: {error}", self.label()));
-        match error.kind() {
-            ErrorKind::IsADirectory => failure.hint("a value is a file"),
-            ErrorKind::NotFound => failure.hint("make the directory that it is in"),
-            _ => failure,
+    pub(super) fn failed(&self, error: io::Error) -> Error {
+        Error::File {
+            label: self.label(),
+            error,
         }
     }
 
-    fn no_versions(&self) -> Failure {
-        Failure::usage(format!(
-            "{} is in no mount of etagfs, so that it has no version",
-            self.label()
-        ))
-        .hint("leave the condition out, or name the key by its URL: s3://BUCKET/UUID/KEY")
+    fn no_versions(&self) -> Error {
+        Error::NoVersions(self.label())
     }
 
     /// See [`super::place::Place::read`].
-    pub(super) fn read(&self, wanted: &Wanted, part: Option<Part>) -> Result<Answer, Failure> {
+    ///
+    /// # Errors
+    /// When it cannot be read, and, if it must be a regular file, when it is none: a pipe or a device has no value that
+    /// a new one could replace.
+    pub(super) fn read(
+        &self,
+        wanted: &Wanted,
+        part: Option<Part>,
+        regular: bool,
+    ) -> Result<Answer, Error> {
         let mut reads = 0;
         loop {
             reads += 1;
-            match self.read_once(wanted, part) {
+            match self.read_once(wanted, part, regular) {
                 // The version that was opened is gone: the newest is another one.
                 Err(error)
                     if error.kind() == ErrorKind::StaleNetworkFileHandle
@@ -139,7 +141,7 @@ impl PathKey {
                         _ => Answer::Absent,
                     });
                 }
-                Err(error) => return Err(self.failed(&error)),
+                Err(error) => return Err(self.failed(error)),
                 Ok(Some(answer)) => return Ok(answer),
                 Ok(None) => return Err(self.no_versions()),
             }
@@ -147,8 +149,13 @@ impl PathKey {
     }
 
     /// Nothing if a version is wanted, and it has none.
-    fn read_once(&self, wanted: &Wanted, part: Option<Part>) -> io::Result<Option<Answer>> {
-        let mut file = match self.is_regular {
+    fn read_once(
+        &self,
+        wanted: &Wanted,
+        part: Option<Part>,
+        regular: bool,
+    ) -> io::Result<Option<Answer>> {
+        let mut file = match regular {
             true => open_regular(&self.way)?,
             false => self.way.open(OpenOptions::new().read(true))?,
         };
@@ -197,14 +204,14 @@ impl PathKey {
     ///
     /// # Errors
     /// When it cannot be looked at.
-    pub(super) fn identity(&self) -> Result<Identity, Failure> {
+    pub(super) fn identity(&self) -> Result<Identity, Error> {
         let found = match self.way.metadata() {
             Ok(found) => found,
             Err(error) if is_absent(&error) => return Ok(Identity::Nothing),
-            Err(error) => return Err(self.failed(&error)),
+            Err(error) => return Err(self.failed(error)),
         };
-        let told = self.way.attribute(OBJECT);
-        if let Some(told) = told.map_err(|error| self.failed(&error))? {
+        let told = self.way.attribute(OBJECT_ATTRIBUTE);
+        if let Some(told) = told.map_err(|error| self.failed(error))? {
             return Ok(Identity::of_object(&told));
         }
         // What is only in a mount, and in no bucket, has no version.
@@ -222,15 +229,11 @@ impl PathKey {
     ///
     /// # Errors
     /// When that cannot be found out.
-    pub(super) fn last_put(&self) -> Result<Option<PutId>, Failure> {
-        let told = self.way.attribute(LAST_PUT);
-        match told.map_err(|error| self.failed(&error))? {
+    pub(super) fn last_put(&self) -> Result<Option<PutId>, Error> {
+        let told = self.way.attribute(PUT_ATTRIBUTE);
+        match told.map_err(|error| self.failed(error))? {
             Some(told) => Ok(PutId::parse(&told)),
-            None => Err(Failure::new(format!(
-                "the mount of {} does not tell which save wrote it: its daemon is an older program",
-                self.label()
-            ))
-            .hint("mount it anew")),
+            None => Err(Error::OldMount(self.label())),
         }
     }
 
@@ -238,7 +241,7 @@ impl PathKey {
     ///
     /// # Errors
     /// When that cannot be found out.
-    pub(super) fn is_to_be_made(&self) -> Result<bool, Failure> {
+    pub(super) fn is_to_be_made(&self) -> Result<bool, Error> {
         Ok(self.is_mounted()? && self.identity()? == Identity::Nothing)
     }
 
@@ -251,16 +254,12 @@ impl PathKey {
     ///
     /// # Errors
     /// When it is something else.
-    pub(super) fn is_regular(&self) -> Result<(), Failure> {
+    pub(super) fn check_regular(&self) -> Result<(), Error> {
         match self.way.metadata() {
-            Ok(found) if !found.is_file() => Err(Failure::new(format!(
-                "{} is no regular file, and cannot be moved or moved to",
-                self.label()
-            ))
-            .hint("copy it: etagfs cp")),
+            Ok(found) if !found.is_file() => Err(Error::NotRegular(self.label())),
             Ok(_) => Ok(()),
             Err(error) if is_absent(&error) => Ok(()),
-            Err(error) => Err(self.failed(&error)),
+            Err(error) => Err(self.failed(error)),
         }
     }
 
@@ -268,14 +267,13 @@ impl PathKey {
     ///
     /// # Errors
     /// Why not.
-    pub(super) fn can_be_deleted(&self) -> Result<(), Failure> {
+    pub(super) fn check_deletable(&self) -> Result<(), Error> {
         match self.way.can_be_deleted() {
             // That there is none is said by whoever reads it.
-            Err(error) if !is_absent(&error) => Err(Failure::new(format!(
-                "{} cannot be moved: {error}",
-                self.label()
-            ))
-            .hint("copy it: etagfs cp")),
+            Err(error) if !is_absent(&error) => Err(Error::NotMovable {
+                label: self.label(),
+                error,
+            }),
             _ => Ok(()),
         }
     }
@@ -284,25 +282,22 @@ impl PathKey {
     ///
     /// # Errors
     /// When it is not, or cannot be deleted.
-    pub(super) fn remove_as_read(&self) -> Result<(), Failure> {
+    pub(super) fn remove_as_read(&self) -> Result<(), Error> {
         let now = self.way.metadata().ok().map(|found| Stamp::from(&found));
         let is_same = now.is_some() && now == *lock(&self.stamp);
         match is_same.then(|| self.unlink()).transpose()? {
             Some(Outcome::Saved(_)) => Ok(()),
-            _ => Err(Failure::conflict(format!(
-                "{} was changed while it was copied",
-                self.label()
-            ))),
+            _ => Err(Error::ChangedMeanwhile(self.label())),
         }
     }
 
     /// See [`super::place::Place::look`].
-    pub(super) fn look(&self) -> Result<Option<About>, Failure> {
+    pub(super) fn look(&self) -> Result<Option<About>, Error> {
         let file = open_at_once(&self.way);
         match file.and_then(|file| about(&file)) {
             Ok(about) => Ok(Some(about)),
             Err(error) if is_absent(&error) => Ok(None),
-            Err(error) => Err(self.failed(&error)),
+            Err(error) => Err(self.failed(error)),
         }
     }
 
@@ -312,7 +307,7 @@ impl PathKey {
         bytes: &Bytes,
         envelope: &Envelope,
         expect: &Expect,
-    ) -> Result<Outcome<Option<Version>>, Failure> {
+    ) -> Result<Outcome<Option<Version>>, Error> {
         let saved = match (self.is_mounted()?, expect) {
             (true, Expect::Absent) => self.write(bytes, OpenOptions::new().create_new(true)),
             (true, Expect::Is(version)) => match self.show(version) {
@@ -326,21 +321,17 @@ impl PathKey {
         match saved {
             Ok(()) => {}
             Err(error) if lost(&error) => return Ok(Outcome::Refused(None)),
-            Err(error) => return Err(self.failed(&error)),
+            Err(error) => return Err(self.failed(error)),
         }
         self.describe(&envelope.meta)?;
         Ok(Outcome::Saved(None))
     }
 
-    /// Writes over whatever is there. Refused only by who is faster in a mount.
+    /// Writes over whatever is there. Refused only if another writer in the mount saves first.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub(in crate::cli) fn overwrite(
-        &self,
-        bytes: &Bytes,
-        meta: &Meta,
-    ) -> Result<Outcome<()>, Failure> {
+    pub(super) fn overwrite(&self, bytes: &Bytes, meta: &Meta) -> Result<Outcome<()>, Error> {
         let saved = match self.is_mounted()? {
             true => self.write(bytes, OpenOptions::new().create(true).truncate(true)),
             false => local::replace(&self.way, bytes, true),
@@ -348,7 +339,7 @@ impl PathKey {
         match saved {
             Ok(()) => {}
             Err(error) if is_conflict(&error) => return Ok(Outcome::Refused(None)),
-            Err(error) => return Err(self.failed(&error)),
+            Err(error) => return Err(self.failed(error)),
         }
         self.describe(meta)?;
         Ok(Outcome::Saved(()))
@@ -358,21 +349,23 @@ impl PathKey {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub(in crate::cli) fn append(&self, bytes: &Bytes) -> Result<Outcome<()>, Failure> {
+    pub(super) fn append(&self, bytes: &Bytes) -> Result<Outcome<()>, Error> {
         let opened = self.way.open(OpenOptions::new().create(true).append(true));
         let mut file = match opened {
             Ok(file) => file,
             Err(error) if is_conflict(&error) => return Ok(Outcome::Refused(None)),
-            Err(error) => return Err(self.failed(&error)),
+            Err(error) => return Err(self.failed(error)),
         };
         match local::append(&mut file, bytes) {
             Ok(()) => Ok(Outcome::Saved(())),
             Err((_, error)) if is_conflict(&error) => Ok(Outcome::Refused(None)),
-            Err((0, error)) => Err(self.failed(&error)),
-            Err((written, error)) => Err(self.failed(&error).hint(format!(
-                "{written} of {} bytes were appended: look at the end before you append again",
-                bytes.len()
-            ))),
+            Err((0, error)) => Err(self.failed(error)),
+            Err((written, error)) => Err(Error::AppendedInPart {
+                label: self.label(),
+                error,
+                written,
+                len: bytes.len(),
+            }),
         }
     }
 
@@ -405,7 +398,7 @@ impl PathKey {
     }
 
     /// See [`super::place::Place::delete`].
-    pub(super) fn delete(&self, version: &Version) -> Result<Outcome<()>, Failure> {
+    pub(super) fn delete(&self, version: &Version) -> Result<Outcome<()>, Error> {
         if !self.is_mounted()? {
             return Err(self.no_versions());
         }
@@ -417,7 +410,7 @@ impl PathKey {
         match deleted {
             Ok(()) => Ok(Outcome::Saved(())),
             Err(error) if lost(&error) => Ok(Outcome::Refused(None)),
-            Err(error) => Err(self.failed(&error)),
+            Err(error) => Err(self.failed(error)),
         }
     }
 
@@ -425,17 +418,17 @@ impl PathKey {
     ///
     /// # Errors
     /// When it cannot be deleted.
-    pub(in crate::cli) fn unlink(&self) -> Result<Outcome<bool>, Failure> {
+    pub(super) fn unlink(&self) -> Result<Outcome<bool>, Error> {
         match self.way.delete() {
             Ok(()) => Ok(Outcome::Saved(true)),
             Err(error) if is_absent(&error) => Ok(Outcome::Saved(false)),
             Err(error) if lost(&error) => Ok(Outcome::Refused(None)),
-            Err(error) => Err(self.failed(&error)),
+            Err(error) => Err(self.failed(error)),
         }
     }
 
     /// Says what is to travel with a file of a mount, where that is something else than what does.
-    fn describe(&self, meta: &Meta) -> Result<(), Failure> {
+    fn describe(&self, meta: &Meta) -> Result<(), Error> {
         let wanted = attributes(meta);
         // A save keeps what travelled with what it replaced.
         let is_kept = self
@@ -450,9 +443,11 @@ impl PathKey {
         };
         let found = attributes(&found.envelope.meta);
         let set = |name: &str, value: Option<&str>| {
-            self.way.set_attribute(name, value).map_err(|error| {
-                self.failed(&error)
-                    .hint(format!("it is saved; setting {name} failed"))
+            let set = self.way.set_attribute(name, value);
+            set.map_err(|error| Error::NotDescribed {
+                label: self.label(),
+                error,
+                attribute: name.to_owned(),
             })
         };
         for (name, value) in wanted.iter().filter(|wanted| !found.contains(wanted)) {

@@ -4,11 +4,11 @@
 //! a name leads to can: the server, the bucket and the object, or the device and the inode. It decides nothing
 //! about what is then allowed.
 
-use crate::cli::report::Failure;
+use super::Error;
 
 /// What a name leads to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Identity {
+pub enum Identity {
     /// An object: its server, and its address there.
     Object {
         /// The server, as it is spelled.
@@ -60,31 +60,28 @@ impl Identity {
         }
     }
 
-    /// That the two are not one. `source` and `target` are what they are called.
+    /// That the two are not one. `from` and `to` are what they are called.
     ///
     /// # Errors
     /// When they are one, or may be.
-    pub(super) fn is_not(&self, other: &Self, source: &str, target: &str) -> Result<(), Failure> {
+    pub(super) fn is_not(&self, other: &Self, from: String, to: String) -> Result<(), Error> {
         match self.relation(other) {
             Relation::Two => Ok(()),
-            Relation::One => Err(Failure::new(format!("{source} and {target} are the same"))
-                .hint("nothing was changed")),
-            Relation::Unclear => Err(Failure::new(format!(
-                "{source} and {target} may be the same{}",
-                self.beside(other)
-            ))
-            .hint(format!(
-                "if they are two: etagfs get {source} | etagfs put {target}"
-            ))),
+            Relation::One => Err(Error::Same { from, to }),
+            Relation::Unclear => Err(Error::MaybeSame {
+                from,
+                to,
+                why: self.beside(other),
+            }),
         }
     }
 
     fn beside(&self, other: &Self) -> String {
         match (self, other) {
             (Self::Object { server, address }, Self::Object { server: there, .. }) => {
-                format!(": {address}, of {server} and of {there}")
+                format!("{address}, of {server} and of {there}")
             }
-            _ => ": the mount does not tell which object it shows".to_owned(),
+            _ => "the mount does not tell which object it shows".to_owned(),
         }
     }
 }

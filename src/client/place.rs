@@ -1,354 +1,256 @@
-//! A key or a file, as every key-value command sees it: to be read, saved and deleted.
+//! A key or a file, as every verb sees it: to be read, saved and deleted.
 //!
-//! [`Place`] is one of the two ways, [`Remote`] without a mount and [`PathKey`] through the
-//! filesystem, behind one set of verbs. No verb here decides what a user meant; the commands do. A
-//! refusal is an answer, as everywhere in this crate.
+//! [`Place`] has two implementations: a key of a store by requests (`remote.rs`), and a file by the filesystem
+//! (`path.rs`). Each of its functions makes one attempt, and a refusal is an answer, as everywhere below this layer.
+//! The verbs (`put.rs`, `update.rs`, ...) try again, and decide what a refusal means.
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use uuid::Uuid;
 
+use super::Error;
 use super::identity::Identity;
-use super::path::PathKey;
-use super::remote::Remote;
-use crate::cli::report::Failure;
+use super::retry::Tries;
+use super::value::{About, Answer, Metadata, Part, Wanted};
 use crate::model::{Expect, Outcome, PutId, Version};
 use crate::store::Envelope;
 
-/// Up to this size, in bytes, a value is held in memory; a larger one in a file without a name.
-pub(super) const IN_MEMORY: u64 = 64 << 20;
-
-/// How often a read begins anew when its version goes away under it.
-pub(super) const READS: u32 = 10;
-
-/// A key in a store, or a file.
-pub(in crate::cli) enum Place {
-    /// By requests of our own.
-    Remote(Remote),
-    /// By the filesystem.
-    Path(Arc<PathKey>),
-}
-
-/// What is known of a value without its bytes.
-#[derive(Clone, Debug)]
-pub(in crate::cli) struct About {
-    /// The version; a file that is in no mount has none.
-    pub(in crate::cli) version: Option<Version>,
-    /// Its size in bytes, if that is known without reading it.
-    pub(in crate::cli) size: Option<u64>,
-    /// When this version was written.
-    pub(in crate::cli) modified: SystemTime,
-    /// What travels with it.
-    pub(in crate::cli) envelope: Envelope,
-}
-
-/// A value.
-pub(in crate::cli) struct Got {
-    /// What is known of it.
-    pub(in crate::cli) about: About,
-    /// Its bytes.
-    pub(in crate::cli) content: Content,
-}
-
-/// The bytes of a value, all of them.
-#[derive(Debug)]
-pub(in crate::cli) enum Content {
-    /// In memory.
-    Memory(Bytes),
-    /// In a file that nobody else sees, from its beginning.
-    Spooled(File),
-}
-
-impl Content {
-    /// All bytes, in memory.
-    ///
-    /// # Errors
-    /// When the local disk fails.
-    pub(in crate::cli) fn into_bytes(self) -> Result<Bytes, Failure> {
-        match self {
-            Self::Memory(bytes) => Ok(bytes),
-            Self::Spooled(mut file) => {
-                let mut bytes = Vec::new();
-                file.seek(SeekFrom::Start(0))?;
-                file.read_to_end(&mut bytes)?;
-                Ok(bytes.into())
-            }
-        }
-    }
-
-    /// To be read from the beginning.
-    ///
-    /// # Errors
-    /// When the local disk fails.
-    pub(in crate::cli) fn reader(self) -> Result<Box<dyn Read>, Failure> {
-        Ok(match self {
-            Self::Memory(bytes) => Box::new(std::io::Cursor::new(bytes)),
-            Self::Spooled(mut file) => {
-                file.seek(SeekFrom::Start(0))?;
-                Box::new(file)
-            }
-        })
-    }
-}
-
-/// Which version a read wants.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::cli) enum Wanted {
-    /// The newest.
-    Newest,
-    /// The newest, if it is this one.
-    Is(Version),
-    /// The newest, unless it is this one.
-    Not(Version),
-    /// The one that a versioned bucket keeps under this id.
-    Kept(String),
-}
-
-/// What a read came to.
-pub(in crate::cli) enum Answer {
-    /// The value.
-    Got(Box<Got>),
-    /// [`Wanted::Not`]: it is still that one.
-    Unchanged,
-    /// [`Wanted::Is`]: it is another one, or none. [`Wanted::Kept`]: there is none.
-    Other,
-    /// There is no such key; the store said so.
-    Absent,
-}
-
-/// Part of a value: so many bytes from so many on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::cli) struct Part {
-    /// The first byte.
-    pub(in crate::cli) start: u64,
-    /// How many, at most; not 0.
-    pub(in crate::cli) len: u64,
-}
-
-/// Works on a file in a thread of its own: its filesystem may answer late or never, and signals and clocks
-/// are heard meanwhile.
+/// A key of a store, or a file. See [`Client::place`](super::Client::place).
 ///
-/// # Errors
-/// Those of the work.
-pub(in crate::cli) async fn blocking<T: Send + 'static>(
-    path: &Arc<PathKey>,
-    work: impl FnOnce(&PathKey) -> Result<T, Failure> + Send + 'static,
-) -> Result<T, Failure> {
-    let path = Arc::clone(path);
-    let working = tokio::task::spawn_blocking(move || work(&path));
-    working
-        .await
-        .unwrap_or_else(|error| Err(Failure::new(error.to_string())))
-}
-
-impl Place {
-    /// The same; what is saved there is to be a binary value of a konserve store.
-    ///
-    /// # Errors
-    /// For a path: files cannot say that.
-    pub(in crate::cli) fn binary(self) -> Result<Self, Failure> {
-        match self {
-            Self::Remote(remote) => Ok(Self::Remote(remote.binary())),
-            Self::Path(path) => Err(Failure::usage(format!(
-                "{}: a file cannot say that its value is binary",
-                path.label()
-            ))
-            .hint("name the key by its URL: s3://BUCKET/UUID/KEY")),
-        }
-    }
-
+/// The functions of this trait are single attempts. Use the functions of this module, which try again where that
+/// helps: [`put`](super::put()), [`update`](super::update()), [`append`](super::append()) and the like.
+#[async_trait]
+pub trait Place: Send + Sync {
     /// What messages call it.
-    pub(in crate::cli) fn label(&self) -> String {
-        match self {
-            Self::Remote(remote) => remote.label().to_owned(),
-            Self::Path(path) => path.label(),
-        }
-    }
+    fn label(&self) -> String;
 
     /// What it is called, byte for byte.
-    pub(in crate::cli) fn spelling(&self) -> &OsStr {
-        match self {
-            Self::Remote(remote) => OsStr::new(remote.label()),
-            Self::Path(path) => path.spelling(),
-        }
-    }
+    fn spelling(&self) -> &OsStr;
 
-    /// Reads a value, or a part of it.
+    /// Reads a value, or a part of it. One request, but for large values, and in konserve stores.
     ///
     /// # Errors
     /// When it cannot be read; absence is no error.
-    pub(in crate::cli) async fn read(
-        &self,
-        wanted: &Wanted,
-        part: Option<Part>,
-    ) -> Result<Answer, Failure> {
-        match self {
-            Self::Remote(remote) => remote.read(wanted, part).await,
-            Self::Path(path) => {
-                let wanted = wanted.clone();
-                blocking(path, move |path| path.read(&wanted, part)).await
-            }
-        }
-    }
+    async fn read(&self, wanted: &Wanted, part: Option<Part>) -> Result<Answer, Error>;
 
-    /// What is known of it, without its bytes; nothing if it does not exist.
+    /// What is known of it, without its bytes; nothing if it does not exist. One request.
     ///
     /// # Errors
     /// When that cannot be found out.
-    pub(in crate::cli) async fn look(&self) -> Result<Option<About>, Failure> {
-        match self {
-            Self::Remote(remote) => remote.look().await,
-            Self::Path(path) => blocking(path, PathKey::look).await,
-        }
-    }
+    async fn look(&self) -> Result<Option<About>, Error>;
 
-    /// What it is, whatever it is called.
-    ///
-    /// # Errors
-    /// When that cannot be found out.
-    pub(in crate::cli) async fn identity(&self) -> Result<Identity, Failure> {
-        match self {
-            Self::Remote(remote) => remote.identity().await,
-            Self::Path(path) => blocking(path, PathKey::identity).await,
-        }
-    }
-
-    /// What travels with it, to be laid on another place: with its tags, if it has some. A request then.
-    ///
-    /// # Errors
-    /// When they cannot be read.
-    pub(in crate::cli) async fn with_tags(&self, envelope: Envelope) -> Result<Envelope, Failure> {
-        match self {
-            Self::Remote(remote) => remote.with_tags(envelope).await,
-            Self::Path(_) => Ok(envelope),
-        }
-    }
-
-    /// Saves a value if the key is what `expect` says.
+    /// Saves a value if the key is what `expect` says, under a number that the caller knows again; a mount gives its
+    /// saves numbers of its own. One request.
     ///
     /// # Errors
     /// When it cannot be saved; a refusal is no error.
-    pub(in crate::cli) async fn save(
-        &self,
-        bytes: Bytes,
-        envelope: &Envelope,
-        expect: &Expect,
-    ) -> Result<Outcome<Option<Version>>, Failure> {
-        self.save_as(
-            bytes,
-            envelope,
-            expect,
-            PutId::new(Uuid::new_v4().as_u128()),
-        )
-        .await
-    }
-
-    /// The same, under a number that the caller knows again; a mount gives its saves numbers of its own.
-    ///
-    /// # Errors
-    /// As [`save`](Self::save).
-    pub(in crate::cli) async fn save_as(
+    async fn save_as(
         &self,
         bytes: Bytes,
         envelope: &Envelope,
         expect: &Expect,
         id: PutId,
-    ) -> Result<Outcome<Option<Version>>, Failure> {
-        match self {
-            Self::Remote(remote) => remote.save_as(bytes, envelope, expect, id).await,
-            Self::Path(path) => {
-                let (envelope, expect) = (envelope.clone(), expect.clone());
-                blocking(path, move |path| path.save(&bytes, &envelope, &expect)).await
-            }
-        }
-    }
+    ) -> Result<Outcome<Option<Version>>, Error>;
 
-    /// The save that wrote its newest version, if that is told.
-    ///
-    /// # Errors
-    /// When that cannot be found out.
-    pub(in crate::cli) async fn last_put(&self) -> Result<Option<PutId>, Failure> {
-        match self {
-            Self::Remote(remote) => remote.last_put().await,
-            Self::Path(path) => blocking(path, PathKey::last_put).await,
-        }
-    }
-
-    /// The version that a save of these bytes made, where the save itself did not tell.
-    pub(in crate::cli) async fn version_of(
-        &self,
-        told: Option<Version>,
-        bytes: &Bytes,
-    ) -> Option<Version> {
-        match self {
-            Self::Remote(_) => told,
-            Self::Path(_) if told.is_some() => told,
-            Self::Path(path) => {
-                let bytes = bytes.clone();
-                blocking(path, move |path| Ok(path.version_of(&bytes)))
-                    .await
-                    .unwrap_or_default()
-            }
-        }
-    }
-
-    /// Deletes it if it has this version.
+    /// Deletes it if it has this version. One request. A key that is gone counts as deleted.
     ///
     /// # Errors
     /// When it cannot be deleted; a refusal is no error.
-    pub(in crate::cli) async fn delete(&self, version: &Version) -> Result<Outcome<()>, Failure> {
+    async fn delete(&self, version: &Version) -> Result<Outcome<()>, Error>;
+
+    /// As [`delete`](Self::delete), but a key that is gone is a refusal. Two requests.
+    ///
+    /// # Errors
+    /// As [`delete`](Self::delete).
+    async fn delete_existing(&self, version: &Version) -> Result<Outcome<()>, Error>;
+
+    /// Deletes whatever is there now; whether there was anything. Two requests.
+    ///
+    /// # Errors
+    /// As [`delete`](Self::delete).
+    async fn delete_any(&self, tries: &mut Tries) -> Result<Outcome<bool>, Error>;
+
+    /// Saves a value over whatever is there now, and nothing newer. Two requests.
+    ///
+    /// # Errors
+    /// As [`save_as`](Self::save_as).
+    async fn overwrite(
+        &self,
+        bytes: Bytes,
+        metadata: &Metadata,
+        tries: &mut Tries,
+    ) -> Result<Outcome<Option<Version>>, Error>;
+
+    /// Saves a value over what [`look`](Self::look) found, and nothing else, under a number that the caller knows
+    /// again. One request.
+    ///
+    /// # Errors
+    /// As [`save_as`](Self::save_as).
+    async fn save_over(
+        &self,
+        found: Option<About>,
+        bytes: Bytes,
+        metadata: &Metadata,
+        id: PutId,
+    ) -> Result<Outcome<Option<Version>>, Error>;
+
+    /// Puts lines behind what is there now; makes it if it does not exist, in a konserve store as a log. Two
+    /// requests.
+    ///
+    /// # Errors
+    /// As [`save_as`](Self::save_as).
+    async fn append(&self, lines: &Bytes, tries: &mut Tries) -> Result<Outcome<()>, Error>;
+
+    /// Reads the newest value to change it, in this time at most where the store has no deadline of its own.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read), and [`Error::Late`].
+    async fn read_to_change(&self, within: Duration) -> Result<Answer, Error>;
+
+    /// Keeps other updates away from what has no version; held until it is dropped.
+    ///
+    /// # Errors
+    /// [`Error::Locked`].
+    async fn lock(&self, _tries: &mut Tries) -> Result<Lock, Error> {
+        Ok(Lock { _held: None })
+    }
+
+    /// The metadata that a save over this version has to send for it to stay the same; nothing if the key has another
+    /// version. At most one request.
+    ///
+    /// # Errors
+    /// As [`look`](Self::look).
+    async fn metadata_of(&self, version: &Version) -> Result<Option<Envelope>, Error>;
+
+    /// Metadata that is to be laid on another place: with the tags, if there are some. A request then.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    async fn with_tags(&self, envelope: Envelope) -> Result<Envelope, Error> {
+        Ok(envelope)
+    }
+
+    /// The version that a save of these bytes made, where the save itself did not tell.
+    async fn version_of(&self, told: Option<Version>, bytes: &Bytes) -> Option<Version>;
+
+    /// The save that wrote the newest version, if its writer told.
+    ///
+    /// # Errors
+    /// When that cannot be found out.
+    async fn last_put(&self) -> Result<Option<PutId>, Error>;
+
+    /// The number of a save that was just made here as `id`.
+    ///
+    /// # Errors
+    /// As [`last_put`](Self::last_put).
+    async fn put_id(&self, id: PutId) -> Result<Option<PutId>, Error>;
+
+    /// What it is, whatever it is called.
+    ///
+    /// # Errors
+    /// When that cannot be found out.
+    async fn identity(&self) -> Result<Identity, Error>;
+
+    /// How it is now; asks as little as is needed to see whether it is as it was.
+    ///
+    /// # Errors
+    /// As [`look`](Self::look).
+    async fn observe(&self, known: Option<&State>) -> Result<Option<State>, Error>;
+
+    /// Whether it is a directory.
+    ///
+    /// # Errors
+    /// When that cannot be found out.
+    async fn is_directory(&self) -> Result<bool, Error> {
+        Ok(false)
+    }
+
+    /// Whether it is a log of konserve, of which this is known.
+    fn is_log(&self, about: &About) -> bool;
+
+    /// That it can be moved, or moved to: a move must not go into a pipe.
+    ///
+    /// # Errors
+    /// When it cannot.
+    async fn check_movable(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// That it can be deleted, as far as that is known before a move writes its copy.
+    ///
+    /// # Errors
+    /// Why not.
+    async fn check_deletable(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// Deletes what has no version if it still is what was read.
+    ///
+    /// # Errors
+    /// When it is not, or cannot be deleted.
+    async fn delete_as_read(&self) -> Result<(), Error>;
+
+    /// The same; what is saved there is to be a binary value of a konserve store.
+    ///
+    /// # Errors
+    /// For a file, which cannot say that.
+    fn binary(self: Arc<Self>) -> Result<Arc<dyn Place>, Error>;
+}
+
+/// What keeps other updates away, see [`Place::lock`].
+#[derive(Debug)]
+pub struct Lock {
+    pub(super) _held: Option<File>,
+}
+
+/// How a key or file is, as far as it takes to see a change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It has this version.
+    Version(Version),
+    /// A file that has no version: its time, and its size in bytes, have to do.
+    Stamp(SystemTime, u64),
+}
+
+impl State {
+    /// The version, if it has one.
+    pub fn version(&self) -> Option<&Version> {
         match self {
-            Self::Remote(remote) => remote.delete(version).await,
-            Self::Path(path) => {
-                let version = version.clone();
-                blocking(path, move |path| path.delete(&version)).await
-            }
+            Self::Version(version) => Some(version),
+            Self::Stamp(..) => None,
         }
     }
+}
 
-    /// That it does not exist.
-    pub(in crate::cli) fn absent(&self) -> Failure {
-        let label = self.label();
-        let around = label.rsplit_once('/').map_or(".", |(around, _)| around);
-        Failure::absent(format!("{label} does not exist"))
-            .hint(format!("see what there is: etagfs ls {around}/"))
+/// A number for one save.
+pub(super) fn new_id() -> PutId {
+    PutId::new(Uuid::new_v4().as_u128())
+}
+
+/// That another writer was first.
+pub(crate) fn conflict(label: String, expect: &Expect) -> Error {
+    match expect {
+        Expect::Absent => Error::Exists(label),
+        Expect::Is(version) => Error::Replaced {
+            label,
+            version: version.clone(),
+        },
     }
+}
 
-    /// That somebody else was first.
-    pub(in crate::cli) fn conflict(&self, expect: &Expect) -> Failure {
-        let label = self.label();
-        match expect {
-            Expect::Absent => Failure::conflict(format!("{label} exists already"))
-                .hint(format!("see what it is: etagfs stat {label}")),
-            Expect::Is(version) => Failure::conflict(format!(
-                "{label} does not have the version {version} any more: somebody else was first"
-            ))
-            .hint(format!(
-                "read it again, and try again: etagfs get --etag {label}"
-            )),
-        }
-    }
-
-    /// That others were faster again and again.
-    pub(in crate::cli) fn contended(&self, tries: u32) -> Failure {
-        Failure::conflict(format!(
-            "{} was saved by others again and again; gave up after {tries} tries",
-            self.label()
-        ))
-        .hint("nothing was changed; give it more time: --timeout SECONDS")
-    }
-
-    /// That nothing proves whether a write happened.
-    pub(in crate::cli) fn unknown(&self) -> Failure {
-        Failure::new(format!(
-            "it is not known whether {} was written: the answer was lost",
-            self.label()
-        ))
-        .hint("read it before you try again")
+/// What a save under a condition came to.
+///
+/// # Errors
+/// A conflict, or that nothing is known.
+pub(crate) fn settled<T>(label: String, outcome: Outcome<T>, expect: &Expect) -> Result<T, Error> {
+    match outcome {
+        Outcome::Saved(saved) => Ok(saved),
+        Outcome::Refused(_) => Err(conflict(label, expect)),
+        Outcome::Unknown => Err(Error::Unknown(label)),
     }
 }

@@ -4,27 +4,37 @@
 //! taken for a plain one: that a key is found there proves it, and before anything else is said, or a
 //! new key made, it is asked for. It knows no files.
 
+use std::ffi::OsStr;
 use std::io::Write;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
+use super::Error;
+use super::home::Home;
 use super::identity::Identity;
-use super::place::{About, Answer, Content, Got, IN_MEMORY, Part, READS, Wanted};
-use super::session::Home;
+use super::place::{Place, State, new_id};
+use super::retry::Tries;
+use super::value::{About, Answer, Content, Got, IN_MEMORY, Metadata, Part, READS, Wanted, joined};
 use crate::backend::{Cause, Grant, Kept, Pin, Signed, Why};
-use crate::cli::report::Failure;
-use crate::model::{BadName, Expect, Key, Outcome, PutId, Version};
-use crate::store::{Entry, Envelope, Error, Opened, Store, Value};
+use crate::model::{Expect, Key, Outcome, PutId, Version};
+use crate::store::{Entry, Envelope, Opened, Store, Value};
+
+type StoreError = crate::store::Error;
+
+/// As little as can be asked for.
+const LITTLE: Part = Part { start: 0, len: 1 };
 
 /// How a large value is read: in pieces of so many bytes, so many at once.
 const PIECE: u64 = 8 << 20;
 const PIECES: usize = 4;
 
 /// A key of a store.
-pub(in crate::cli) struct Remote {
+#[derive(Clone, Debug)]
+pub struct Remote {
     home: Arc<Home>,
     /// How the key is spelled.
     text: String,
@@ -43,222 +53,356 @@ impl Remote {
         }
     }
 
-    /// The same; what is saved there is to be a binary value, where a layout has such.
-    pub(super) fn binary(self) -> Self {
-        Self {
-            binary: true,
-            ..self
-        }
-    }
-
-    /// What messages call it.
-    pub(super) fn label(&self) -> &str {
-        &self.label
-    }
-
-    /// Asks a store that may not be what it is taken for. `found` says whether an answer proves that
-    /// the key is there.
-    async fn ask<T>(
-        &self,
-        ask: impl AsyncFn(&Arc<dyn Store>, &Key) -> Result<T, Error>,
-        found: impl Fn(&T) -> bool,
-    ) -> Result<T, Failure> {
+    /// The store as it is taken for, and the key in it.
+    fn assumed(&self) -> Result<Asked, Error> {
         // Before it is asked: another key of the store may settle it meanwhile.
         let is_certain = self.home.is_certain();
-        let assumed = self.home.assumed();
-        let answer = ask(&assumed, &self.key(&assumed)?).await;
-        if is_certain {
-            return Ok(answer?);
-        }
-        match answer {
-            Ok(answer) if found(&answer) => {
-                self.home.proved(assumed.layout());
-                Ok(answer)
-            }
-            Err(error) if !matches!(error, Error::NotFound(_) | Error::VersionGone(_)) => {
-                Err(error.into())
-            }
-            nothing => {
-                let store = self.home.certain().await?;
-                match store.layout() == assumed.layout() {
-                    true => Ok(nothing?),
-                    // In another layout; what was asked for in vain was something else.
-                    false => Ok(ask(&store, &self.key(&store)?).await?),
-                }
-            }
-        }
-    }
-
-    fn key(&self, store: &Arc<dyn Store>) -> Result<Key, Failure> {
-        store.key_at(&self.text).map_err(|error| {
-            let hint = match error {
-                Error::BadName(BadName::TooLong) => {
-                    "an object's name has at most 1024 bytes, what comes before the key among them"
-                }
-                _ => "see how keys are spelled: etagfs ls",
-            };
-            Failure::usage(format!("{}: {error}", self.label)).hint(hint)
+        let store = self.home.assumed();
+        let key = self.key(&store)?;
+        Ok(Asked {
+            store,
+            key,
+            is_certain,
         })
     }
 
-    /// See [`super::place::Place::read`].
-    pub(super) async fn read(
+    /// The store as it is, and the key in it.
+    async fn certain(&self) -> Result<Asked, Error> {
+        let store = self.home.certain().await?;
+        let key = self.key(&store)?;
+        Ok(Asked {
+            store,
+            key,
+            is_certain: true,
+        })
+    }
+
+    /// The answer of a store that may not be what it is taken for; nothing if it is another, which is then to be asked
+    /// the same. `found` says whether an answer proves that the key is there.
+    async fn believed<T>(
         &self,
-        wanted: &Wanted,
-        part: Option<Part>,
-    ) -> Result<Answer, Failure> {
-        let pin = match wanted {
-            Wanted::Newest => Pin::Newest,
-            Wanted::Is(version) => Pin::Is(version.clone()),
-            Wanted::Not(version) => Pin::Not(version.clone()),
-            Wanted::Kept(id) => Pin::Snapshot(id.clone()),
-        };
-        let read = async |store: &Arc<dyn Store>, key: &Key| match part {
-            Some(part) => Self::part(store, key, &pin, part).await,
-            None => Self::whole(store, key, &pin).await,
-        };
-        let found = |answer: &Answer| !matches!(answer, Answer::Absent | Answer::Other);
-        self.ask(read, found).await
-    }
-
-    async fn part(
-        store: &Arc<dyn Store>,
-        key: &Key,
-        pin: &Pin,
-        part: Part,
-    ) -> Result<Answer, Error> {
-        match store.slice(key, pin, part.start, part.len).await {
-            Ok(None) => Ok(Answer::Unchanged),
-            Ok(Some(slice)) => Ok(Answer::Got(Box::new(Got {
-                about: about(slice.entry, slice.envelope),
-                content: Content::Memory(slice.bytes),
-            }))),
-            Err(error) => not_there(store, key, error),
+        asked: &mut Asked,
+        answer: Result<T, StoreError>,
+        found: impl Fn(&T) -> bool,
+    ) -> Result<Option<T>, Error> {
+        if asked.is_certain {
+            return Ok(Some(answer?));
         }
-    }
-
-    async fn whole(store: &Arc<dyn Store>, key: &Key, pin: &Pin) -> Result<Answer, Error> {
-        for _ in 0..READS {
-            match store.open_pinned(key, pin, IN_MEMORY).await {
-                Ok(Opened::Unchanged) => return Ok(Answer::Unchanged),
-                Ok(Opened::Whole(value)) => return Ok(Answer::Got(Box::new(got(value)))),
-                Ok(Opened::Large { entry, envelope }) => {
-                    match spool(store, key, &entry).await {
-                        Ok(content) => {
-                            let about = about(entry, envelope);
-                            return Ok(Answer::Got(Box::new(Got { about, content })));
-                        }
-                        // Somebody saved while it was read: the newest is another one now.
-                        Err(Error::VersionGone(_)) if matches!(pin, Pin::Newest | Pin::Not(_)) => {}
-                        Err(error) => return not_there(store, key, error),
-                    }
+        match answer {
+            Ok(answer) if found(&answer) => {
+                self.home.proved(asked.store.layout());
+                Ok(Some(answer))
+            }
+            Err(error)
+                if !matches!(error, StoreError::NotFound(_) | StoreError::VersionGone(_)) =>
+            {
+                Err(error.into())
+            }
+            nothing => {
+                let certain = self.certain().await?;
+                if certain.store.layout() == asked.store.layout() {
+                    return Ok(Some(nothing?));
                 }
-                Err(error) => return not_there(store, key, error),
+                // What was asked for in vain was another object.
+                *asked = certain;
+                Ok(None)
             }
         }
-        Err(Error::VersionGone(format!(
-            "{} was saved again and again while it was read",
-            store.address(key)
-        )))
     }
 
-    /// The versions that are kept of it, newest first.
+    fn key(&self, store: &Arc<dyn Store>) -> Result<Key, Error> {
+        store.key_at(&self.text).map_err(|error| Error::BadName {
+            label: self.label.clone(),
+            error,
+        })
+    }
+
+    /// The versions that a versioned bucket keeps of it, newest first.
     ///
     /// # Errors
     /// When they cannot be listed.
-    pub(super) async fn versions(&self) -> Result<Vec<Kept>, Failure> {
-        let list = async |store: &Arc<dyn Store>, key: &Key| store.versions(key).await;
-        self.ask(list, |kept| !kept.is_empty()).await
+    pub async fn versions(&self) -> Result<Vec<Kept>, Error> {
+        let mut asked = self.assumed()?;
+        loop {
+            let listed = asked.store.versions(&asked.key).await;
+            let found = |kept: &Vec<Kept>| !kept.is_empty();
+            if let Some(kept) = self.believed(&mut asked, listed, found).await? {
+                return Ok(kept);
+            }
+        }
     }
 
-    /// An address that allows something with it to whoever has it.
+    /// A presigned URL that grants `grant` to whoever has it.
     ///
     /// # Errors
-    /// When there are no such addresses.
-    pub(super) async fn presign(
-        &self,
-        grant: &Grant,
-        expires: Duration,
-    ) -> Result<Signed, Failure> {
-        let store = self.home.certain().await?;
-        Ok(store.presign(&self.key(&store)?, grant, expires).await?)
-    }
-
-    /// See [`super::place::Place::look`].
-    pub(super) async fn look(&self) -> Result<Option<About>, Failure> {
-        let inspect = async |store: &Arc<dyn Store>, key: &Key| store.inspect(key).await;
-        let found = self.ask(inspect, Option::is_some).await?;
-        Ok(found.map(|(entry, envelope)| about(entry, envelope)))
-    }
-
-    /// See [`super::place::Place::identity`]. No request, once it was read or looked at.
-    pub(super) async fn identity(&self) -> Result<Identity, Failure> {
-        let store = match self.home.is_certain() {
-            true => self.home.assumed(),
-            false => self.home.certain().await?,
-        };
-        Ok(Identity::of_object(&store.identity(&self.key(&store)?)))
-    }
-
-    /// See [`super::place::Place::last_put`].
-    pub(super) async fn last_put(&self) -> Result<Option<PutId>, Failure> {
-        let store = self.home.certain().await?;
-        Ok(store.last_put(&self.key(&store)?).await?)
-    }
-
-    /// See [`super::place::Place::with_tags`].
-    pub(super) async fn with_tags(&self, envelope: Envelope) -> Result<Envelope, Failure> {
-        Ok(self.home.assumed().with_tags(envelope).await?)
-    }
-
-    /// See [`super::place::Place::save_as`].
-    pub(super) async fn save_as(
-        &self,
-        bytes: Bytes,
-        envelope: &Envelope,
-        expect: &Expect,
-        id: PutId,
-    ) -> Result<Outcome<Option<Version>>, Failure> {
-        let mut envelope = envelope.clone();
-        envelope.binary |= self.binary;
-        let put = async |store: &Arc<dyn Store>, key: &Key| {
-            let bytes = bytes.clone();
-            store.put_as(key, bytes, &envelope, expect, id).await
-        };
-        let outcome = match expect {
-            // A key that is new to a store that is no plain one would hide all others.
-            Expect::Absent => {
-                let store = self.home.certain().await?;
-                put(&store, &self.key(&store)?).await?
-            }
-            Expect::Is(_) => self.ask(put, |outcome| !outcome.is_refused()).await?,
-        };
-        Ok(outcome.map(Some))
+    /// When there are no such URLs.
+    pub async fn presign(&self, grant: &Grant, expires: Duration) -> Result<Signed, Error> {
+        let Asked { store, key, .. } = self.certain().await?;
+        Ok(store.presign(&key, grant, expires).await?)
     }
 
     /// Makes a value of lines, if it does not exist; in a konserve store a log.
     ///
     /// # Errors
     /// When it cannot be made; a refusal is no error.
-    pub(super) async fn create_log(&self, lines: Bytes) -> Result<Outcome, Failure> {
-        let store = self.home.certain().await?;
-        Ok(store.create_log(&self.key(&store)?, lines).await?)
+    pub async fn create_log(&self, lines: Bytes) -> Result<Outcome, Error> {
+        let Asked { store, key, .. } = self.certain().await?;
+        Ok(store.create_log(&key, lines).await?)
     }
 
-    /// See [`super::place::Place::delete`]. An object that is not there counts as deleted, so that it has
-    /// to be the right one.
-    pub(super) async fn delete(&self, version: &Version) -> Result<Outcome<()>, Failure> {
-        let store = self.home.certain().await?;
-        Ok(store.delete(&self.key(&store)?, version).await?)
+    /// The newest version and its metadata, and how long that took.
+    async fn looked(&self, tries: &mut Tries) -> Result<Option<About>, Error> {
+        let asked = Instant::now();
+        let found = self.look().await?;
+        tries.measured(asked.elapsed());
+        Ok(found)
     }
 }
 
+#[async_trait]
+impl Place for Remote {
+    fn label(&self) -> String {
+        self.label.clone()
+    }
+
+    fn spelling(&self) -> &OsStr {
+        OsStr::new(&self.label)
+    }
+
+    async fn read(&self, wanted: &Wanted, part: Option<Part>) -> Result<Answer, Error> {
+        let pin = match wanted {
+            Wanted::Newest => Pin::Newest,
+            Wanted::Is(version) => Pin::Is(version.clone()),
+            Wanted::Not(version) => Pin::Not(version.clone()),
+            Wanted::Kept(id) => Pin::Snapshot(id.clone()),
+        };
+        let found = |answer: &Answer| !matches!(answer, Answer::Absent | Answer::Other);
+        let mut asked = self.assumed()?;
+        loop {
+            let answer = match part {
+                Some(part) => read_part(&asked, &pin, part).await,
+                None => read_whole(&asked, &pin).await,
+            };
+            if let Some(answer) = self.believed(&mut asked, answer, found).await? {
+                return Ok(answer);
+            }
+        }
+    }
+
+    async fn look(&self) -> Result<Option<About>, Error> {
+        let mut asked = self.assumed()?;
+        loop {
+            let found = asked.store.inspect(&asked.key).await;
+            if let Some(found) = self.believed(&mut asked, found, Option::is_some).await? {
+                return Ok(found.map(|(entry, envelope)| about(entry, envelope)));
+            }
+        }
+    }
+
+    async fn save_as(
+        &self,
+        bytes: Bytes,
+        envelope: &Envelope,
+        expect: &Expect,
+        id: PutId,
+    ) -> Result<Outcome<Option<Version>>, Error> {
+        let mut envelope = envelope.clone();
+        envelope.binary |= self.binary;
+        let mut asked = match expect {
+            // A key that is new to a store that is no plain one would hide all others.
+            Expect::Absent => self.certain().await?,
+            Expect::Is(_) => self.assumed()?,
+        };
+        loop {
+            let (store, key) = (&asked.store, &asked.key);
+            let outcome = store
+                .put_as(key, bytes.clone(), &envelope, expect, id)
+                .await;
+            let found = |outcome: &Outcome| !outcome.is_refused();
+            if let Some(outcome) = self.believed(&mut asked, outcome, found).await? {
+                return Ok(outcome.map(Some));
+            }
+        }
+    }
+
+    /// An object that is not there counts as deleted, so that it has to be the right one.
+    async fn delete(&self, version: &Version) -> Result<Outcome<()>, Error> {
+        let Asked { store, key, .. } = self.certain().await?;
+        Ok(store.delete(&key, version).await?)
+    }
+
+    async fn delete_existing(&self, version: &Version) -> Result<Outcome<()>, Error> {
+        // A delete that finds nothing is done, whoever did it (W8).
+        let found = self.look().await?.and_then(|about| about.version);
+        match found.as_ref() == Some(version) {
+            true => self.delete(version).await,
+            false => Ok(Outcome::Refused(None)),
+        }
+    }
+
+    async fn delete_any(&self, tries: &mut Tries) -> Result<Outcome<bool>, Error> {
+        let found = self.looked(tries).await?;
+        Ok(match found.and_then(|about| about.version) {
+            None => Outcome::Saved(false),
+            Some(version) => self.delete(&version).await?.map(|()| true),
+        })
+    }
+
+    async fn overwrite(
+        &self,
+        bytes: Bytes,
+        metadata: &Metadata,
+        tries: &mut Tries,
+    ) -> Result<Outcome<Option<Version>>, Error> {
+        let found = self.looked(tries).await?;
+        self.save_over(found, bytes, metadata, new_id()).await
+    }
+
+    async fn save_over(
+        &self,
+        found: Option<About>,
+        bytes: Bytes,
+        metadata: &Metadata,
+        id: PutId,
+    ) -> Result<Outcome<Option<Version>>, Error> {
+        let (expect, replaced) = match found {
+            Some(about) => (Expect::from(about.version), about.envelope),
+            None => (Expect::Absent, Envelope::default()),
+        };
+        let envelope = metadata.over(replaced, &bytes);
+        self.save_as(bytes, &envelope, &expect, id).await
+    }
+
+    async fn append(&self, lines: &Bytes, tries: &mut Tries) -> Result<Outcome<()>, Error> {
+        let asked = Instant::now();
+        let answer = self.read(&Wanted::Newest, None).await?;
+        tries.measured(asked.elapsed());
+        Ok(match answer {
+            Answer::Got(got) => {
+                let after = joined(&got.content.into_bytes()?, lines);
+                let expect = Expect::from(got.about.version);
+                let envelope = got.about.envelope.of(&after);
+                let saved = self.save_as(after, &envelope, &expect, new_id()).await?;
+                saved.map(drop)
+            }
+            Answer::Absent | Answer::Other | Answer::Unchanged => {
+                self.create_log(lines.clone()).await?.map(drop)
+            }
+        })
+    }
+
+    async fn read_to_change(&self, _within: Duration) -> Result<Answer, Error> {
+        self.read(&Wanted::Newest, None).await
+    }
+
+    async fn metadata_of(&self, version: &Version) -> Result<Option<Envelope>, Error> {
+        let found = self.look().await?;
+        let found = found.filter(|about| about.version.as_ref() == Some(version));
+        Ok(found.map(|about| about.envelope))
+    }
+
+    async fn with_tags(&self, envelope: Envelope) -> Result<Envelope, Error> {
+        Ok(self.home.assumed().with_tags(envelope).await?)
+    }
+
+    async fn version_of(&self, told: Option<Version>, _bytes: &Bytes) -> Option<Version> {
+        told
+    }
+
+    async fn last_put(&self) -> Result<Option<PutId>, Error> {
+        let Asked { store, key, .. } = self.certain().await?;
+        Ok(store.last_put(&key).await?)
+    }
+
+    async fn put_id(&self, id: PutId) -> Result<Option<PutId>, Error> {
+        Ok(Some(id))
+    }
+
+    /// No request, once it was read or looked at.
+    async fn identity(&self) -> Result<Identity, Error> {
+        let Asked { store, key, .. } = self.certain().await?;
+        Ok(Identity::of_object(&store.identity(&key)))
+    }
+
+    async fn observe(&self, known: Option<&State>) -> Result<Option<State>, Error> {
+        let version = known.and_then(State::version).cloned();
+        let wanted = version.map_or(Wanted::Newest, Wanted::Not);
+        Ok(match self.read(&wanted, Some(LITTLE)).await? {
+            Answer::Unchanged => known.cloned(),
+            Answer::Got(got) => got.about.version.map(State::Version),
+            Answer::Absent | Answer::Other => None,
+        })
+    }
+
+    fn is_log(&self, about: &About) -> bool {
+        about.envelope.is_log()
+    }
+
+    async fn delete_as_read(&self) -> Result<(), Error> {
+        Err(Error::Unknown(self.label.clone()))
+    }
+
+    fn binary(self: Arc<Self>) -> Result<Arc<dyn Place>, Error> {
+        Ok(Arc::new(Self {
+            binary: true,
+            ..Self::clone(&self)
+        }))
+    }
+}
+
+/// A store that is asked for a key.
+struct Asked {
+    store: Arc<dyn Store>,
+    key: Key,
+    /// Whether there is no doubt that it is this one.
+    is_certain: bool,
+}
+
+async fn read_part(asked: &Asked, pin: &Pin, part: Part) -> Result<Answer, StoreError> {
+    let Asked { store, key, .. } = asked;
+    match store.slice(key, pin, part.start, part.len).await {
+        Ok(None) => Ok(Answer::Unchanged),
+        Ok(Some(slice)) => Ok(Answer::Got(Box::new(Got {
+            about: about(slice.entry, slice.envelope),
+            content: Content::Memory(slice.bytes),
+        }))),
+        Err(error) => not_there(store, key, error),
+    }
+}
+
+async fn read_whole(asked: &Asked, pin: &Pin) -> Result<Answer, StoreError> {
+    let Asked { store, key, .. } = asked;
+    for _ in 0..READS {
+        match store.open_pinned(key, pin, IN_MEMORY).await {
+            Ok(Opened::Unchanged) => return Ok(Answer::Unchanged),
+            Ok(Opened::Whole(value)) => return Ok(Answer::Got(Box::new(got(value)))),
+            Ok(Opened::Large { entry, envelope }) => {
+                match spool(store, key, &entry).await {
+                    Ok(content) => {
+                        let about = about(entry, envelope);
+                        return Ok(Answer::Got(Box::new(Got { about, content })));
+                    }
+                    // Somebody saved while it was read: the newest is another one now.
+                    Err(StoreError::VersionGone(_)) if matches!(pin, Pin::Newest | Pin::Not(_)) => {
+                    }
+                    Err(error) => return not_there(store, key, error),
+                }
+            }
+            Err(error) => return not_there(store, key, error),
+        }
+    }
+    Err(StoreError::VersionGone(format!(
+        "{} was saved again and again while it was read",
+        store.address(key)
+    )))
+}
+
 /// What an error of a read says, if it says that there is nothing.
-fn not_there(store: &Arc<dyn Store>, key: &Key, error: Error) -> Result<Answer, Error> {
+fn not_there(store: &Arc<dyn Store>, key: &Key, error: StoreError) -> Result<Answer, StoreError> {
     match error {
         // Not the bucket.
-        Error::NotFound(what) if what == store.address(key) => Ok(Answer::Absent),
-        Error::VersionGone(_) => Ok(Answer::Other),
+        StoreError::NotFound(what) if what == store.address(key) => Ok(Answer::Absent),
+        StoreError::VersionGone(_) => Ok(Answer::Other),
         error => Err(error),
     }
 }
@@ -285,10 +429,10 @@ fn about(entry: Entry, envelope: Envelope) -> About {
 }
 
 /// Reads one version of a large value into a file, so that nobody sees a part of it.
-async fn spool(store: &Arc<dyn Store>, key: &Key, entry: &Entry) -> Result<Content, Error> {
+async fn spool(store: &Arc<dyn Store>, key: &Key, entry: &Entry) -> Result<Content, StoreError> {
     let local = |error: std::io::Error| {
         let words = format!("a temporary file: {error}");
-        Error::Failed(Why::because(Cause::TemporaryFile, words))
+        StoreError::Failed(Why::because(Cause::TemporaryFile, words))
     };
     let mut file = tempfile::tempfile().map_err(local)?;
     let size = entry.size.unwrap_or_default();

@@ -9,6 +9,7 @@
 mod away;
 mod draft;
 mod key;
+mod mounts;
 mod name;
 mod number;
 mod scratch;
@@ -23,6 +24,10 @@ mod who;
 pub use away::{Away, Due, Returned, STAY, Unlinked};
 pub use draft::{Draft, Lost, Save, SaveError, Trigger};
 pub use key::{Key, MAX_KEY_BYTES, StoreId};
+pub use mounts::{
+    ETAG_ATTRIBUTE, HEADER_ATTRIBUTES, META_ATTRIBUTES, MountLine, OBJECT_ATTRIBUTE, OWN_DIRECTORY,
+    PUT_ATTRIBUTE,
+};
 pub use name::{BadName, FileName, MAX_NAME_BYTES, Piece};
 pub use number::Identity;
 pub use scratch::{BadPattern, Origin, Pattern, ScratchNames, backed_up};

@@ -32,7 +32,7 @@ use tokio_util::task::TaskTracker;
 
 pub use limit::{descriptor_limit, raise_descriptor_limit};
 pub use process::Proc;
-pub use table::{is_device_of_mount, is_mount_point};
+pub use table::is_mount_point;
 pub use unmount::{Busy, unmount};
 
 use crate::model::{FileName, NodeId};

@@ -16,7 +16,7 @@ use super::handles::Handle;
 use super::keeper::{time_of, warning};
 use super::table::Kind;
 use super::{Error, Source, Vfs};
-use crate::model::{FileName, Ino};
+use crate::model::{FileName, Ino, OWN_DIRECTORY};
 
 /// One of the mount's own directories or files.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +40,7 @@ pub(super) enum Control {
 }
 
 /// The name of the top directory.
-pub const TOP: &str = ".etagfs";
+pub(super) const TOP: &str = OWN_DIRECTORY;
 
 impl fmt::Display for Control {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -68,7 +68,6 @@ use async_trait::async_trait;
 pub use attr::{Attr, FileKind};
 pub use away::Departures;
 pub use claim::{Begun, Claim};
-pub use control::TOP as OWN_DIRECTORY;
 pub use create::Creation;
 pub use dir::{Age, DirItem};
 pub use error::Error;
@@ -81,7 +80,7 @@ pub use open::{Access, Opening};
 pub use pairs::{Odd, open_regular};
 pub use rescue::{Loss, Reason, Record, Rescue};
 pub use state::{StateDir, Unfit, replace};
-pub use xattr::{LAST_PUT, OBJECT, SetMode};
+pub use xattr::SetMode;
 
 use crate::model::{Caller, FileName, Living, NodeId, Process, ScratchNames, Seen, Times};
 use crate::store::{Catalog, Store};

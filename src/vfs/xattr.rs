@@ -12,20 +12,13 @@ use super::loss::Attempt;
 use super::open::{Opening, Version};
 use super::table::{Kind, Renewal};
 use super::{Error, Vfs, Who};
-use crate::model::{self, Expect, Ino, Outcome};
+use crate::model::{
+    self, ETAG_ATTRIBUTE as ETAG, Expect, HEADER_ATTRIBUTES as USER, Ino, META_ATTRIBUTES as META,
+    OBJECT_ATTRIBUTE as OBJECT, Outcome, PUT_ATTRIBUTE as LAST_PUT,
+};
 use crate::store::{Envelope, ReadBack, Store, Value};
 
-const ETAG: &str = "user.etag";
-/// Before what every value has, and before what a header is called.
-const USER: &str = "user.";
 const REDIRECT: &str = "user.website_redirect";
-const META: &str = "user.meta.";
-/// Which object the file is, see [`Store::identity`]. It is not listed: who copies attributes would copy it.
-pub const OBJECT: &str = "user.etagfs.object";
-
-/// The save that wrote the newest version of the file, by its number, or nothing if its writer gave none; asked of
-/// the store each time. It is not listed either.
-pub const LAST_PUT: &str = "user.etagfs.put";
 
 /// How an attribute is set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,10 +4,11 @@ use clap::Args as ClapArgs;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::session::{Outcome, Reach, Session};
-use super::target::{Level, Spot, Target};
+use super::reach::{Outcome, Reach};
+use super::target::Target;
 use crate::cli::output::{Progress, say, say_json};
 use crate::cli::report::Failure;
+use crate::client::{self, Client, Level, Spot};
 use crate::model::StoreId;
 use crate::store;
 
@@ -31,9 +32,9 @@ pub(in crate::cli) struct Args {
 
 /// Copies.
 pub(in crate::cli) async fn run(args: &Args) -> Outcome {
-    let session = args.reach.session();
-    let source = spot(&session, &args.source)?;
-    let target = spot(&session, &args.target)?;
+    let client = args.reach.client();
+    let source = spot(&client, &args.source)?;
+    let target = spot(&client, &args.target)?;
     let Level::Store(from) = source.level else {
         return Err(Failure::usage(format!("{} names no store", args.source))
             .hint("a store is s3://BUCKET[/PREFIX]/UUID"));
@@ -50,8 +51,8 @@ pub(in crate::cli) async fn run(args: &Args) -> Outcome {
         );
     }
     let catalogs = (
-        session.catalog(&source.source).await?,
-        session.catalog(&target.source).await?,
+        client.catalog(&source.source).await?,
+        client.catalog(&target.source).await?,
     );
     let mut progress: Option<Progress> = None;
     let step = |total: u64| match &mut progress {
@@ -92,12 +93,12 @@ pub(in crate::cli) async fn run(args: &Args) -> Outcome {
     }
 }
 
-fn spot(session: &Session<'_>, target: &Target) -> Result<Spot, Failure> {
-    let Target::Url(url) = target else {
+fn spot(client: &Client, target: &Target) -> Result<Spot, Failure> {
+    let Target::At(client::Target::Url(url)) = target else {
         return Err(Failure::usage(format!("{target} is no URL"))
             .hint("a store is s3://BUCKET[/PREFIX]/UUID"));
     };
-    let spot = session.spot(url)?;
+    let spot = client.spot(url)?;
     match spot.key.is_empty() && spot.level != Level::Flat {
         true => Ok(spot),
         false => Err(Failure::usage(format!("{target} names no store"))

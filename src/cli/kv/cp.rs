@@ -1,24 +1,18 @@
 //! `etagfs cp` and `etagfs mv`: a value from one place to another, with what travels with it.
 
 use std::path::Path;
-use std::time::Instant;
 
-use bytes::Bytes;
 use clap::Args as ClapArgs;
-use uuid::Uuid;
 
-use super::backoff::Patience;
-use super::identity::Identity;
-use super::place::{About, Answer, Content, Place, Wanted};
-use super::put::{input, put_if_as};
-use super::rm::remove_if;
-use super::said::{self, Said, Travels};
-use super::session::{self, Reach, Session};
+use super::patience::Patience;
+use super::put::input;
+use super::reach::{Outcome, Reach};
+use super::said::{self, Said};
 use super::target::Target;
 use crate::cli::output::copy;
 use crate::cli::report::Failure;
-use crate::model::{Expect, Outcome, PutId, Version};
-use crate::store::Envelope;
+use crate::client::{self, Client, Replace};
+use crate::model::{Expect, Version};
 
 /// The options of `cp`.
 #[derive(Debug, ClapArgs)]
@@ -56,241 +50,77 @@ struct Pair {
 }
 
 /// Copies.
-pub(in crate::cli) fn cp(args: &Cp) -> session::Outcome {
+pub(in crate::cli) fn cp(args: &Cp) -> Outcome {
     args.pair
         .reach
-        .run(async |session| args.pair.cp(&args.said, session).await)
+        .run(async |client| args.pair.cp(&args.said, client).await)
 }
 
 /// Moves.
-pub(in crate::cli) fn mv(args: &Mv) -> session::Outcome {
+pub(in crate::cli) fn mv(args: &Mv) -> Outcome {
     args.pair
         .reach
-        .run(async |session| args.pair.mv(session).await)
+        .run(async |client| args.pair.mv(client).await)
 }
 
 impl Pair {
-    async fn cp(&self, said: &Said, session: Session<'_>) -> session::Outcome {
+    async fn cp(&self, said: &Said, client: Client) -> Outcome {
         let target = self.whole_target();
-        let source = match &self.source {
-            Target::Stream => None,
-            source => Some(session.place(source).await?),
-        };
-        let (content, travels) = match &source {
-            None => (Content::Memory(input(Path::new("-"))?), said.travels()),
-            Some(source) => {
-                let (about, content) = read(source).await?;
-                let travels = match said.travels() {
-                    Travels::Kept => copied(about.envelope),
-                    said => said,
-                };
-                (content, travels)
+        let metadata = said.metadata();
+        match (&self.source, &target) {
+            (Target::Stream, Target::Stream) => copy(&input(Path::new("-"))?[..]),
+            (Target::Stream, Target::At(to)) => {
+                let bytes = input(Path::new("-"))?;
+                let to = client.place(to.clone()).await?;
+                client::copy_bytes(bytes, &*to, &metadata, &self.replace()).await?;
+                Ok(())
             }
-        };
-        if target == Target::Stream {
-            return copy(content.reader()?);
+            (Target::At(from), Target::Stream) => {
+                let from = client.place(from.clone()).await?;
+                let got = client::read_to_copy(&*from).await?;
+                copy(got.content.reader()?)
+            }
+            (Target::At(from), Target::At(to)) => {
+                let from = client.place(from.clone()).await?;
+                let to = client.place(to.clone()).await?;
+                client::copy(&*from, &*to, &metadata, &self.replace()).await?;
+                Ok(())
+            }
         }
-        let target = session.place(&target).await?;
-        let id = PutId::new(Uuid::new_v4().as_u128());
-        self.save(source.as_ref(), &target, content, &travels, id)
-            .await
-            .map(drop)
     }
 
-    async fn mv(&self, session: Session<'_>) -> session::Outcome {
-        let target = self.whole_target();
-        if self.source == Target::Stream || target == Target::Stream {
+    async fn mv(&self, client: Client) -> Outcome {
+        let (Target::At(from), Target::At(to)) = (&self.source, self.whole_target()) else {
             return Err(Failure::usage("a stream cannot be moved").hint("copy it: etagfs cp"));
-        }
-        let source = session.place(&self.source).await?;
-        let there = session.place(&target).await?;
-        for place in [&source, &there] {
-            if let Place::Path(path) = place {
-                path.is_regular()?;
-            }
-        }
-        if let Place::Path(path) = &source {
-            path.can_be_deleted()?;
-        }
-        let (about, content) = read(&source).await?;
-        if about.envelope.is_log() || matches!(&source, Place::Path(path) if path.is_log()) {
-            let log = source.label();
-            return Err(Failure::new(format!(
-                "{log}: a log cannot be moved or copied as a file"
-            ))
-            .hint("its elements are not in the file; copy its lines: etagfs log LOG | etagfs append COPY"));
-        }
-        let travels = copied(about.envelope.clone());
-        let id = PutId::new(Uuid::new_v4().as_u128());
-        let saved = self
-            .save(Some(&source), &there, content, &travels, id)
-            .await?;
-        if let Some(version) = &about.version {
-            remain_two(&source, version, &there, saved, id).await?;
-        }
-        let gone = match (&source, &about.version) {
-            (_, Some(version)) => remove_if(&source, version).await,
-            (Place::Path(path), None) => path.remove_as_read(),
-            (Place::Remote(_), None) => Err(source.unknown()),
         };
-        gone.map_err(|failure| {
-            let message = failure.message().to_owned();
-            // Not the code of a conflict: something was written.
-            Failure::new(format!("{message}; {target} has been written"))
-                .hint("both may exist now, and nothing is lost: compare them, and delete one")
-        })
+        let from = client.place(from.clone()).await?;
+        let to = client.place(to).await?;
+        Ok(client::rename(&*from, &*to, &self.replace()).await?)
+    }
+
+    fn replace(&self) -> Replace {
+        Replace {
+            expect: match (&self.if_match, self.no_clobber) {
+                (None, false) => None,
+                (version, _) => Some(Expect::from(version.clone())),
+            },
+            retry: self.patience.retry(),
+        }
     }
 
     /// The target, with the name of the source if it is a place for keys.
     fn whole_target(&self) -> Target {
         let is_container = match &self.target {
             Target::Stream => false,
-            Target::Url(_) => self.target.to_string().ends_with('/'),
-            Target::Path(path) => path.is_dir(),
+            Target::At(client::Target::Url(_)) => self.target.to_string().ends_with('/'),
+            Target::At(client::Target::Path(path)) => path.is_dir(),
         };
-        match self.source.name() {
-            Some(name) if is_container => self.target.join(&name),
+        match (&self.source, &self.target) {
+            (Target::At(from), Target::At(to)) if is_container => match from.name() {
+                Some(name) => Target::At(to.join(&name)),
+                None => self.target.clone(),
+            },
             _ => self.target.clone(),
         }
-    }
-
-    /// Saves the value over the version of the target that it was compared with, which is not that of the
-    /// source under another name; again, if somebody else is first. The version that this made, where the save
-    /// itself tells it.
-    async fn save(
-        &self,
-        source: Option<&Place>,
-        target: &Place,
-        content: Content,
-        travels: &Travels,
-        id: PutId,
-    ) -> Result<Option<Version>, Failure> {
-        let bytes: Bytes = content.into_bytes()?;
-        let chosen = match (&self.if_match, self.no_clobber) {
-            (None, false) => None,
-            (version, _) => Some(Expect::from(version.clone())),
-        };
-        if let Some(expect) = chosen {
-            be_two(source, target).await?;
-            return put_if_as(target, bytes, travels, &expect, id).await;
-        }
-        let mut tries = self.patience.begin();
-        loop {
-            let asked = Instant::now();
-            let found = target.look().await?;
-            tries.measured(asked.elapsed());
-            be_two(source, target).await?;
-            let outcome = save_over(target, &bytes, travels, found, id).await?;
-            match outcome {
-                Outcome::Saved(version) => return Ok(version),
-                Outcome::Unknown => return Err(target.unknown()),
-                Outcome::Refused(_) if tries.another().await => {}
-                Outcome::Refused(_) => return Err(target.contended(tries.made())),
-            }
-        }
-    }
-}
-
-/// That the two are not one under two names: a copy would replace what was saved since the source was read, and
-/// a move would delete it.
-async fn be_two(source: Option<&Place>, target: &Place) -> session::Outcome {
-    let Some(source) = source else {
-        return Ok(());
-    };
-    let (one, other) = (source.identity().await?, target.identity().await?);
-    // It was read: that it is not there now says nothing of what it was.
-    if one == Identity::Nothing {
-        return Err(source.absent().code(1));
-    }
-    one.is_not(&other, &source.label(), &target.label())
-}
-
-/// That a move deletes no object that it has just written. A bucket can have two names that nobody tells apart (an
-/// alias, an access point, a proxy that renames), and if the copy has the ETag of the source, its condition would
-/// hold. Two objects with one value have one ETag too, but never the number of one save. Asks nobody unless the
-/// ETags are equal.
-async fn remain_two(
-    source: &Place,
-    read: &Version,
-    target: &Place,
-    saved: Option<Version>,
-    id: PutId,
-) -> session::Outcome {
-    let is_one = async {
-        let saved = match (saved, target) {
-            (None, Place::Path(_)) => target.look().await?.and_then(|about| about.version),
-            (saved, _) => saved,
-        };
-        if saved.as_ref() != Some(read) {
-            return Ok(false);
-        }
-        let ours = match target {
-            Place::Remote(_) => Some(id),
-            Place::Path(_) => target.last_put().await?,
-        };
-        Ok::<_, Failure>(ours.is_some() && source.last_put().await? == ours)
-    };
-    let (source, target) = (source.label(), target.label());
-    match is_one.await {
-        Ok(false) => Ok(()),
-        Ok(true) => Err(Failure::new(format!(
-            "{source} and {target} are one object under two names, and nothing was deleted"
-        ))
-        .hint("its value is what it was; to delete one of them is to delete both")),
-        Err(failure) => Err(Failure::new(format!(
-            "{}; {target} has been written, and nothing was deleted",
-            failure.message()
-        ))
-        .hint("before you delete one, find out whether they are one object under two names")),
-    }
-}
-
-/// Saves a value over what was found, and nothing else.
-async fn save_over(
-    target: &Place,
-    bytes: &Bytes,
-    travels: &Travels,
-    found: Option<About>,
-    id: PutId,
-) -> Result<Outcome<Option<Version>>, Failure> {
-    let (version, kept) = match found {
-        Some(about) => (about.version, about.envelope),
-        None => (None, Envelope::default()),
-    };
-    match target {
-        // It has no versions, or is not there; in a mount it is then made, and replaces nothing.
-        Place::Path(path) if version.is_none() && !path.is_to_be_made()? => {
-            let meta = travels.over(Envelope::default(), bytes).meta;
-            Ok(path.overwrite(bytes, &meta)?.map(|()| None))
-        }
-        Place::Path(_) | Place::Remote(_) => {
-            let expect = Expect::from(version);
-            let envelope = travels.over(kept, bytes);
-            target.save_as(bytes.clone(), &envelope, &expect, id).await
-        }
-    }
-}
-
-async fn read(source: &Place) -> Result<(About, Content), Failure> {
-    match source.read(&Wanted::Newest, None).await? {
-        Answer::Got(got) => {
-            let mut about = got.about;
-            about.envelope = source.with_tags(about.envelope).await?;
-            Ok((about, got.content))
-        }
-        Answer::Absent | Answer::Other | Answer::Unchanged => Err(source.absent()),
-    }
-}
-
-/// What travels with a copy; a type that says nothing leaves it to the name of the copy.
-fn copied(envelope: Envelope) -> Travels {
-    let mut rest = envelope.clone();
-    rest.meta.content_type = rest
-        .meta
-        .content_type
-        .filter(|kind| !kind.ends_with("/octet-stream"));
-    match rest == Envelope::default() {
-        true => Travels::Kept,
-        false => Travels::Copied(envelope),
     }
 }

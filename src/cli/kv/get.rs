@@ -3,12 +3,12 @@
 use bytes::Bytes;
 use clap::Args as ClapArgs;
 
-use super::place::{Answer, Got, Part, Place, Wanted};
+use super::reach::{Outcome, Reach};
 use super::said;
-use super::session::{Outcome, Reach, Session};
 use super::target::Target;
 use crate::cli::output::{copy, say, say_json};
 use crate::cli::report::{Failure, UNCHANGED};
+use crate::client::{Answer, Client, Error, Got, Part, Place, Wanted, conflict};
 use crate::model::{Expect, Version};
 
 /// The options of `get`.
@@ -60,14 +60,14 @@ fn range(text: &str) -> Result<Part, String> {
 
 /// Prints the value.
 pub(in crate::cli) fn run(args: &Args) -> Outcome {
-    args.reach.run(async |session| get(args, session).await)
+    args.reach.run(async |client| get(args, client).await)
 }
 
-async fn get(args: &Args, session: Session<'_>) -> Outcome {
-    let place = session.place(&args.target).await?;
-    if let (Place::Path(_), Some(_)) = (&place, &args.version) {
-        return Err(Failure::usage(format!("{} is a path", args.target))
-            .hint("old versions are those of a key: s3://BUCKET/UUID/KEY"));
+async fn get(args: &Args, client: Client) -> Outcome {
+    let place = client.place(args.target.address()?).await?;
+    if args.version.is_some() {
+        let hint = "old versions are those of a key: s3://BUCKET/UUID/KEY";
+        args.target.url(hint)?;
     }
     let wanted = match (&args.if_match, &args.if_none_match, &args.version) {
         (Some(version), ..) => Wanted::Is(version.clone()),
@@ -76,27 +76,28 @@ async fn get(args: &Args, session: Session<'_>) -> Outcome {
         (None, None, None) => Wanted::Newest,
     };
     match (place.read(&wanted, args.range).await?, &args.default) {
-        (Answer::Got(got), _) => print(args, &place, *got),
+        (Answer::Got(got), _) => print(args, &*place, *got),
         (Answer::Absent, Some(text)) if args.json => {
             let (name, value) = said::value(&Bytes::from(text.clone()));
-            let mut map = said::target(&place);
+            let mut map = said::target(&*place);
             map.insert("absent".to_owned(), true.into());
             map.insert(name, value);
             say_json(&map.into())
         }
         (Answer::Absent, Some(text)) => say(text),
-        (Answer::Absent, None) => Err(place.absent()),
+        (Answer::Absent, None) => Err(Error::Absent(place.label()).into()),
         (Answer::Unchanged, _) => Err(Failure::told(UNCHANGED)),
         (Answer::Other, _) if args.version.is_some() => {
-            let label = place.label();
-            Err(Failure::absent(format!("{label} has no such version"))
-                .hint(format!("see which it has: etagfs versions {label}")))
+            Err(Error::NoSuchVersion(place.label()).into())
         }
-        (Answer::Other, _) => Err(place.conflict(&Expect::from(args.if_match.clone()))),
+        (Answer::Other, _) => {
+            let expect = Expect::from(args.if_match.clone());
+            Err(conflict(place.label(), &expect).into())
+        }
     }
 }
 
-fn print(args: &Args, place: &Place, got: Got) -> Outcome {
+fn print(args: &Args, place: &dyn Place, got: Got) -> Outcome {
     if args.json {
         let mut map = said::about(place, &got.about);
         let (name, value) = said::value(&got.content.into_bytes()?);

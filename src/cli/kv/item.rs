@@ -11,9 +11,10 @@ use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use serde::Deserialize;
 
-use super::said::{self, Travels};
+use super::said;
 use crate::backend::{Meta, Tags};
 use crate::cli::report::Failure;
+use crate::client::Metadata;
 use crate::model::Version;
 
 /// A key, and what is to become of it.
@@ -87,11 +88,11 @@ impl Item {
         }
     }
 
-    /// What is to travel with the value.
+    /// The metadata of the value.
     ///
     /// # Errors
     /// When no header can hold it.
-    pub(super) fn travels(&self) -> Result<Travels, Failure> {
+    pub(super) fn metadata(&self) -> Result<Metadata, Failure> {
         let header = |text: &Option<String>| text.as_deref().map(said::text).transpose();
         let user = self
             .metadata
@@ -112,8 +113,8 @@ impl Item {
         };
         let meta = meta().map_err(|why: String| self.wrong(&why))?;
         Ok(match meta == Meta::default() {
-            true => Travels::Kept,
-            false => Travels::Said(meta),
+            true => Metadata::Inherited,
+            false => Metadata::Given(meta),
         })
     }
 

@@ -5,24 +5,21 @@
 //! is atomic: each key has its own condition and its own result.
 
 use std::ffi::OsStr;
+use std::sync::Arc;
 
 use clap::Args as ClapArgs;
 use futures_util::stream::{self, Stream, StreamExt};
 use serde_json::{Map, Value};
 
-use super::backoff::Patience;
-use super::beneath;
 use super::item::{Given, Item};
 use super::lines::{Form, lines};
-use super::path::PathKey;
-use super::place::{Answer, Place, Wanted};
-use super::put::{put_if, put_over};
-use super::rm::{remove_any, remove_named};
+use super::patience::Patience;
+use super::reach::{Outcome, Reach};
 use super::said;
-use super::session::{Outcome, Reach, Session};
 use super::target::Target;
 use crate::cli::output::{Progress, offer};
 use crate::cli::report::{CONFLICT, Failure};
+use crate::client::{self, Answer, Client, Place, Wanted, conflict};
 use crate::model::Expect;
 
 /// The options of `mget`.
@@ -111,13 +108,13 @@ struct Done {
 
 /// Prints values.
 pub(in crate::cli) fn get(args: &Get) -> Outcome {
-    args.reach.run(async |session| {
+    args.reach.run(async |client| {
         let one = async |item: Result<Item, Failure>| {
             report(item, async |item| {
-                let place = args.work.place(&session, item).await?;
+                let place = args.work.place(&client, item).await?;
                 match place.read(&Wanted::Newest, None).await? {
                     Answer::Got(got) => {
-                        let mut line = said::about(&place, &got.about);
+                        let mut line = said::about(&*place, &got.about);
                         let (name, value) = said::value(&got.content.into_bytes()?);
                         line.insert(name, value);
                         Ok(with("found", line))
@@ -134,13 +131,13 @@ pub(in crate::cli) fn get(args: &Get) -> Outcome {
 
 /// Saves values.
 pub(in crate::cli) fn put(args: &Put) -> Outcome {
-    args.reach.run(async |session| {
+    args.reach.run(async |client| {
         let stopped = std::cell::Cell::new(false);
         let one = async |item: Result<Item, Failure>| {
             if stopped.get() {
                 return skipped(item);
             }
-            let done = report(item, async |item| save(args, &session, item).await).await;
+            let done = report(item, async |item| save(args, &client, item).await).await;
             stopped.set(args.ordered && done.code != 0);
             done
         };
@@ -156,14 +153,10 @@ pub(in crate::cli) fn put(args: &Put) -> Outcome {
     })
 }
 
-async fn save(
-    args: &Put,
-    session: &Session<'_>,
-    item: &Item,
-) -> Result<Map<String, Value>, Failure> {
-    let place = args.work.place(session, item).await?;
+async fn save(args: &Put, client: &Client, item: &Item) -> Result<Map<String, Value>, Failure> {
+    let place = args.work.place(client, item).await?;
     let bytes = item.bytes()?;
-    let travels = item.travels()?;
+    let metadata = item.metadata()?;
     let expect = match (item.given()?, args.create, args.if_unchanged) {
         (_, true, _) | (Given::Absent, _, _) => Some(Expect::Absent),
         (Given::Version(version), ..) => Some(Expect::Is(version)),
@@ -171,11 +164,11 @@ async fn save(
         (Given::Nothing, _, false) => None,
     };
     let version = match expect {
-        Some(expect) => put_if(&place, bytes.clone(), &travels, &expect).await?,
-        None => put_over(&place, bytes.clone(), &travels, args.patience).await?,
+        Some(expect) => client::put_if(&*place, bytes.clone(), &metadata, &expect).await?,
+        None => client::put(&*place, bytes.clone(), &metadata, args.patience.retry()).await?,
     };
     let version = place.version_of(version, &bytes).await;
-    let mut line = said::target(&place);
+    let mut line = said::target(&*place);
     if let Some(version) = version {
         line.insert("etag".to_owned(), version.etag().into());
     }
@@ -184,24 +177,27 @@ async fn save(
 
 /// Deletes keys.
 pub(in crate::cli) fn remove(args: &Remove) -> Outcome {
-    args.reach.run(async |session| {
+    args.reach.run(async |client| {
         let one = async |item: Result<Item, Failure>| {
             report(item, async |item| {
-                let place = args.work.place(&session, item).await?;
+                let place = args.work.place(&client, item).await?;
                 let version = match args.if_unchanged {
                     true => item.etag()?,
                     false => None,
                 };
                 let existed = match version {
-                    Some(version) => remove_named(&place, &version).await.map(|()| true)?,
+                    Some(version) => {
+                        client::delete_if(&*place, &version).await?;
+                        true
+                    }
                     None if args.if_unchanged => match place.look().await? {
                         None => false,
-                        Some(_) => return Err(place.conflict(&Expect::Absent)),
+                        Some(_) => return Err(conflict(place.label(), &Expect::Absent).into()),
                     },
-                    None => remove_any(&place, args.patience).await?,
+                    None => client::delete(&*place, args.patience.retry()).await?,
                 };
                 let status = if existed { "removed" } else { "absent" };
-                Ok(with(status, said::target(&place)))
+                Ok(with(status, said::target(&*place)))
             })
             .await
         };
@@ -223,17 +219,16 @@ pub(in crate::cli) fn remove(args: &Remove) -> Outcome {
 }
 
 impl Work {
-    async fn place(&self, session: &Session<'_>, item: &Item) -> Result<Place, Failure> {
+    async fn place(&self, client: &Client, item: &Item) -> Result<Arc<dyn Place>, Failure> {
         let name = item.key();
-        match &self.base {
-            Some(Target::Path(base)) => {
-                let found = beneath::find(base, name)?;
-                let key = PathKey::beneath(found, base.join(name));
-                Ok(Place::Path(key.into()))
+        Ok(match &self.base {
+            Some(Target::At(client::Target::Path(base))) => client.below(base, name)?,
+            Some(base) => client.place(base.address()?.join(name)).await?,
+            None => {
+                let target = Target::from(OsStr::new(name));
+                client.place(target.address()?).await?
             }
-            Some(base) => session.place(&base.join(name)).await,
-            None => session.place(&Target::from(OsStr::new(name))).await,
-        }
+        })
     }
 
     fn at_once(&self) -> usize {

@@ -1,54 +1,36 @@
 //! The key-value commands: on a key of a store by its URL, or on any file by its path.
 //!
-//! `target.rs` reads what the user wrote, `session.rs` finds the way there, and a `Place` (`client/place.rs`) is
-//! what a command works on: a key (`remote.rs`) or a file (`file.rs`). The commands know neither
-//! requests nor system calls; each file of theirs is one of them. Read `get.rs` first.
+//! The client (`src/client/`) does the work; here are the options of each command, its call, and what is printed.
+//! `target.rs` reads what the user wrote, and `reach.rs` says how the client gets there. Read `get.rs` first.
 
 mod append;
-#[path = "../../client/file/attributes.rs"]
-mod attributes;
-mod backoff;
-#[path = "../../client/file/beneath.rs"]
-mod beneath;
 mod copy_store;
 mod cp;
+mod failures;
 mod filter;
 mod get;
 mod group;
-#[path = "../../client/identity.rs"]
-mod identity;
 mod item;
 mod lines;
-#[path = "../../client/file/local.rs"]
-mod local;
 mod ls;
 mod many;
-#[path = "../../client/file/opening.rs"]
-mod opening;
-#[path = "../../client/file.rs"]
-mod path;
-#[path = "../../client/place.rs"]
-mod place;
+mod patience;
 mod presign;
 mod put;
-#[path = "../../client/remote.rs"]
-mod remote;
+mod reach;
 mod rescued;
 mod rm;
 mod said;
-mod session;
 mod stat;
 mod stop;
 mod target;
 mod update;
 mod versions;
 mod watch;
-#[path = "../../client/file/way.rs"]
-mod way;
 
 use clap::Subcommand;
 
-use session::Outcome;
+use reach::Outcome;
 
 pub(super) use rescued::{Apply, Diff, apply, diff};
 

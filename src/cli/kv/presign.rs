@@ -5,13 +5,12 @@ use std::time::Duration;
 use clap::Args as ClapArgs;
 use serde_json::{Map, json};
 
-use super::place::Place;
+use super::reach::{Outcome, Reach};
 use super::said;
-use super::session::{Outcome, Reach, Session};
 use super::target::Target;
 use crate::backend::Grant;
 use crate::cli::output::{note, say, say_json};
-use crate::cli::report::Failure;
+use crate::client::Client;
 use crate::model::{Expect, Version};
 
 /// The longest that S3 allows: a week.
@@ -52,21 +51,19 @@ fn duration(text: &str) -> Result<Duration, String> {
 
 /// Prints the address.
 pub(in crate::cli) fn run(args: &Args) -> Outcome {
-    args.reach.run(async |session| presign(args, session).await)
+    args.reach.run(async |client| presign(args, client).await)
 }
 
-async fn presign(args: &Args, session: Session<'_>) -> Outcome {
-    let Place::Remote(remote) = session.place(&args.target).await? else {
-        return Err(Failure::usage(format!("{} is a path", args.target))
-            .hint("name the key by its URL: s3://BUCKET/UUID/KEY"));
-    };
+async fn presign(args: &Args, client: Client) -> Outcome {
+    let hint = "name the key by its URL: s3://BUCKET/UUID/KEY";
+    let key = client.key(&args.target.url(hint)?).await?;
     let grant = match (args.put, &args.if_match, args.if_none_match) {
         (false, ..) => Grant::Get,
         (true, Some(version), _) => Grant::Put(Some(Expect::Is(version.clone()))),
         (true, None, true) => Grant::Put(Some(Expect::Absent)),
         (true, None, false) => Grant::Put(None),
     };
-    let signed = remote.presign(&grant, args.expires).await?;
+    let signed = key.presign(&grant, args.expires).await?;
     if args.json {
         let headers = signed.headers.into_iter();
         let headers: Map<_, _> = headers.map(|(name, value)| (name, value.into())).collect();

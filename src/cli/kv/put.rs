@@ -5,18 +5,16 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 use clap::Args as ClapArgs;
-use uuid::Uuid;
 
-use super::backoff::Patience;
-use super::place::Place;
-use super::said::{self, Said, Travels};
-use super::session::{self, Reach, Session};
+use super::patience::Patience;
+use super::reach::{Outcome, Reach};
+use super::said::{self, Said};
 use super::target::Target;
 use crate::backend::Limits;
 use crate::cli::output::{self, say, say_json};
 use crate::cli::report::Failure;
-use crate::model::{Expect, Outcome, PutId, Version};
-use crate::store::Envelope;
+use crate::client::{self, Client, Place, Retry};
+use crate::model::{Expect, Version};
 
 /// The options of `put`.
 #[derive(Debug, ClapArgs)]
@@ -72,60 +70,55 @@ struct What {
 }
 
 /// Saves the value and prints its ETag.
-pub(in crate::cli) fn put(args: &Put) -> session::Outcome {
-    args.reach.run(async |session| {
+pub(in crate::cli) fn put(args: &Put) -> Outcome {
+    args.reach.run(async |client| {
         let condition = &args.condition;
         let expect = match (&condition.if_match, condition.if_none_match) {
             (Some(version), _) => Some(Expect::Is(version.clone())),
             (None, true) => Some(Expect::Absent),
             (None, false) => None,
         };
-        args.what.save(&session, expect, args.patience).await
+        args.what.save(&client, expect, args.patience.retry()).await
     })
 }
 
 /// Creates the key and prints its ETag.
-pub(in crate::cli) fn create(args: &Create) -> session::Outcome {
-    args.reach.run(async |session| {
+pub(in crate::cli) fn create(args: &Create) -> Outcome {
+    args.reach.run(async |client| {
         let expect = Some(Expect::Absent);
-        args.what.save(&session, expect, Patience::none()).await
+        args.what.save(&client, expect, Retry::none()).await
     })
 }
 
 impl What {
-    async fn save(
-        &self,
-        session: &Session<'_>,
-        expect: Option<Expect>,
-        patience: Patience,
-    ) -> session::Outcome {
-        let mut place = session.place(&self.target).await?;
+    async fn save(&self, client: &Client, expect: Option<Expect>, retry: Retry) -> Outcome {
+        let mut place = client.place(self.target.address()?).await?;
         if self.binary {
             place = place.binary()?;
         }
         let bytes = input(&self.file)?;
-        let travels = self.said.travels();
+        let metadata = self.said.metadata();
         let version = match expect {
-            Some(expect) => put_if(&place, bytes.clone(), &travels, &expect).await?,
-            None => put_over(&place, bytes.clone(), &travels, patience).await?,
+            Some(expect) => client::put_if(&*place, bytes.clone(), &metadata, &expect).await?,
+            None => client::put(&*place, bytes.clone(), &metadata, retry).await?,
         };
         let version = place.version_of(version, &bytes).await;
         let etag = version.as_ref().map(Version::etag);
         let told = match (self.json, etag) {
             (true, etag) => {
-                let mut map = said::target(&place);
+                let mut map = said::target(&*place);
                 map.insert("etag".to_owned(), etag.into());
                 say_json(&map.into())
             }
             (false, Some(etag)) => say(&format!("{etag}\n")),
             (false, None) => Ok(()),
         };
-        told.map_err(|failure| failure.after(&saved(&place, version.as_ref())))
+        told.map_err(|failure| failure.after(&saved(&*place, version.as_ref())))
     }
 }
 
 /// What to say of a save when its ETag cannot be printed.
-pub(super) fn saved(place: &Place, version: Option<&Version>) -> String {
+pub(super) fn saved(place: &dyn Place, version: Option<&Version>) -> String {
     let label = place.label();
     match version {
         Some(version) => format!("{label} was saved, as {version}"),
@@ -154,99 +147,4 @@ pub(super) fn input(file: &std::path::Path) -> Result<Bytes, Failure> {
         };
     }
     Ok(std::fs::read(file).map_err(failed)?.into())
-}
-
-/// Saves a value under a condition. A value that replaces one keeps what travels with that, unless it
-/// is said: then it is one request, else two.
-///
-/// # Errors
-/// A conflict when the condition does not hold.
-pub(super) async fn put_if(
-    place: &Place,
-    bytes: Bytes,
-    travels: &Travels,
-    expect: &Expect,
-) -> Result<Option<Version>, Failure> {
-    let id = PutId::new(Uuid::new_v4().as_u128());
-    put_if_as(place, bytes, travels, expect, id).await
-}
-
-/// The same, under a number that the caller knows again.
-///
-/// # Errors
-/// As [`put_if`].
-pub(super) async fn put_if_as(
-    place: &Place,
-    bytes: Bytes,
-    travels: &Travels,
-    expect: &Expect,
-    id: PutId,
-) -> Result<Option<Version>, Failure> {
-    let kept = match (expect, place) {
-        (Expect::Is(version), Place::Remote(_)) if *travels == Travels::Kept => {
-            let found = place.look().await?;
-            let found = found.filter(|about| about.version.as_ref() == Some(version));
-            found.ok_or_else(|| place.conflict(expect))?.envelope
-        }
-        _ => Envelope::default(),
-    };
-    let envelope = travels.over(kept, &bytes);
-    let outcome = place.save_as(bytes, &envelope, expect, id).await?;
-    settled(place, outcome, expect)
-}
-
-/// Saves a value over whatever is there: the version that is there now is replaced, and no newer one
-/// unseen. Two requests, and two more for each time that somebody else is faster.
-///
-/// # Errors
-/// A conflict when patience ends.
-pub(super) async fn put_over(
-    place: &Place,
-    bytes: Bytes,
-    travels: &Travels,
-    patience: Patience,
-) -> Result<Option<Version>, Failure> {
-    let mut tries = patience.begin();
-    loop {
-        let outcome = match place {
-            Place::Path(path) => {
-                let meta = travels.over(Envelope::default(), &bytes).meta;
-                path.overwrite(&bytes, &meta)?.map(|()| None)
-            }
-            Place::Remote(_) => {
-                let asked = std::time::Instant::now();
-                let found = place.look().await?;
-                tries.measured(asked.elapsed());
-                let (expect, kept) = match found {
-                    Some(about) => (Expect::from(about.version), about.envelope),
-                    None => (Expect::Absent, Envelope::default()),
-                };
-                place
-                    .save(bytes.clone(), &travels.over(kept, &bytes), &expect)
-                    .await?
-            }
-        };
-        match outcome {
-            Outcome::Saved(version) => return Ok(version),
-            Outcome::Unknown => return Err(place.unknown()),
-            Outcome::Refused(_) if tries.another().await => {}
-            Outcome::Refused(_) => return Err(place.contended(tries.made())),
-        }
-    }
-}
-
-/// What a save under a condition came to.
-///
-/// # Errors
-/// A conflict, or that nothing is known.
-pub(super) fn settled<T>(
-    place: &Place,
-    outcome: Outcome<T>,
-    expect: &Expect,
-) -> Result<T, Failure> {
-    match outcome {
-        Outcome::Saved(saved) => Ok(saved),
-        Outcome::Refused(_) => Err(place.conflict(expect)),
-        Outcome::Unknown => Err(place.unknown()),
-    }
 }

@@ -14,16 +14,13 @@ use clap::Args as ClapArgs;
 use rustix::process::Signal;
 use sha2::{Digest, Sha256};
 
-use super::append::joined;
-use super::backoff::Patience;
-use super::place::{Answer, Place, Wanted};
+use super::patience::Patience;
 use super::put::saved;
-use super::remote::Remote;
+use super::reach::{self, Reach};
 use super::said;
-use super::session::{self, Reach, Session};
-use super::target::{Level, Spot};
 use crate::cli::output::{note, say};
 use crate::cli::report::Failure;
+use crate::client::{Answer, Client, Error, Level, Place, Remote, Spot, Wanted, conflict, joined};
 use crate::model::{Expect, Outcome, PutId, StoreId, Version};
 use crate::store::Envelope;
 use crate::vfs::{Begun, Claim, Odd, Record, Rescue};
@@ -55,7 +52,7 @@ pub(in crate::cli) struct Apply {
 struct Kept {
     record: Record,
     bytes: Bytes,
-    place: Place,
+    place: Remote,
 }
 
 fn unreadable_record(odd: &Odd) -> Failure {
@@ -64,7 +61,7 @@ fn unreadable_record(odd: &Odd) -> Failure {
         .hint(format!("see its bytes: etagfs rescue show {id}"))
 }
 
-async fn kept(id: &str, rescue: &Rescue, session: &Session<'_>) -> Result<Kept, Failure> {
+async fn kept(id: &str, rescue: &Rescue, reach: &Reach, client: &Client) -> Result<Kept, Failure> {
     let missing =
         || Failure::new(format!("there is no rescue {id}")).hint("list them: etagfs rescue ls");
     let unreadable = |error: io::Error| match error.kind() {
@@ -80,11 +77,11 @@ async fn kept(id: &str, rescue: &Rescue, session: &Session<'_>) -> Result<Kept, 
         None => Level::Flat,
     };
     let spot = Spot {
-        source: session.source(&record.source)?,
+        source: reach.source(&record.source)?,
         level,
         key: record.key.clone(),
     };
-    let place = session.key(&spot, record.address()).await?;
+    let place = client.key_at(&spot, record.address()).await?;
     Ok(Kept {
         record,
         bytes,
@@ -93,9 +90,9 @@ async fn kept(id: &str, rescue: &Rescue, session: &Session<'_>) -> Result<Kept, 
 }
 
 /// Shows what would change.
-pub(in crate::cli) fn diff(args: &Diff, rescue: &Rescue) -> session::Outcome {
-    args.reach.run(async |session| {
-        let kept = kept(&args.id, rescue, &session).await?;
+pub(in crate::cli) fn diff(args: &Diff, rescue: &Rescue) -> reach::Outcome {
+    args.reach.run(async |client| {
+        let kept = kept(&args.id, rescue, &args.reach, &client).await?;
         let (label, current) = match kept.place.read(&Wanted::Newest, None).await? {
             Answer::Got(got) => {
                 let etag = got.about.version.as_ref().map(Version::etag);
@@ -116,7 +113,7 @@ pub(in crate::cli) fn diff(args: &Diff, rescue: &Rescue) -> session::Outcome {
 }
 
 /// What diff(1) prints.
-fn compare(old: (&str, &[u8]), new: (&str, &[u8])) -> session::Outcome {
+fn compare(old: (&str, &[u8]), new: (&str, &[u8])) -> reach::Outcome {
     if old.1 == new.1 {
         note("they are the same");
         return Ok(());
@@ -144,23 +141,18 @@ fn compare(old: (&str, &[u8]), new: (&str, &[u8])) -> session::Outcome {
 }
 
 /// Saves the bytes after all, prints the ETag, and forgets the rescue.
-pub(in crate::cli) fn apply(args: &Apply, rescue: &Rescue, dir: &Path) -> session::Outcome {
-    args.reach.run(async |session| {
+pub(in crate::cli) fn apply(args: &Apply, rescue: &Rescue, dir: &Path) -> reach::Outcome {
+    args.reach.run(async |client| {
         let id = &args.id;
         let claim = claim(id, rescue, dir)?;
-        let kept = kept(id, rescue, &session).await?;
-        let Place::Remote(remote) = &kept.place else {
-            return Err(Failure::usage(format!("{} is a path", kept.place.label())));
-        };
+        let kept = kept(id, rescue, &args.reach, &client).await?;
         let begun = claim.begun().map_err(|error| unnoted(id, dir, &error))?;
         // Saved before, by one that was killed before it forgot the rescue, or could not?
-        let is_done = begun == Begun::Done || remote.last_put().await? == Some(put_id(id));
+        let is_done = begun == Begun::Done || kept.place.last_put().await? == Some(put_id(id));
         let version = match is_done {
             true => kept.place.look().await?.and_then(|about| about.version),
-            false if kept.record.appended => {
-                append(args, &kept, remote, (&claim, begun), dir).await?
-            }
-            false => replace(args, &kept, remote).await?,
+            false if kept.record.appended => append(args, &kept, (&claim, begun), dir).await?,
+            false => replace(args, &kept).await?,
         };
         if let Err(error) = rescue.forget(id) {
             // Where even that cannot be noted, the note of the attempt stays.
@@ -222,7 +214,6 @@ fn put_id(id: &str) -> PutId {
 async fn append(
     args: &Apply,
     kept: &Kept,
-    remote: &Remote,
     (claim, begun): (&Claim, Begun),
     dir: &Path,
 ) -> Result<Option<Version>, Failure> {
@@ -232,7 +223,7 @@ async fn append(
         Begun::Replacing(base) => Some(base),
         Begun::No | Begun::Done => None,
     };
-    let mut tries = args.patience.begin();
+    let mut tries = args.patience.retry().begin();
     loop {
         let asked = Instant::now();
         let answer = place.read(&Wanted::Newest, None).await?;
@@ -247,7 +238,7 @@ async fn append(
         let expect = Expect::from(version);
         match (&args.if_match, begun.take()) {
             (Some(version), _) if expect.version() != Some(version) => {
-                return Err(place.conflict(&Expect::Is(version.clone())));
+                return Err(conflict(place.label(), &Expect::Is(version.clone())).into());
             }
             (None, Some(base)) if base != expect.to_string() => {
                 return Err(Failure::new(format!(
@@ -267,27 +258,28 @@ async fn append(
             .begin(&expect.to_string())
             .map_err(|error| unnoted(id, dir, &error))?;
         let outcome = match &expect {
-            Expect::Absent => remote.create_log(kept.bytes.clone()).await?.map(Some),
+            Expect::Absent => place.create_log(kept.bytes.clone()).await?.map(Some),
             Expect::Is(_) => {
                 let after = joined(&before, &kept.bytes);
-                remote
+                place
                     .save_as(after.clone(), &envelope.of(&after), &expect, put_id(id))
                     .await?
             }
         };
-        match outcome {
-            Outcome::Saved(version) => return Ok(version),
-            Outcome::Unknown => return Err(place.unknown()),
-            Outcome::Refused(_) if tries.another().await => {}
-            Outcome::Refused(_) => {
-                claim.settle();
-                return Err(place.contended(tries.made()));
+        match tries.settle(|| place.label(), outcome).await {
+            Ok(None) => {}
+            Ok(Some(version)) => return Ok(version),
+            Err(error) => {
+                if matches!(error, Error::Contended { .. }) {
+                    claim.settle();
+                }
+                return Err(error.into());
             }
         }
     }
 }
 
-async fn replace(args: &Apply, kept: &Kept, remote: &Remote) -> Result<Option<Version>, Failure> {
+async fn replace(args: &Apply, kept: &Kept) -> Result<Option<Version>, Failure> {
     let place = &kept.place;
     let found = place.look().await?;
     let (current, envelope) = match found {
@@ -301,7 +293,7 @@ async fn replace(args: &Apply, kept: &Kept, remote: &Remote) -> Result<Option<Ve
     let outcome = match current == expect {
         true => {
             let bytes = kept.bytes.clone();
-            remote
+            place
                 .save_as(
                     bytes.clone(),
                     &envelope.of(&bytes),
@@ -314,7 +306,7 @@ async fn replace(args: &Apply, kept: &Kept, remote: &Remote) -> Result<Option<Ve
     };
     match outcome {
         Outcome::Saved(version) => Ok(version),
-        Outcome::Unknown => Err(place.unknown()),
+        Outcome::Unknown => Err(Error::Unknown(place.label()).into()),
         Outcome::Refused(_) => Err(Failure::conflict(format!(
             "{} is {current} now, which is not what the writer of {} was told of",
             place.label(),

@@ -1,7 +1,7 @@
-//! What travels with a value, and how it is written: options and JSON.
+//! The metadata of a value, and how it is written: options and JSON.
 //!
-//! Who says any of it says all of it; who says nothing keeps what travels with the version that is
-//! replaced. It knows no requests.
+//! Whoever gives any of it gives all of it; without it a value keeps the metadata of the version that is replaced. It
+//! knows no requests.
 
 use std::os::unix::ffi::OsStrExt;
 use std::time::SystemTime;
@@ -14,11 +14,10 @@ use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::place::{About, Place};
 use crate::backend::Meta;
 pub(super) use crate::cli::units::header as text;
+use crate::client::{About, Metadata, Place};
 use crate::model::Version;
-use crate::store::Envelope;
 
 /// What the user says of a value.
 #[derive(Clone, Debug, Default, ClapArgs)]
@@ -50,41 +49,16 @@ pub(super) fn user(name: &str, value: &str) -> Result<(String, String), String> 
 }
 
 impl Said {
-    /// What is to travel with the value.
-    pub(super) fn travels(&self) -> Travels {
+    /// The metadata of the value.
+    pub(super) fn metadata(&self) -> Metadata {
         if self.content_type.is_none() && self.meta.is_empty() {
-            return Travels::Kept;
+            return Metadata::Inherited;
         }
-        Travels::Said(Meta {
+        Metadata::Given(Meta {
             content_type: self.content_type.clone(),
             user: self.meta.iter().cloned().collect(),
             ..Meta::default()
         })
-    }
-}
-
-/// What is to travel with a value that is saved.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Travels {
-    /// What travels with the version that is replaced.
-    Kept,
-    /// This.
-    Said(Meta),
-    /// What travels with the value that it is a copy of.
-    Copied(Envelope),
-}
-
-impl Travels {
-    /// What travels with a value of these bytes that replaces one with which `kept` travels.
-    pub(super) fn over(&self, kept: Envelope, bytes: &[u8]) -> Envelope {
-        match self {
-            Self::Kept => kept.of(bytes),
-            Self::Said(meta) => Envelope {
-                meta: meta.clone(),
-                ..kept
-            },
-            Self::Copied(envelope) => envelope.clone(),
-        }
     }
 }
 
@@ -95,14 +69,14 @@ pub(in crate::cli) fn version(text: &str) -> Result<Version, String> {
 }
 
 /// Which key or file it is about, in JSON.
-pub(super) fn target(place: &Place) -> Map<String, Value> {
+pub(super) fn target(place: &dyn Place) -> Map<String, Value> {
     let mut map = Map::new();
     text_or_bytes(&mut map, "target", place.spelling().as_bytes());
     map
 }
 
 /// What is known of a value, in JSON.
-pub(super) fn about(place: &Place, about: &About) -> Map<String, Value> {
+pub(super) fn about(place: &dyn Place, about: &About) -> Map<String, Value> {
     let mut map = target(place);
     if let Some(version) = &about.version {
         map.insert("etag".to_owned(), version.etag().into());
@@ -180,23 +154,16 @@ mod tests {
     }
 
     #[test]
-    fn who_says_any_metadata_says_all_of_it() {
-        let kept = Envelope {
-            meta: Meta {
-                content_type: Some("text/css".to_owned()),
-                cache_control: Some("no-store".to_owned()),
-                ..Meta::default()
-            },
-            ..Envelope::default()
-        };
-        assert_eq!(Said::default().travels().over(kept.clone(), b""), kept);
+    fn without_options_the_metadata_is_inherited() {
+        assert_eq!(Said::default().metadata(), Metadata::Inherited);
         let said = Said {
             content_type: None,
             meta: vec![("a".to_owned(), "b".to_owned())],
         };
-        let meta = said.travels().over(kept, b"").meta;
-        assert_eq!((meta.content_type, meta.cache_control), (None, None));
-        assert_eq!(meta.user["a"], "b");
+        let Metadata::Given(meta) = said.metadata() else {
+            panic!("it was given");
+        };
+        assert_eq!((meta.content_type, &*meta.user["a"]), (None, "b"));
     }
 
     #[test]

@@ -3,10 +3,11 @@
 use clap::Args as ClapArgs;
 use serde_json::Value;
 
+use super::reach::{Outcome, Reach};
 use super::said;
-use super::session::{Outcome, Reach, Session};
 use super::target::Target;
 use crate::cli::output::{say, say_json};
+use crate::client::{self, Client};
 
 /// The options of `stat`.
 #[derive(Debug, ClapArgs)]
@@ -23,14 +24,14 @@ pub(in crate::cli) struct Args {
 
 /// Prints what is known.
 pub(in crate::cli) fn run(args: &Args) -> Outcome {
-    args.reach.run(async |session| stat(args, session).await)
+    args.reach.run(async |client| stat(args, client).await)
 }
 
-async fn stat(args: &Args, session: Session<'_>) -> Outcome {
+async fn stat(args: &Args, client: Client) -> Outcome {
     for target in &args.targets {
-        let place = session.place(target).await?;
-        let about = place.look().await?.ok_or_else(|| place.absent())?;
-        let known = Value::from(said::about(&place, &about));
+        let place = client.place(target.address()?).await?;
+        let about = client::stat(&*place).await?;
+        let known = Value::from(said::about(&*place, &about));
         match args.json {
             true => say_json(&known)?,
             false => say(&lines("", &known))?,

@@ -6,7 +6,7 @@ use std::cell::Cell;
 use rustix::process::Signal;
 use tokio::sync::watch;
 
-use super::session::Outcome;
+use super::reach::Outcome;
 use crate::cli::report::Failure;
 use crate::cli::signals::Signals;
 
@@ -70,6 +70,11 @@ impl Stop {
                 step @ (Step::Looking | Step::Saving) => return Err(ended(signal, step)),
             }
         }
+    }
+
+    /// Goes on to a step of the work.
+    pub(super) fn enter(&self, step: Step) {
+        self.at.set(step);
     }
 
     /// Does a step of the work.

@@ -3,13 +3,12 @@
 use clap::Args as ClapArgs;
 use serde_json::json;
 
-use super::place::Place;
+use super::reach::{Outcome, Reach};
 use super::said;
-use super::session::{Outcome, Reach, Session};
 use super::target::Target;
 use crate::backend::Kept;
 use crate::cli::output::say;
-use crate::cli::report::Failure;
+use crate::client::{Client, Error, Place};
 use crate::model::Version;
 
 /// The options of `versions`.
@@ -26,19 +25,15 @@ pub(in crate::cli) struct Args {
 
 /// Prints them, newest first.
 pub(in crate::cli) fn run(args: &Args) -> Outcome {
-    args.reach
-        .run(async |session| versions(args, session).await)
+    args.reach.run(async |client| versions(args, client).await)
 }
 
-async fn versions(args: &Args, session: Session<'_>) -> Outcome {
-    let place = session.place(&args.target).await?;
-    let Place::Remote(remote) = &place else {
-        return Err(Failure::usage(format!("{} is a path", args.target))
-            .hint("name the key by its URL: s3://BUCKET/UUID/KEY"));
-    };
-    let kept = remote.versions().await?;
+async fn versions(args: &Args, client: Client) -> Outcome {
+    let hint = "name the key by its URL: s3://BUCKET/UUID/KEY";
+    let place = client.key(&args.target.url(hint)?).await?;
+    let kept = place.versions().await?;
     if kept.is_empty() {
-        return Err(place.absent());
+        return Err(Error::Absent(place.label()).into());
     }
     let line = |kept: &Kept| match args.json {
         true => json(&place.label(), kept),

@@ -1,7 +1,7 @@
 //! What a file of a mount tells in its extended attributes: its version, and what travels with it (V5).
 //!
 //! It reads them from a descriptor, so that they are those of the version that it holds. Who sets them is
-//! `path.rs`.
+//! `file.rs`.
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
@@ -9,16 +9,13 @@ use std::os::fd::AsFd;
 
 use rustix::io::Errno;
 
-use super::place::About;
+use super::super::value::About;
 use super::way::Way;
 use crate::backend::Meta;
-use crate::model::Version;
+use crate::model::{ETAG_ATTRIBUTE, HEADER_ATTRIBUTES, META_ATTRIBUTES, Version};
 use crate::store::Envelope;
 
-const ETAG: &str = "user.etag";
-/// Before what a header is called.
-const USER: &str = "user.";
-const META: &str = "user.meta.";
+/// What only a konserve store tells: the type of a value.
 const KONSERVE_TYPE: &str = "user.konserve.type";
 
 /// What is known of a file, of the version that this descriptor holds.
@@ -27,16 +24,16 @@ pub(super) fn about(file: &File) -> io::Result<About> {
     if found.is_dir() {
         return Err(ErrorKind::IsADirectory.into());
     }
-    let version = attribute(file, ETAG)?.map(Version::new);
+    let version = attribute(file, ETAG_ATTRIBUTE)?.map(Version::new);
     let mut meta = Meta::default();
     if version.is_some() {
         for name in names(file)? {
-            let Some(bare) = name.strip_prefix(USER) else {
+            let Some(bare) = name.strip_prefix(HEADER_ATTRIBUTES) else {
                 continue;
             };
             if let Some(header) = meta.header_mut(bare) {
                 *header = attribute(file, &name)?;
-            } else if let Some(user) = name.strip_prefix(META)
+            } else if let Some(user) = name.strip_prefix(META_ATTRIBUTES)
                 && let Some(value) = attribute(file, &name)?
             {
                 meta.user.insert(user.to_owned(), value);
@@ -61,7 +58,7 @@ pub(super) fn is_log(way: &Way) -> bool {
 }
 
 fn attribute(file: impl AsFd, name: &str) -> io::Result<Option<String>> {
-    // As long as one can be (xattr(7)).
+    // The longest possible value, see xattr(7).
     let mut value = Vec::with_capacity(64 << 10);
     match rustix::fs::fgetxattr(file, name, rustix::buffer::spare_capacity(&mut value)) {
         Ok(_) => Ok(String::from_utf8(value).ok()),
@@ -85,7 +82,7 @@ pub(super) fn attributes(meta: &Meta) -> Vec<(String, String)> {
     let headers = meta.headers();
     let user = meta.user.iter();
     headers
-        .map(|(name, value)| (format!("{USER}{name}"), value.to_owned()))
-        .chain(user.map(|(name, value)| (format!("{META}{name}"), value.clone())))
+        .map(|(name, value)| (format!("{HEADER_ATTRIBUTES}{name}"), value.to_owned()))
+        .chain(user.map(|(name, value)| (format!("{META_ATTRIBUTES}{name}"), value.clone())))
         .collect()
 }

@@ -11,7 +11,7 @@ use std::path::{Component, Path, PathBuf};
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat, openat2, readlinkat};
 use rustix::io::Errno;
 
-use crate::cli::report::Failure;
+use super::super::Error;
 
 /// So many links lead on from each other, as the kernel has it (path_resolution(7)).
 const LINKS: usize = 40;
@@ -32,11 +32,11 @@ pub(super) struct Beneath {
 ///
 /// # Errors
 /// When the name leads anywhere else.
-pub(super) fn find(base: &Path, name: &str) -> Result<Beneath, Failure> {
-    let label = || base.join(name).display().to_string();
-    let outside = |why: &str| {
-        Failure::new(format!("{name:?} leads out of {}: {why}", base.display()))
-            .hint("name the file by its path, without --in")
+pub(super) fn find(base: &Path, name: &str) -> Result<Beneath, Error> {
+    let outside = |why| Error::Outside {
+        name: name.to_owned(),
+        base: base.to_owned(),
+        why,
     };
     if name.contains('\0') {
         return Err(outside("no file has a NUL in its name"));
@@ -49,21 +49,24 @@ pub(super) fn find(base: &Path, name: &str) -> Result<Beneath, Failure> {
             ".." => return Err(outside("it has .. in it")),
             // To a filesystem it would be another key: a for a/, a/. and ./a.
             "" | "." => {
-                return Err(Failure::new(format!(
-                    "{name:?} names no file below {}",
-                    base.display()
-                ))
-                .hint("a key that ends with / or has // or /./ in it is in a bucket alone"));
+                return Err(Error::NoFileBelow {
+                    name: name.to_owned(),
+                    base: base.to_owned(),
+                });
             }
             _ => {}
         }
     }
+    let unreadable = |path: &Path, error| Error::Directory {
+        label: path.display().to_string(),
+        error,
+    };
     let failed = |error: io::Error| match error.raw_os_error().map(Errno::from_raw_os_error) {
         Some(Errno::XDEV | Errno::LOOP) => outside("it goes over a link"),
-        _ => Failure::new(format!("{}: {error}", label())),
+        _ => unreadable(&base.join(name), error),
     };
     let root = openat(rustix::fs::CWD, base, ON_THE_WAY, Mode::empty())
-        .map_err(|errno| Failure::new(format!("{}: {}", base.display(), io::Error::from(errno))))?;
+        .map_err(|errno| unreadable(base, errno.into()))?;
     resolve(&root, Path::new(name)).map_err(failed)
 }
 
@@ -191,7 +194,7 @@ mod tests {
             "a\0b",
         ] {
             let why = find(&base, name).expect_err(name);
-            assert!(why.message().contains("leads out of"), "{name}: {why:?}");
+            assert!(matches!(why, Error::Outside { .. }), "{name}: {why:?}");
         }
         for name in [
             "",
@@ -204,7 +207,7 @@ mod tests {
             "sub/./file",
         ] {
             let why = find(&base, name).expect_err(name);
-            assert!(why.message().contains("names no file"), "{name}: {why:?}");
+            assert!(matches!(why, Error::NoFileBelow { .. }), "{name}: {why:?}");
         }
         for name in ["sub/file", "in/file", "file", "sub/up", "in/up"] {
             let found = find(&base, name).expect(name);

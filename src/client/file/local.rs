@@ -16,8 +16,8 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use uuid::Uuid;
 
+use super::regular::open_regular;
 use super::way::{Way, directory};
-use crate::vfs::open_regular;
 
 /// How the names of temporaries begin and end. Between them is a random number, so long that nobody else's file
 /// is called like that.

@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 
 use rustix::fs::OFlags;
 
-use super::place::Content;
+use super::super::value::Content;
 use super::way::Way;
 
 /// Opens a file, of whatever kind; a named pipe would wait for somebody to write.

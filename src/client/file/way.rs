@@ -9,12 +9,12 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Access, AtFlags, XattrFlags};
+use rustix::fs::{Access, AtFlags, XattrFlags, major, minor};
 use rustix::io::Errno;
 
 use super::beneath::Beneath;
-use crate::mount::is_device_of_mount;
-use crate::vfs::{OWN_DIRECTORY, open_regular};
+use super::regular::open_regular;
+use crate::model::{MountLine, OWN_DIRECTORY};
 
 /// So many links lead on from each other, as the kernel has it (path_resolution(7)).
 const LINKS: usize = 40;
@@ -87,7 +87,12 @@ impl Way {
             }
             found => found,
         };
-        is_device_of_mount(device?.dev())
+        let device = device?.dev();
+        let device = format!("{}:{}", major(device), minor(device));
+        // Not by asking the filesystem: a mount may be dead.
+        let table = fs::read_to_string("/proc/self/mountinfo")?;
+        let mut lines = table.lines().filter_map(MountLine::parse);
+        Ok(lines.any(|line| line.is_ours() && line.device == device))
     }
 
     /// That somebody who may write there can delete it, as far as that can be known before.

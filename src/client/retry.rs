@@ -6,10 +6,11 @@
 
 use std::time::{Duration, Instant};
 
-use clap::Args as ClapArgs;
+use super::Error;
+use crate::model::Outcome;
 
-/// How long is tried when nobody says how long, in seconds.
-const USUAL: f64 = 60.0;
+/// How long is tried when nobody says how long.
+const USUAL: Duration = Duration::from_secs(60);
 /// The longest pause, in round trips.
 const CAP: u32 = 64;
 /// A round trip is taken to be at least so long: to a server on this machine it is next to nothing.
@@ -44,64 +45,49 @@ impl Backoff {
     }
 }
 
-/// How long and how often a command tries.
-#[derive(Clone, Copy, Debug, ClapArgs)]
-#[command(next_help_heading = "Trying again")]
-pub(in crate::cli) struct Patience {
-    /// How often to try again when somebody else was first [default: until the time is up].
-    #[arg(long, env = "ETAGFS_RETRIES", value_name = "TIMES")]
-    retries: Option<u32>,
-    /// How long to try, in seconds [default: 60].
-    #[arg(
-        long,
-        env = "ETAGFS_TIMEOUT",
-        value_name = "SECONDS",
-        value_parser = seconds
-    )]
-    timeout: Option<f64>,
+/// How long and how often a verb tries again when others were first. Between the tries it waits for a random time
+/// (full jitter), up to one round trip to the store after the first refusal and up to 64 of them in the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retry {
+    /// How often it tries again; none: until the time is up.
+    pub retries: Option<u32>,
+    /// How long it tries; [`Duration::MAX`] for without an end.
+    pub time: Duration,
 }
 
-/// Any time at all, also one without an end.
-fn seconds(text: &str) -> Result<f64, String> {
-    text.parse()
-        .ok()
-        .filter(|seconds| *seconds >= 0.0)
-        .ok_or_else(|| "it is a number of seconds, not less than 0".to_owned())
-}
-
-impl Patience {
-    /// One try and no other.
-    pub(super) fn none() -> Self {
+/// For one minute.
+impl Default for Retry {
+    fn default() -> Self {
         Self {
-            retries: Some(0),
-            timeout: Some(0.0),
+            retries: None,
+            time: USUAL,
         }
     }
+}
 
-    /// The same; without an end, if none was given.
-    pub(super) fn or_endless(self) -> Self {
+impl Retry {
+    /// One try and no other.
+    pub fn none() -> Self {
         Self {
-            timeout: self.timeout.or(Some(f64::INFINITY)),
-            ..self
+            retries: Some(0),
+            time: Duration::ZERO,
         }
     }
 
     /// Begins to count.
-    pub(super) fn begin(self) -> Tries {
-        let time =
-            Duration::try_from_secs_f64(self.timeout.unwrap_or(USUAL)).unwrap_or(Duration::MAX);
+    pub fn begin(self) -> Tries {
         Tries {
             left: self.retries,
-            until: Instant::now().checked_add(time),
+            until: Instant::now().checked_add(self.time),
             made: 1,
             backoff: None,
         }
     }
 }
 
-/// The tries of one command.
+/// The tries of one call of a verb.
 #[derive(Debug)]
-pub(super) struct Tries {
+pub struct Tries {
     left: Option<u32>,
     /// None when that is beyond the clock.
     until: Option<Instant>,
@@ -111,12 +97,12 @@ pub(super) struct Tries {
 
 impl Tries {
     /// How many there were, the present one with them.
-    pub(super) fn made(&self) -> u32 {
+    pub fn made(&self) -> u32 {
         self.made
     }
 
     /// The time that is left.
-    pub(super) fn time_left(&self) -> Duration {
+    pub fn time_left(&self) -> Duration {
         let until = self
             .until
             .map(|until| until.saturating_duration_since(Instant::now()));
@@ -124,7 +110,7 @@ impl Tries {
     }
 
     /// Learns how long a round trip takes.
-    pub(super) fn measured(&mut self, round_trip: Duration) {
+    pub fn measured(&mut self, round_trip: Duration) {
         match &mut self.backoff {
             Some(backoff) => backoff.measured(round_trip),
             None => self.backoff = Some(Backoff::new(round_trip)),
@@ -132,7 +118,7 @@ impl Tries {
     }
 
     /// Waits for the next one; false when there is none.
-    pub(super) async fn another(&mut self) -> bool {
+    pub async fn another(&mut self) -> bool {
         let backoff = self.backoff.get_or_insert(Backoff::new(LEAST));
         let pause = backoff.pause(fastrand::f64());
         if self.left == Some(0) || self.time_left() <= pause {
@@ -142,6 +128,26 @@ impl Tries {
         self.left = self.left.map(|left| left - 1);
         self.made += 1;
         true
+    }
+
+    /// What one try came to; nothing when it was refused and there is another one, which is then due.
+    ///
+    /// # Errors
+    /// [`Error::Contended`] when there is no other try, [`Error::Unknown`] when nothing is known.
+    pub async fn settle<T>(
+        &mut self,
+        label: impl FnOnce() -> String,
+        outcome: Outcome<T>,
+    ) -> Result<Option<T>, Error> {
+        match outcome {
+            Outcome::Saved(saved) => Ok(Some(saved)),
+            Outcome::Unknown => Err(Error::Unknown(label())),
+            Outcome::Refused(_) if self.another().await => Ok(None),
+            Outcome::Refused(_) => Err(Error::Contended {
+                label: label(),
+                attempts: self.made,
+            }),
+        }
     }
 }
 
@@ -180,34 +186,17 @@ mod tests {
         assert_eq!(backoff.pause(1.0), Duration::from_millis(4));
     }
 
-    #[test]
-    fn a_time_below_nothing_is_not_for_ever() {
-        for bad in ["-1", "NaN", "-inf", "x", ""] {
-            assert!(seconds(bad).is_err(), "{bad}");
-        }
-        assert_eq!(seconds("0.5"), Ok(0.5));
-        assert_eq!(seconds("inf"), Ok(f64::INFINITY));
-    }
-
     #[tokio::test(start_paused = true)]
     async fn tries_end_by_their_number_or_by_the_time() {
-        let tries = |retries, timeout| {
-            let timeout = Some(timeout);
-            Patience { retries, timeout }.begin()
-        };
-        let mut few = tries(Some(2), 60.0);
+        let tries = |retries, time| Retry { retries, time }.begin();
+        let mut few = tries(Some(2), Duration::from_secs(60));
         assert!(few.another().await && few.another().await);
         assert!(!few.another().await);
         assert_eq!(few.made(), 3);
-        assert!(!tries(None, 0.0).another().await);
-        assert!(tries(None, f64::INFINITY).another().await);
-        let unsaid = Patience {
-            retries: None,
-            timeout: None,
-        };
-        assert!(unsaid.begin().time_left() <= Duration::from_secs(60));
-        assert_eq!(unsaid.or_endless().begin().time_left(), Duration::MAX);
-        let said = Patience::none().or_endless().begin();
-        assert_eq!(said.time_left(), Duration::ZERO);
+        assert!(!tries(None, Duration::ZERO).another().await);
+        assert!(tries(None, Duration::MAX).another().await);
+        assert!(Retry::default().begin().time_left() <= Duration::from_secs(60));
+        assert_eq!(tries(None, Duration::MAX).time_left(), Duration::MAX);
+        assert_eq!(Retry::none().begin().time_left(), Duration::ZERO);
     }
 }

@@ -1,0 +1,40 @@
+//! Deleting: a version that somebody named, or whatever is there.
+
+use super::Error;
+use super::place::{Place, settled};
+use super::retry::Retry;
+use crate::model::{Expect, Version};
+
+/// Deletes whatever is there; whether there was anything. Two requests, and two more for each time that another
+/// writer saves it in between.
+///
+/// # Errors
+/// [`Error::Contended`] when the policy gives up, [`Error::Unknown`] when the answer was lost.
+pub async fn delete(place: &dyn Place, retry: Retry) -> Result<bool, Error> {
+    let mut tries = retry.begin();
+    loop {
+        let outcome = place.delete_any(&mut tries).await?;
+        if let Some(existed) = tries.settle(|| place.label(), outcome).await? {
+            return Ok(existed);
+        }
+    }
+}
+
+/// Deletes a version that somebody named. Two requests: a delete that finds nothing is done, whoever did it (W8), so
+/// that whether there is anything has to be asked before.
+///
+/// # Errors
+/// [`Error::Replaced`] when the key has another version, or is gone; [`Error::Unknown`] when the answer was lost.
+pub async fn delete_if(place: &dyn Place, version: &Version) -> Result<(), Error> {
+    let outcome = place.delete_existing(version).await?;
+    settled(place.label(), outcome, &Expect::Is(version.clone()))
+}
+
+/// Deletes a version that was there a moment ago. One request.
+///
+/// # Errors
+/// [`Error::Replaced`] when the key has another one, [`Error::Unknown`] when the answer was lost.
+pub(super) async fn delete_read(place: &dyn Place, version: &Version) -> Result<(), Error> {
+    let outcome = place.delete(version).await?;
+    settled(place.label(), outcome, &Expect::Is(version.clone()))
+}
