@@ -8,10 +8,12 @@
 
 mod away;
 mod draft;
+mod file;
 mod key;
 mod mounts;
 mod name;
 mod number;
+pub mod saving;
 mod scratch;
 mod seen;
 mod settle;
@@ -23,6 +25,7 @@ mod who;
 
 pub use away::{Away, Due, Returned, STAY, Unlinked};
 pub use draft::{Draft, Lost, Save, SaveError, Trigger};
+pub use file::{CaughtUp, File, Renewal};
 pub use key::{Key, MAX_KEY_BYTES, StoreId};
 pub use mounts::{
     ETAG_ATTRIBUTE, HEADER_ATTRIBUTES, META_ATTRIBUTES, MountLine, OBJECT_ATTRIBUTE, OWN_DIRECTORY,
@@ -30,6 +33,7 @@ pub use mounts::{
 };
 pub use name::{BadName, FileName, MAX_NAME_BYTES, Piece};
 pub use number::Identity;
+pub use saving::Saving;
 pub use scratch::{BadPattern, Origin, Pattern, ScratchNames, backed_up};
 pub use seen::{Base, Fingerprint, Room, Seen, Tracing};
 pub use settle::{Found, Reply, Settle, Step};

@@ -236,7 +236,7 @@ impl<T> Outcome<T> {
 }
 
 /// What a write found in the place of what it expected.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Rival {
     /// What the key is now.
     pub version: Expect,

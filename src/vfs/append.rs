@@ -2,8 +2,8 @@
 //!
 //! Its bytes are put behind those of the newest version and saved again, under the condition that
 //! this is still the newest; so no line is lost, and none is there twice, since a save of unknown
-//! fate is never repeated. [`Draft::rebase`](crate::model::Draft::rebase) is the rule; what was
-//! appended is told apart by its place, see `handles.rs`. The save itself is in `save.rs`.
+//! fate is never repeated. [`Saving`] is the rule; what was appended is told apart by its place, see
+//! `handles.rs`. The save itself is in `save.rs`.
 
 use std::time::Duration;
 
@@ -11,11 +11,11 @@ use bytes::Bytes;
 use tokio::time::{Instant, sleep};
 
 use super::handles::{Shape, WriterState};
-use super::loss::Kept;
-use super::open::Version;
+use super::open::Version as Newest;
 use super::save::SaveBegun;
 use super::{Error, Vfs};
-use crate::model::{self, Expect, Outcome, Save, Trigger};
+use crate::model::saving::{Saving, Step};
+use crate::model::{Expect, Version};
 use crate::store::Envelope;
 
 /// No other try begins when the first one is so long ago: with the time that the last one may take,
@@ -27,14 +27,14 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const PAUSE: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(800));
 
 /// The tries of one save.
-struct Tries {
+pub(super) struct Tries {
     left: u32,
     until: Instant,
     pause: Duration,
 }
 
 impl Tries {
-    fn new(times: u32) -> Self {
+    pub(super) fn new(times: u32) -> Self {
         Self {
             left: times,
             until: Instant::now() + PATIENCE,
@@ -43,7 +43,7 @@ impl Tries {
     }
 
     /// Waits a little; whether there may be another one.
-    async fn another(&mut self) -> bool {
+    pub(super) async fn another(&mut self) -> bool {
         let pause = self.pause.mul_f64(fastrand::f64());
         if self.left == 0 || Instant::now() + pause > self.until {
             return false;
@@ -56,94 +56,60 @@ impl Tries {
 }
 
 impl Vfs {
-    /// Carries a save to the store; that of an appender again and again, behind what others saved.
-    /// `None` when there turned out to be nothing to save.
-    ///
-    /// # Errors
-    /// Any [`Error`]; the bytes then certainly were not saved.
-    pub(super) async fn send(
-        &self,
-        begun: &mut SaveBegun<'_>,
-        state: &mut WriterState,
-        mut save: Save,
-        trigger: Trigger,
-    ) -> Result<Option<Outcome>, Error> {
-        let (store, key) = (begun.store, begun.key);
-        let mut tries = Tries::new(self.options.append_retries);
-        // The bytes of one large draft are in memory at a time.
-        let _alone = match state.content.is_large() {
-            true => Some(self.large_save.lock().await),
-            false => None,
-        };
-        loop {
-            let bytes = state.content.share().map_err(Error::of_disk)?;
-            let kept = match state.draft.only_appends() {
-                true => Kept::appended(bytes.slice(state.appended_from.min(bytes.len())..)),
-                false => Kept::whole(bytes.clone()),
-            };
-            begun
-                .writer
-                .set_under_way(Some((save.expect.clone(), kept)));
-            state.envelope = state.envelope.of(&bytes);
-            let outcome = store.put(key, bytes, &state.envelope, &save.expect).await;
-            begun.writer.set_under_way(None);
-            let outcome = outcome?;
-            let again = outcome.is_refused() && state.draft.only_appends();
-            if !again || !tries.another().await {
-                return Ok(Some(outcome));
-            }
-            self.rebase(begun, state, None).await?;
-            match state.draft.begin_save(trigger) {
-                Ok(Some(next)) => save = next,
-                Ok(None) => return Ok(None),
-                Err(_) => return Ok(Some(Outcome::Refused(None))),
-            }
-        }
-    }
-
-    /// Bases what was appended on the newest version: on `own`, if that is what this mount saved
-    /// last and has at hand, else on what the store says; one request then, or a few for a large
-    /// value.
+    /// Puts what was appended behind the newest version, and says which that is: `own`, if that is what
+    /// this mount saved last and has at hand, else what the store says; one request then, or a few for a
+    /// large value.
     ///
     /// # Errors
     /// Any [`Error`]; then nothing has changed.
     pub(super) async fn rebase(
         &self,
-        begun: &mut SaveBegun<'_>,
+        begun: &SaveBegun<'_>,
         state: &mut WriterState,
-        own: Option<&model::Version>,
-    ) -> Result<(), Error> {
-        let (expect, bytes, envelope) = self.to_append_to(begun, own).await?;
+        own: Option<&Version>,
+    ) -> Result<Expect, Error> {
+        let (newest, bytes, envelope) = self.to_append_to(begun, own).await?;
         let appended = state.appended().map_err(Error::of_disk)?;
         state
             .put_behind(bytes, &appended, &self.room)
             .map_err(Error::of_disk)?;
-        state
-            .draft
-            .rebase(expect)
-            .map_err(|error| Error::of_save(error, &begun.store.address(begun.key), ""))?;
-        begun.base = state.draft.base().clone();
         state.envelope = envelope;
+        Ok(newest)
+    }
+
+    /// What was appended stands behind another version now: what the save does next.
+    ///
+    /// # Errors
+    /// [`Error::BadHandle`] when nobody knows the file any more.
+    pub(super) fn rebased(
+        &self,
+        begun: &SaveBegun<'_>,
+        state: &mut WriterState,
+        saving: &mut Saving,
+        newest: Expect,
+    ) -> Result<Step, Error> {
+        let ino = begun.writer.ino;
+        let step = {
+            let mut table = self.table();
+            let file = &mut table.node_mut(ino)?.file;
+            saving.rebased(file, &mut state.draft, &mut state.caught_up, newest)
+        };
         let shape = state.draft.is_dirty().then(|| Shape {
             size: state.content.len() as u64,
             modified: std::time::SystemTime::now(),
         });
         begun.writer.reshape(shape);
-        if let Ok(node) = self.table().node_mut(begun.writer.ino) {
-            state.saves_seen = node.saves;
-            node.unsaved &= begun.base == Expect::Absent;
-        }
         // It remembers the size that the file had with our bytes alone.
-        self.forget_in_kernel(begun.writer.ino);
+        self.forget_in_kernel(ino);
         self.telemetry.metrics.merged_append();
-        tracing::debug!(op = begun.op, store = %begun.store.name(), key = %begun.key, base = %begun.base, "appending to what others saved");
-        Ok(())
+        tracing::debug!(op = begun.op, store = %begun.store.name(), key = %begun.key, base = %saving.base(), "appending to what others saved");
+        Ok(step)
     }
 
     async fn to_append_to(
         &self,
         begun: &SaveBegun<'_>,
-        own: Option<&model::Version>,
+        own: Option<&Version>,
     ) -> Result<(Expect, Bytes, Envelope), Error> {
         let (ino, store, key) = (begun.writer.ino, begun.store, begun.key);
         let cached = self.table().values.get(&(store.name(), key.clone()));
@@ -155,11 +121,11 @@ impl Vfs {
         }
         loop {
             match self.ask_newest(ino, store, key).await {
-                Ok(Version::Whole(value)) => {
+                Ok(Newest::Whole(value)) => {
                     let expect = Expect::Is(value.version.clone());
                     return Ok((expect, value.bytes.clone(), value.envelope.clone()));
                 }
-                Ok(Version::Large(large)) => match self.read_whole(store, key, *large).await {
+                Ok(Newest::Large(large)) => match self.read_whole(store, key, *large).await {
                     // Somebody saved while it was read.
                     Err(Error::Stale(_)) => {}
                     value => {

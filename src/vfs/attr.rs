@@ -118,7 +118,7 @@ impl Vfs {
             kind: FileKind::File,
             size: 0,
             modified: node.since,
-            is_linked: !node.removed,
+            is_linked: !node.file.is_removed(),
             ttl: Duration::ZERO,
         }
     }
@@ -157,7 +157,10 @@ impl Vfs {
 
     fn attr_of_open(&self, attr: Attr) -> Attr {
         let table = self.table();
-        let removed = table.tree.get(attr.ino).is_some_and(|node| node.removed);
+        let removed = table
+            .tree
+            .get(attr.ino)
+            .is_some_and(|node| node.file.is_removed());
         Attr {
             ttl: Duration::ZERO,
             is_linked: !removed,
@@ -195,7 +198,7 @@ impl Vfs {
             let table = self.table();
             let node = table.tree.get(ino)?;
             let is_key = matches!(node.kind, Kind::File(..));
-            if !node.removed && (!is_key || table.tree.name(ino).is_some()) {
+            if !node.file.is_removed() && (!is_key || table.tree.name(ino).is_some()) {
                 return None;
             }
         }
@@ -338,7 +341,7 @@ impl Vfs {
                     return Ok(self.scratch_attr(ino, scratch, is_linked));
                 }
                 Kind::File(store, key) => {
-                    if node.unsaved {
+                    if node.file.is_unsaved() {
                         return Ok(self.unsaved_attr(ino, node));
                     }
                     let known = node.fresh(self.options.ttl);

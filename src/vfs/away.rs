@@ -15,7 +15,7 @@ use super::publish::Put;
 use super::scratch::{Scratch, ScratchId};
 use super::table::{Kind, Place};
 use super::{Error, Source, Vfs, Who};
-use crate::model::{Due, Expect, FileName, Ino, Key, Outcome, Unlinked, Version};
+use crate::model::{Due, Expect, FileName, Ino, Key, Outcome, Process, Unlinked, Version};
 use crate::store::{Child, Dir, Store, StoreName, Value};
 
 /// Which names that are moved away are to be settled.
@@ -61,7 +61,7 @@ impl Vfs {
         let is_key = table
             .tree
             .get(ino)
-            .is_some_and(|node| matches!(node.kind, Kind::File(..)) && !node.unsaved);
+            .is_some_and(|node| matches!(node.kind, Kind::File(..)) && !node.file.is_unsaved());
         let handles = table.handles_of(ino);
         is_key
             && !handles
@@ -363,37 +363,34 @@ impl Vfs {
         }
         table.away.refused(place, by, now);
         if let Some(node) = table.tree.get_mut(writer.ino) {
-            node.unsaved = false;
+            node.file.give_up();
             node.known = None;
             table.listings.remove_store(place.0);
         }
     }
 
-    /// The version that a draft would replace by a backup: after a refusal, an editor that copies its
-    /// backup over the file undoes its own failed save, and must not undo the winner's.
-    pub(super) fn restored_backup(
+    /// Whether a save would put a backup over a winner: after a refusal, an editor that copies its backup over
+    /// the file undoes its own failed save, and must not undo the winner's.
+    pub(super) fn restores_a_backup(
         &self,
         writer: &Writer,
         state: &WriterState,
         place: &Place,
-    ) -> Option<Version> {
-        let process = writer.who?.process;
-        let now = self.now();
-        let folder = {
-            let table = self.table();
-            if !table.away.is_cleaning_up(place, Some(process), now) {
-                return None;
-            }
-            let (parent, _) = table.tree.name(writer.ino)?;
-            let (store, dir) = table.dir(parent).ok()?;
-            (store.name(), dir)
+    ) -> bool {
+        let Some(process) = writer.who.map(|who| who.process) else {
+            return false;
+        };
+        let Some(folder) = self.cleaned_up_by(process, writer.ino, place) else {
+            return false;
         };
         let size = state.content.len();
         if state.content.is_large() {
             // No editor's backup is: it would be read whole to be compared.
-            return None;
+            return false;
         }
-        let bytes = state.content.read(0, size).ok()?;
+        let Ok(bytes) = state.content.read(0, size) else {
+            return false;
+        };
         let shelf = self.shelf();
         let mut own = shelf.in_folder(&folder).filter(|(_, scratch)| {
             scratch
@@ -406,7 +403,18 @@ impl Vfs {
                     .read_all(size as u64)
                     .is_ok_and(|backup| backup == bytes)
         })
-        .then(|| state.draft.base().version().cloned())?
+    }
+
+    /// The folder of a file, if a process was refused it a moment ago and cleans up after itself.
+    fn cleaned_up_by(&self, process: Process, ino: Ino, place: &Place) -> Option<Folder> {
+        let now = self.now();
+        let table = self.table();
+        if !table.away.is_cleaning_up(place, Some(process), now) {
+            return None;
+        }
+        let (parent, _) = table.tree.name(ino)?;
+        let (store, dir) = table.dir(parent).ok()?;
+        Some((store.name(), dir))
     }
 
     /// What deleting a file means, see [`Unlinked`].

@@ -106,7 +106,10 @@ impl Vfs {
             let Handle::Writer(writer) = handle else {
                 return false;
             };
-            let is_new = table.tree.get(writer.ino).is_some_and(|node| node.unsaved);
+            let is_new = table
+                .tree
+                .get(writer.ino)
+                .is_some_and(|node| node.file.is_unsaved());
             is_new
                 && table.file(writer.ino).is_ok_and(|(of, key)| {
                     of.name() == store.name() && key.as_str().starts_with(dir.prefix())

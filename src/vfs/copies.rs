@@ -106,7 +106,7 @@ impl Vfs {
     pub(super) fn is_own(&self, ino: Ino, version: &Version) -> bool {
         let table = self.table();
         let node = table.tree.get(ino);
-        node.is_some_and(|node| node.last_saved.as_ref() == Some(version))
+        node.is_some_and(|node| node.file.was_saved_as(version))
     }
 
     /// A process was shown a version in doubt, and these are its bytes.

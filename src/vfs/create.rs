@@ -158,7 +158,7 @@ impl Vfs {
         let numbers = table.tree.remember(ino).ok_or(Error::BadHandle)?;
         let node = table.node_mut(ino)?;
         node.known = None;
-        node.unsaved = true;
+        node.file.create();
         node.creator = by.who;
         let attr = self.unsaved_attr(ino, node);
         Ok((Told { attr, numbers }, fh))

@@ -138,7 +138,7 @@ impl Vfs {
         let unsaved = table
             .tree
             .children(ino)
-            .filter(|(name, node)| node.unsaved && !listing.contains_key(*name));
+            .filter(|(name, node)| node.file.is_unsaved() && !listing.contains_key(*name));
         items.extend(unsaved.map(|(name, _)| DirItem {
             name: name.clone(),
             item: Item::Unsaved,
@@ -221,7 +221,7 @@ impl Vfs {
         };
         let is_old = table.deletes.since(&place, age.corrected);
         let node = table.tree.get_mut(ino)?;
-        if node.unsaved {
+        if node.file.is_unsaved() {
             return Some(self.unsaved_attr(ino, node));
         }
         if !is_old {
@@ -242,7 +242,7 @@ impl Vfs {
         let ino = table.tree.find(parent, name)?;
         let node = table.tree.get(ino)?;
         match (&node.kind, &node.known) {
-            (Kind::File(store, _), Some(known)) if !node.unsaved => {
+            (Kind::File(store, _), Some(known)) if !node.file.is_unsaved() => {
                 Some(self.known_attr(store.name(), ino, known))
             }
             (Kind::File(..), _) => Some(self.unsaved_attr(ino, node)),

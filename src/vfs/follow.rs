@@ -46,8 +46,8 @@ impl Vfs {
             else {
                 return;
             };
-            let is_left = node.removed || table.tree.name(reader.ino).is_none();
-            if node.unsaved || is_left {
+            let is_left = node.file.is_removed() || table.tree.name(reader.ino).is_none();
+            if node.file.is_unsaved() || is_left {
                 return;
             }
             (store, key, Arc::clone(&node.more))

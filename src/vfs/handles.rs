@@ -16,7 +16,7 @@ use super::loss::Kept;
 use super::scratch::OpenScratch;
 use super::table::Place;
 use super::{Error, Life, Who};
-use crate::model::{Draft, Expect, Fingerprint, Ino, Key, Tracing, Version};
+use crate::model::{CaughtUp, Draft, Expect, Fingerprint, Ino, Key, Tracing, Version};
 use crate::store::{Entry, Envelope, Store, Value};
 use crate::telemetry::Reading;
 
@@ -275,10 +275,8 @@ pub(super) struct WriterState {
     pub(super) stands_elsewhere: bool,
     /// What is not among these bytes: there was no room for it, or the value would be too large.
     pub(super) missing: Missing,
-    /// How many saves this mount had made of the file when the draft's base was taken.
-    pub(super) saves_seen: u64,
-    /// With how many renewals of the file this draft has caught up.
-    pub(super) renewals_seen: usize,
+    /// What the draft knows of what became of its file.
+    pub(super) caught_up: CaughtUp,
     /// The rescue that holds these bytes, if a save of them failed.
     pub(super) rescued: Option<String>,
     /// The bytes of the last write that was to be saved at once and was not, and the rescue that holds them.
@@ -300,8 +298,7 @@ impl WriterState {
             envelope,
             stands_elsewhere: false,
             missing: Missing::default(),
-            saves_seen: 0,
-            renewals_seen: 0,
+            caught_up: CaughtUp::default(),
             rescued: None,
             taken_back: None,
         }

@@ -212,7 +212,7 @@ impl Vfs {
             if node.is_fresh_dir(ttl) {
                 return Ok(Some(self.fixed_attr(ino, FileKind::Dir, node.since)));
             }
-            if node.unsaved {
+            if node.file.is_unsaved() {
                 return Ok(Some(self.unsaved_attr(ino, node)));
             }
             if let Some(known) = node.known.as_ref() {

@@ -20,6 +20,7 @@ mod blank;
 mod cache;
 mod claim;
 mod closing;
+mod commit;
 mod content;
 mod control;
 mod copies;

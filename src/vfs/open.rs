@@ -114,7 +114,7 @@ impl Vfs {
         key: &Key,
         by: Opening,
     ) -> Result<Fh, Error> {
-        if self.table().node(ino)?.unsaved {
+        if self.table().node(ino)?.file.is_unsaved() {
             let (place, nothing) = ((store.name(), key.clone()), Unshown::default());
             let reader = Reader::new(ino, by.who, place, ReadFrom::Nothing, nothing);
             return Ok(self.table().open(ino, Handle::Reader(Box::new(reader))));
@@ -161,7 +161,7 @@ impl Vfs {
         access: Access,
         by: Opening,
     ) -> Result<Fh, Error> {
-        if self.table().node(ino)?.unsaved {
+        if self.table().node(ino)?.file.is_unsaved() {
             let base = self.unsaved_base(&(store.name(), key.clone()));
             let starts_empty = base == Expect::Absent;
             let draft = Draft::joining(base);
@@ -218,7 +218,7 @@ impl Vfs {
         key: &Key,
         by: Opening,
     ) -> Result<Fh, Error> {
-        let unsaved = self.table().node(ino)?.unsaved;
+        let unsaved = self.table().node(ino)?.file.is_unsaved();
         let place = (store.name(), key.clone());
         let departed = self.table().away.base(&place).cloned();
         let (mut current, envelope) = match (unsaved, &departed) {
@@ -303,8 +303,7 @@ impl Vfs {
         writer.opened_as = table.file(writer.ino).ok();
         let (ino, state) = (writer.ino, writer.state.get_mut());
         if let Some(node) = table.tree.get(ino) {
-            state.saves_seen = node.saves;
-            state.renewals_seen = node.renewals.len();
+            state.caught_up = node.file.now();
         }
         table.open(ino, Handle::Writer(Box::new(writer)))
     }

@@ -8,11 +8,13 @@
 use std::sync::Arc;
 
 use super::cache::Folder;
+use super::commit::{Change, Commit, Kept};
 use super::handles::{Handle, ReadFrom, Reader, Unshown, Writer, WriterState};
+use super::open::entry_of;
 use super::scratch::{OpenScratch, Scratch};
 use super::table::Place;
 use super::{Error, Vfs};
-use crate::model::{Draft, Expect, FileName, Ino, Key, Outcome};
+use crate::model::{CaughtUp, Draft, Expect, FileName, Ino, Key, Outcome};
 use crate::store::{Envelope, ReadBack, Store, Value};
 
 /// How often it is put again because somebody goes on writing to it.
@@ -99,7 +101,18 @@ impl Vfs {
             tracing::warn!(op = "rename", store = %folder.0, key, %error, "a scratch file could not be removed");
         }
         let value = Arc::new(put.value.clone());
-        self.table().publish(put.scratch, put.store, put.key, value);
+        let commit = Commit {
+            ino: put.scratch.ino(),
+            place: (put.store.name(), put.key.clone()),
+            replaced: Expect::Absent,
+            entry: entry_of(put.key.clone(), &value),
+            kept: Kept::Whole(Arc::clone(&value)),
+            // Whoever put it has learned that already.
+            by: Vec::new(),
+            change: Change::Value,
+        };
+        let file = (put.store, put.key);
+        self.table().publish(put.scratch, file, &value, commit);
         true
     }
 }
@@ -110,7 +123,7 @@ impl OpenScratch {
         &self,
         (ino, place): (Ino, Place),
         value: &Arc<Value>,
-        saves: u64,
+        caught_up: CaughtUp,
     ) -> Handle {
         if !self.access.write {
             let source = ReadFrom::Whole(Arc::clone(value));
@@ -119,7 +132,7 @@ impl OpenScratch {
         }
         let draft = Draft::editing(value.version.clone());
         let mut state = WriterState::new(draft, value.bytes.clone(), value.envelope.clone());
-        state.saves_seen = saves;
+        state.caught_up = caught_up;
         let writer = Writer::new(ino, self.who, None, state);
         Handle::Writer(Box::new(writer))
     }

@@ -47,7 +47,7 @@ impl Vfs {
         let _turn = turn.lock().await;
         let place = (store.name(), key.clone());
         let gone = match self.unlinked(&place, by.who) {
-            Unlinked::Ordinary if self.table().node(attr.ino)?.unsaved => Gone::NeverWas,
+            Unlinked::Ordinary if self.table().node(attr.ino)?.file.is_unsaved() => Gone::NeverWas,
             Unlinked::Ordinary => self.delete(attr.ino, &store, &key, by).await?,
             Unlinked::Delete(base) => {
                 let sent = Instant::now();
@@ -171,7 +171,7 @@ impl Vfs {
         }
         debug_assert!(table.tree.find(parent, name).is_none());
         if let Some(node) = table.tree.get_mut(ino) {
-            node.removed = true;
+            node.file.remove();
         }
     }
 

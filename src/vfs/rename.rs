@@ -15,15 +15,16 @@ use std::time::SystemTime;
 use tokio::time::Instant;
 
 use super::cache::Folder;
+use super::commit::{Change, Commit, Kept};
 use super::loss::Attempt;
 use super::open::{Opening, Version as Newest, entry_of};
 use super::publish::Put;
 use super::rescue::Reason;
 use super::scratch::{Body, Scratch};
-use super::table::{Kind, Renewal};
+use super::table::Kind;
 use super::{Error, FileKind, Vfs};
 use crate::model::{
-    Base, Caller, Expect, FileName, Ino, Key, Origin, Outcome, Returned, Trigger, Version,
+    Base, Caller, Expect, FileName, Ino, Key, Origin, Outcome, Renewal, Returned, Trigger, Version,
 };
 use crate::store::{Child, Dir, Envelope, ReadBack, Store, Value};
 
@@ -394,66 +395,43 @@ impl Vfs {
         value: Value,
         old_name: OldName,
     ) {
-        let (ino, version) = (moved.ino, value.version.clone());
-        let place = (target.store.name(), target.key.clone());
-        let callers = || moved.callers.iter().copied();
-        {
-            let mut table = self.table();
-            table.away.saved(&place);
-            if let From::Key(store, key) = &moved.from {
-                match old_name {
-                    OldName::Deleted(sent) => table.learn_deleted(ino, sent),
-                    OldName::Stays => table.forget(ino),
-                }
-                if let Ok((store, dir)) = table.dir(from) {
-                    table.keep_dir(&store, &dir);
-                }
-                table.values.remove(&(store.name(), key.clone()));
-            }
-            let kind = Kind::File(Arc::clone(&target.store), target.key.clone());
-            if let Some(replaced) =
-                table.rename(ino, target.at, &kind, moved.callers.first().copied())
-                && let Some(node) = table.tree.get_mut(replaced)
-            {
-                // Its writers lost the race to this rename, and shall hear of it (W12).
-                node.saves += 1;
-                node.last_saved = Some(version.clone());
-            }
-            table.seen.saved(callers(), &place, replaced, &version);
-            let mover = moved.callers.first().copied();
-            for changed in target.taken.into_iter().chain([ino]) {
-                table.changed_by(changed, mover);
-            }
-        }
-        self.journal.saved();
+        let (ino, value) = (moved.ino, Arc::new(value));
+        let mut commit = Commit {
+            ino,
+            place: (target.store.name(), target.key.clone()),
+            replaced: replaced.clone(),
+            entry: entry_of(target.key.clone(), &value),
+            kept: Kept::Whole(Arc::clone(&value)),
+            by: moved.callers.clone(),
+            change: Change::Value,
+        };
+        self.takes_name(moved, from, target, &commit, old_name);
         match &moved.from {
             From::Key(store, key) => {
-                let mut table = self.table();
-                if let Some(node) = table.tree.get_mut(ino) {
-                    node.kind = Kind::File(Arc::clone(&target.store), target.key.clone());
-                    node.saves += 1;
-                    node.last_saved = Some(version.clone());
-                }
-                table.learn_own(ino, entry_of(target.key.clone(), &value));
                 let was = moved.value.version.clone();
-                let renewal = Renewal {
+                commit.change = Change::Moved(Renewal {
                     from: Expect::Is(was.clone()),
-                    to: version,
-                    envelope: Some(value.envelope.clone()),
-                };
-                table.renew(ino, renewal);
+                    to: value.version.clone(),
+                    metadata: Some(value.envelope.clone()),
+                });
+                if let Ok(node) = self.table().node_mut(ino) {
+                    node.kind = Kind::File(Arc::clone(&target.store), target.key.clone());
+                }
+                self.committed(commit);
                 let old = (store.name(), key.clone());
-                table.seen.removed(callers(), &old, &Expect::Is(was));
-                drop(table);
+                let callers = moved.callers.iter().copied();
+                self.table().seen.removed(callers, &old, &Expect::Is(was));
                 self.moved_away(old, moved.value.envelope.clone());
             }
             From::Shelf(folder, name, scratch, changes) => {
+                self.table().advance(&commit);
+                self.journal.saved();
                 let put = Put {
                     scratch,
                     at: (folder, name),
                     store: &target.store,
                     key: &target.key,
-                    value,
+                    value: Value::clone(&value),
                     changes: *changes,
                 };
                 if let Err(error) = self.publish(put).await {
@@ -467,6 +445,38 @@ impl Vfs {
                     tracing::warn!(op = "rename", store = %old.0, key = %old.1, %error, "the old name stays");
                 }
             }
+        }
+    }
+
+    /// The moved file has its new name, and what had it is replaced.
+    fn takes_name(
+        &self,
+        moved: &Moved,
+        from: Ino,
+        target: &Target<'_>,
+        commit: &Commit,
+        old_name: OldName,
+    ) {
+        let mut table = self.table();
+        if let From::Key(store, key) = &moved.from {
+            match old_name {
+                OldName::Deleted(sent) => table.learn_deleted(moved.ino, sent),
+                OldName::Stays => table.forget(moved.ino),
+            }
+            if let Ok((store, dir)) = table.dir(from) {
+                table.keep_dir(&store, &dir);
+            }
+            table.values.remove(&(store.name(), key.clone()));
+        }
+        let kind = Kind::File(Arc::clone(&target.store), target.key.clone());
+        let mover = moved.callers.first().copied();
+        let replaced = table.rename(moved.ino, target.at, &kind, mover);
+        if let Some(node) = replaced.and_then(|ino| table.tree.get_mut(ino)) {
+            // Its writers lost the race to this rename, and shall hear of it (W12).
+            node.file.save(&commit.replaced, &commit.entry.version);
+        }
+        if let Some(taken) = target.taken {
+            table.changed_by(taken, mover);
         }
     }
 }

@@ -1,19 +1,23 @@
 //! The save, top to bottom.
 //!
-//! [`Vfs::save`] is what close, fsync and the last release come to. It asks the draft what to send,
-//! sends it under its condition, and lets the draft decide what the answer means. A save that did
-//! not happen leaves its bytes in a rescue before anybody hears of it (W5).
+//! [`Vfs::save`] is what close, fsync and the last release come to. It carries out what the machine
+//! [`Saving`] says, step by step, and decides nothing. A save that did not happen leaves its bytes in a
+//! rescue before anybody hears of it (W5).
 
 use std::sync::Arc;
+
+use bytes::Bytes;
 use tokio::time::Instant;
 
+use super::append::Tries;
+use super::commit::{self, Change, Commit};
 use super::content::Content;
 use super::handles::{Fh, Handle, Writer, WriterState};
 use super::loss::{Attempt, Kept};
 use super::rescue::Reason;
-use super::table::Renewal;
 use super::{Error, Vfs};
-use crate::model::{Expect, Key, Outcome, SaveError, Trigger, Version};
+use crate::model::saving::{End, Facts, Saving, Step};
+use crate::model::{Expect, Key, Outcome, Renewal, Trigger, Version};
 use crate::store::{Entry, Envelope, ReadBack, Store, Value};
 
 /// What the kernel calls what made a save happen.
@@ -102,7 +106,7 @@ impl Vfs {
         Ok(())
     }
 
-    /// Saves the draft of a writer that is locked, if it is due.
+    /// Saves the draft of a writer that is locked, if it is due: carries out what [`Saving`] says.
     ///
     /// # Errors
     /// As [`save`](Self::save).
@@ -123,75 +127,111 @@ impl Vfs {
         // Only now: while this save waited for its turn, the file may have been renamed.
         let (store, key) = self.table().file(writer.ino)?;
         self.catch_up(writer, state);
-
-        let mut begun = SaveBegun {
+        let begun = SaveBegun {
             writer,
             store: &store,
             key: &key,
             op: op(trigger),
-            base: state.draft.base().clone(),
         };
         if state.is_half() {
             let address = store.address(&key);
             let error = Error::NoSpace(format!(
                 "{address} is not saved: there was no room for all of it"
             ));
-            return Err(self.failed(&begun, state, Reason::Failed, error));
+            let base = state.draft.base().clone();
+            return Err(self.failed(&begun, state, &base, Reason::Failed, error));
         }
-        let mut winner = self.overtaken(writer, state);
-        if !state.draft.only_appends() {
-            let place = (store.name(), key.clone());
-            winner = winner.or_else(|| self.restored_backup(writer, state, &place));
-            if winner.is_some() {
-                state.draft.overtaken(&begun.base);
-            }
-        } else if (winner.is_some() || state.stands_elsewhere) && state.draft.is_dirty() {
-            let rebased = self.rebase(&mut begun, state, winner.as_ref()).await;
-            if let Err(error) = rebased {
-                state.draft.abandon_save();
-                return Err(self.failed(&begun, state, Reason::Failed, error));
-            }
-        }
-        let was_lost = state.draft.lost().is_some();
-        let save = match state.draft.begin_save(trigger) {
-            Ok(None) => return Ok(()),
-            Ok(Some(save)) => save,
-            Err(SaveError::Conflict) if !was_lost => {
-                let current = match winner {
-                    Some(version) => Some(Expect::Is(version)),
-                    None => self.current(writer.ino, &store, &key).await.ok(),
-                };
-                return Err(self.refused(&begun, state, current.as_ref()));
-            }
-            Err(error) => {
-                let expected = begun.base.to_string();
-                return Err(Error::of_save(error, &store.address(&key), &expected));
-            }
+        let mut alone = None;
+        let mut tries = Tries::new(self.options.append_retries);
+        let mut sent = Instant::now();
+        let (mut saving, mut step) = {
+            let table = self.table();
+            let facts = Facts {
+                trigger,
+                stands_elsewhere: state.stands_elsewhere,
+            };
+            let (draft, caught_up) = (&mut state.draft, &state.caught_up);
+            Saving::begin(&table.node(writer.ino)?.file, draft, caught_up, facts)
         };
-        let sent = Instant::now();
-        let outcome = match self.send(&mut begun, state, save, trigger).await {
-            Ok(Some(outcome)) => outcome,
-            Ok(None) => return Ok(()),
-            Err(error) => {
-                state.draft.abandon_save();
-                return Err(self.failed(&begun, state, Reason::Failed, error));
-            }
+        let end = loop {
+            let next = match step {
+                Step::Compare => {
+                    let restores =
+                        self.restores_a_backup(writer, state, &(store.name(), key.clone()));
+                    Ok(saving.compared(&mut state.draft, restores))
+                }
+                Step::Rebase(own) => {
+                    let rebased = self.rebase(&begun, state, own.as_ref()).await;
+                    rebased.and_then(|newest| self.rebased(&begun, state, &mut saving, newest))
+                }
+                Step::Send(expect) => {
+                    if state.content.is_large() && alone.is_none() {
+                        // The bytes of one large draft are in memory at a time.
+                        alone = Some(self.large_save.lock().await);
+                    }
+                    sent = Instant::now();
+                    let outcome = self.send(&begun, state, &expect).await;
+                    outcome.map(|outcome| saving.sent(&mut state.draft, outcome))
+                }
+                Step::Wait => Ok(saving.waited(&mut state.draft, tries.another().await)),
+                Step::Look(rival) => {
+                    let found = self.rival(writer.ino, &store, &key, (rival, sent)).await;
+                    Ok(saving.found(found.ok()))
+                }
+                Step::End(end) => break end,
+            };
+            step = match next {
+                Ok(step) => step,
+                Err(error) => {
+                    let base = saving.failed(&mut state.draft);
+                    return Err(self.failed(&begun, state, &base, Reason::Failed, error));
+                }
+            };
         };
-        let ended = state.draft.end_save(outcome.clone());
-        match (ended, outcome) {
-            (Ok(()), Outcome::Saved(version)) => {
-                self.saved(&begun, state, version);
+        match end {
+            End::Nothing => Ok(()),
+            End::Saved { replaced, version } => {
+                self.saved(&begun, state, replaced, version);
                 Ok(())
             }
-            (_, Outcome::Refused(rival)) => {
-                let current = self.rival(writer.ino, &store, &key, (rival, sent)).await;
-                Err(self.refused(&begun, state, current.ok().as_ref()))
+            End::Refused { expected, found } => {
+                Err(self.refused(&begun, state, &expected, found.as_ref()))
             }
-            (_, Outcome::Saved(_) | Outcome::Unknown) => {
+            End::Unknown { expected } => {
                 let error = Error::Unknown(store.address(&key));
-                Err(self.failed(&begun, state, Reason::Unknown, error))
+                Err(self.failed(&begun, state, &expected, Reason::Unknown, error))
+            }
+            End::LostBefore(error) => {
+                let expected = saving.base().to_string();
+                Err(Error::of_save(error, &store.address(&key), &expected))
             }
         }
+    }
+
+    /// Sends the bytes of a draft, once.
+    ///
+    /// # Errors
+    /// Any [`Error`]; the bytes then certainly were not saved.
+    async fn send(
+        &self,
+        begun: &SaveBegun<'_>,
+        state: &mut WriterState,
+        expect: &Expect,
+    ) -> Result<Outcome, Error> {
+        let bytes = state.content.share().map_err(Error::of_disk)?;
+        let kept = match state.draft.only_appends() {
+            true => Kept::appended(bytes.slice(state.appended_from.min(bytes.len())..)),
+            false => Kept::whole(bytes.clone()),
+        };
+        let writer = begun.writer;
+        writer.set_under_way(Some((expect.clone(), kept)));
+        state.envelope = state.envelope.of(&bytes);
+        let sent = begun
+            .store
+            .put(begun.key, bytes, &state.envelope, expect)
+            .await;
+        writer.set_under_way(None);
+        Ok(sent?)
     }
 
     /// Nobody knows the file of a writer any more, which is a bug: what it wrote is kept.
@@ -210,48 +250,92 @@ impl Vfs {
             store,
             key,
             op: op(trigger),
-            base: state.draft.base().clone(),
         };
         let error = Error::Failed(format!(
             "{}: its file is not known any more",
             store.address(key)
         ));
-        Err(self.failed(&begun, state, Reason::Failed, error))
+        let base = state.draft.base().clone();
+        Err(self.failed(&begun, state, &base, Reason::Failed, error))
     }
 
-    /// Learns what became of the file since the draft last looked. Who renames, deletes or describes a
-    /// file notes it in the table; so nobody ever waits for a writer while holding the file's turn.
+    /// Learns what became of the file since the draft last looked.
     pub(super) fn catch_up(&self, writer: &Writer, state: &mut WriterState) {
         let table = self.table();
         let Some(node) = table.tree.get(writer.ino) else {
             return;
         };
-        for renewal in node.renewals.iter().skip(state.renewals_seen) {
-            if *state.draft.base() == renewal.from {
-                state.draft.moved(&renewal.from, renewal.to.clone());
-                if let Some(envelope) = &renewal.envelope {
-                    state.envelope = envelope.clone();
-                }
-            }
-        }
-        state.renewals_seen = node.renewals.len();
-        if node.removed {
-            state.draft.drop_unlinked();
+        let (draft, caught_up) = (&mut state.draft, &mut state.caught_up);
+        if let Some(metadata) = node.file.catch_up(draft, caught_up) {
+            state.envelope = metadata;
         }
     }
 
-    /// The version that this mount itself saved over the draft's base, if it did: then the save is
-    /// lost without asking the store (W12).
-    fn overtaken(&self, writer: &Writer, state: &WriterState) -> Option<Version> {
-        let table = self.table();
-        let node = table.tree.get(writer.ino)?;
-        let last = node.last_saved.clone()?;
-        let newer = node.saves > state.saves_seen;
-        (newer && state.draft.base().version() != Some(&last)).then_some(last)
-    }
-
-    fn saved(&self, save: &SaveBegun<'_>, state: &mut WriterState, version: Version) {
+    fn saved(
+        &self,
+        save: &SaveBegun<'_>,
+        state: &mut WriterState,
+        replaced: Expect,
+        version: Version,
+    ) {
         let (writer, store, key) = (save.writer, save.store, save.key);
+        let is_empty = state.content.len() == 0;
+        let (bytes, size) = self.stored_now(save, state, &version);
+        let place = (store.name(), key.clone());
+        let modified = self.saved_now(&place, &version);
+        writer.reshape(None);
+        if let Some(id) = state.rescued.take() {
+            // They are in the bucket now; a rescue that cannot be removed does no harm.
+            let _ = self.keeper.forget(&id);
+        }
+        let envelope = state.envelope.clone();
+        let kept = match bytes {
+            Some(bytes) => commit::Kept::Whole(Arc::new(Value {
+                bytes,
+                version: version.clone(),
+                modified,
+                envelope,
+            })),
+            None if size.is_some() => commit::Kept::Metadata(envelope),
+            None => commit::Kept::Nothing,
+        };
+        let change = match replaced == Expect::Absent && is_empty {
+            // Who joined the new file was shown just this: nothing in it.
+            true => Change::Moved(Renewal {
+                from: Expect::Absent,
+                to: version.clone(),
+                metadata: None,
+            }),
+            false => Change::Value,
+        };
+        self.committed(Commit {
+            ino: writer.ino,
+            place,
+            replaced,
+            entry: Entry {
+                key: key.clone(),
+                size,
+                modified,
+                version: version.clone(),
+            },
+            kept,
+            by: writer.who.into_iter().collect(),
+            change,
+        });
+        if let Some(node) = self.table().tree.get(writer.ino) {
+            node.file.saved_by(&mut state.caught_up);
+        }
+        tracing::debug!(op = save.op, store = %store.name(), key = %key, %version, "saved");
+    }
+
+    /// The bytes that the store has of a save, if they are at hand, and their number, if it is known. The
+    /// draft goes on from them.
+    fn stored_now(
+        &self,
+        save: &SaveBegun<'_>,
+        state: &mut WriterState,
+        version: &Version,
+    ) -> (Option<Bytes>, Option<u64>) {
         let len = state.content.len();
         // What is too large for memory is not read for readers to come.
         let own = match state.content.is_large() {
@@ -259,7 +343,7 @@ impl Vfs {
             false => state.content.share().ok(),
         };
         state.appended_from = len;
-        let (bytes, size) = match store.read_back(key, &version) {
+        match save.store.read_back(save.key, version) {
             ReadBack::Same => (own, Some(len as u64)),
             ReadBack::Other(bytes, envelope) => {
                 state.envelope = *envelope;
@@ -276,64 +360,7 @@ impl Vfs {
                 state.stands_elsewhere = true;
                 (None, None)
             }
-        };
-        let envelope = state.envelope.clone();
-        let place = (store.name(), key.clone());
-        let modified = self.saved_now(&place, &version);
-        let entry = Entry {
-            key: key.clone(),
-            size,
-            modified,
-            version: version.clone(),
-        };
-        writer.reshape(None);
-        if let Some(id) = state.rescued.take() {
-            // They are in the bucket now; a rescue that cannot be removed does no harm.
-            let _ = self.keeper.forget(&id);
         }
-        let mut table = self.table();
-        table.learn_own(writer.ino, entry);
-        if save.base == Expect::Absent && len == 0 {
-            // Who joined the new file was shown just this: nothing in it.
-            let renewal = Renewal {
-                from: Expect::Absent,
-                to: version.clone(),
-                envelope: None,
-            };
-            table.renew(writer.ino, renewal);
-        }
-        if let Some(node) = table.tree.get_mut(writer.ino) {
-            node.unsaved = false;
-            // What changed nothing overtakes nobody: it may not even have been sent.
-            if save.base.version() != Some(&version) {
-                node.saves += 1;
-                node.last_saved = Some(version.clone());
-            }
-            state.saves_seen = node.saves;
-        }
-        table.seen.saved(writer.who, &place, &save.base, &version);
-        table.changed_by(writer.ino, writer.who);
-        table.away.saved(&place);
-        match bytes {
-            Some(bytes) => {
-                let value = Value {
-                    bytes,
-                    version: version.clone(),
-                    modified,
-                    envelope,
-                };
-                table.values.put(place, Arc::new(value));
-            }
-            None => {
-                table.values.remove(&place);
-                if size.is_some() {
-                    table.values.put_envelope(place, version.clone(), envelope);
-                }
-            }
-        }
-        drop(table);
-        self.journal.saved();
-        tracing::debug!(op = save.op, store = %store.name(), key = %key, %version, "saved");
     }
 
     /// Somebody else saved first, and the key is `current` now, if that could be asked: keeps the
@@ -342,6 +369,7 @@ impl Vfs {
         &self,
         save: &SaveBegun<'_>,
         state: &mut WriterState,
+        expected: &Expect,
         current: Option<&Expect>,
     ) -> Error {
         let (ino, store, key) = (save.writer.ino, save.store, save.key);
@@ -349,12 +377,12 @@ impl Vfs {
             let mut table = self.table();
             table.values.remove(&(store.name(), key.clone()));
             if let Some(node) = table.tree.get_mut(ino) {
-                node.unsaved = false;
+                node.file.give_up();
             }
         }
         self.not_recreated(save.writer, &(store.name(), key.clone()));
-        let kept = self.kept(save, state);
-        let lost = self.conflict_over(&save.attempt(), current, kept.as_ref());
+        let kept = self.kept(save, state, expected);
+        let lost = self.conflict_over(&save.attempt(expected), current, kept.as_ref());
         state.rescued = lost.rescue.or(state.rescued.take());
         lost.error
     }
@@ -364,6 +392,7 @@ impl Vfs {
         &self,
         save: &SaveBegun<'_>,
         state: &mut WriterState,
+        expected: &Expect,
         reason: Reason,
         error: Error,
     ) -> Error {
@@ -372,16 +401,27 @@ impl Vfs {
         if reason == Reason::Unknown {
             self.table().forget(save.writer.ino);
         }
-        let kept = self.kept(save, state);
-        let lost = self.not_done(&save.attempt(), reason, "unknown", kept.as_ref(), error);
+        let kept = self.kept(save, state, expected);
+        let lost = self.not_done(
+            &save.attempt(expected),
+            reason,
+            "unknown",
+            kept.as_ref(),
+            error,
+        );
         state.rescued = lost.rescue.or(state.rescued.take());
         lost.error
     }
 
     /// The bytes of a draft that must be rescued, in the place of those that were rescued before, which
     /// stay until these are kept.
-    fn kept(&self, save: &SaveBegun<'_>, state: &mut WriterState) -> Option<Kept> {
-        let is_nothing = save.base == Expect::Absent && state.content.len() == 0;
+    fn kept(
+        &self,
+        save: &SaveBegun<'_>,
+        state: &mut WriterState,
+        expected: &Expect,
+    ) -> Option<Kept> {
+        let is_nothing = *expected == Expect::Absent && state.content.len() == 0;
         if state.is_half() || is_nothing {
             return None;
         }
@@ -394,25 +434,23 @@ impl Vfs {
     }
 }
 
-/// A save that was sent.
+/// A save that is being made.
 pub(super) struct SaveBegun<'a> {
     pub(super) writer: &'a Writer,
     pub(super) store: &'a Arc<dyn Store>,
     pub(super) key: &'a Key,
     pub(super) op: &'static str,
-    /// What the save expected to replace.
-    pub(super) base: Expect,
 }
 
 impl SaveBegun<'_> {
-    fn attempt(&self) -> Attempt<'_> {
+    fn attempt<'a>(&'a self, expected: &'a Expect) -> Attempt<'a> {
         Attempt {
             op: self.op,
             ino: self.writer.ino,
             store: self.store,
             key: self.key,
             callers: self.writer.who.as_slice(),
-            expected: &self.base,
+            expected,
         }
     }
 }

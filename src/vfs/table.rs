@@ -12,16 +12,16 @@ use lru::LruCache;
 
 use super::cache::{Deletes, ListingCache, ValueCache};
 use super::closing::Closing;
+use super::commit::Commit;
 use super::control::Control;
 use super::copies::Copies;
 use super::envelope::REMEMBERED;
 use super::handles::{Fh, Handle};
 use super::known::Known;
 use super::numbers::STRANGE;
-use super::open::entry_of;
 use super::scratch::{Scratch, ScratchId};
 use super::{Durable, Error, Who};
-use crate::model::{Away, Caller, Expect, FileName, Ino, Key, Process, Seen, Tree, Version};
+use crate::model::{Away, Caller, File, FileName, Ino, Key, Process, Seen, Tree, Version};
 use crate::store::{Dir, Envelope, Store, StoreName, Value};
 
 /// A key of the mount: the name under which it is remembered who was shown what.
@@ -40,16 +40,6 @@ pub(super) enum Kind {
     Scratch(Arc<Scratch>),
     /// The mount's own directory and files.
     Control(Control),
-}
-
-/// A file got another version and kept its bytes: it was renamed, or its metadata was changed. What
-/// was based on the old version goes on, based on the new one.
-#[derive(Clone, Debug)]
-pub(super) struct Renewal {
-    pub(super) from: Expect,
-    pub(super) to: Version,
-    /// What travels with it now, if that is what changed.
-    pub(super) envelope: Option<Envelope>,
 }
 
 /// A handle, and what it was opened on: the kernel may call something else by that number when it
@@ -71,12 +61,8 @@ pub(super) struct Node {
     pub(super) there: Option<Instant>,
     /// Open handles, oldest first.
     pub(super) open: Vec<Fh>,
-    /// Created by this mount and not saved yet: nobody else can see it.
-    pub(super) unsaved: bool,
-    /// Deleted by this mount: who still writes it, writes in vain.
-    pub(super) removed: bool,
-    /// What its writers have to catch up with before they save; empty when it is not open.
-    pub(super) renewals: Vec<Renewal>,
+    /// What this mount did to it, and what its writers have to learn of that.
+    pub(super) file: File<Envelope>,
     /// Who made what it holds, through this mount: who created it, emptied it, or wrote to it for
     /// somebody else.
     pub(super) creator: Who,
@@ -86,9 +72,6 @@ pub(super) struct Node {
     pub(super) turn: Arc<tokio::sync::Mutex<()>>,
     /// Its handles that are being closed.
     pub(super) closing: Closing,
-    /// How many saves this mount made of it, and the version of the last one.
-    pub(super) saves: u64,
-    pub(super) last_saved: Option<Version>,
     /// When it was made; the time of files that have no other.
     pub(super) since: SystemTime,
 }
@@ -100,15 +83,11 @@ impl Node {
             known: None,
             there: None,
             open: Vec::new(),
-            unsaved: false,
-            removed: false,
-            renewals: Vec::new(),
+            file: File::default(),
             creator: None,
             more: Arc::default(),
             turn: Arc::default(),
             closing: Closing::default(),
-            saves: 0,
-            last_saved: None,
             since: SystemTime::now(),
         }
     }
@@ -264,7 +243,7 @@ impl Table {
         if let Some(node) = self.tree.get_mut(ino) {
             node.open.retain(|open| *open != fh);
             if node.open.is_empty() {
-                node.renewals.clear();
+                node.file.forget_renewals();
             }
         }
         self.tree.unhold(ino);
@@ -285,51 +264,40 @@ impl Table {
             .collect()
     }
 
-    /// The bytes of a file have another version now; its writers will catch up.
-    pub(super) fn renew(&mut self, ino: Ino, renewal: Renewal) {
-        if let Some(node) = self.tree.get_mut(ino)
-            && !node.open.is_empty()
-        {
-            node.renewals.push(renewal);
-        }
-    }
-
     /// A scratch file is a key now: its inode and its open handles go on with that.
     pub(super) fn publish(
         &mut self,
         scratch: &Scratch,
-        store: &Arc<dyn Store>,
-        key: &Key,
-        value: Arc<Value>,
+        (store, key): (&Arc<dyn Store>, &Key),
+        value: &Arc<Value>,
+        commit: Commit,
     ) {
         let ino = scratch.ino();
-        let place = (store.name(), key.clone());
-        let entry = entry_of(key.clone(), &value);
-        self.values.put(place.clone(), Arc::clone(&value));
-        let Some(node) = self.tree.get_mut(ino) else {
-            return self.listings.outdate();
+        let place = commit.place.clone();
+        if let Some(node) = self.tree.get_mut(ino) {
+            node.kind = Kind::File(Arc::clone(store), key.clone());
+        }
+        self.commit(commit);
+        let Some(node) = self.tree.get(ino) else {
+            return;
         };
-        node.kind = Kind::File(Arc::clone(store), key.clone());
-        node.saves += 1;
-        node.last_saved = Some(value.version.clone());
-        let (open, saves) = (node.open.clone(), node.saves);
+        let (open, caught_up) = (node.open.clone(), node.file.now());
         for fh in open {
             if let Some(Opened { handle, .. }) = self.handles.get_mut(&fh)
                 && let Handle::Scratch(open) = &**handle
             {
-                *handle = Arc::new(open.of_key((ino, place.clone()), &value, saves));
+                *handle = Arc::new(open.of_key((ino, place.clone()), value, caught_up));
             }
         }
-        self.learn_own(ino, entry);
     }
 
     /// If the last handle of a file that was created and never saved is closed, it never was.
     pub(super) fn end_unsaved(&mut self, ino: Ino, now: Duration) {
-        let over = |node: &&mut Node| node.unsaved && node.open.is_empty();
+        let over = |node: &&mut Node| node.file.is_unsaved() && node.open.is_empty();
         let Some(node) = self.tree.get_mut(ino).filter(over) else {
             return;
         };
-        node.unsaved = false;
+        node.file.give_up();
         if let Kind::File(store, key) = &node.kind {
             let place = (store.name(), key.clone());
             self.away.closed_unsaved(&place, now);
@@ -341,8 +309,10 @@ impl Table {
     /// vain.
     pub(super) fn forget_draft(&mut self, ino: Ino) {
         self.tree.unlink(ino);
-        if let Some(node) = self.tree.get_mut(ino) {
-            node.removed |= node.unsaved;
+        if let Some(node) = self.tree.get_mut(ino)
+            && node.file.is_unsaved()
+        {
+            node.file.remove();
         }
     }
 

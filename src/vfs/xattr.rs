@@ -7,14 +7,15 @@ use std::ffi::OsStr;
 use std::sync::Arc;
 use tokio::time::Instant;
 
+use super::commit::{Change, Commit, Kept};
 use super::handles::{Handle, ReadFrom};
 use super::loss::Attempt;
-use super::open::{Opening, Version};
-use super::table::{Kind, Renewal};
+use super::open::{Opening, Version, entry_of};
+use super::table::Kind;
 use super::{Error, Vfs, Who};
 use crate::model::{
     self, ETAG_ATTRIBUTE as ETAG, Expect, HEADER_ATTRIBUTES as USER, Ino, META_ATTRIBUTES as META,
-    OBJECT_ATTRIBUTE as OBJECT, Outcome, PUT_ATTRIBUTE as LAST_PUT,
+    OBJECT_ATTRIBUTE as OBJECT, Outcome, PUT_ATTRIBUTE as LAST_PUT, Renewal,
 };
 use crate::store::{Envelope, ReadBack, Store, Value};
 
@@ -136,7 +137,7 @@ impl Vfs {
         let _turn = turn.lock().await;
         self.check_named(ino)?;
         let (store, key) = self.table().file(ino)?;
-        if self.table().node(ino)?.unsaved {
+        if self.table().node(ino)?.file.is_unsaved() {
             return Err(Error::Unsupported(format!(
                 "{key} is not saved yet; close it before setting {name}"
             )));
@@ -186,8 +187,7 @@ impl Vfs {
         envelope: Envelope,
         who: Who,
     ) {
-        let mut table = self.table();
-        let Ok((_, key)) = table.file(ino) else {
+        let Ok((_, key)) = self.table().file(ino) else {
             return;
         };
         let (bytes, envelope) = match store.read_back(&key, &version) {
@@ -201,16 +201,20 @@ impl Vfs {
             modified: self.saved_now(&place, &version),
             bytes,
         });
-        table.learn_own(ino, super::open::entry_of(key, &value));
-        table.values.put(place.clone(), value);
         let replaced = Expect::Is(old.version.clone());
-        table.seen.saved(who, &place, &replaced, &version);
-        let renewal = Renewal {
-            from: Expect::Is(old.version.clone()),
-            to: version,
-            envelope: Some(envelope),
-        };
-        table.renew(ino, renewal);
+        self.table().commit(Commit {
+            ino,
+            place,
+            replaced: replaced.clone(),
+            entry: entry_of(key, &value),
+            kept: Kept::Whole(value),
+            by: who.into_iter().collect(),
+            change: Change::Metadata(Renewal {
+                from: replaced,
+                to: version,
+                metadata: Some(envelope),
+            }),
+        });
     }
 
     /// The ETag and envelope that the caller sees; `None` for what is no value.
@@ -220,7 +224,7 @@ impl Vfs {
             let table = self.table();
             let node = table.node(ino)?;
             match &node.kind {
-                Kind::File(store, key) if !node.unsaved => (store.clone(), key.clone()),
+                Kind::File(store, key) if !node.file.is_unsaved() => (store.clone(), key.clone()),
                 _ => return Ok(None),
             }
         };

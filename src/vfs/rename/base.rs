@@ -55,7 +55,7 @@ impl Vfs {
         let fresh = || self.new_envelope(store, key).of(&moved.value.bytes);
         let (mut current, envelope) = match (target.taken, own) {
             (None, own) => (Expect::Absent, own.unwrap_or_else(fresh)),
-            (Some(ino), own) if self.table().node(ino)?.unsaved => {
+            (Some(ino), own) if self.table().node(ino)?.file.is_unsaved() => {
                 (Expect::Absent, own.unwrap_or_else(fresh))
             }
             (Some(ino), None) => {

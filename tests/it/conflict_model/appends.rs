@@ -3,12 +3,10 @@
 //! A value is how many lines each one has in it, so that the judgement is arithmetic: two bits for
 //! each process, and two for the outsiders, who append too. The rule is the real `Draft::rebase`.
 
-use etagfs::model::{Expect, SaveError, Trigger};
+use etagfs::model::Expect;
 
 use super::outcomes::Outcomes;
-use super::process::Ended;
 use super::rule::Rule;
-use super::saving::Next;
 use super::style::Style;
 use super::world::{Action, Content, Ground, Message, Promise, Scenario, Sight, World};
 
@@ -26,8 +24,6 @@ pub(super) struct Lines {
     pub(super) written: u8,
     /// How often the present save went on after a refusal.
     pub(super) tries: u8,
-    /// What made it save.
-    pub(super) trigger: Option<Trigger>,
     /// The newest save of another process of its mount since it was opened.
     pub(super) overtaken_by: Option<usize>,
 }
@@ -50,7 +46,7 @@ impl World {
     }
 
     /// What a handle that appends would save now.
-    pub(super) fn appended(&mut self, s: &Scenario, p: usize, trigger: Trigger) -> Content {
+    pub(super) fn appended(&mut self, s: &Scenario, p: usize) -> Content {
         let before = self.handle_mut(p).lines;
         let again = s
             .rule
@@ -60,15 +56,18 @@ impl World {
             Rule::ResaveTheSameBytes if before.tries > 0 => self.handle_mut(p).ground.floor,
             _ => before.behind,
         };
-        self.handle_mut(p).lines.trigger = Some(trigger);
         Content(self.content_at(base) + again * line_of(p))
     }
 
-    /// The draft is put behind this event.
-    fn go_on_from(&mut self, s: &Scenario, p: usize, event: usize) -> Result<(), SaveError> {
+    /// The draft is put behind this event, and its save goes on.
+    fn go_on_from(&mut self, s: &Scenario, p: usize, event: usize) {
+        self.outcomes |= Outcomes::MERGED;
         let newest = self.state_at(s, event);
-        let handle = self.handle_mut(p);
-        handle.draft.rebase(newest)?;
+        let handle = self.processes[p].handle.as_mut().unwrap();
+        let file = &mut self.mounts[s.processes[p].mount].file;
+        let mut save = handle.save.take().unwrap();
+        let step = save.rebased(file, &mut handle.draft, &mut handle.caught_up, newest);
+        handle.save = Some(save);
         handle.lines.behind = event;
         handle.lines.overtaken_by = None;
         if s.rule != Rule::ResaveTheSameBytes {
@@ -77,35 +76,21 @@ impl World {
                 kin: 1 << p,
             };
         }
-        Ok(())
+        self.takes(s, p, step);
     }
 
-    /// Before a save: this machine itself has saved what the draft has to go behind.
-    pub(super) fn catch_up(&mut self, s: &Scenario, p: usize) {
-        let handle = self.handle_mut(p);
-        handle.lines.tries = 0;
-        if handle.style == Style::Append
-            && handle.draft.is_dirty()
-            && let Some(event) = handle.lines.overtaken_by.take()
-        {
-            self.go_on_from(s, p, event).unwrap();
-            self.outcomes |= Outcomes::MERGED;
-        }
+    /// This mount itself has saved what the draft has to go behind.
+    pub(super) fn follows(&mut self, s: &Scenario, p: usize) {
+        let event = self.handle_mut(p).lines.overtaken_by;
+        self.go_on_from(s, p, event.expect("it was overtaken"));
     }
 
-    /// A save was refused, or is in doubt: whether it goes on.
-    pub(super) fn merges(&mut self, s: &Scenario, p: usize, how: Ended) -> bool {
-        let handle = self.handle_mut(p);
-        let possible = handle.style == Style::Append && handle.lines.tries < RETRIES;
-        let goes_on = match how {
-            Ended::Refused => possible,
-            _ => possible && s.rule == Rule::GoOnAppendingInDoubt,
-        };
-        if goes_on {
-            handle.lines.tries += 1;
-            self.saving_mut(p).next = Next::Merge;
-        }
-        goes_on
+    /// A save was refused: whether there is another try.
+    pub(super) fn tries_again(&mut self, p: usize) -> bool {
+        let lines = &mut self.handle_mut(p).lines;
+        let again = lines.tries < RETRIES;
+        lines.tries += u8::from(again);
+        again
     }
 
     /// Reads what is there, puts the lines behind it and saves them again.
@@ -114,24 +99,13 @@ impl World {
             let mut untold = self.clone();
             untold.left.unreadable -= 1;
             untold.outcomes |= Outcomes::GIVEN_UP;
-            untold.handle_mut(p).draft.abandon_save();
-            untold.finished(s, p);
+            untold.gives_up(s, p);
             all.push((Action::Looks(p, Sight::NoAnswer), untold));
         }
         let mut next = self.clone();
+        next.handle_mut(p).saving = None;
         let now = next.now();
-        next.go_on_from(s, p, now).unwrap();
-        next.outcomes |= Outcomes::MERGED;
-        let handle = next.handle_mut(p);
-        let trigger = handle.lines.trigger.unwrap();
-        handle.saving = None;
-        match s.rule.begin_save(&mut handle.draft, trigger).unwrap() {
-            Some(save) => {
-                let content = next.appended(s, p, trigger);
-                next.begin(s, p, save.expect, Some(content));
-            }
-            None => next.finished(s, p),
-        }
+        next.go_on_from(s, p, now);
         all.push((Action::Looks(p, Sight::Answered), next));
     }
 

@@ -4,11 +4,12 @@
 //! [`Draft`] and the real memory. Steps that no other party can notice are taken together. A save
 //! goes on in `saving.rs`.
 
-use etagfs::model::{Base, Draft, Expect, SaveError, Trigger};
+use etagfs::model::saving::Facts;
+use etagfs::model::{Base, CaughtUp, Draft, Expect, File, Saving, Trigger};
 
 use super::appends::Lines;
 use super::outcomes::Outcomes;
-use super::saving::{Next, Saving};
+use super::saving::{Next, Sending};
 use super::style::{Op, Style};
 use super::world::{Action, Ground, Plan, Promise, Scenario, World, caller};
 
@@ -46,7 +47,11 @@ pub(super) struct Handle {
     edited: bool,
     /// A save of it was refused, or its fate is unknown.
     pub(super) lost: bool,
-    pub(super) saving: Option<Saving>,
+    /// The message of a save that is under way.
+    pub(super) saving: Option<Sending>,
+    /// That save, as the product makes it.
+    pub(super) save: Option<Saving>,
+    pub(super) caught_up: CaughtUp,
     pub(super) lines: Lines,
 }
 
@@ -121,11 +126,11 @@ impl World {
         })
     }
 
-    pub(super) fn saving(&self, p: usize) -> Option<&Saving> {
+    pub(super) fn saving(&self, p: usize) -> Option<&Sending> {
         self.processes[p].handle.as_ref()?.saving.as_ref()
     }
 
-    pub(super) fn saving_mut(&mut self, p: usize) -> &mut Saving {
+    pub(super) fn saving_mut(&mut self, p: usize) -> &mut Sending {
         self.handle_mut(p).saving.as_mut().unwrap()
     }
 
@@ -241,6 +246,7 @@ impl World {
                 }
             }
         };
+        let caught_up = next.mounts[s.processes[p].mount].file.now();
         next.processes[p].handle = Some(Handle {
             style,
             done: 0,
@@ -249,6 +255,8 @@ impl World {
             edited: false,
             lost: false,
             saving: None,
+            save: None,
+            caught_up,
             lines: Lines {
                 behind: self.now(),
                 ..Lines::default()
@@ -263,6 +271,7 @@ impl World {
         while let Some(handle) = &mut self.processes[p].handle {
             let Some(op) = handle.style.ops().get(handle.done) else {
                 self.processes[p].handle = None;
+                self.rest(s, s.processes[p].mount);
                 break;
             };
             let lost = handle.lost;
@@ -281,15 +290,26 @@ impl World {
                     self.processes[p].lines_written += u8::from(!refused);
                     self.must(s, refused == lost, Promise::LostHandlesAreSilent);
                 }
-                Op::Save(trigger) => match s.rule.begin_save(&mut handle.draft.clone(), *trigger) {
-                    Ok(None) => {}
-                    Err(_) if lost => {}
-                    Ok(Some(_)) | Err(_) => return,
-                },
+                Op::Save(trigger) => {
+                    let trigger = s.rule.trigger(*trigger);
+                    match handle.draft.clone().begin_save(trigger) {
+                        Ok(None) => {}
+                        Err(_) if lost => {}
+                        Ok(Some(_)) | Err(_) => return,
+                    }
+                }
             }
             self.handle_mut(p).done += 1;
         }
         self.retire(s, p);
+    }
+
+    /// What a mount did to a file that nobody has open can matter to nobody.
+    fn rest(&mut self, s: &Scenario, mount: usize) {
+        let mut open = self.processes.iter().zip(&s.processes);
+        if !open.any(|(process, plan)| plan.mount == mount && process.handle.is_some()) {
+            self.mounts[mount].file = File::default();
+        }
     }
 
     /// Forgets what can matter no more, so that fewer states differ.
@@ -312,33 +332,41 @@ impl World {
 
     /// The program comes to the save where [`run`](Self::run) stopped.
     fn save(&mut self, s: &Scenario, p: usize) {
-        self.catch_up(s, p);
+        let file = self.mounts[s.processes[p].mount].file.clone();
         let handle = self.handle_mut(p);
+        handle.lines.tries = 0;
         let op = handle.style.ops()[handle.done];
         handle.done += 1;
-        let (lost, base) = (handle.lost, handle.draft.base().clone());
         let Op::Save(trigger) = op else {
+            let base = handle.draft.base().clone();
             return self.begin(s, p, base, None);
         };
-        let content = match handle.style {
-            Style::Append => Some(self.appended(s, p, trigger)),
-            _ => Some(s.processes[p].writes),
+        let early = trigger == Trigger::Flush && !handle.edited;
+        let lost = handle.lost;
+        let facts = Facts {
+            trigger: s.rule.trigger(trigger),
+            stands_elsewhere: false,
         };
-        let handle = self.handle_mut(p);
-        match s.rule.begin_save(&mut handle.draft, trigger) {
-            Ok(Some(save)) => {
-                let early = trigger == Trigger::Flush && !handle.edited;
-                self.begin(s, p, save.expect, content);
-                self.must(s, !early, Promise::NoEmptyValueBetween);
-                self.must(s, !lost, Promise::LostHandlesAreSilent);
-            }
-            refused => {
-                assert_eq!(refused, Err(SaveError::Conflict));
-                self.outcomes |= Outcomes::REFUSED_LOCALLY;
-                self.begin(s, p, base, content);
-                self.refused(s, p);
-            }
+        file.catch_up(&mut handle.draft, &mut handle.caught_up);
+        let (save, step) = Saving::begin(&file, &mut handle.draft, &handle.caught_up, facts);
+        handle.save = Some(save);
+        self.takes(s, p, step);
+        if self
+            .saving(p)
+            .is_some_and(|saving| saving.next == Next::Send)
+        {
+            self.must(s, !early, Promise::NoEmptyValueBetween);
+            self.must(s, !lost, Promise::LostHandlesAreSilent);
         }
+    }
+
+    /// Sends what the handle has under this condition.
+    pub(super) fn sends(&mut self, s: &Scenario, p: usize, expect: Expect) {
+        let content = match self.handle_mut(p).style {
+            Style::Append => self.appended(s, p),
+            _ => s.processes[p].writes,
+        };
+        self.begin(s, p, expect, Some(content));
     }
 
     pub(super) fn members(&self, s: &Scenario, job: usize) -> u8 {

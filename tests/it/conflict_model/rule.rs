@@ -3,8 +3,9 @@
 //! Every method calls the real code; a mistake changes one answer of it. Nothing here is a second
 //! implementation of the rule.
 
+use etagfs::model::saving::Step as SaveStep;
 use etagfs::model::{
-    Base, Caller, Draft, Expect, Found, Outcome, Reply, Save, SaveError, Seen, Settle, Step,
+    Base, Caller, Draft, Expect, Found, Outcome, Reply, SaveError, Saving, Seen, Settle, Step,
     Trigger, Version,
 };
 
@@ -141,16 +142,21 @@ impl Rule {
         }
     }
 
-    pub(super) fn begin_save(
-        self,
-        draft: &mut Draft,
-        trigger: Trigger,
-    ) -> Result<Option<Save>, SaveError> {
+    /// What made a save happen.
+    pub(super) fn trigger(self, trigger: Trigger) -> Trigger {
         match self {
-            Self::FlushSavesEmptied if trigger == Trigger::Flush => {
-                draft.begin_save(Trigger::Fsync)
+            Self::FlushSavesEmptied if trigger == Trigger::Flush => Trigger::Fsync,
+            _ => trigger,
+        }
+    }
+
+    /// What a save does when it is known what became of its write.
+    pub(super) fn sent(self, save: &mut Saving, draft: &mut Draft, outcome: Outcome) -> SaveStep {
+        match self {
+            Self::GoOnAppendingInDoubt if outcome == Outcome::Unknown && draft.only_appends() => {
+                save.sent(draft, Outcome::Refused(None))
             }
-            _ => draft.begin_save(trigger),
+            _ => save.sent(draft, outcome),
         }
     }
 

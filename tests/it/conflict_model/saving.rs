@@ -1,8 +1,11 @@
 //! How a mount carries one save to the store, and what the program hears.
 //!
-//! It does what the real [`Settle`] says and brings the outcome to the real draft and memory, as
-//! `backend/settle.rs` and `vfs` do. What made the program save is in `process.rs`.
+//! It does what the real [`Saving`] and [`Settle`] say, as `vfs/save.rs` and `backend/settle.rs` do. What
+//! made the program save is in `process.rs`.
+//!
+//! [`Saving`]: etagfs::model::Saving
 
+use etagfs::model::saving::{End, Step as SaveStep};
 use etagfs::model::{Expect, Found, Outcome, Reply, Rival, SaveError, Settle, Step, Version};
 
 use super::outcomes::Outcomes;
@@ -13,7 +16,7 @@ use super::world::{
 };
 
 #[derive(Clone, Hash)]
-pub(super) struct Saving {
+pub(super) struct Sending {
     pub(super) message: Message,
     pub(super) settle: Settle,
     pub(super) next: Next,
@@ -46,7 +49,7 @@ impl World {
         let after = self.shown_at(s, &expect);
         let process = &mut self.processes[p];
         let handle = process.handle.as_mut().unwrap();
-        handle.saving = Some(Saving {
+        handle.saving = Some(Sending {
             settle: match put {
                 Some(_) => s.rule.put(&expect),
                 None => s.rule.delete(),
@@ -128,7 +131,7 @@ impl World {
     }
 
     /// Whether there may be time left after the next answer.
-    fn times_left(&self, saving: &Saving) -> &'static [bool] {
+    fn times_left(&self, saving: &Sending) -> &'static [bool] {
         match (saving.late, self.left.late) {
             (true, _) => &[false],
             (false, 0) => &[true],
@@ -205,9 +208,34 @@ impl World {
         match step {
             Step::Send => self.saving_mut(p).next = Next::Send,
             Step::Look => self.saving_mut(p).next = Next::Look,
-            Step::Done(Outcome::Saved(version)) => self.saved(s, p, version),
-            Step::Done(Outcome::Refused(rival)) => {
-                let message = self.saving_mut(p).message.clone();
+            Step::Done(outcome) => self.settled(s, p, outcome),
+            Step::GiveUp => {
+                let id = self.saving_mut(p).message.id;
+                let never = self.times(id) == 0;
+                self.must(s, never, Promise::RefusedNeverHappens);
+                self.ended(p, Ended::GivenUp);
+                self.outcomes |= Outcomes::GIVEN_UP;
+                self.gives_up(s, p);
+            }
+        }
+    }
+
+    /// A step of the save could not be carried out.
+    pub(super) fn gives_up(&mut self, s: &Scenario, p: usize) {
+        let handle = self.handle_mut(p);
+        match handle.save.take() {
+            Some(save) => _ = save.failed(&mut handle.draft),
+            None => handle.draft.abandon_save(),
+        }
+        self.finished(s, p);
+    }
+
+    /// It is known what became of a write, or that nobody can know.
+    fn settled(&mut self, s: &Scenario, p: usize, outcome: Outcome<Option<Version>>) {
+        let message = self.saving_mut(p).message.clone();
+        match &outcome {
+            Outcome::Saved(version) => self.saved(s, p, version.clone()),
+            Outcome::Refused(_) => {
                 let never = self.times(message.id) == 0;
                 let hidden = message.is_doubled && self.is_hidden(message.id);
                 self.must(s, never || hidden, Promise::RefusedNeverHappens);
@@ -215,51 +243,82 @@ impl World {
                     self.deceived |= 1 << p;
                     self.outcomes |= Outcomes::HIDDEN;
                 }
-                if self.merges(s, p, Ended::Refused) {
-                    return self.ended(p, Ended::Refused);
-                }
-                let said = self.handle_mut(p).draft.end_save(Outcome::Refused(None));
-                assert_eq!(said, Err(SaveError::Conflict));
-                self.refused(s, p);
-                if rival.is_some() {
-                    // The look that proved the refusal has found who won.
-                    self.is_told(s, p);
-                }
+                self.ended(p, Ended::Refused);
             }
-            Step::Done(Outcome::Unknown) => {
-                self.ended(p, Ended::Unknown);
-                if self.merges(s, p, Ended::Unknown) {
-                    return;
-                }
-                self.outcomes |= Outcomes::UNKNOWN;
-                let current = self.current(s);
-                let handle = self.handle_mut(p);
-                handle.lost = true;
-                let said = handle.draft.end_save(Outcome::Unknown);
-                assert_eq!(said, Err(SaveError::Unknown));
-                s.rule
-                    .after_failure(&mut handle.draft, SaveError::Unknown, &current);
-                self.finished(s, p);
-            }
-            Step::GiveUp => {
-                let id = self.saving_mut(p).message.id;
-                let never = self.times(id) == 0;
-                self.must(s, never, Promise::RefusedNeverHappens);
-                self.ended(p, Ended::GivenUp);
-                self.outcomes |= Outcomes::GIVEN_UP;
-                let handle = self.handle_mut(p);
-                handle.draft.abandon_save();
-                self.finished(s, p);
-            }
+            Outcome::Unknown => self.ended(p, Ended::Unknown),
         }
+        let handle = self.handle_mut(p);
+        let Some(mut save) = handle.save.take() else {
+            // A delete has no draft.
+            return match outcome {
+                Outcome::Saved(_) => self.finished(s, p),
+                Outcome::Refused(rival) => self.refused(s, p, rival.is_some()),
+                Outcome::Unknown => self.in_doubt(s, p),
+            };
+        };
+        let outcome = outcome.map(|version| version.expect("a put makes a version"));
+        let step = s.rule.sent(&mut save, &mut handle.draft, outcome);
+        handle.save = Some(save);
+        self.takes(s, p, step);
+    }
+
+    /// Carries out what the save does next.
+    pub(super) fn takes(&mut self, s: &Scenario, p: usize, step: SaveStep) {
+        let handle = self.handle_mut(p);
+        match step {
+            SaveStep::Compare => {
+                let mut save = handle.save.take().unwrap();
+                let step = save.compared(&mut handle.draft, false);
+                handle.save = Some(save);
+                self.takes(s, p, step);
+            }
+            SaveStep::Send(expect) => self.sends(s, p, expect),
+            SaveStep::Rebase(Some(_)) => self.follows(s, p),
+            SaveStep::Rebase(None) => self.saving_mut(p).next = Next::Merge,
+            SaveStep::Wait => {
+                let again = self.tries_again(p);
+                let handle = self.handle_mut(p);
+                let mut save = handle.save.take().unwrap();
+                let step = save.waited(&mut handle.draft, again);
+                handle.save = Some(save);
+                self.takes(s, p, step);
+            }
+            // The mount knows of it by itself, and nothing was sent.
+            SaveStep::Look(_) if handle.saving.is_none() => self.refused_here(s, p),
+            // The look that proved the refusal has found who won.
+            SaveStep::Look(rival) => self.refused(s, p, rival.is_some()),
+            SaveStep::End(End::Saved { .. } | End::Nothing) => self.finished(s, p),
+            SaveStep::End(End::Refused { .. }) => self.refused_here(s, p),
+            SaveStep::End(End::Unknown { .. }) => self.in_doubt(s, p),
+            SaveStep::End(End::LostBefore(_)) => unreachable!("a lost handle is told at once"),
+        }
+    }
+
+    /// Nobody can know what became of a save.
+    fn in_doubt(&mut self, s: &Scenario, p: usize) {
+        self.outcomes |= Outcomes::UNKNOWN;
+        let current = self.current(s);
+        let handle = self.handle_mut(p);
+        handle.lost = true;
+        s.rule
+            .after_failure(&mut handle.draft, SaveError::Unknown, &current);
+        self.finished(s, p);
     }
 
     fn ended(&mut self, p: usize, how: Ended) {
         *self.processes[p].saves.last_mut().unwrap() = how;
     }
 
-    pub(super) fn refused(&mut self, s: &Scenario, p: usize) {
+    /// The mount itself saved over what was to be replaced: nothing was sent.
+    fn refused_here(&mut self, s: &Scenario, p: usize) {
+        self.outcomes |= Outcomes::REFUSED_LOCALLY;
+        let base = self.handle_mut(p).draft.base().clone();
+        self.begin(s, p, base, None);
         self.ended(p, Ended::Refused);
+        self.refused(s, p, false);
+    }
+
+    fn refused(&mut self, s: &Scenario, p: usize, is_found: bool) {
         self.outcomes |= Outcomes::CONFLICT;
         let kin = 1 << p;
         let ground = Ground {
@@ -269,7 +328,10 @@ impl World {
         let true_conflict = self.others_came_after(ground);
         self.must(s, true_conflict, Promise::EagainMeansConflict);
         self.handle_mut(p).lost = true;
-        self.saving_mut(p).next = Next::Tell;
+        match is_found {
+            true => self.is_told(s, p),
+            false => self.saving_mut(p).next = Next::Tell,
+        }
     }
 
     pub(super) fn tell(&self, s: &Scenario, p: usize, all: &mut Vec<(Action, Self)>) {
@@ -318,11 +380,6 @@ impl World {
                 self.remember(s, mount, |seen| {
                     s.rule.saved(seen, &callers, &expect, version);
                 });
-                let said = self
-                    .handle_mut(p)
-                    .draft
-                    .end_save(Outcome::Saved(version.clone()));
-                assert_eq!(said, Ok(()));
                 // An acknowledged save that is not in the history is a broken promise already.
                 let event = self
                     .history
@@ -340,26 +397,49 @@ impl World {
                 });
             }
         }
-        let now = version.map_or(Expect::Absent, Expect::Is);
+        self.overtakes(s, p, (&expect, version.as_ref()), id);
+    }
+
+    /// The other writers of the mount learn of a save, as far as it changed anything.
+    fn overtakes(
+        &mut self,
+        s: &Scenario,
+        p: usize,
+        (replaced, version): (&Expect, Option<&Version>),
+        id: SaveId,
+    ) {
+        let mount = s.processes[p].mount;
+        if let Some(version) = version {
+            let file = &mut self.mounts[mount].file;
+            file.save(replaced, version);
+            file.saved_by(&mut self.processes[p].handle.as_mut().unwrap().caught_up);
+        }
+        if version.is_some() && version == replaced.version() {
+            return;
+        }
+        let event = self
+            .history
+            .iter()
+            .rposition(|event| event.by == By::Save(id));
         for (other, process) in self.processes.iter_mut().enumerate() {
             if let Some(handle) = process.handle.as_mut()
                 && other != p
                 && s.processes[other].mount == mount
-                && now != expect
             {
-                handle.draft.overtaken(&expect);
-                handle.lines.overtaken_by = self
-                    .history
-                    .iter()
-                    .rposition(|event| event.by == By::Save(id));
+                if version.is_none() {
+                    // In the product such a writer writes in vain; here it is refused, which is as much.
+                    handle.draft.overtaken(replaced);
+                }
+                handle.lines.overtaken_by = event;
             }
         }
-        self.finished(s, p);
     }
 
     /// The save is over, and the program goes on.
     pub(super) fn finished(&mut self, s: &Scenario, p: usize) {
-        self.handle_mut(p).saving = None;
+        let handle = self.handle_mut(p);
+        handle.saving = None;
+        handle.save = None;
         self.run(s, p);
     }
 

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::sync::{Arc, LazyLock};
 
 use etagfs::model::{
-    Ancestors, Caller, Everlasting, Expect, Job, Process as Pid, PutId, Seen, Version,
+    Ancestors, Caller, Everlasting, Expect, File, Job, Process as Pid, PutId, Seen, Version,
 };
 
 use super::appends::LINE_OF_OUTSIDERS;
@@ -196,6 +196,8 @@ pub(super) enum Sight {
 #[derive(Clone)]
 pub(super) struct Mount {
     pub(super) seen: Rc<Seen<()>>,
+    /// What the mount did to the key, as the product notes it for its writers.
+    pub(super) file: File<()>,
     answers: Vec<Option<Expect>>,
 }
 
@@ -203,6 +205,7 @@ impl Mount {
     fn new() -> Self {
         Self {
             seen: Rc::new(Seen::new(1 << 12, 0, Arc::new(Everlasting))),
+            file: File::default(),
             answers: Vec::new(),
         }
     }
@@ -210,6 +213,7 @@ impl Mount {
 
 impl Hash for Mount {
     fn hash<H: Hasher>(&self, state: &mut H) {
+        self.file.hash(state);
         self.answers.hash(state);
     }
 }
@@ -345,9 +349,7 @@ impl World {
 
     /// Forgets what a mount remembers.
     pub(super) fn forget(&mut self, mount: usize) {
-        if !self.mounts[mount].answers.is_empty() {
-            self.mounts[mount] = Mount::new();
-        }
+        self.mounts[mount] = Mount::new();
     }
 
     /// How often a save is in the history.

@@ -1,0 +1,205 @@
+//! One save of one writer, as a machine: events go in, steps come out.
+//!
+//! [`Saving`] decides; whoever drives it carries each [`Step`] out and reports what came of it with the
+//! method that the step names. `vfs/save.rs` drives it against a store, `tests/it/conflict_model/`
+//! through every order of events in small worlds. It knows no bytes, no store and no clock.
+
+use super::file::{CaughtUp, File};
+use super::{Draft, Expect, Outcome, Rival, SaveError, Trigger, Version};
+
+/// What to do next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Say whether the bytes are a backup that their process would put over a winner, with
+    /// [`Saving::compared`].
+    Compare,
+    /// Put what was appended behind the newest version, which is this one if it is said and at hand, and
+    /// report [`Saving::rebased`].
+    Rebase(Option<Version>),
+    /// Send the bytes under this condition, and report [`Saving::sent`].
+    Send(Expect),
+    /// Others keep saving first: wait a little, and report with [`Saving::waited`] whether there may be
+    /// another try.
+    Wait,
+    /// Find out what the key is now, from this if it is known, and report [`Saving::found`].
+    Look(Option<Rival>),
+    /// The save is over.
+    End(End),
+}
+
+/// How a save ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Nothing waited to be saved.
+    Nothing,
+    /// It happened: this version is in the place of what was replaced.
+    Saved {
+        /// What was there.
+        replaced: Expect,
+        /// What is there now.
+        version: Version,
+    },
+    /// Somebody else saved first, which the process has not been told yet.
+    Refused {
+        /// What was to be replaced.
+        expected: Expect,
+        /// What is there now, if that could be found out.
+        found: Option<Expect>,
+    },
+    /// Nobody knows whether it happened.
+    Unknown {
+        /// What was to be replaced.
+        expected: Expect,
+    },
+    /// It was lost earlier, and the process was told.
+    LostBefore(SaveError),
+}
+
+/// What a save needs to know besides its draft.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// Why it is to be saved.
+    pub trigger: Trigger,
+    /// What is stored since the last save is not these bytes, and not known: an append has to ask first
+    /// what it comes behind.
+    pub stands_elsewhere: bool,
+}
+
+/// One save of one writer, from its beginning to its end.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Saving {
+    trigger: Trigger,
+    /// What it expects to replace.
+    base: Expect,
+    /// What this mount itself saved over that.
+    winner: Option<Version>,
+    /// What the last refusal found.
+    rival: Option<Rival>,
+}
+
+impl Saving {
+    /// A save begins: its writer has its turn, and has caught up with its file.
+    pub fn begin<T: Clone>(
+        file: &File<T>,
+        draft: &mut Draft,
+        writer: &CaughtUp,
+        facts: Facts,
+    ) -> (Self, Step) {
+        let mut saving = Self {
+            trigger: facts.trigger,
+            base: draft.base().clone(),
+            winner: file.overtaken(draft, writer).cloned(),
+            rival: None,
+        };
+        let step = match (draft.only_appends(), &saving.winner) {
+            (true, winner) if draft.is_dirty() && (winner.is_some() || facts.stands_elsewhere) => {
+                Step::Rebase(winner.clone())
+            }
+            (true, _) => saving.ask(draft),
+            (false, None) => Step::Compare,
+            (false, Some(_)) => saving.is_overtaken(draft),
+        };
+        (saving, step)
+    }
+
+    /// What the save expects to replace.
+    pub fn base(&self) -> &Expect {
+        &self.base
+    }
+
+    /// The answer to [`Step::Compare`]: the bytes would undo a winner's save.
+    pub fn compared(&mut self, draft: &mut Draft, restores: bool) -> Step {
+        self.winner = self.base.version().filter(|_| restores).cloned();
+        match self.winner {
+            Some(_) => self.is_overtaken(draft),
+            None => self.ask(draft),
+        }
+    }
+
+    fn is_overtaken(&mut self, draft: &mut Draft) -> Step {
+        draft.overtaken(&self.base);
+        self.ask(draft)
+    }
+
+    /// Asks the draft what is to be sent.
+    fn ask(&self, draft: &mut Draft) -> Step {
+        let was_lost = draft.lost().is_some();
+        match draft.begin_save(self.trigger) {
+            Ok(None) => Step::End(End::Nothing),
+            Ok(Some(save)) => Step::Send(save.expect),
+            Err(SaveError::Conflict) if !was_lost => match &self.winner {
+                Some(version) => self.is_refused(Some(Expect::Is(version.clone()))),
+                None => Step::Look(None),
+            },
+            Err(error) => Step::End(End::LostBefore(error)),
+        }
+    }
+
+    /// The answer to [`Step::Rebase`]: what was appended stands behind this now.
+    pub fn rebased<T: Clone>(
+        &mut self,
+        file: &mut File<T>,
+        draft: &mut Draft,
+        writer: &mut CaughtUp,
+        newest: Expect,
+    ) -> Step {
+        if let Err(error) = draft.rebase(newest) {
+            return Step::End(End::LostBefore(error));
+        }
+        self.base = draft.base().clone();
+        self.winner = None;
+        file.rebased(&self.base, writer);
+        self.ask(draft)
+    }
+
+    /// The answer to [`Step::Send`].
+    pub fn sent(&mut self, draft: &mut Draft, outcome: Outcome) -> Step {
+        match outcome {
+            Outcome::Refused(rival) if draft.only_appends() => {
+                self.rival = rival;
+                Step::Wait
+            }
+            outcome => self.ended(draft, outcome),
+        }
+    }
+
+    /// The answer to [`Step::Wait`].
+    pub fn waited(&mut self, draft: &mut Draft, may_try_again: bool) -> Step {
+        let rival = self.rival.take();
+        match may_try_again {
+            true => Step::Rebase(None),
+            false => self.ended(draft, Outcome::Refused(rival)),
+        }
+    }
+
+    fn ended(&self, draft: &mut Draft, outcome: Outcome) -> Step {
+        let replaced = self.base.clone();
+        let said = draft.end_save(outcome.clone());
+        match (said, outcome) {
+            (Ok(()), Outcome::Saved(version)) => Step::End(End::Saved { replaced, version }),
+            (_, Outcome::Refused(rival)) => Step::Look(rival),
+            (_, Outcome::Saved(_) | Outcome::Unknown) => Step::End(End::Unknown {
+                expected: self.base.clone(),
+            }),
+        }
+    }
+
+    /// The answer to [`Step::Look`].
+    pub fn found(&self, found: Option<Expect>) -> Step {
+        self.is_refused(found)
+    }
+
+    fn is_refused(&self, found: Option<Expect>) -> Step {
+        Step::End(End::Refused {
+            expected: self.base.clone(),
+            found,
+        })
+    }
+
+    /// A step could not be carried out: the save certainly did not happen, and its bytes still wait. What it
+    /// was to replace.
+    pub fn failed(&self, draft: &mut Draft) -> Expect {
+        draft.abandon_save();
+        self.base.clone()
+    }
+}

@@ -1,0 +1,109 @@
+//! A commit: what a write that the store has carried out means to the memory of this mount.
+//!
+//! Saves, renames, published scratch files and attributes all come to this one place, so that none of them
+//! forgets what the others know.
+
+use std::sync::Arc;
+
+use super::Vfs;
+use super::table::{Place, Table};
+use crate::model::{Caller, Expect, Ino, Renewal};
+use crate::store::{Entry, Envelope, Value};
+
+/// A write that the store has carried out.
+#[derive(Debug)]
+pub(super) struct Commit {
+    /// The file that the version is of.
+    pub(super) ino: Ino,
+    /// Its key.
+    pub(super) place: Place,
+    /// What the version took the place of.
+    pub(super) replaced: Expect,
+    /// The version, and what is known of it.
+    pub(super) entry: Entry,
+    /// What of it is kept for readers to come.
+    pub(super) kept: Kept,
+    /// Whose memories count as the base of the write; the first of them made it.
+    pub(super) by: Vec<Caller>,
+    /// What the change is to the writers of the file.
+    pub(super) change: Change,
+}
+
+/// What is kept of a version for readers to come.
+#[derive(Debug)]
+pub(super) enum Kept {
+    /// All of it.
+    Whole(Arc<Value>),
+    /// What travels with it: its bytes are too many.
+    Metadata(Envelope),
+    /// Nothing, since it is not known.
+    Nothing,
+}
+
+/// What a commit is to those who have the file open for writing.
+#[derive(Debug)]
+pub(super) enum Change {
+    /// Other bytes: their drafts are overtaken (W12).
+    Value,
+    /// Other bytes; but whoever is based on what this says has these bytes too.
+    Moved(Renewal<Envelope>),
+    /// The same bytes, with other metadata: their drafts go on.
+    Metadata(Renewal<Envelope>),
+}
+
+impl Table {
+    /// Learns what a write did.
+    pub(super) fn commit(&mut self, commit: Commit) {
+        self.advance(&commit);
+        let Commit {
+            ino,
+            place,
+            replaced,
+            entry,
+            kept,
+            change,
+            ..
+        } = commit;
+        let version = entry.version.clone();
+        self.learn_own(ino, entry);
+        let (is_value, renewal) = match change {
+            Change::Value => (true, None),
+            Change::Moved(renewal) => (true, Some(renewal)),
+            Change::Metadata(renewal) => (false, Some(renewal)),
+        };
+        if let Some(node) = self.tree.get_mut(ino) {
+            if let Some(renewal) = renewal {
+                node.file.renew(renewal, !node.open.is_empty());
+            }
+            if is_value {
+                node.file.save(&replaced, &version);
+            }
+        }
+        match kept {
+            Kept::Whole(value) => self.values.put(place, value),
+            Kept::Metadata(envelope) => {
+                self.values.remove(&place);
+                self.values.put_envelope(place, version, envelope);
+            }
+            Kept::Nothing => self.values.remove(&place),
+        }
+    }
+
+    /// Those who made a write know what it did, wherever the file is now.
+    pub(super) fn advance(&mut self, commit: &Commit) {
+        let (place, by) = (&commit.place, &commit.by);
+        self.away.saved(place);
+        let version = &commit.entry.version;
+        self.seen
+            .saved(by.iter().copied(), place, &commit.replaced, version);
+        self.changed_by(commit.ino, by.first().copied());
+    }
+}
+
+impl Vfs {
+    /// Learns what a write did, and counts it.
+    pub(super) fn committed(&self, commit: Commit) {
+        self.table().commit(commit);
+        self.journal.saved();
+    }
+}
