@@ -2,7 +2,7 @@
 //!
 //! It is a full backend, used for demos and by most tests; what it does is what every other one
 //! must do. It knows no network, no errors but those of its own contract, and no waiting.
-//! `tests/it/contract.rs` holds it and the others to the same facts.
+//! `tests/it/contract/` holds it and the others to the same facts.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;

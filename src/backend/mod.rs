@@ -3,7 +3,7 @@
 //! [`Backend`] is small enough for S3 and for DynamoDB (no ranges there, small values, conditions
 //! on attributes), and has no unconditional write. It knows neither stores nor files. `memory`
 //! is the reference; `s3` the real thing; `pages` lists to the end; `settle`, `limit`, `queue`, `metered` and `fault` wrap any backend, `probe`
-//! examines one. Every backend passes the one suite in `tests/it/contract.rs`.
+//! examines one. Every backend passes the one suite in `tests/it/contract/`.
 
 mod certain;
 mod deadlines;

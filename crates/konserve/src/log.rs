@@ -2,7 +2,7 @@
 //!
 //! The head, under the log's key, is `[:append-log LAST FIRST]`; an element, under a random UUID as
 //! its key, is `{:next UUID-or-nil :elem VALUE}`. Its file has one form a line. Values in, values
-//! out; it makes no request, `store/konserve_store/log.rs` walks and appends.
+//! out; it makes no request: whoever reads a store walks the chain.
 
 use uuid::Uuid;
 

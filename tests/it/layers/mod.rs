@@ -2,6 +2,7 @@
 //! sources as text. The rules are the table of `docs/design.md`; `paths` reads the Rust.
 
 mod paths;
+mod pointers;
 
 use std::fs;
 use std::path::Path;
@@ -207,8 +208,8 @@ fn is_impure(path: &[String]) -> bool {
         || path.iter().any(|word| word == "await")
 }
 
-/// Every Rust file below a folder of the project, with its path from there.
-fn files(folder: &str) -> Vec<(String, String)> {
+/// The path of every file below a folder of the project, from the top.
+fn paths_below(folder: &str) -> Vec<String> {
     let top = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut folders = vec![top.join(folder)];
     let mut found = Vec::new();
@@ -217,14 +218,26 @@ fn files(folder: &str) -> Vec<(String, String)> {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 folders.push(path);
-            } else if path.extension().is_some_and(|ending| ending == "rs") {
-                let name = path.strip_prefix(top).unwrap().to_str().unwrap().to_owned();
-                found.push((name, fs::read_to_string(path).unwrap()));
+            } else {
+                found.push(path.strip_prefix(top).unwrap().to_str().unwrap().to_owned());
             }
         }
     }
     found.sort();
     found
+}
+
+/// Every Rust file below a folder of the project.
+fn files(folder: &str) -> Vec<(String, String)> {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let rust = paths_below(folder)
+        .into_iter()
+        .filter(|path| path.ends_with(".rs"));
+    rust.map(|path| {
+        let text = fs::read_to_string(top.join(&path)).unwrap();
+        (path, text)
+    })
+    .collect()
 }
 
 #[test]
