@@ -1,10 +1,10 @@
 //! Where a mount is to be: what must be true of a directory, and why mounting there failed.
 
-use std::io::{Error, ErrorKind};
+use std::io::ErrorKind;
 use std::path::Path;
 
 use super::report::Failure;
-use crate::mount::is_mount_point;
+use crate::mount::{MountError, is_mount_point};
 
 /// Whether a bucket can be mounted there.
 ///
@@ -62,36 +62,21 @@ fn has_helper() -> bool {
 }
 
 /// Why mounting failed, and what to do about it.
-pub(super) fn failure(dir: &Path, error: &Error) -> Failure {
-    let text = error.to_string();
+pub(super) fn failure(dir: &Path, error: &MountError) -> Failure {
     let shown = dir.display();
-    if text.contains("user_allow_other") {
-        return Failure::new(format!("{shown} could not be mounted for other users: /etc/fuse.conf does not allow it"))
-            .hint("as root, add the line user_allow_other to /etc/fuse.conf; or mount without --allow-other");
-    }
-    let failure = |why: &str| Failure::new(format!("{shown} could not be mounted: {why}"));
-    // fuser tries mount(2), which is for root with all capabilities, and then the helper.
-    let is_root = rustix::process::geteuid().is_root();
-    if is_root
-        && (text.contains("Operation not permitted")
-            || error.kind() == ErrorKind::NotFound && !has_helper())
-    {
-        return failure("this root may not mount (it has no CAP_SYS_ADMIN)").hint(
+    let failure =
+        |hint: &str| Failure::new(format!("{shown} could not be mounted: {error}")).hint(hint);
+    match error {
+        MountError::ForOthers => Failure::new(format!(
+            "{shown} could not be mounted for other users: /etc/fuse.conf does not allow it"
+        ))
+        .hint("as root, add the line user_allow_other to /etc/fuse.conf; or mount without --allow-other"),
+        MountError::NoCapability => failure(
             "in a container: --cap-add SYS_ADMIN --device /dev/fuse, and with AppArmor --security-opt apparmor=unconfined",
-        );
-    }
-    let why = text
-        .trim()
-        .trim_start_matches("fusermount3: ")
-        .replace('\n', "; ");
-    if why.contains("no write access") {
-        return failure(&why).hint("choose a directory of yours, or mount as root");
-    }
-    match error.kind() {
-        ErrorKind::PermissionDenied => {
-            failure(&why).hint("check the permissions of /dev/fuse and of the directory")
-        }
-        _ => failure(&why).hint("the kernel may know more: journalctl -k, or dmesg"),
+        ),
+        MountError::NoAccess(_) => failure("choose a directory of yours, or mount as root"),
+        MountError::Denied(_) => failure("check the permissions of /dev/fuse and of the directory"),
+        MountError::Failed(_) => failure("the kernel may know more: journalctl -k, or dmesg"),
     }
 }
 
@@ -102,29 +87,15 @@ mod tests {
     #[test]
     fn each_reason_has_its_hint() {
         let dir = Path::new("/mnt");
-        for (kind, text, hint) in [
-            (
-                ErrorKind::PermissionDenied,
-                "fusermount3: option allow_other only allowed if 'user_allow_other' is set in /etc/fuse.conf\n",
-                "without --allow-other",
-            ),
-            (
-                ErrorKind::Other,
-                "fusermount3: user has no write access to mountpoint /mnt\n",
-                "directory of yours",
-            ),
-            (
-                ErrorKind::PermissionDenied,
-                "Permission denied (os error 13)",
-                "/dev/fuse",
-            ),
-            (
-                ErrorKind::Other,
-                "Error calling mount(): EINVAL",
-                "journalctl",
-            ),
+        let why = || "because".to_owned();
+        for (error, hint) in [
+            (MountError::ForOthers, "without --allow-other"),
+            (MountError::NoCapability, "--cap-add SYS_ADMIN"),
+            (MountError::NoAccess(why()), "directory of yours"),
+            (MountError::Denied(why()), "/dev/fuse"),
+            (MountError::Failed(why()), "journalctl"),
         ] {
-            let failure = failure(dir, &Error::new(kind, text));
+            let failure = failure(dir, &error);
             let shown = format!("{failure:?}");
             assert!(shown.contains(hint) && shown.contains("/mnt"), "{shown}");
         }

@@ -8,6 +8,7 @@ mod answer;
 mod descriptors;
 mod directory;
 mod errno;
+mod failure;
 mod fs;
 mod glance;
 mod life;
@@ -30,6 +31,7 @@ use fuser::{BackgroundSession, FileAttr, FileType, INodeNo, MountOption, Notifie
 use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 
+pub use failure::MountError;
 pub use limit::{descriptor_limit, raise_descriptor_limit};
 pub use process::Proc;
 pub use table::is_mount_point;
@@ -38,6 +40,7 @@ pub use unmount::{Busy, unmount};
 use crate::model::{FileName, NodeId};
 use crate::vfs::{Attr, Ending, FileKind, Kernel, Told, Vfs};
 use answer::Bridge;
+use failure::Attempt;
 
 /// The longest that a request takes. It should be longer than the store's own deadline, so that
 /// the store's answer, whatever it is, arrives first.
@@ -205,8 +208,13 @@ impl Mounted {
     /// Mounts `vfs` at a directory and begins to serve it. Waiting requests run on `runtime`.
     ///
     /// # Errors
-    /// Any error of mount(2) or `fusermount3`.
-    pub fn new(vfs: Arc<Vfs>, at: &Path, options: Options, runtime: Handle) -> io::Result<Self> {
+    /// What mount(2) or `fusermount3` says.
+    pub fn new(
+        vfs: Arc<Vfs>,
+        at: &Path,
+        options: Options,
+        runtime: Handle,
+    ) -> Result<Self, MountError> {
         let tasks = TaskTracker::new();
         let look = Look {
             uid: options.uid,
@@ -248,7 +256,9 @@ impl Mounted {
                 .map_or(2, usize::from)
                 .min(4),
         );
-        let session = fuser::Session::new(fs::Fs(bridge), at, &config)?.spawn()?;
+        let session = fuser::Session::new(fs::Fs(bridge), at, &config)
+            .and_then(fuser::Session::spawn)
+            .map_err(|error| Attempt::of(at, options.allow_other).failure(&error))?;
         vfs.attach(Box::new(Caches::new(session.notifier())));
         Ok(Self {
             session,

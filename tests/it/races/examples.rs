@@ -1,7 +1,12 @@
 //! The programs in `examples/`, run as their readers will run them.
 
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::world::cli;
 use crate::world::mounts::{self, Mount};
 use crate::world::procs::Script;
+use crate::world::report;
 use crate::world::servers::{self, Kind};
 
 const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples");
@@ -39,6 +44,68 @@ fn the_counter_that_people_copy_does_not_retry_other_errors() {
         .run();
     assert_eq!(out.code, Some(1));
     assert!(out.stderr.contains("No such file"), "{}", out.stderr);
+}
+
+/// The program of `examples/counter.rs`, as `cargo test` builds it, also when only a part of the tests is built.
+fn counter() -> PathBuf {
+    let mut command = Command::new(env!("CARGO"));
+    command
+        .args(["build", "--locked", "--offline", "--example", "counter"])
+        .args(["--message-format", "json"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"));
+    let built = command.output().expect("cargo");
+    assert!(built.status.success(), "{built:#?}");
+    let messages = String::from_utf8_lossy(&built.stdout);
+    let programs = messages.lines().filter_map(|line| {
+        let message: serde_json::Value = serde_json::from_str(line).ok()?;
+        let is_ours = message["target"]["name"] == "counter";
+        is_ours.then(|| message["executable"].as_str().map(PathBuf::from))?
+    });
+    programs.last().expect("a program")
+}
+
+#[test]
+fn two_programs_of_the_library_lose_no_increment() {
+    const TIMES: u32 = 50;
+    let bucket = or_skip!(servers::shared(Kind::Embedded)).bucket();
+    let state = tempfile::tempdir().unwrap();
+    let counter = counter();
+    let key = format!("s3://{}/counter", bucket.name);
+    let script = |text: &str| {
+        cli::script(&bucket, state.path(), text)
+            .env("COUNTER", &counter)
+            .env("KEY", &key)
+            .env("URL", &bucket.endpoint)
+    };
+    // One is told by an option where the server is, the other by the environment.
+    let running = [
+        format!("$COUNTER --endpoint-url $URL $KEY {TIMES}"),
+        format!("AWS_ENDPOINT_URL_S3=$URL $COUNTER $KEY {TIMES}"),
+    ]
+    .map(|text| script(&text).start());
+    let mut lines = String::new();
+    for one in running {
+        let out = one.finish().ok();
+        let told = format!("after {TIMES} increments, ");
+        assert!(out.stdout.contains(&told), "{out:#?}");
+        lines.push_str(&out.stdout);
+    }
+    assert_eq!(bucket.client().text("counter"), format!("{}\n", 2 * TIMES));
+    assert_eq!(bucket.client().keys(), ["counter"]);
+    println!("{lines}");
+    report::append_line(
+        "contention",
+        &format!(
+            "examples/counter.rs, 2 processes: {}",
+            lines.trim().replace('\n', "; ")
+        ),
+    );
+
+    // What is no conflict is not tried again.
+    bucket.client().put("counter", "seven");
+    let odd = script("$COUNTER --endpoint-url $URL $KEY").run();
+    assert_ne!(odd.code, Some(0), "{odd:#?}");
+    assert_eq!(bucket.client().text("counter"), "seven");
 }
 
 /// Whether a line is what the README says of it, where `...` is anything.
