@@ -35,7 +35,7 @@ pub(super) enum Kept {
     /// All of it.
     Whole(Arc<Value>),
     /// What travels with it: its bytes are too many.
-    Metadata(Envelope),
+    Metadata(Box<Envelope>),
     /// Nothing, since it is not known.
     Nothing,
 }
@@ -83,7 +83,7 @@ impl Table {
             Kept::Whole(value) => self.values.put(place, value),
             Kept::Metadata(envelope) => {
                 self.values.remove(&place);
-                self.values.put_envelope(place, version, envelope);
+                self.values.put_envelope(place, version, *envelope);
             }
             Kept::Nothing => self.values.remove(&place),
         }

@@ -296,7 +296,7 @@ impl Vfs {
                 modified,
                 envelope,
             })),
-            None if size.is_some() => commit::Kept::Metadata(envelope),
+            None if size.is_some() => commit::Kept::Metadata(Box::new(envelope)),
             None => commit::Kept::Nothing,
         };
         let change = match replaced == Expect::Absent && is_empty {

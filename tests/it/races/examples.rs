@@ -56,12 +56,12 @@ fn counter() -> PathBuf {
     let built = command.output().expect("cargo");
     assert!(built.status.success(), "{built:#?}");
     let messages = String::from_utf8_lossy(&built.stdout);
-    let programs = messages.lines().filter_map(|line| {
+    let mut programs = messages.lines().filter_map(|line| {
         let message: serde_json::Value = serde_json::from_str(line).ok()?;
         let is_ours = message["target"]["name"] == "counter";
         is_ours.then(|| message["executable"].as_str().map(PathBuf::from))?
     });
-    programs.last().expect("a program")
+    programs.next_back().expect("a program")
 }
 
 #[test]
