@@ -243,7 +243,7 @@ pub enum Error {
     Store(#[from] store::Error),
 }
 
-/// What kind of failure an [`Error`] is, for those who do not care about the details.
+/// What kind of failure an [`enum@Error`] is, for those who do not care about the details.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// It does not exist; the store or the kernel said so. Exit code 66 (`EX_NOINPUT`).

@@ -301,7 +301,7 @@ impl LocalFile {
         }
     }
 
-    /// See [`super::place::Place::save`].
+    /// See [`super::place::Place::save_as`].
     pub(super) fn save(
         &self,
         bytes: &Bytes,

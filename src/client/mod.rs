@@ -6,12 +6,12 @@
 //!
 //! | | |
 //! |---|---|
-//! | [`get`], [`stat`] | the newest value, and what is known of it; [`Place::read`] for parts and other versions |
-//! | [`put`], [`put_if`], [`create`] | save a value over what is there, under a precondition, or as a new key |
-//! | [`update`] | read, change, save; again until no other writer is first |
-//! | [`append`] | lines at the end, merged with those of others |
-//! | [`delete`], [`delete_if`] | delete what is there, or one version |
-//! | [`copy()`], [`rename`] | from one place to another, with metadata |
+//! | [`get()`], [`stat()`] | the newest value, and what is known of it; [`Place::read`] for parts and other versions |
+//! | [`put()`], [`put_if()`], [`create()`] | save a value over what is there, under a precondition, or as a new key |
+//! | [`update()`] | read, change, save; again until no other writer is first |
+//! | [`append()`] | lines at the end, merged with those of others |
+//! | [`delete()`], [`delete_if()`] | delete what is there, or one version |
+//! | [`copy()`], [`rename()`] | from one place to another, with metadata |
 //! | [`Client::list`], [`Client::watch`] | what there is, and how it changes |
 //!
 //! No verb replaces or deletes a version that it has not seen, and none tells of a success that is not proven. A lost
