@@ -14,6 +14,12 @@
 //! in *doubt* about that reading: if the same process writes those bytes, all of them, into another file,
 //! it has only copied them, and its memory, that of its family and that of its job are what they were
 //! before. A second reading of that version ends the doubt, and so does a reading of the copy.
+//!
+//! **Who missed a key was shown that it is absent.** A program that finds no file begins with nothing, and
+//! what it saves would undo what somebody else created meanwhile. That counts for its family, not for the
+//! process alone, since programs have their children make what they miss; only if nobody near it knows a
+//! version, since `mv` looks at its target and must not forget for its script what that read; and not for
+//! deletes, since who deletes has seen that there is something by now.
 
 mod lineage;
 mod memory;
@@ -28,9 +34,9 @@ use lru::LruCache;
 use sha2::{Digest as _, Sha256};
 
 pub use memory::Room;
-use memory::{Digest, Found, Memory};
+use memory::{Digest, Found, How, Memory};
 
-use super::who::{Caller, LEVELS, Level, Levels, Living, Process};
+use super::who::{Caller, FAMILY, LEVELS, Level, Levels, Living, PROCESS, Process};
 use super::{Expect, Version};
 
 /// The base of a save that starts from nothing.
@@ -103,8 +109,8 @@ struct Doubt<K> {
     key: K,
     version: Version,
     bytes: Option<Fingerprint>,
-    /// What was known at each level of the caller.
-    before: [Option<Expect>; LEVELS],
+    /// What was known at each level of the caller, and how.
+    before: [Option<(Expect, How)>; LEVELS],
 }
 
 /// How many doubts are remembered. A reading that is in doubt for longer counts.
@@ -177,9 +183,13 @@ impl<K: Hash + Eq + Clone> Seen<K> {
         let found = self.memory.find(caller, digest);
         let before = self.certain(caller, digest, &found);
         let now = Expect::Is(version.clone());
-        let is_doubtful = before.iter().flatten().any(|known| *known != now);
+        let is_doubtful = before.iter().flatten().any(|(known, _)| *known != now);
+        let how = match is_doubtful {
+            true => How::Doubtfully,
+            false => How::Surely,
+        };
         self.memory
-            .put(caller, caller.levels(), (digest, found), &now, is_doubtful);
+            .put(caller, caller.levels(), (digest, found), &now, how);
         if is_doubtful {
             let doubt = Doubt {
                 caller: *caller,
@@ -196,8 +206,42 @@ impl<K: Hash + Eq + Clone> Seen<K> {
         is_doubtful
     }
 
-    /// What is known at each level of a caller if all doubts of others are right.
-    fn certain(&self, caller: &Caller, key: Digest, found: &Found) -> [Option<Expect>; LEVELS] {
+    /// The caller was told that there is no such key.
+    pub fn miss(&mut self, caller: &Caller, key: &K) {
+        let digest = self.digest(key);
+        let found = self.memory.find(caller, digest);
+        let nearest = found.into_iter().find(|id| *id != 0);
+        if nearest.is_some_and(|id| self.memory.version(id) != Expect::Absent) {
+            return;
+        }
+        let mut levels = caller.levels().without(Levels::one(PROCESS));
+        for (level, id) in found.into_iter().enumerate() {
+            if id != 0 && !self.memory.is_miss(id) {
+                levels = levels.without(Levels::one(level));
+            }
+        }
+        if !levels.is_none() {
+            let now = Expect::Absent;
+            self.memory
+                .put(caller, levels, (digest, found), &now, How::Missed);
+        }
+    }
+
+    /// Whether all that the caller knows of a key is that it missed it.
+    pub fn has_missed(&mut self, caller: &Caller, key: &K) -> bool {
+        let digest = self.digest(key);
+        let found = self.memory.find(caller, digest);
+        let nearest = found.into_iter().find(|id| *id != 0);
+        nearest.is_some_and(|id| self.memory.is_miss(id))
+    }
+
+    /// What is known at each level of a caller, and how, if all doubts of others are right.
+    fn certain(
+        &self,
+        caller: &Caller,
+        key: Digest,
+        found: &Found,
+    ) -> [Option<(Expect, How)>; LEVELS] {
         std::array::from_fn(|level| {
             let id = found[level];
             if id == 0 {
@@ -209,7 +253,11 @@ impl<K: Hash + Eq + Clone> Seen<K> {
                 let at = shared.each().next()?;
                 doubt.before[at].clone()
             });
-            before.or(Some(version))
+            let how = match self.memory.is_miss(id) {
+                true => How::Missed,
+                false => How::Surely,
+            };
+            before.or(Some((version, how)))
         })
     }
 
@@ -304,7 +352,7 @@ impl<K: Hash + Eq + Clone> Seen<K> {
                 && *self.memory.reader(id) == doubt.caller
                 && self.memory.version(id).version() == Some(&doubt.version)
         };
-        let mut again: Vec<(&Expect, Levels)> = Vec::new();
+        let mut again: Vec<(&(Expect, How), Levels)> = Vec::new();
         for level in Levels::ALL.each().filter(|level| is_last(*level)) {
             let Some(before) = &doubt.before[level] else {
                 continue;
@@ -314,10 +362,17 @@ impl<K: Hash + Eq + Clone> Seen<K> {
                 None => again.push((before, Levels::one(level))),
             }
         }
-        for (before, levels) in again {
+        let is_first = doubt.before[PROCESS].is_none() && is_last(PROCESS);
+        let missed = |before: &Option<(Expect, How)>| {
+            before.as_ref().is_some_and(|(_, how)| *how == How::Missed)
+        };
+        if is_first && missed(&doubt.before[FAMILY]) {
+            self.memory.take_from_process(found[PROCESS]);
+        }
+        for ((before, how), levels) in again {
             let found = self.memory.find(&doubt.caller, key);
             self.memory
-                .put(&doubt.caller, levels, (key, found), before, false);
+                .put(&doubt.caller, levels, (key, found), before, *how);
         }
     }
 
@@ -362,7 +417,7 @@ impl<K: Hash + Eq + Clone> Seen<K> {
             }
             if !levels.is_none() {
                 self.memory
-                    .put(&caller, levels, (digest, found), now, false);
+                    .put(&caller, levels, (digest, found), now, How::Surely);
             }
         }
     }
@@ -380,7 +435,7 @@ impl<K: Hash + Eq + Clone> Seen<K> {
         });
         if let Some((caller, level, found)) = remembered {
             self.memory
-                .put(&caller, level, (digest, found), current, false);
+                .put(&caller, level, (digest, found), current, How::Surely);
         }
     }
 
@@ -393,6 +448,20 @@ impl<K: Hash + Eq + Clone> Seen<K> {
         Some(self.memory.version(nearest))
     }
 
+    /// The base rule W1 for a delete, and for moving a key away, when it is now `current`: who missed it
+    /// before has seen since that there is something to delete.
+    pub fn base_of_delete(&mut self, by: Option<Caller>, key: &K, current: &Expect) -> Base {
+        let digest = self.digest(key);
+        let shown = by.and_then(|caller| {
+            let found = self.memory.find(&caller, digest);
+            let counts = |id: &u32| *id != 0 && !self.memory.is_miss(*id);
+            let nearest = found.into_iter().find(counts)?;
+            self.memory.renew(nearest);
+            Some(self.memory.version(nearest))
+        });
+        based(shown, current)
+    }
+
     /// The base rule W1 for a save that starts from nothing, when the key is now `current`.
     pub fn base(
         &mut self,
@@ -403,10 +472,14 @@ impl<K: Hash + Eq + Clone> Seen<K> {
         let shown = callers
             .into_iter()
             .find_map(|caller| self.shown_to(&caller, key));
-        match shown {
-            Some(shown) if shown != *current => Base::AlreadyLost { shown },
-            _ => Base::Take(current.clone()),
-        }
+        based(shown, current)
+    }
+}
+
+fn based(shown: Option<Expect>, current: &Expect) -> Base {
+    match shown {
+        Some(shown) if shown != *current => Base::AlreadyLost { shown },
+        _ => Base::Take(current.clone()),
     }
 }
 

@@ -126,6 +126,12 @@ impl Processes for Proc {
         caller(thread)
     }
 
+    fn misser(&self, thread: u32) -> Option<Caller> {
+        let is_completing =
+            |caller: &Caller| Status::of(caller.process.id).is_some_and(|it| it.has_prompt());
+        caller(thread).filter(|caller| !is_completing(caller))
+    }
+
     fn watch(&self, process: Process) -> Arc<dyn Life> {
         self.lives.watch(process)
     }

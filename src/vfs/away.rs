@@ -10,12 +10,13 @@ use tokio::time::Instant;
 
 use super::cache::Folder;
 use super::handles::{Handle, Writer, WriterState};
+use super::loss::Attempt;
 use super::open::{Opening, Version as Opened};
 use super::publish::Put;
 use super::scratch::{Scratch, ScratchId};
 use super::table::{Kind, Place};
 use super::{Error, Source, Vfs, Who};
-use crate::model::{Due, Expect, FileName, Ino, Key, Outcome, Process, Unlinked, Version};
+use crate::model::{Caller, Due, Expect, FileName, Ino, Key, Outcome, Process, Unlinked, Version};
 use crate::store::{Child, Dir, Store, StoreName, Value};
 
 /// Which names that are moved away are to be settled.
@@ -84,6 +85,7 @@ impl Vfs {
         let folder = (to_store.name(), to_dir.clone());
         let _moving = self.moving.lock().await;
         let newest = self.newest(ino, &store, &key, by.thread).await?;
+        self.check_not_missed(ino, &store, &key, &newest, by)?;
         let alias = self.shelf().make_aside(by.who).map_err(Error::of_disk)?;
         let filled = self.fill(&alias, &store, &key, newest).await;
         let ready = match (filled, self.scratch_at(&to_store, &to_dir, to.1)) {
@@ -119,6 +121,38 @@ impl Vfs {
         drop(table);
         self.forget_in_kernel(ino);
         Ok(())
+    }
+
+    /// Who missed a key and moves it away is about to create what it holds already (emacs and its backup).
+    fn check_not_missed(
+        &self,
+        ino: Ino,
+        store: &Arc<dyn Store>,
+        key: &Key,
+        newest: &Opened,
+        by: Opening,
+    ) -> Result<(), Error> {
+        let place = (store.name(), key.clone());
+        self.settle_doubts(&place);
+        let has_missed = |who: &Caller| self.table().seen.has_missed(who, &place);
+        if !by.who.as_ref().is_some_and(has_missed) {
+            return Ok(());
+        }
+        let current = match newest {
+            Opened::Whole(value) => value.version.clone(),
+            Opened::Large(large) => large.0.version.clone(),
+        };
+        let attempt = Attempt {
+            op: "rename",
+            ino,
+            store,
+            key,
+            callers: by.who.as_slice(),
+            expected: &Expect::Absent,
+        };
+        Err(self
+            .conflict(&attempt, Some(&Expect::Is(current)), None)
+            .error)
     }
 
     /// Fills a scratch file with a version of a key; which one that is.

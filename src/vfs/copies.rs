@@ -202,11 +202,12 @@ impl Vfs {
         });
     }
 
-    /// Before it is decided what a save of a key replaces: looks at the files that are still being
-    /// written by who is in doubt about the key.
+    /// Before it is decided what a save of a key replaces: notes who missed it, and looks at the files
+    /// that are still being written by who is in doubt about the key.
     pub(super) fn settle_doubts(&self, place: &Place) {
         let open: Vec<_> = {
-            let table = self.table();
+            let mut table = self.table();
+            table.settle_misses(place);
             let doubters = table.seen.in_doubt(place);
             if doubters.is_empty() {
                 return;

@@ -67,6 +67,7 @@ impl Vfs {
             }
         };
         let place = (store.name(), key.clone());
+        self.table().take_back_miss(by.thread, &place);
         // A name that was moved away stays so until this is decided.
         let departed = self.table().away.base(&place).is_some();
         let _moving = match departed {

@@ -29,11 +29,22 @@ impl Vfs {
     /// # Errors
     /// [`Error::NotFound`] only when the store said so, or no key can have the name.
     pub async fn lookup(&self, parent: Ino, name: &OsStr, thread: u32) -> Result<Told, Error> {
-        if let Ok(name) = FileName::new(name) {
-            self.table().begin_call(parent, &name);
+        let known_name = FileName::new(name);
+        {
+            let mut table = self.table();
+            table.end_miss(thread);
+            if let Ok(name) = &known_name {
+                table.begin_call(parent, name);
+            }
         }
         loop {
-            let attr = self.find(parent, name, thread).await?;
+            let attr = match (self.find(parent, name, thread).await, &known_name) {
+                (Err(error @ Error::NotFound(_)), Ok(name)) => {
+                    self.note_miss(parent, name, thread);
+                    return Err(error);
+                }
+                (found, _) => found?,
+            };
             // The kernel may have forgotten the inode since it was found; then it is found anew.
             let told = self.table().tree.remember(attr.ino);
             if let Some(numbers) = told {

@@ -40,6 +40,7 @@ mod known;
 mod label;
 mod lookup;
 mod loss;
+mod misses;
 mod numbers;
 mod open;
 mod pairs;
@@ -157,6 +158,12 @@ pub trait Kernel: Send + Sync {
 pub trait Processes: Living {
     /// The process and job of a thread that waits for an answer, if they can be known.
     fn caller(&self, thread: u32) -> Who;
+
+    /// As [`caller`](Self::caller), for an answer that there is no such file. `None` also if the process
+    /// asks for its user, who completes names, rather than for itself.
+    fn misser(&self, thread: u32) -> Who {
+        self.caller(thread)
+    }
 
     /// Begins to watch a process that is certainly there, since it waits for an answer.
     fn watch(&self, process: Process) -> Arc<dyn Life>;

@@ -95,7 +95,7 @@ impl Vfs {
         let mut is_only_listed = self.table().is_only_listed(ino);
         self.settle_doubts(&place);
         for _ in 0..LOOKS {
-            let base = self.table().seen.base(by.who, &place, &current);
+            let base = self.table().seen.base_of_delete(by.who, &place, &current);
             let version = match base {
                 Base::Take(Expect::Is(version)) => version,
                 Base::Take(Expect::Absent) => return Err(Error::NotFound(store.address(key))),

@@ -99,6 +99,8 @@ impl Vfs {
             Child::Either(key, _) | Child::Shadowed(key, _) | Child::Key(key) => key,
             Child::Dir(_) => return Err(Error::Invalid(to_name.to_string())),
         };
+        let place = (store.name(), key.clone());
+        self.table().take_back_miss(by.thread, &place);
         let taken = match self.find(to.0, to.1, by.thread).await {
             Ok(target) if target.kind == FileKind::Dir => {
                 return Err(Error::IsDir(to_name.to_string()));
@@ -364,7 +366,7 @@ impl Vfs {
         let place = (store.name(), key.clone());
         let current = Expect::Is(value.version.clone());
         self.settle_doubts(&place);
-        let base = self.table().seen.base(by.who, &place, &current);
+        let base = self.table().seen.base_of_delete(by.who, &place, &current);
         if let Base::AlreadyLost { shown } = base {
             let attempt = Attempt {
                 op: "rename",

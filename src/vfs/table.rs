@@ -18,6 +18,7 @@ use super::copies::Copies;
 use super::envelope::REMEMBERED;
 use super::handles::{Fh, Handle};
 use super::known::Known;
+use super::misses::Misses;
 use super::numbers::STRANGE;
 use super::scratch::{Scratch, ScratchId};
 use super::{Durable, Error, Who};
@@ -106,6 +107,7 @@ pub(super) struct Table {
     next_fh: u64,
     pub(super) seen: Seen<Place>,
     pub(super) copies: Copies,
+    pub(super) misses: Misses,
     pub(super) away: Away<Place, ScratchId>,
     pub(super) values: ValueCache,
     pub(super) listings: ListingCache,
@@ -133,6 +135,7 @@ impl Table {
             next_fh: 1,
             seen,
             copies: Copies::new(),
+            misses: Misses::new(),
             away: Away::default(),
             values: ValueCache::new(cache_bytes),
             listings: ListingCache::new(ttl),
@@ -155,6 +158,7 @@ impl Table {
 
     /// A process was given this version of a key. Whether it may yet turn out to have been nothing.
     pub(super) fn show(&mut self, caller: &Caller, place: &Place, version: &Version) -> bool {
+        self.settle_misses(place);
         self.away.shown(place, caller.process);
         self.seen.show(caller, place, version)
     }

@@ -8,12 +8,14 @@
 //! processes that read one key. Keys are known by 128 bits of a keyed digest, lineages (a process, its
 //! ancestors and its job) are there once.
 
+mod forgetting;
+
 use std::sync::Arc;
 
 use super::super::Expect;
 use super::super::who::{Caller, FAMILY, JOB, LEVELS, Levels, Living, PROCESS};
 use super::lineage::Lineages;
-use super::order::{OF_NOBODY, Order, Place, Placed};
+use super::order::{OF_MISSES, OF_NOBODY, Order, Place, Placed};
 use super::packed::{Form, Packed, Texts};
 use super::slab::{Heads, Id, NONE, Slab, mixed};
 
@@ -35,8 +37,21 @@ struct Reading {
     marks: u16,
 }
 
+/// How it came to be known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum How {
+    /// It was read, saved, deleted or told.
+    Surely,
+    /// It was read, and may yet turn out to have been nothing.
+    Doubtfully,
+    /// There was no such key when it was looked up.
+    Missed,
+}
+
 const FORM: u16 = LEVELS as u16;
 const DOUBTFUL: u16 = 1 << (LEVELS + 2);
+/// See [`How::Missed`]. It waits among others of its kind.
+const MISSED: u16 = 1 << (LEVELS + 4);
 
 impl Reading {
     fn levels(&self) -> Levels {
@@ -97,9 +112,6 @@ pub(super) struct Memory {
 
 /// How many readings of one key in one job are no crowd.
 const FEW: usize = 16;
-
-/// How many of the oldest readings are looked at for one of nobody who is alive.
-const LOOKS: usize = 16;
 
 impl Memory {
     /// How many bytes a reading takes, without the share of its lineage.
@@ -189,6 +201,17 @@ impl Memory {
         self.readings.0.get(id).marks & DOUBTFUL != 0
     }
 
+    /// Whether it is a miss.
+    pub(super) fn is_miss(&self, id: Id) -> bool {
+        self.readings.0.get(id).marks & MISSED != 0
+    }
+
+    /// It is no memory of the reader itself any more.
+    pub(super) fn take_from_process(&mut self, id: Id) {
+        let levels = self.readings.0.get(id).levels();
+        self.keep_only(id, levels.without(Levels::one(PROCESS)));
+    }
+
     /// It was used.
     pub(super) fn renew(&mut self, id: Id) {
         let line = self.line(id);
@@ -202,7 +225,7 @@ impl Memory {
         levels: Levels,
         (key, mut found): (Digest, Found),
         version: &Expect,
-        is_doubtful: bool,
+        how: How,
     ) {
         found.sort_unstable();
         let mut before = NONE;
@@ -219,7 +242,11 @@ impl Memory {
         let packed = self.texts.pack(version);
         let lineage = self.lineage(caller);
         let line = self.lineages.get(lineage).line;
-        let doubt = if is_doubtful { DOUBTFUL } else { 0 };
+        let mark = match how {
+            How::Surely => 0,
+            How::Doubtfully => DOUBTFUL,
+            How::Missed => MISSED,
+        };
         let id = self.readings.0.add(Reading {
             key,
             version: packed.bits,
@@ -228,12 +255,12 @@ impl Memory {
             next_of_job: NONE,
             place: Place::NOWHERE,
             parts: packed.parts,
-            marks: levels.0 | packed.form.number() << FORM | doubt,
+            marks: levels.0 | packed.form.number() << FORM | mark,
         });
         self.grow();
         self.enter(id, levels);
         self.order.goes_on(line);
-        self.order.join(line, id, &mut self.readings);
+        self.order.join(self.line(id), id, &mut self.readings);
         while self.room().bytes > self.limit && self.forget_one(id) {}
     }
 
@@ -269,6 +296,7 @@ impl Memory {
     fn line(&self, id: Id) -> Id {
         let reading = self.readings.0.get(id);
         match reading.marks & OF_THE_DEAD {
+            0 if reading.marks & MISSED != 0 => OF_MISSES,
             0 => self.lineages.get(reading.lineage).line,
             _ => OF_NOBODY,
         }
@@ -426,69 +454,12 @@ impl Memory {
         }
         self.crowd = FEW.max(2 * left);
     }
-
-    /// Forgets a reading other than this one, if there is another.
-    fn forget_one(&mut self, but: Id) -> bool {
-        let Some((id, is_of_nobody)) = self.choose(but) else {
-            return false;
-        };
-        self.forgotten += u64::from(!is_of_nobody);
-        self.keep_only(id, Levels::NONE);
-        true
-    }
-
-    /// The next one to be forgotten, and whether nobody will miss it.
-    fn choose(&mut self, but: Id) -> Option<(Id, bool)> {
-        if self.order.line(OF_NOBODY).count == 0 {
-            let living = Arc::clone(&self.living);
-            self.order
-                .look_around(LOOKS, |job| living.job_has_ended(job));
-        }
-        let first = self.order.line(OF_NOBODY).oldest;
-        if first != NONE && first != but {
-            return Some((first, true));
-        }
-        while let Some(line) = self.order.ended() {
-            match self.dead_in(line, but) {
-                Some(id) => return Some((id, true)),
-                None => self.order.goes_on(line),
-            }
-        }
-        let line = self.order.longest()?;
-        if let Some(id) = self.dead_in(line, but) {
-            return Some((id, true));
-        }
-        let mut oldest = self.order.line(line).oldest;
-        if oldest == but {
-            oldest = self.readings.place(but).newer;
-        }
-        if oldest == NONE {
-            let other = self.order.others(line).next()?;
-            oldest = self.order.line(other).oldest;
-        }
-        Some((oldest, false))
-    }
-
-    /// One of the oldest of a line that nobody alive will ask for.
-    fn dead_in(&mut self, line: Id, but: Id) -> Option<Id> {
-        let mut at = self.order.line(line).oldest;
-        for _ in 0..LOOKS {
-            if at == NONE {
-                break;
-            }
-            if at != but && self.is_of_nobody(at) {
-                return Some(at);
-            }
-            at = self.readings.place(at).newer;
-        }
-        None
-    }
 }
 
 /// It waits among those that nobody alive will ask for.
 const OF_THE_DEAD: u16 = 1 << (LEVELS + 3);
 
-const _: () = assert!(size_of::<Reading>() == 56 && LEVELS + 4 <= 16 && JOB + 1 == LEVELS);
+const _: () = assert!(size_of::<Reading>() == 56 && LEVELS + 5 <= 16 && JOB + 1 == LEVELS);
 
 fn of_job(key: Digest, caller: &Caller) -> u64 {
     let job = caller.job;

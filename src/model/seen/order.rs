@@ -11,7 +11,7 @@ use super::slab::{Id, NONE, Slab};
 /// The readings of a job, from the one used longest ago to the newest.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Line {
-    /// Whose they are; `None` for those of nobody who is alive.
+    /// Whose they are; `None` for those of nobody who is alive, and for misses.
     job: Option<Job>,
     pub(super) count: u32,
     newest: Id,
@@ -56,12 +56,17 @@ pub(super) struct Order {
 /// The line of what nobody alive will ask for.
 pub(super) const OF_NOBODY: Id = 1;
 
+/// The line of the names that somebody missed: many of them push out each other, and no reading.
+pub(super) const OF_MISSES: Id = 2;
+
 /// What a line takes besides its item: in the table of jobs.
 const OF_A_LINE: usize = 40;
 
 impl Default for Order {
     fn default() -> Self {
         let mut lines = Slab::default();
+        // Of nobody, and of misses.
+        lines.add(Line::new(None));
         lines.add(Line::new(None));
         Self {
             lines,
@@ -118,7 +123,7 @@ impl Order {
             before => readings.place(before).newer = id,
         }
         it.count += 1;
-        if line != OF_NOBODY && it.count > self.lines.get(self.longest_line()).count {
+        if it.job.is_some() && it.count > self.lines.get(self.longest_line()).count {
             self.longest = (line, self.lines.get(line).count);
         }
     }
@@ -361,6 +366,33 @@ mod tests {
             assert_eq!(seen.shown_to(&next, &(2_000_000 + key)), is(key));
         }
         assert_eq!(seen.shown_to(&grep, &0), None);
+    }
+
+    #[test]
+    fn many_misses_push_out_each_other_and_no_reading() {
+        let limit = 1 << 20;
+        let (mut seen, _) = of(limit);
+        let program = deep(6, 200);
+        for key in 0..1000 {
+            seen.show(&program, &key, &v(key));
+        }
+        for key in 1000..100_000 {
+            seen.miss(&program, &key);
+        }
+        let room = seen.room();
+        assert!(room.bytes <= limit && room.forgotten > 0, "{room:?}");
+        for key in 0..1000 {
+            assert_eq!(seen.shown_to(&program, &key), is(key));
+        }
+        assert_eq!(seen.shown_to(&program, &1000), None);
+        let newest = seen.shown_to(&program, &99_999);
+        assert_eq!(newest, Some(Expect::Absent));
+        // And readings push out misses, but for some.
+        for key in 100_000..200_000 {
+            seen.show(&program, &key, &v(key));
+        }
+        assert_eq!(seen.shown_to(&program, &99_999), Some(Expect::Absent));
+        assert!(seen.room().bytes <= limit);
     }
 
     #[test]

@@ -304,3 +304,91 @@ fn a_rename_asks_the_creator_of_the_temporary_file_after_the_caller() {
     seen.show(&mv, &"k", &v(2));
     assert_eq!(seen.base([mv, jq], &"k", &is(2)), Base::Take(is(2)));
 }
+
+const ABSENT: Expect = Expect::Absent;
+
+fn lost(shown: Expect) -> Base {
+    Base::AlreadyLost { shown }
+}
+
+#[test]
+fn who_missed_a_key_creates_it_and_replaces_nothing_that_was_made_since() {
+    let (mut seen, program) = (seen(), caller(1, 1));
+    seen.miss(&program, &"k");
+    assert_eq!(seen.base([program], &"k", &ABSENT), Base::Take(ABSENT));
+    assert_eq!(seen.base([program], &"k", &is(1)), lost(ABSENT));
+    // It is told once, and insists.
+    seen.told([program], &"k", &is(1));
+    assert_eq!(seen.base([program], &"k", &is(1)), Base::Take(is(1)));
+    assert_eq!(seen.base([program], &"k", &is(2)), lost(is(1)));
+}
+
+#[test]
+fn a_miss_counts_for_the_job_and_what_any_of_its_commands_creates_ends_it() {
+    let mut seen = seen();
+    let (shell, cat, date) = (caller(10, 10), child(11, &[10], 10), child(12, &[10], 10));
+    seen.miss(&cat, &"k");
+    assert_eq!(seen.base([date], &"k", &is(1)), lost(ABSENT));
+    assert_eq!(seen.base([shell], &"k", &is(1)), lost(ABSENT));
+    // `[ -e k ] || date > k; echo > k`
+    seen.miss(&shell, &"k");
+    seen.saved([date], &"k", &ABSENT, &v(1));
+    assert_eq!(seen.base([shell], &"k", &is(1)), Base::Take(is(1)));
+    assert_eq!(seen.base([shell], &"k", &is(2)), lost(is(1)));
+    assert_eq!(seen.shown_to(&caller(20, 20), &"k"), None);
+}
+
+#[test]
+fn of_several_workers_that_missed_a_key_one_creates_it() {
+    let mut seen = seen();
+    let (one, two) = (child(11, &[10], 10), child(12, &[10], 10));
+    seen.miss(&child(21, &[11, 10], 10), &"k");
+    seen.miss(&child(22, &[12, 10], 10), &"k");
+    seen.saved([one], &"k", &ABSENT, &v(1));
+    assert_eq!(seen.base([one], &"k", &is(1)), Base::Take(is(1)));
+    assert_eq!(seen.base([two], &"k", &is(1)), lost(ABSENT));
+}
+
+#[test]
+fn who_knows_a_version_does_not_forget_it_by_missing_the_key() {
+    let mut seen = seen();
+    let (shell, mv) = (caller(10, 10), child(12, &[10], 10));
+    seen.show(&child(11, &[10], 10), &"k", &v(1));
+    // `mv t k` looks at its target.
+    seen.miss(&mv, &"k");
+    assert_eq!(seen.base([mv], &"k", &ABSENT), lost(is(1)));
+    seen.miss(&shell, &"k");
+    assert_eq!(seen.base([shell], &"k", &ABSENT), lost(is(1)));
+}
+
+#[test]
+fn a_reading_ends_a_miss_but_not_one_that_was_only_copied() {
+    let (mut seen, editor) = (seen(), caller(1, 1));
+    seen.miss(&editor, &"k");
+    assert_eq!(copies(&mut seen, &editor, 1), 1);
+    assert_eq!(seen.base([editor], &"k", &is(1)), lost(ABSENT));
+    seen.show(&editor, &"k", &v(1));
+    assert_eq!(seen.base([editor], &"k", &is(1)), Base::Take(is(1)));
+}
+
+#[test]
+fn a_delete_is_not_bound_by_a_miss_but_by_what_was_read_or_deleted() {
+    let (mut seen, poller) = (seen(), caller(1, 1));
+    seen.miss(&poller, &"k");
+    assert!(seen.has_missed(&poller, &"k"));
+    let take = |n| Base::Take(is(n));
+    assert_eq!(seen.base_of_delete(Some(poller), &"k", &is(1)), take(1));
+    // Also after a copy: `until [ -e k ]; do :; done; cp k mine; rm k`.
+    copies(&mut seen, &poller, 1);
+    assert_eq!(seen.base_of_delete(Some(poller), &"k", &is(1)), take(1));
+    seen.show(&poller, &"k", &v(1));
+    assert!(!seen.has_missed(&poller, &"k"));
+    assert_eq!(seen.base_of_delete(Some(poller), &"k", &is(2)), lost(is(1)));
+    seen.removed([poller], &"k", &is(1));
+    seen.miss(&poller, &"k");
+    assert_eq!(
+        seen.base_of_delete(Some(poller), &"k", &is(2)),
+        lost(ABSENT)
+    );
+    assert_eq!(seen.base_of_delete(None, &"k", &is(2)), take(2));
+}

@@ -22,7 +22,7 @@ use rule::Rule;
 use world::{Faults, Promise, Scenario};
 use worlds::{
     a_blind_writer, a_lock, a_script, a_stubborn_program, appenders, creators_and_deleters,
-    doubled, one_mount, renames_at_a_prompt, restored_content, two_editors,
+    doubled, one_mount, renames_at_a_prompt, restored_content, two_editors, who_find_nothing,
 };
 
 /// Explores a world where every promise must hold, and where all of `outcomes` must be possible.
@@ -123,6 +123,40 @@ fn the_commands_of_a_script_share_what_they_were_shown_and_told() {
             Outcomes::REFUSED_LOCALLY,
             Outcomes::SAVED_AFTER_TELLING,
         ],
+    );
+}
+
+#[test]
+fn who_finds_no_key_creates_it_and_replaces_nothing() {
+    holds(
+        &who_find_nothing(),
+        &[
+            Outcomes::SAVED,
+            Outcomes::CONFLICT,
+            Outcomes::REFUSED_AT_OPEN,
+            Outcomes::SAVED_AFTER_TELLING,
+            Outcomes::DELETED,
+        ],
+    );
+}
+
+#[test]
+fn an_absence_that_is_not_remembered_is_found_broken() {
+    for scenario in [who_find_nothing(), creators_and_deleters()] {
+        is_broken(
+            &scenario,
+            Rule::ForgetMisses,
+            Promise::NothingUnseenIsReplaced,
+        );
+    }
+}
+
+#[test]
+fn an_absence_that_binds_deletes_is_found_broken() {
+    is_broken(
+        &who_find_nothing(),
+        Rule::MissesBindDeletes,
+        Promise::EagainMeansConflict,
     );
 }
 

@@ -31,6 +31,8 @@ pub(super) struct Process {
     pub(super) saves: Vec<Ended>,
     /// The newest event that it was shown or told of.
     pub(super) knows: Option<usize>,
+    /// When it was told that there is no key, if it knows nothing else.
+    pub(super) missed: Option<usize>,
     /// What a save of it would show: it was told before.
     pub(super) told: Outcomes,
     /// How many lines it has appended.
@@ -63,6 +65,7 @@ impl Process {
             opens: plan.opens,
             saves: Vec::new(),
             knows: None,
+            missed: None,
             told: Outcomes::default(),
             lines_written: 0,
         }
@@ -85,11 +88,19 @@ impl World {
     /// Everything that this process, or its mount for it, can do next.
     pub(super) fn process_acts(&self, s: &Scenario, p: usize, all: &mut Vec<(Action, Self)>) {
         let Some(handle) = &self.processes[p].handle else {
-            if self.processes[p].reads > 0 && self.is_present() {
+            if self.processes[p].reads > 0 {
                 let mut next = self.clone();
                 next.processes[p].reads -= 1;
-                next.show(s, p);
-                all.push((Action::Reads(p), next));
+                match self.is_present() {
+                    true => {
+                        next.show(s, p);
+                        all.push((Action::Reads(p), next));
+                    }
+                    false => {
+                        next.miss(s, p);
+                        all.push((Action::FindsNothing(p), next));
+                    }
+                }
             }
             if self.processes[p].opens > 0 {
                 for style in s.processes[p].styles {
@@ -141,11 +152,50 @@ impl World {
     fn show(&mut self, s: &Scenario, p: usize) {
         let now = self.now();
         self.processes[p].knows = Some(now);
+        self.processes[p].missed = None;
         self.job_knows[s.processes[p].job] = Some(now);
+        self.job_missed[s.processes[p].job] = None;
         if let Expect::Is(version) = self.current(s) {
             self.remember(s, s.processes[p].mount, |seen| {
                 seen.show(&caller(s, p), &(), &version);
             });
+        }
+    }
+
+    /// It hears that there is no key, which counts if nobody near it knows a version.
+    fn miss(&mut self, s: &Scenario, p: usize) {
+        let (now, job) = (self.now(), s.processes[p].job);
+        let own = self.processes[p].knows.or(self.processes[p].missed);
+        let of_job = self.job_knows[job].or(self.job_missed[job]);
+        let members = 1 << p | self.members(s, job);
+        let nearest = own
+            .map(|floor| (floor, 1 << p))
+            .or(of_job.map(|floor| (floor, members)));
+        let last = |(floor, kin)| self.known(s, Ground { floor, kin }).pop();
+        if nearest
+            .and_then(last)
+            .is_none_or(|last| last == Expect::Absent)
+        {
+            if self.processes[p].knows.is_none() {
+                self.processes[p].missed = Some(now);
+            }
+            if self.job_knows[job].is_none() {
+                self.job_missed[job] = Some(now);
+            }
+        }
+        self.remember(s, s.processes[p].mount, |seen| {
+            s.rule.missed(seen, &caller(s, p));
+        });
+    }
+
+    /// Who created the key where it had missed it knows what it made.
+    pub(super) fn end_misses(&mut self, s: &Scenario, of: &[usize]) {
+        for p in of {
+            let process = &mut self.processes[*p];
+            process.knows = process.knows.or(process.missed.take());
+            let job = s.processes[*p].job;
+            let missed = self.job_missed[job].take();
+            self.job_knows[job] = self.job_knows[job].or(missed);
         }
     }
 
@@ -169,8 +219,11 @@ impl World {
         ) {
             return blind;
         }
+        // Who deletes has seen that there is something.
+        let binds = |missed: Option<usize>| missed.filter(|_| style != Style::Unlink);
         for asked in Self::asked(p, style) {
-            if let Some(floor) = self.processes[asked].knows {
+            let process = &self.processes[asked];
+            if let Some(floor) = process.knows.or(binds(process.missed)) {
                 // All who rename what it created carry out its work.
                 let kin = (0..self.processes.len())
                     .filter(|n| {
@@ -184,7 +237,7 @@ impl World {
                 return Ground { floor, kin };
             }
             let job = s.processes[asked].job;
-            if let Some(floor) = self.job_knows[job] {
+            if let Some(floor) = self.job_knows[job].or(binds(self.job_missed[job])) {
                 let kin = 1 << p | self.members(s, job);
                 return Ground { floor, kin };
             }
@@ -197,9 +250,15 @@ impl World {
         let (now, current) = (self.now(), self.current(s));
         let asked = Self::asked(p, style);
         for asked in &asked {
-            let of_job = &mut self.job_knows[s.processes[*asked].job];
-            if let Some(known) = self.processes[*asked].knows.as_mut().or(of_job.as_mut()) {
-                *known = now;
+            let job = s.processes[*asked].job;
+            let process = &mut self.processes[*asked];
+            let of_process = (&mut process.knows, &mut process.missed);
+            let of_job = (&mut self.job_knows[job], &mut self.job_missed[job]);
+            let mut memories = [of_process, of_job].into_iter();
+            if let Some((knows, missed)) =
+                memories.find(|(knows, missed)| knows.is_some() || missed.is_some())
+            {
+                (*knows, *missed) = (Some(now), None);
                 break;
             }
         }
@@ -233,7 +292,7 @@ impl World {
                     .map(|p| caller(s, p))
                     .collect::<Vec<_>>();
                 match next.remember(s, s.processes[p].mount, |seen| {
-                    s.rule.base(seen, &callers, &current)
+                    s.rule.base(seen, &callers, style, &current)
                 }) {
                     Base::Take(base) => Draft::replacing(base),
                     Base::AlreadyLost { .. } => {
@@ -326,6 +385,7 @@ impl World {
                 ..plan.clone()
             });
             self.job_knows[plan.job] = None;
+            self.job_missed[plan.job] = None;
             self.forget(plan.mount);
         }
     }

@@ -9,6 +9,8 @@ use etagfs::model::{
     Trigger, Version,
 };
 
+use super::style::Style;
+
 /// Which rule a world runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Rule {
@@ -32,6 +34,10 @@ pub(super) enum Rule {
     GoOnAfterRefusal,
     /// After a save of unknown fate the handle goes on with its old base.
     GoOnAfterDoubt,
+    /// That there is no key is not remembered.
+    ForgetMisses,
+    /// Who missed a key may not delete it.
+    MissesBindDeletes,
     /// A truncating open replaces what is there.
     ReplaceWhatIsThere,
     /// A save makes its writer somebody who was shown the key.
@@ -103,9 +109,24 @@ impl Rule {
         self != Self::LookAtTheKeyAlone
     }
 
-    pub(super) fn base(self, seen: &mut Seen<()>, callers: &[Caller], current: &Expect) -> Base {
+    pub(super) fn missed(self, seen: &mut Seen<()>, caller: &Caller) {
+        if self != Self::ForgetMisses {
+            seen.miss(caller, &());
+        }
+    }
+
+    pub(super) fn base(
+        self,
+        seen: &mut Seen<()>,
+        callers: &[Caller],
+        style: Style,
+        current: &Expect,
+    ) -> Base {
         match self {
             Self::ReplaceWhatIsThere => Base::Take(current.clone()),
+            _ if style == Style::Unlink && self != Self::MissesBindDeletes => {
+                seen.base_of_delete(callers.first().copied(), &(), current)
+            }
             _ => seen.base(callers.iter().copied(), &(), current),
         }
     }

@@ -380,6 +380,9 @@ impl World {
                 self.remember(s, mount, |seen| {
                     s.rule.saved(seen, &callers, &expect, version);
                 });
+                if expect == Expect::Absent {
+                    self.end_misses(s, &Self::asked(p, style));
+                }
                 // An acknowledged save that is not in the history is a broken promise already.
                 let event = self
                     .history

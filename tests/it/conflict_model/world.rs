@@ -165,6 +165,7 @@ pub(super) enum Action {
     ForeignDelete,
     DelayedMessageArrives(SaveId),
     Reads(usize),
+    FindsNothing(usize),
     Opens(usize, Style),
     Sends(usize, Fate),
     Looks(usize, Sight),
@@ -198,7 +199,7 @@ pub(super) struct Mount {
     pub(super) seen: Rc<Seen<()>>,
     /// What the mount did to the key, as the product notes it for its writers.
     pub(super) file: File<()>,
-    answers: Vec<Option<Expect>>,
+    answers: Vec<(Option<Expect>, bool)>,
 }
 
 impl Mount {
@@ -226,6 +227,8 @@ pub(super) struct World {
     pub(super) processes: Vec<Process>,
     /// The newest event that each job was shown or told of.
     pub(super) job_knows: Vec<Option<usize>>,
+    /// When a job was told that there is no key, if it knows nothing else.
+    pub(super) job_missed: Vec<Option<usize>>,
     pub(super) network: Vec<Message>,
     pub(super) left: Faults,
     pub(super) broken: Option<Promise>,
@@ -276,6 +279,7 @@ impl World {
             mounts: vec![Mount::new(); mounts],
             processes: scenario.processes.iter().map(Process::new).collect(),
             job_knows: vec![None; jobs],
+            job_missed: vec![None; jobs],
             network: Vec::new(),
             left: scenario.faults,
             broken: None,
@@ -340,9 +344,20 @@ impl World {
             ancestors: Ancestors::default(),
             job: job(n),
         });
+        // And another process of the same number is one of the family only.
+        let families = scenario
+            .processes
+            .iter()
+            .enumerate()
+            .map(|(n, plan)| Caller {
+                process: Pid { start: 2, ..pid(n) },
+                ancestors: Ancestors::default(),
+                job: job(plan.job),
+            });
         mount.answers = processes
             .chain(jobs)
-            .map(|who| seen.shown_to(&who, &()))
+            .chain(families)
+            .map(|who| (seen.shown_to(&who, &()), seen.has_missed(&who, &())))
             .collect();
         result
     }

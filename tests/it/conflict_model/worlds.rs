@@ -144,6 +144,30 @@ pub(super) fn a_script() -> Scenario {
     )
 }
 
+/// Two commands of a script that look for a key, create or delete it, and others who create it too.
+pub(super) fn who_find_nothing() -> Scenario {
+    const STYLES: &[Style] = &[Style::Truncate, Style::Unlink];
+    Scenario {
+        present: false,
+        ..scenario(
+            "who find nothing",
+            vec![
+                Plan {
+                    opens: 2,
+                    ..alone(0, STYLES)
+                },
+                alone(0, STYLES),
+            ],
+            Faults {
+                foreign_puts: 2,
+                foreign_deletes: 1,
+                lost: 1,
+                ..QUIET
+            },
+        )
+    }
+}
+
 /// `jq . f > t; mv t f; mv t f`: at a prompt, where each command is a job of its own.
 pub(super) fn renames_at_a_prompt() -> Scenario {
     const MV: &[Style] = &[Style::RenameOver { creator: 0 }];

@@ -13,10 +13,19 @@ pub(super) enum Who {
     Job(u32),
 }
 
-/// Everything that anybody ever learned, in order, and in which reading if that is in doubt.
+/// What somebody knows of a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Known {
+    what: Expect,
+    /// It was told that there is no such key, and nothing else.
+    is_miss: bool,
+}
+
+/// Everything that anybody ever learned (or has to forget), in order, and in which reading if that is in
+/// doubt.
 #[derive(Default)]
 pub(super) struct Log {
-    learned: Vec<(Who, usize, Expect, Option<usize>)>,
+    learned: Vec<(Who, usize, Option<Known>, Option<usize>)>,
     /// The readings that are in doubt, by number.
     doubts: Vec<Doubt>,
 }
@@ -27,7 +36,7 @@ struct Doubt {
     key: usize,
     v: u8,
     is_over: bool,
-    before: HashMap<Who, Expect>,
+    before: HashMap<Who, Known>,
 }
 
 impl Log {
@@ -43,20 +52,24 @@ impl Log {
         memories
     }
 
-    fn last_entry(&self, who: Who, key: usize) -> Option<(&Expect, Option<usize>)> {
+    fn last_entry(&self, who: Who, key: usize) -> Option<(&Known, Option<usize>)> {
+        let mut learned = self.learned.iter().rev();
+        let (_, _, known, doubt) = learned.find(|(w, k, ..)| (*w, *k) == (who, key))?;
+        Some((known.as_ref()?, *doubt))
+    }
+
+    fn learn(&mut self, who: Who, key: usize, what: Expect, doubt: Option<usize>) {
+        let is_miss = false;
         self.learned
-            .iter()
-            .rev()
-            .find(|(w, k, ..)| (*w, *k) == (who, key))
-            .map(|(_, _, what, doubt)| (what, *doubt))
+            .push((who, key, Some(Known { what, is_miss }), doubt));
     }
 
     pub(super) fn last(&self, who: Who, key: usize) -> Option<&Expect> {
-        Some(self.last_entry(who, key)?.0)
+        Some(&self.last_entry(who, key)?.0.what)
     }
 
     /// What is known if the readings that are in doubt were none.
-    fn certain(&self, who: Who, key: usize) -> Option<&Expect> {
+    fn certain(&self, who: Who, key: usize) -> Option<&Known> {
         let (what, doubt) = self.last_entry(who, key)?;
         let doubt = doubt
             .map(|n| &self.doubts[n])
@@ -76,7 +89,7 @@ impl Log {
             .iter()
             .filter_map(|who| Some((*who, self.certain(*who, key)?.clone())));
         let before: HashMap<_, _> = known.collect();
-        let doubt = before.values().any(|known| *known != now).then(|| {
+        let doubt = before.values().any(|known| known.what != now).then(|| {
             self.doubts.push(Doubt {
                 caller: *caller,
                 key,
@@ -87,7 +100,25 @@ impl Log {
             self.doubts.len() - 1
         });
         for who in memories {
-            self.learned.push((who, key, now.clone(), doubt));
+            self.learn(who, key, now.clone(), doubt);
+        }
+    }
+
+    fn miss(&mut self, caller: &Caller, key: usize) {
+        let memories = Self::memories(&[*caller]);
+        let nearest = memories.iter().find_map(|who| self.last(*who, key));
+        if nearest.is_some_and(|known| *known != Expect::Absent) {
+            return;
+        }
+        let is_open = |who: &Who| {
+            let known = self.last_entry(*who, key);
+            !matches!(who, Who::Process(_)) && known.is_none_or(|(known, _)| known.is_miss)
+        };
+        let open: Vec<_> = memories.into_iter().filter(is_open).collect();
+        for who in open {
+            let (what, is_miss) = (Expect::Absent, true);
+            self.learned
+                .push((who, key, Some(Known { what, is_miss }), None));
         }
     }
 
@@ -100,7 +131,12 @@ impl Log {
             }
             doubt.is_over = true;
             let (key, before) = (doubt.key, std::mem::take(&mut doubt.before));
-            for (who, known) in before {
+            let own = Who::Process(process);
+            let family = Who::Family(process, doubt.caller.job.group);
+            let had_missed = before.get(&family).is_some_and(|known| known.is_miss);
+            let forgets = (had_missed && !before.contains_key(&own)).then_some((own, None));
+            let before = before.into_iter().map(|(who, known)| (who, Some(known)));
+            for (who, known) in before.chain(forgets) {
                 if self
                     .last_entry(who, key)
                     .is_some_and(|(_, doubt)| doubt == Some(n))
@@ -115,6 +151,7 @@ impl Log {
         let (learners, what) = match lesson {
             Lesson::Show(caller, v) => return self.show(caller, key, *v),
             Lesson::Copied(process, v) => return self.copied(*process, key, *v),
+            Lesson::Miss(caller) => return self.miss(caller, key),
             Lesson::Saved(callers, replaced, v) => (
                 self.those_who_know(callers, key, replaced),
                 Expect::Is(version(*v)),
@@ -130,7 +167,7 @@ impl Log {
             }
         };
         for who in learners {
-            self.learned.push((who, key, what.clone(), None));
+            self.learn(who, key, what.clone(), None);
         }
     }
 
@@ -142,9 +179,25 @@ impl Log {
     }
 
     pub(super) fn base(&self, callers: &[Caller], key: usize, current: &Expect) -> Base {
+        self.base_of(callers, key, current, |_| true)
+    }
+
+    pub(super) fn base_of_delete(&self, by: &[Caller], key: usize, current: &Expect) -> Base {
+        self.base_of(by, key, current, |known| !known.is_miss)
+    }
+
+    fn base_of(
+        &self,
+        callers: &[Caller],
+        key: usize,
+        current: &Expect,
+        counts: impl Fn(&Known) -> bool,
+    ) -> Base {
         let shown = Self::memories(callers)
             .into_iter()
-            .find_map(|who| self.last(who, key));
+            .filter_map(|who| Some(self.last_entry(who, key)?.0))
+            .find(|known| counts(known))
+            .map(|known| &known.what);
         match shown {
             Some(shown) if shown != current => Base::AlreadyLost {
                 shown: shown.clone(),

@@ -57,6 +57,8 @@ fn any_expect() -> impl Strategy<Value = Expect> {
 #[derive(Clone, Debug)]
 enum Lesson {
     Show(Caller, u8),
+    /// There is no such key.
+    Miss(Caller),
     Saved(Vec<Caller>, Expect, u8),
     Removed(Vec<Caller>, Expect),
     Told(Vec<Caller>, Expect),
@@ -68,6 +70,7 @@ fn any_lesson(with_telling: bool) -> impl Strategy<Value = (usize, Lesson)> {
     let telling = if with_telling { 2 } else { 0 };
     let lesson = prop_oneof![
         3 => (any_caller(), 0..6_u8).prop_map(|(who, v)| Lesson::Show(who, v)),
+        telling => any_caller().prop_map(Lesson::Miss),
         3 => (any_callers(), any_expect(), 0..6_u8)
             .prop_map(|(who, replaced, v)| Lesson::Saved(who, replaced, v)),
         1 => (any_callers(), any_expect()).prop_map(|(who, gone)| Lesson::Removed(who, gone)),
@@ -84,6 +87,7 @@ fn teach(seen: &mut Seen<usize>, key: usize, lesson: &Lesson) {
                 seen.knows_bytes(who.process, &key, bytes(*v));
             }
         }
+        Lesson::Miss(who) => seen.miss(who, &key),
         Lesson::Saved(who, replaced, v) => {
             seen.saved(who.iter().copied(), &key, replaced, &version(*v));
         }
@@ -146,6 +150,10 @@ proptest! {
             prop_assert_eq!(
                 seen.base(callers.iter().copied(), asked, current),
                 log.base(callers, *asked, current)
+            );
+            prop_assert_eq!(
+                seen.base_of_delete(callers.first().copied(), asked, current),
+                log.base_of_delete(&callers[..1], *asked, current)
             );
         }
     }

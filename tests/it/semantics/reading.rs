@@ -18,6 +18,19 @@ fn r1_an_open_shows_the_newest_version() {
     }
 }
 
+/// a name that a listing of its directory did not have is absent for up to --ttl after that listing. An open
+/// that may create the file asks nevertheless.
+#[test]
+fn r1_a_name_that_was_not_listed_is_absent_for_a_while() {
+    let world = or_skip!(world_with(&["--flat", "--ttl=600"]));
+    world.other.put("old", "old");
+    assert_eq!(world.names("."), ["old"]);
+    world.other.put("key", "new");
+    assert_eq!(errno(File::open(world.file("key"))), libc::ENOENT);
+    world.sh("echo more >> key");
+    assert_eq!(world.other.text("key"), "newmore\n");
+}
+
 /// stat and ls may be older, up to --ttl
 #[test]
 fn r1_a_process_that_reads_an_older_version_sees_by_name_what_others_saved() {

@@ -68,6 +68,38 @@ fn w1_a_blind_writer_replaces_what_was_made_since_the_last_listing() {
     assert_eq!(world.rescues(), 0);
 }
 
+/// **Being told that there is no such file counts as well**: a process that was answered `ENOENT` was shown
+/// that the key is absent.
+#[test]
+fn w1_who_found_no_file_replaces_nothing_that_was_created_since() {
+    let world = or_skip!(world_with(&["--flat", "--ttl=60"]));
+    world.other.put("old", "old");
+    assert_eq!(world.sh("ls"), "old\n");
+    for key in ["one", "two"] {
+        world.other.put(key, "theirs");
+    }
+    // Each is believed to be absent, by a listing that is a little too old.
+    let said = world.python(
+        "
+import errno, os
+def save(name):
+    try: open(name, 'w').write('ours')
+    except OSError as error: print(errno.errorcode[error.errno])
+    else: print('saved')
+for name in ('one', 'two'):
+    if not os.path.exists(name): save(name)
+save('two')
+",
+    );
+    assert_eq!(said, "EAGAIN\nEAGAIN\nsaved\n");
+    assert_eq!(world.other.text("one"), "theirs");
+    assert_eq!(world.other.text("two"), "ours");
+    assert_eq!(
+        world.sh("[ -e three ] || echo ours > three; cat three"),
+        "ours\n"
+    );
+}
+
 /// An open that empties the file, a name that is created again and the target of a rename are based on
 /// the first of these that exists, where relatives count only within the job:
 /// 1. the version of the key that the process itself was last shown

@@ -19,14 +19,14 @@ pub(super) enum Verdict {
 }
 
 /// A script that reads, loses or not, and saves.
-struct Job {
-    how: &'static str,
-    needs: &'static str,
-    script: &'static str,
-    verdict: Verdict,
+pub(super) struct Job {
+    pub(super) how: &'static str,
+    pub(super) needs: &'static str,
+    pub(super) script: &'static str,
+    pub(super) verdict: Verdict,
 }
 
-fn refused(how: &'static str, script: &'static str) -> Job {
+pub(super) fn refused(how: &'static str, script: &'static str) -> Job {
     Job {
         how,
         needs: "",
@@ -35,20 +35,26 @@ fn refused(how: &'static str, script: &'static str) -> Job {
     }
 }
 
-fn replaces(how: &'static str, script: &'static str) -> Job {
+pub(super) fn replaces(how: &'static str, script: &'static str) -> Job {
     Job {
         verdict: Verdict::Replaces,
         ..refused(how, script)
     }
 }
 
-/// Runs each script in bash and in dash.
+/// Runs each script in bash and in dash, over a key that is there.
 #[track_caller]
 fn run(heading: &str, jobs: &[Job]) {
+    run_over(Some("old\n"), heading, jobs);
+}
+
+/// Runs each script in bash and in dash.
+#[track_caller]
+pub(super) fn run_over(before: Option<&str>, heading: &str, jobs: &[Job]) {
     let keys: Vec<_> = (0..jobs.len())
         .flat_map(|n| [format!("{n:02}-bash"), format!("{n:02}-dash")])
         .collect();
-    let objects = keys.iter().map(|key| (&**key, "old\n"));
+    let objects = keys.iter().filter_map(|key| Some((&**key, before?)));
     let bench = or_skip!(Bench::new(objects));
     let mut table = format!("{heading}\n");
     let mut problems = Vec::new();

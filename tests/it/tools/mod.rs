@@ -9,6 +9,7 @@ mod jobs;
 mod jupyter;
 mod lost;
 mod memory;
+mod missed;
 mod prompts;
 mod saves;
 mod tails;

@@ -1,0 +1,118 @@
+//! Who was told that there is no such file (W1).
+//!
+//! The kernel asks for a name in nearly every system call, and the answer alone does not say whether a
+//! program hears of it: `stat` of a missing file does, and a creating open that goes on to make it does
+//! not. So a miss waits until its system call is over, which is when the same thread asks for another
+//! name, or when somebody wants to know what others were shown of the key. A creation or a rename by the
+//! same thread takes it back: that is the call in which it looked.
+//!
+//! Who asks is read from `/proc` before the answer, since a `cat` of a missing file is gone after it. A
+//! thread that misses many names, as compilers and interpreters do, is looked up once in a while.
+
+use std::num::NonZeroUsize;
+use std::time::Duration;
+use tokio::time::Instant;
+
+use lru::LruCache;
+
+use super::table::{Place, Table};
+use super::{Vfs, Who};
+use crate::model::{Caller, FileName, Ino, Origin};
+use crate::store::Child;
+
+/// The misses whose system calls may not be over, and who asked lately.
+#[derive(Debug)]
+pub(super) struct Misses {
+    by_thread: LruCache<u32, (Caller, Place)>,
+    callers: LruCache<u32, (Instant, Who)>,
+}
+
+/// How many threads are remembered.
+const THREADS: NonZeroUsize = NonZeroUsize::new(1024).expect("it is not zero");
+
+/// For how long a thread is taken for one of the same process and job.
+const SAME_CALLER: Duration = Duration::from_millis(100);
+
+impl Misses {
+    pub(super) fn new() -> Self {
+        Self {
+            by_thread: LruCache::new(THREADS),
+            callers: LruCache::new(THREADS),
+        }
+    }
+}
+
+impl Table {
+    /// A thread begins another system call: what it missed before, its process was told.
+    pub(super) fn end_miss(&mut self, thread: u32) {
+        if let Some((caller, place)) = self.misses.by_thread.pop(&thread) {
+            self.seen.miss(&caller, &place);
+        }
+    }
+
+    /// A thread goes on to make the key that it missed, and its program never hears that there was none.
+    pub(super) fn take_back_miss(&mut self, thread: u32, place: &Place) {
+        let is_of_this_call = |(_, missed): &(Caller, Place)| missed == place;
+        match self
+            .misses
+            .by_thread
+            .peek(&thread)
+            .is_some_and(is_of_this_call)
+        {
+            true => drop(self.misses.by_thread.pop(&thread)),
+            false => self.end_miss(thread),
+        }
+    }
+
+    /// Before anybody asks who was shown what of a key, or is shown it: whoever missed it was told.
+    pub(super) fn settle_misses(&mut self, place: &Place) {
+        let missed = self.misses.by_thread.iter();
+        let missed = missed.filter(|(_, (_, missed))| missed == place);
+        let threads: Vec<_> = missed.map(|(thread, _)| *thread).collect();
+        for thread in threads {
+            self.end_miss(thread);
+        }
+    }
+}
+
+impl Vfs {
+    /// The caller of a look-up is about to be told that there is no such name.
+    pub(super) fn note_miss(&self, parent: Ino, name: &FileName, thread: u32) {
+        if thread == 0 || self.options.read_only || self.is_scratch_name(name, Origin::Other) {
+            return;
+        }
+        let known = {
+            let mut table = self.table();
+            let Ok((store, dir)) = table.dir(parent) else {
+                return;
+            };
+            let (Ok(Child::Either(key, _)) | Ok(Child::Key(key))) = store.child(&dir, name) else {
+                return;
+            };
+            let place = (store.name(), key);
+            // Who moved it away knows where it is.
+            if table.away.is_away(&place) {
+                return;
+            }
+            let callers = &mut table.misses.callers;
+            let lately = callers.get(&thread).copied();
+            let lately = lately.filter(|(since, _)| since.elapsed() < SAME_CALLER);
+            (place, lately)
+        };
+        let (place, lately) = known;
+        let who = match lately {
+            Some((_, who)) => who,
+            None => self.processes.misser(thread),
+        };
+        let mut table = self.table();
+        if lately.is_none() {
+            table.misses.callers.put(thread, (Instant::now(), who));
+        }
+        let Some(caller) = who else { return };
+        let pushed = table.misses.by_thread.push(thread, (caller, place));
+        if let Some((_, (caller, place))) = pushed {
+            // Its system call was over long ago.
+            table.seen.miss(&caller, &place);
+        }
+    }
+}
