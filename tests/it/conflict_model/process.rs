@@ -11,7 +11,7 @@ use super::appends::Lines;
 use super::outcomes::Outcomes;
 use super::saving::{Next, Sending};
 use super::style::{Op, Style};
-use super::world::{Action, Ground, Plan, Promise, Scenario, World, caller};
+use super::world::{Action, Ground, Plan, Promise, SaveId, Scenario, World, caller};
 
 /// What a save came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -162,6 +162,19 @@ impl World {
         }
     }
 
+    /// The last that they know for sure: a save of unknown fate tells nothing.
+    fn surely_known(&self, s: &Scenario, ground: Ground) -> Expect {
+        let is_acknowledged = |id: SaveId| self.processes[id.process].was_acknowledged(id.nth);
+        let mut last = self.state_at(s, ground.floor);
+        for event in ground.floor + 1..=self.now() {
+            let saver = self.saver_in(ground.kin, event);
+            if saver.is_some_and(is_acknowledged) && last == self.state_at(s, event - 1) {
+                last = self.state_at(s, event);
+            }
+        }
+        last
+    }
+
     /// It hears that there is no key, which counts if nobody near it knows a version.
     fn miss(&mut self, s: &Scenario, p: usize) {
         let (now, job) = (self.now(), s.processes[p].job);
@@ -171,11 +184,8 @@ impl World {
         let nearest = own
             .map(|floor| (floor, 1 << p))
             .or(of_job.map(|floor| (floor, members)));
-        let last = |(floor, kin)| self.known(s, Ground { floor, kin }).pop();
-        if nearest
-            .and_then(last)
-            .is_none_or(|last| last == Expect::Absent)
-        {
+        let last = |(floor, kin)| self.surely_known(s, Ground { floor, kin });
+        if nearest.map(last).is_none_or(|last| last == Expect::Absent) {
             if self.processes[p].knows.is_none() {
                 self.processes[p].missed = Some(now);
             }

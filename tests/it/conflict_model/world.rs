@@ -408,7 +408,7 @@ impl World {
         })
     }
 
-    fn saver_in(&self, kin: u8, event: usize) -> Option<SaveId> {
+    pub(super) fn saver_in(&self, kin: u8, event: usize) -> Option<SaveId> {
         match self.history[event].by {
             By::Save(id) if kin >> id.process & 1 == 1 => Some(id),
             _ => None,

@@ -78,20 +78,20 @@ fn who_only_opens_or_lists_is_blind() {
         "blind writers of a new key",
         &[
             replaces("echo > f", "$THEIRS $F; echo 1 > $F"),
+            replaces("echo > g; mv g f", "echo 1 > $F.g; $THEIRS $F; mv $F.g $F"),
             replaces("ls; echo > f", "ls > $D/x; $THEIRS $F; echo 1 > $F"),
             replaces(
                 "echo > f, again and again",
                 "echo 1 > $F; $THEIRS $F; echo 2 > $F; $THEIRS $F; /bin/echo 3 > $F",
             ),
             replaces(
-                "ls -l, find; cp x f",
-                "ls -l > $D/x; find . > $D/y; $THEIRS $F; cp $D/x $F",
+                "ls -l, find; echo > f",
+                "ls -l > $D/x; find . > $D/y; $THEIRS $F; echo 1 > $F",
             ),
             replaces(
                 "setsid cat f; echo > f",
                 "setsid --wait cat $F 2> $D/e; $THEIRS $F; echo 1 > $F",
             ),
-            replaces("echo > g; mv g f", "echo 1 > $F.g; $THEIRS $F; mv $F.g $F"),
         ],
     );
 }
