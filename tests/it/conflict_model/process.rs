@@ -163,7 +163,7 @@ impl World {
     }
 
     /// The last that they know for sure: a save of unknown fate tells nothing.
-    fn surely_known(&self, s: &Scenario, ground: Ground) -> Expect {
+    pub(super) fn surely_known(&self, s: &Scenario, ground: Ground) -> Expect {
         let is_acknowledged = |id: SaveId| self.processes[id.process].was_acknowledged(id.nth);
         let mut last = self.state_at(s, ground.floor);
         for event in ground.floor + 1..=self.now() {

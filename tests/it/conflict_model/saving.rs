@@ -454,7 +454,7 @@ impl World {
         let of_process = (self.processes[p].knows, 1 << p);
         let of_job = (self.job_knows[job], self.members(s, job));
         let knew = |world: &Self, (floor, kin): (Option<usize>, u8)| {
-            floor.is_some_and(|floor| world.known(s, Ground { floor, kin }).contains(expected))
+            floor.is_some_and(|floor| world.surely_known(s, Ground { floor, kin }) == *expected)
         };
         if knew(self, of_process) {
             self.processes[p].knows = Some(now);
