@@ -26,7 +26,12 @@ const NO_OPTIONS: [&str; 7] = [
 ];
 
 /// The tests of this program are told by these what to do, and run it with them.
-const OF_TESTS: [&str; 3] = ["ETAGFS_TEST_", "ETAGFS_BLESS", "ETAGFS_FUZZ_SECONDS"];
+const OF_TESTS: [&str; 4] = [
+    "ETAGFS_TEST_",
+    "ETAGFS_BLESS",
+    "ETAGFS_FUZZ_SECONDS",
+    "ETAGFS_SIMULATION_",
+];
 
 /// Refuses variables that are no option's.
 ///

@@ -16,7 +16,9 @@ use super::publish::Put;
 use super::scratch::{Scratch, ScratchId};
 use super::table::{Kind, Place};
 use super::{Error, Source, Vfs, Who};
-use crate::model::{Caller, Due, Expect, FileName, Ino, Key, Outcome, Process, Unlinked, Version};
+use crate::model::{
+    Base, Caller, Due, Expect, FileName, Ino, Key, Outcome, Process, Unlinked, Version,
+};
 use crate::store::{Child, Dir, Store, StoreName, Value};
 
 /// Which names that are moved away are to be settled.
@@ -53,6 +55,24 @@ impl Vfs {
     /// What the first save of a name that is not in the store, or is moved away, must find.
     pub(super) fn unsaved_base(&self, place: &Place) -> Expect {
         self.table().away.base(place).cloned().into()
+    }
+
+    /// What a new value of a name replaces from which `moved` was moved away: just that, unless whoever makes
+    /// it was shown another version (W1).
+    pub(super) fn departed_base(
+        &self,
+        callers: impl IntoIterator<Item = Caller>,
+        place: &Place,
+        moved: &Version,
+    ) -> Base {
+        self.settle_doubts(place);
+        let moved = Expect::Is(moved.clone());
+        match self.table().seen.base(callers, place, &moved) {
+            lost @ Base::AlreadyLost {
+                shown: Expect::Is(_),
+            } => lost,
+            _ => Base::Take(moved),
+        }
     }
 
     /// Whether a file can be moved away without telling the store: it is a key, and nobody writes

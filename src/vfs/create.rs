@@ -113,7 +113,7 @@ impl Vfs {
         self.settle_doubts(&place);
         let only_appends = draft_of(Expect::Absent).only_appends();
         let base = match &departed {
-            Some(base) => Base::Take(Expect::Is(base.clone())),
+            Some(base) => self.departed_base(by.who, &place, base),
             None if only_appends => Base::Take(Expect::Absent),
             None => self.table().seen.base(by.who, &place, &Expect::Absent),
         };
@@ -131,9 +131,7 @@ impl Vfs {
         let ino = {
             let mut table = self.table();
             let kind = Kind::File(store.clone(), key.clone());
-            let ino = table.insert(parent, &name, kind);
-            table.away.recreate(&place);
-            ino
+            table.insert(parent, &name, kind)
         };
         let expect = match base {
             Base::Take(expect) => expect,
@@ -146,11 +144,12 @@ impl Vfs {
                     callers: by.who.as_slice(),
                     expected: &shown,
                 };
-                let lost = self.conflict(&attempt, Some(&Expect::Absent), None);
+                let lost = self.conflict(&attempt, Some(&departed.into()), None);
                 self.table().tree.sweep(ino);
                 return Err(lost.error);
             }
         };
+        self.table().away.recreate(&place);
         let state = WriterState::new(draft_of(expect), Bytes::new(), envelope);
         let writer = self.writer(ino, by, state);
         let fh = self.register(writer.exclusive(creation.over == OverExisting::Refuse));

@@ -230,7 +230,7 @@ impl Vfs {
             (false, _) => self.inspect(ino, store, key, by).await?,
         };
         let base = match departed {
-            Some(base) => Base::Take(Expect::Is(base)),
+            Some(base) => self.departed_base(by.who, &place, &base),
             None => {
                 self.settle_doubts(&place);
                 let base = self.table().seen.base(by.who, &place, &current);

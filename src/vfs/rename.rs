@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use super::cache::Folder;
 use super::commit::{Change, Commit, Kept};
+use super::handles::Fh;
 use super::loss::Attempt;
 use super::open::{Opening, Version as Newest, entry_of};
 use super::publish::Put;
@@ -343,12 +344,24 @@ impl Vfs {
         }
     }
 
-    /// Saves what the moved file's own writers wrote, and reads it. Moving a key away is a delete: who
-    /// was shown another version of it moves nothing (`sed -i.bak`, when somebody saved meanwhile).
+    /// Saves what the caller wrote to the moved file, and reads it. What others are writing goes on under
+    /// the new name, and is saved when they close it: half a value is never sent (W3), unless the file is new
+    /// and there is nothing else to move. Moving a key away is a delete: who was shown another version of it
+    /// moves nothing (`sed -i.bak`, when somebody saved meanwhile).
     async fn take_up(&self, ino: Ino, by: Opening) -> Result<Moved, Error> {
-        let open = self.table().node(ino)?.open.clone();
+        let (open, unsaved) = {
+            let table = self.table();
+            let node = table.node(ino)?;
+            (node.open.clone(), node.file.is_unsaved())
+        };
         for fh in open {
-            match self.save(fh, Trigger::Fsync).await {
+            let trigger = match unsaved {
+                true => Trigger::Fsync,
+                false if self.is_others(fh, by) => continue,
+                // Emptiness is no value either.
+                false => Trigger::Write,
+            };
+            match self.save(fh, trigger).await {
                 // It was closed meanwhile, which saved it.
                 Err(Error::BadHandle) if self.table().handle(fh).is_err() => {}
                 saved => saved?,
@@ -385,6 +398,14 @@ impl Vfs {
             callers: by.who.into_iter().chain(creator).collect(),
             from: From::Key(store, key),
         })
+    }
+
+    /// Whether another process opened this handle than the one that asks.
+    fn is_others(&self, fh: Fh, by: Opening) -> bool {
+        let handle = self.table().handle(fh).ok();
+        let opener = handle.and_then(|handle| handle.who());
+        let pair = opener.zip(by.who);
+        pair.is_some_and(|(opener, by)| opener.process != by.process)
     }
 
     /// Moves the inode to its new name, with everything that is remembered of it.

@@ -36,6 +36,12 @@ impl Vfs {
         let own = Self::own_envelope(moved, target);
         let departed = self.table().away.base(&place).cloned();
         if let Some(base) = departed {
+            let callers = moved.callers.iter().copied();
+            if let Base::AlreadyLost { shown } = self.departed_base(callers, &place, &base) {
+                let current = Expect::Is(base);
+                self.departure_failed(moved, target);
+                return Err(self.rename_lost(moved, target, &shown, Some(&current)));
+            }
             let envelope = match own {
                 Some(own) => own,
                 None => {

@@ -1,0 +1,374 @@
+//! Nothing is replaced that its process was not shown (W1, W5).
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+
+use super::{Judge, Promise};
+use crate::server::{By, Event, Stamp};
+use crate::world::{Did, Errno, Record};
+
+/// What processes were shown of keys, by the bytes.
+#[derive(Default)]
+struct Shown {
+    of: HashMap<(usize, u32, u32, String), Vec<Bytes>>,
+    /// What whoever makes a call knew when it began, and when it ended, if that is over.
+    at_call: HashMap<usize, Vec<Option<Vec<Bytes>>>>,
+}
+
+/// What happens, in its order.
+#[derive(Clone, Copy)]
+enum Moment {
+    Asked(usize),
+    Heard(usize),
+    Changed(usize),
+}
+
+impl Judge<'_> {
+    pub(super) fn bases(&mut self) {
+        let mut moments: Vec<(Stamp, Moment)> = Vec::new();
+        for (at, record) in self.records.iter().enumerate() {
+            moments.push((record.begun, Moment::Asked(at)));
+            if record.result.is_some() {
+                moments.push((record.ended, Moment::Heard(at)));
+            }
+        }
+        for (at, event) in self.events.iter().enumerate() {
+            moments.push((event.stamp, Moment::Changed(at)));
+        }
+        moments.sort_by_key(|(stamp, _)| *stamp);
+        let mut shown = Shown::default();
+        for (_, moment) in moments {
+            match moment {
+                Moment::Asked(at) => self.note_known(&mut shown, at),
+                Moment::Heard(at) => {
+                    self.note_known(&mut shown, at);
+                    self.heard(&mut shown, at);
+                }
+                Moment::Changed(at) => self.changed(&mut shown, at),
+            }
+        }
+    }
+
+    /// Remembers what the caller of an open, a rename or a delete knows now.
+    fn note_known(&self, shown: &mut Shown, at: usize) {
+        let record = &self.records[at];
+        let path = match &record.did {
+            Did::Open { path, .. } | Did::Truncate { path, .. } | Did::Unlink { path } => path,
+            Did::Rename { to, .. } => to,
+            _ => return,
+        };
+        let known = self.known_to(shown, record, path);
+        shown.at_call.entry(at).or_default().push(known);
+    }
+
+    fn heard(&self, shown: &mut Shown, at: usize) {
+        let record = &self.records[at];
+        match (&record.did, record.result) {
+            (Did::Read { file, bytes, whole }, Some(Ok(()))) => {
+                let file = &self.files[*file];
+                // What a writer reads of its own says nothing of others'.
+                let is_own = file.how.write && (file.created || file.how.truncate);
+                // What is not saved yet is empty, and no version (W12).
+                let open = &self.records[file.opened];
+                // The first bytes of a version show it.
+                let versions = self.values_in(&file.path, open.begun, record.ended);
+                let read: Vec<_> = versions
+                    .into_iter()
+                    .flatten()
+                    .filter(|value| match *whole || bytes.is_empty() {
+                        true => value.bytes == *bytes,
+                        false => value.bytes.starts_with(bytes),
+                    })
+                    .map(|value| value.bytes.clone())
+                    .collect();
+                let is_unsaved = bytes.is_empty() && self.has_unsaved(open, &file.path);
+                // Who saved the key since knows what it did, whatever it reads through an older descriptor.
+                let has_saved = self.of_key.get(&file.path).is_some_and(|changes| {
+                    changes.iter().map(|at| &self.events[*at]).any(|event| {
+                        (open.begun..record.ended).contains(&event.stamp)
+                            && self.is_by(event, record.pid)
+                    })
+                });
+                if !is_own && !file.scratch && !is_unsaved && !has_saved {
+                    read.into_iter()
+                        .for_each(|bytes| shown.add(record, &file.path, bytes));
+                }
+            }
+            (did, Some(Err(Errno::Conflict))) => {
+                let paths = match did {
+                    Did::Save { file, .. } => vec![self.files[*file].path.clone()],
+                    Did::Open { path, .. }
+                    | Did::Truncate { path, .. }
+                    | Did::Unlink { path }
+                    | Did::Describe { path } => vec![path.clone()],
+                    Did::Rename { from, to, .. } => vec![from.clone(), to.clone()],
+                    _ => return,
+                };
+                for path in paths {
+                    // Who is blind stays blind.
+                    if self.known_to(shown, record, &path).is_none() {
+                        continue;
+                    }
+                    let told = self.values_in(&path, record.begun, record.ended);
+                    for value in told.into_iter().flatten() {
+                        shown.add(record, &path, value.bytes.clone());
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// What the nearest of its relatives that was shown anything was shown: the process itself, those that it
+    /// started, those of its parent, and so on, and its job.
+    fn known_to(&self, shown: &Shown, record: &Record, path: &str) -> Option<Vec<Bytes>> {
+        let of = |pid| {
+            shown
+                .of
+                .get(&(record.mount, record.epoch, pid, path.to_owned()))
+        };
+        if let Some(own) = of(record.pid) {
+            return Some(own.clone());
+        }
+        let machine = &self.mounts[record.mount].machine;
+        let all = self.pids(record.mount);
+        let mut heads = vec![record.pid];
+        heads.extend(machine.ancestors(record.pid));
+        for head in heads {
+            let family = all
+                .iter()
+                .filter(|pid| **pid == head || machine.ancestors(**pid).contains(&head));
+            let known: Vec<_> = family
+                .filter_map(|pid| of(*pid))
+                .flatten()
+                .cloned()
+                .collect();
+            if !known.is_empty() {
+                return Some(known);
+            }
+        }
+        let job = machine.get(record.pid, |it| it.job);
+        let mates = all
+            .iter()
+            .filter(|pid| machine.get(**pid, |it| it.job) == job);
+        let known: Vec<_> = mates
+            .filter_map(|pid| of(*pid))
+            .flatten()
+            .cloned()
+            .collect();
+        (!known.is_empty()).then_some(known)
+    }
+
+    fn pids(&self, mount: usize) -> Vec<u32> {
+        let mut all: Vec<_> = self
+            .records
+            .iter()
+            .filter(|record| record.mount == mount && record.pid > 0)
+            .map(|record| record.pid)
+            .collect();
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
+    fn changed(&mut self, shown: &mut Shown, at: usize) {
+        let event = self.events[at].clone();
+        let By::Call(call, _) = event.by else { return };
+        let Some(record) = self.records.get(call).cloned() else {
+            return;
+        };
+        let Some(before) = &event.before else {
+            self.saved(shown, &record, &event);
+            return;
+        };
+        if event
+            .after
+            .as_ref()
+            .is_some_and(|after| after.bytes == before.bytes)
+        {
+            return; // Only what travels with them.
+        }
+        let allowed = self.allowed(shown, call, &record, &event);
+        if let Some(allowed) = &allowed {
+            let is_known = allowed.contains(&before.bytes);
+            self.must(is_known, Promise::NothingUnseenIsReplaced, call, || {
+                format!(
+                    "{} was {:?}; it may replace {allowed:?}",
+                    event.key, before.bytes
+                )
+            });
+        }
+        self.saved(shown, &record, &event);
+    }
+
+    /// What a call may replace; `None` for anything.
+    fn allowed(
+        &self,
+        shown: &Shown,
+        call: usize,
+        record: &Record,
+        event: &Event,
+    ) -> Option<Vec<Bytes>> {
+        let in_window = |key: &str, from, to| -> Vec<Bytes> {
+            let values = self.values_in(key, from, to);
+            values
+                .into_iter()
+                .flatten()
+                .map(|value| value.bytes.clone())
+                .collect()
+        };
+        match &record.did {
+            Did::Save { file, .. } => {
+                let opened = &self.files[*file];
+                if opened.how.append && !opened.how.truncate && !opened.how.exclusive {
+                    return None;
+                }
+                let open = &self.records[opened.opened];
+                let mut allowed = Vec::new();
+                if self.has_unsaved(open, &opened.path) {
+                    // It was created here, and empty for whoever opened it (W12).
+                    allowed.push(Bytes::new());
+                }
+                // Its own last save, and what others on this machine made of the same bytes.
+                let own = self.events.iter().filter(|earlier| {
+                    earlier.stamp < event.stamp && self.is_of_file(earlier, *file)
+                });
+                allowed.extend(own.filter_map(|own| Some(own.after.as_ref()?.bytes.clone())));
+                if opened.how.truncate || opened.created {
+                    let knew = shown.at_call.get(&opened.opened);
+                    for known in knew.into_iter().flatten() {
+                        match known {
+                            Some(known) => allowed.extend(known.iter().cloned()),
+                            // The name was moved away: what was moved is replaced.
+                            None => {
+                                allowed.extend(in_window(&opened.path, open.begun, open.ended));
+                                allowed.extend(self.departed(open, &opened.path));
+                            }
+                        }
+                    }
+                } else {
+                    let read: Vec<_> = self
+                        .records
+                        .iter()
+                        .filter(|read| read.result == Some(Ok(())) && read.ended < event.stamp)
+                        .filter_map(|read| match &read.did {
+                            Did::Read {
+                                file: of,
+                                bytes,
+                                whole: true,
+                            } if of == file => Some(bytes.clone()),
+                            _ => None,
+                        })
+                        .take(1)
+                        .collect();
+                    match read.is_empty() {
+                        true => allowed.extend(in_window(&opened.path, open.begun, open.ended)),
+                        false => allowed.extend(read),
+                    }
+                }
+                Some(allowed)
+            }
+            Did::Rename { from, .. } if event.key == *from => {
+                // The old name: what was moved is what was saved under the new one.
+                Some(in_window(&event.key, record.begun, event.stamp))
+            }
+            // It keeps a part of what is there, so it is based on that.
+            Did::Truncate { size: 1.., .. } => {
+                Some(in_window(&event.key, record.begun, event.stamp))
+            }
+            Did::Open { .. } | Did::Truncate { .. } | Did::Unlink { .. } | Did::Rename { .. } => {
+                let mut allowed = Vec::new();
+                let knew = shown.at_call.get(&call).cloned().unwrap_or_default();
+                for known in knew
+                    .into_iter()
+                    .chain([self.known_to(shown, record, &event.key)])
+                {
+                    match known {
+                        Some(known) => allowed.extend(known),
+                        None => {
+                            allowed.extend(in_window(&event.key, record.begun, event.stamp));
+                            allowed.extend(self.departed(record, &event.key));
+                        }
+                    }
+                }
+                Some(allowed)
+            }
+            // Whatever a setxattr replaces has the same bytes; a lock is nobody's value.
+            _ => None,
+        }
+    }
+
+    /// What names that were moved away on this machine were, when they were.
+    fn departed(&self, record: &Record, key: &str) -> Vec<Bytes> {
+        let moves = self.records.iter().filter(|one| {
+            one.mount == record.mount
+                && one.begun < record.ended
+                && matches!(&one.did, Did::Rename { from, .. } if from == key)
+        });
+        moves
+            .flat_map(|one| self.values_in(key, one.begun, one.ended))
+            .flatten()
+            .map(|value| value.bytes.clone())
+            .collect()
+    }
+
+    /// Whether a process changed the key.
+    fn is_by(&self, event: &Event, pid: u32) -> bool {
+        match event.by {
+            By::Call(call, _) => self
+                .records
+                .get(call)
+                .is_some_and(|record| record.pid == pid),
+            By::Foreign => false,
+        }
+    }
+
+    /// Whether a change is a save of a file; or of some file of the same name, by whoever renames it.
+    fn is_of_file(&self, event: &Event, file: usize) -> bool {
+        let By::Call(call, _) = event.by else {
+            return false;
+        };
+        let mount = self.files[file].mount;
+        self.records
+            .get(call)
+            .is_some_and(|record| match &record.did {
+                Did::Save { file: of, .. } => *of == file,
+                Did::Rename { from, .. } => record.mount == mount && event.key == *from,
+                _ => false,
+            })
+    }
+
+    /// Who saved over what it knew knows what it saved.
+    fn saved(&self, shown: &mut Shown, record: &Record, event: &Event) {
+        let Some(after) = &event.after else { return };
+        let pid = match &record.did {
+            Did::Save { file, .. } => self.files[*file].opener,
+            _ => record.pid,
+        };
+        let by = Record {
+            pid,
+            ..record.clone()
+        };
+        let knew = self.known_to(shown, &by, &event.key);
+        let replaced = event.before.as_ref().map(|value| &value.bytes);
+        let is_known = match (knew, replaced) {
+            (Some(knew), Some(replaced)) => knew.contains(replaced),
+            (Some(_), None) => true,
+            (None, _) => false,
+        };
+        if is_known {
+            shown.add(&by, &event.key, after.bytes.clone());
+        }
+    }
+}
+
+impl Shown {
+    fn add(&mut self, record: &Record, path: &str, bytes: Bytes) {
+        let who = (record.mount, record.epoch, record.pid, path.to_owned());
+        let all = self.of.entry(who).or_default();
+        if !all.contains(&bytes) {
+            all.push(bytes);
+        }
+    }
+}
