@@ -1,6 +1,6 @@
 //! The product itself, in a simulated world: several mounts, their kernels and processes, a store and a
 //! network, in one thread and in virtual time. What is simulated, and how a seed is repeated, is in
-//! `docs/simulation.md`.
+//! `docs/design.md`.
 //!
 //! `ETAGFS_SIMULATION_SECONDS` (default 60) is how long all histories together run;
 //! `ETAGFS_SIMULATION_SEED` repeats one, with all its lines.

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::{Judge, Promise};
-use crate::world::{Did, Record};
+use crate::world::{Did, File, Record};
 
 impl Judge<'_> {
     pub(super) fn reads(&mut self) {
@@ -33,7 +33,13 @@ impl Judge<'_> {
         if self.has_unsaved(open, &of.path) {
             at_open.push(Bytes::new());
         }
-        let later = self.values_in(&of.path, open.begun, record.ended);
+        // Who opened what this mount had not saved yet may go on in that save, if the mount heard of it within the
+        // TTL, whatever others have saved since.
+        let begun = self
+            .unsaved(open, &of.path)
+            .map(|file| self.records[file.opened].begun);
+        let since = begun.min().unwrap_or(open.begun).min(open.begun);
+        let later = self.values_in(&of.path, since, record.ended);
         let later: Vec<Bytes> = later
             .into_iter()
             .flatten()
@@ -54,14 +60,19 @@ impl Judge<'_> {
         });
     }
 
-    /// Whether a file of this name was created on this machine and not saved by then.
-    pub(super) fn has_unsaved(&self, open: &Record, path: &str) -> bool {
-        self.files.iter().any(|file| {
+    /// The files of this name that were created on this machine before an open, and were not saved then.
+    fn unsaved<'f>(&'f self, open: &'f Record, path: &'f str) -> impl Iterator<Item = &'f File> {
+        self.files.iter().filter(move |file| {
             file.mount == open.mount
                 && file.path == *path
                 && file.created
                 && self.records[file.opened].begun < open.ended
         })
+    }
+
+    /// Whether there may be one.
+    pub(super) fn has_unsaved(&self, open: &Record, path: &str) -> bool {
+        self.unsaved(open, path).next().is_some()
     }
 
     /// Whether names were moved on this machine, so that the path is not the key.

@@ -70,7 +70,7 @@ impl Judge<'_> {
             Save::Fsync => true,
             Save::Release => false,
         };
-        let is_local = self.files[file].left || self.files[file].scratch;
+        let is_local = self.was_left(file) || self.files[file].scratch;
         if record.result != Some(Ok(())) || !is_heard || is_local {
             return;
         }
@@ -91,6 +91,27 @@ impl Judge<'_> {
             at,
             || format!("{:?} was saved {all} times", want.bytes),
         );
+    }
+
+    /// Whether the name of a file was deleted or taken on its machine while it was open, whatever was answered
+    /// to whoever did so.
+    fn was_left(&self, file: usize) -> bool {
+        let of = &self.files[file];
+        let since = self.records[of.opened].begun;
+        of.left
+            || self.events.iter().any(|event| {
+                let By::Call(call, _) = event.by else {
+                    return false;
+                };
+                let by = self.records.get(call).filter(|by| by.mount == of.mount);
+                let is_of_names = by.is_some_and(|by| {
+                    matches!(
+                        by.did,
+                        Did::Unlink { .. } | Did::Rename { .. } | Did::Own(_)
+                    )
+                });
+                event.stamp > since && event.key == of.path && is_of_names
+            })
     }
 
     /// Restored content (W6): where versions are made from bytes, and somebody brought back what was
@@ -197,7 +218,9 @@ impl Judge<'_> {
             return;
         };
         let of = self.files[file].clone();
-        if want.bytes.is_empty() || of.scratch {
+        // What is deleted on the machine that writes it is written in vain (W8).
+        let is_in_vain = record.result != Some(Err(Errno::Conflict)) && self.was_left(file);
+        if want.bytes.is_empty() || of.scratch || is_in_vain {
             return;
         }
         let is_lost_with_the_daemon = self.has_crashed(of.mount, of.epoch);

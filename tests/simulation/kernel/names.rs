@@ -84,12 +84,12 @@ impl Caller {
             let (dir, name) = syscall.parent(path).await?;
             let lock = live.dir_lock(dir);
             let _locked = lock.write().await;
-            match syscall.lookup(dir, name).await {
-                Ok(_) if must_exist => {}
-                Err(Errno::Absent) if !must_exist => {}
+            let found = match syscall.lookup(dir, name).await {
+                Ok(told) if must_exist => Some(told.numbers.node.0),
+                Err(Errno::Absent) if !must_exist => None,
                 Ok(_) => return Err(Errno::Exists),
                 Err(error) => return Err(error),
-            }
+            };
             let (by, owned) = (syscall.by(), name.to_owned());
             let changed = live
                 .request(
@@ -103,9 +103,10 @@ impl Caller {
                 )
                 .await;
             if changed.is_ok() {
-                let known = live.remembered(|it| it.names.remove(&(dir, name.to_owned())));
-                if let Some(known) = known {
-                    self.leaves(known.node);
+                live.remembered(|it| it.names.remove(&(dir, name.to_owned())));
+                // The kernel may have forgotten the name meanwhile, but not the file.
+                if let Some(node) = found {
+                    self.leaves(node);
                 }
             }
             changed
