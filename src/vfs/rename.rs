@@ -16,7 +16,6 @@ use tokio::time::Instant;
 
 use super::cache::Folder;
 use super::commit::{Change, Commit, Kept};
-use super::handles::Fh;
 use super::loss::Attempt;
 use super::open::{Opening, Version as Newest, entry_of};
 use super::publish::Put;
@@ -398,14 +397,6 @@ impl Vfs {
             callers: by.who.into_iter().chain(creator).collect(),
             from: From::Key(store, key),
         })
-    }
-
-    /// Whether another process opened this handle than the one that asks.
-    fn is_others(&self, fh: Fh, by: Opening) -> bool {
-        let handle = self.table().handle(fh).ok();
-        let opener = handle.and_then(|handle| handle.who());
-        let pair = opener.zip(by.who);
-        pair.is_some_and(|(opener, by)| opener.process != by.process)
     }
 
     /// Moves the inode to its new name, with everything that is remembered of it.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use tokio::time::Instant;
 
+use super::super::handles::Fh;
 use super::super::loss::{Attempt, Kept};
 use super::super::open::Opening;
 use super::super::rescue::Reason;
@@ -13,6 +14,14 @@ use crate::model::{Base, Expect, Rival, backed_up};
 use crate::store::{Entry, Envelope};
 
 impl Vfs {
+    /// Whether another process opened this handle than the one that asks.
+    pub(super) fn is_others(&self, fh: Fh, by: Opening) -> bool {
+        let handle = self.table().handle(fh).ok();
+        let opener = handle.and_then(|handle| handle.who());
+        let pair = opener.zip(by.who);
+        pair.is_some_and(|(opener, by)| opener.process != by.process)
+    }
+
     /// What travels with the moved file, if somebody chose it.
     fn own_envelope(moved: &Moved, target: &Target<'_>) -> Option<Envelope> {
         let (store, key) = match &moved.from {
