@@ -177,15 +177,14 @@ impl Judge<'_> {
     /// deleted it.
     fn is_hidden(&self, event: &Event, record: &Record) -> bool {
         let after = self.of_key[&event.key].iter().map(|at| &self.events[*at]);
-        let overtaken = after
+        after
             .filter(|other| other.stamp > event.stamp && other.stamp < record.ended)
             .any(|other| match other.by {
                 By::Foreign => true,
                 By::Call(..) => {
                     other.after.is_none() || other.id.is_some() && self.is_far(event, record)
                 }
-            });
-        overtaken
+            })
     }
 
     /// More than eight saves came after it.

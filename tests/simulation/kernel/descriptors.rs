@@ -192,13 +192,14 @@ impl Caller {
             files[file].descriptors == 0
         };
         let by_opener = self.world().files()[file].opener == self.pid;
+        let want = self.world().files()[file].want();
         let closed = match self.world().is_wrong(Wrong::NoFlush) {
             true => {
                 self.call(
                     Did::Save {
                         file,
                         why: Save::Close { by_opener },
-                        want: self.world().files()[file].want(),
+                        want,
                     },
                     |_, _| async { Ok(()) },
                 )
