@@ -27,7 +27,7 @@ use super::{
     Backend, Body, Error, Fetched, Grant, Habits, Kept, Limits, ListQuery, ObjectInfo, ObjectKey,
     Page, Pin, Signed, Span,
 };
-use crate::model::{Expect, Outcome, PutId, Version};
+use crate::model::{Expect, Outcome, PutId, Server, Version};
 
 /// The calls of a [`Backend`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -287,7 +287,7 @@ impl Backend for Faulty {
         self.inner.name()
     }
 
-    fn server(&self) -> &str {
+    fn server(&self) -> &Server {
         self.inner.server()
     }
 

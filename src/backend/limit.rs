@@ -17,7 +17,7 @@ use super::{
     Backend, Body, Error, Fetched, Grant, Habits, Kept, Limits, ListQuery, ObjectInfo, ObjectKey,
     Page, Pin, Signed, Span,
 };
-use crate::model::{Expect, Outcome, PutId, Version};
+use crate::model::{Expect, Outcome, PutId, Server, Version};
 use crate::telemetry::{Place, Telemetry};
 
 /// How much later than the deadline of a call its patience ends, so that the deadline comes first on a busy
@@ -164,7 +164,7 @@ impl Backend for Limited {
         self.inner.name()
     }
 
-    fn server(&self) -> &str {
+    fn server(&self) -> &Server {
         self.inner.server()
     }
 

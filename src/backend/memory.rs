@@ -17,7 +17,9 @@ use super::{
     After, Backend, Body, Cursor, Error, Fetched, Kept, Limits, ListQuery, Listed, Object,
     ObjectInfo, ObjectKey, Page, Pin, Span,
 };
-use crate::model::{Expect, Outcome, PutId, Version};
+use crate::model::{Expect, Outcome, PutId, Server, Version};
+
+static NOWHERE: Server = Server::NONE;
 
 /// What messages call it.
 const NAME: &str = "memory:";
@@ -170,8 +172,8 @@ impl Backend for Memory {
         NAME
     }
 
-    fn server(&self) -> &str {
-        ""
+    fn server(&self) -> &Server {
+        &NOWHERE
     }
 
     fn limits(&self) -> Limits {

@@ -20,7 +20,7 @@ use super::{
     Backend, Body, Error, Fetched, Grant, Habits, Kept, Limits, ListQuery, ObjectInfo, ObjectKey,
     Page, Pin, Signed, Span,
 };
-use crate::model::{Expect, Outcome, PutId, Version};
+use crate::model::{Expect, Outcome, PutId, Server, Version};
 use crate::telemetry::exchange::Exchange;
 use crate::telemetry::{Failed, Request, Telemetry, milliseconds};
 
@@ -213,7 +213,7 @@ impl Backend for Metered {
         self.inner.name()
     }
 
-    fn server(&self) -> &str {
+    fn server(&self) -> &Server {
         self.inner.server()
     }
 

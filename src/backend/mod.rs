@@ -39,7 +39,7 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::model::{Expect, Outcome, PutId, Version};
+use crate::model::{Expect, Outcome, PutId, Server, Version};
 
 /// The name of an object in its backend.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -370,9 +370,8 @@ pub trait Backend: Send + Sync + fmt::Debug {
     /// What messages call it: `s3://bucket`.
     fn name(&self) -> &str;
 
-    /// Which server it asks; empty where there is none. Two that spell one server differently say different
-    /// things. A decorator passes it on.
-    fn server(&self) -> &str;
+    /// Which server it asks; [`Server::NONE`] where there is none. A decorator passes it on.
+    fn server(&self) -> &Server;
 
     /// What it can hold.
     fn limits(&self) -> Limits;

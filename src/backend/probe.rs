@@ -67,6 +67,7 @@ pub async fn probe(backend: &dyn Backend, prefix: &str) -> Result<Probe, NotProb
     let mut scratch = Scratch {
         backend,
         at: ObjectKey::new(name),
+        may_exist: false,
         keeps_put_id: false,
         lists_versions: false,
     };
@@ -90,6 +91,8 @@ pub async fn probe(backend: &dyn Backend, prefix: &str) -> Result<Probe, NotProb
 struct Scratch<'a> {
     backend: &'a dyn Backend,
     at: ObjectKey,
+    /// Whether a put of it was done, or may have been.
+    may_exist: bool,
     keeps_put_id: bool,
     lists_versions: bool,
 }
@@ -181,13 +184,15 @@ impl Scratch<'_> {
     }
 
     /// One put, certainly refused or certainly saved.
-    async fn put(&self, text: &'static str, expect: &Expect) -> Result<(Outcome, PutId), Stop> {
+    async fn put(&mut self, text: &'static str, expect: &Expect) -> Result<(Outcome, PutId), Stop> {
         let id = PutId::new(Uuid::new_v4().as_u128());
         let body = Body {
             bytes: Bytes::from_static(text.as_bytes()),
             meta: Meta::default(),
         };
-        match self.backend.put(&self.at, body, expect, id).await? {
+        let outcome = self.backend.put(&self.at, body, expect, id).await?;
+        self.may_exist |= !matches!(outcome, Outcome::Refused(_));
+        match outcome {
             Outcome::Unknown => Err(self.uncertain().into()),
             certain => Ok((certain, id)),
         }
@@ -237,6 +242,9 @@ impl Scratch<'_> {
 
     /// Removes the scratch object; its name if it is still there.
     async fn remove(&self) -> Option<ObjectKey> {
+        if !self.may_exist {
+            return None;
+        }
         // A put whose answer was lost may land between the look and the delete.
         for _ in 0..2 {
             let info = match self.backend.head(&self.at).await {
@@ -351,6 +359,16 @@ mod tests {
         let none = probe(&backend, "").await.unwrap_err();
         let left = none.left_behind.unwrap();
         assert!(memory.head(&left).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn what_never_existed_is_not_left_behind() {
+        let (_, backend) = faulty();
+        for op in [Op::Put, Op::Head, Op::Delete] {
+            backend.every(op, Fault::fail(|| Error::NotFound("bucket".to_owned())));
+        }
+        let none = probe(&backend, "").await.unwrap_err();
+        assert_eq!(none.left_behind, None);
     }
 
     #[tokio::test]

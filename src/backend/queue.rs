@@ -34,7 +34,7 @@ use super::{
     Backend, Body, Error, Fetched, Grant, Habits, Kept, Limits, ListQuery, ObjectInfo, ObjectKey,
     Page, Pin, Signed, Span,
 };
-use crate::model::{Expect, Outcome, PutId, Version};
+use crate::model::{Expect, Outcome, PutId, Server, Version};
 
 /// How long a probe lives. The first one of a silence lives as long as any request, for stores that
 /// are slow and not silent.
@@ -314,7 +314,7 @@ impl Backend for Queued {
         self.inner.name()
     }
 
-    fn server(&self) -> &str {
+    fn server(&self) -> &Server {
         self.inner.server()
     }
 

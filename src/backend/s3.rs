@@ -44,11 +44,12 @@ use super::{
     Backend, Body, Cause, Deadlines, Denial, Error, Fetched, Grant, Habits, Kept, Limits,
     ListQuery, ObjectInfo, ObjectKey, Page, Pin, Signed, Span,
 };
-use crate::model::{Expect, Outcome, PutId, Version};
+use crate::model::{Expect, Outcome, PutId, Server, Version};
 use crate::telemetry::exchange;
 
 pub use connect::{Endpoint, S3Config};
 pub use credentials::{Credentials, Instance};
+pub use endpoint::of_environment as endpoint_of_environment;
 pub use http::Network;
 pub use terms::{Encryption, Terms};
 pub use trust::{NoTrust, Trust};
@@ -68,8 +69,7 @@ pub struct S3 {
     writes: Client,
     bucket: String,
     name: String,
-    /// What messages call the server.
-    server: String,
+    server: Server,
     deadlines: Deadlines,
     /// None: requests are not signed.
     keys: Option<keys::Keys>,
@@ -109,7 +109,8 @@ impl S3 {
             Err(Error::Unreachable { why, .. } | Error::Failed { why, .. }) => {
                 let mut said = why.clone().of(&self.server);
                 // What an https server says to TLS is not said to http.
-                if !self.server.starts_with("http://") {
+                let endpoint = self.server.endpoint.as_deref();
+                if !endpoint.is_some_and(|url| url.starts_with("http://")) {
                     said = said.but_not(&Cause::NotHttp);
                 }
                 *why = said;
@@ -171,7 +172,7 @@ impl Backend for S3 {
         &self.name
     }
 
-    fn server(&self) -> &str {
+    fn server(&self) -> &Server {
         &self.server
     }
 

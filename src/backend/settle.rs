@@ -21,7 +21,7 @@ use super::{
     Backend, Body, Deadlines, Error, Fetched, Grant, Habits, Kept, Limits, ListQuery, ObjectInfo,
     ObjectKey, Page, Pin, Signed, Span,
 };
-use crate::model::{Expect, Found, Outcome, PutId, Reply, Rival, Settle, Step, Version};
+use crate::model::{Expect, Found, Outcome, PutId, Reply, Rival, Server, Settle, Step, Version};
 
 use trails::Trails;
 
@@ -305,7 +305,7 @@ impl Backend for Settled {
         self.inner.name()
     }
 
-    fn server(&self) -> &str {
+    fn server(&self) -> &Server {
         self.inner.server()
     }
 

@@ -46,6 +46,8 @@ pub enum Cause {
     Clock,
     /// The server says that it has no requests of this kind.
     NotImplemented,
+    /// The server does not take a value that was sent: that of a header, for instance.
+    Argument,
     /// The object is archived, and has to be restored before it can be read.
     Archived,
     /// Nothing is wrong: it takes longer than its caller may wait, and goes on.

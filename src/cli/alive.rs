@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use clap::Args as ClapArgs;
 
+use super::quoted::quoted;
 use super::report::Failure;
 use super::runtime;
 use crate::mount::is_mount_point;
@@ -18,6 +19,7 @@ use crate::mount::is_mount_point;
 const ANSWERS: &str = "answers";
 const ELSEWHERE: &str = "elsewhere";
 const DEAD: &str = "dead";
+const CLOSED: &str = "closed";
 
 /// The options of `alive`.
 #[derive(Debug, ClapArgs)]
@@ -41,6 +43,8 @@ pub(super) enum Answer {
     Elsewhere,
     /// Its daemon is gone.
     Dead,
+    /// It is closed to this user: the kernel does not even ask it.
+    Closed,
     /// It does not, and why.
     Silent(String),
 }
@@ -54,6 +58,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
             Ok(true) => ANSWERS.to_owned(),
             Ok(false) => ELSEWHERE.to_owned(),
             Err(error) if is_death(&error) => DEAD.to_owned(),
+            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => CLOSED.to_owned(),
             Err(error) => error.to_string(),
         };
         return Ok(writeln!(std::io::stdout().lock(), "{word}")?);
@@ -66,12 +71,18 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         ),
         Answer::Dead => Err(
             Failure::new(format!("{shown} is dead: its daemon is gone")).hint(format!(
-                "take it away: etagfs umount {shown}; then mount it again"
+                "take it away: etagfs umount {}; then mount it again",
+                quoted(shown)
             )),
         ),
+        Answer::Closed => Err(Failure::new(format!(
+            "{shown} is closed to you: only the user who mounted it can ask it"
+        ))
+        .hint("ask as that user, or as root if root mounted it; --allow-other opens a mount to all users")),
         Answer::Silent(why) => Err(
             Failure::new(format!("{shown} does not answer: {why}")).hint(format!(
-                "take it away: etagfs umount --lazy {shown}; then mount it again"
+                "take it away: etagfs umount --lazy {}; then mount it again",
+                quoted(shown)
             )),
         ),
     }
@@ -98,6 +109,7 @@ pub(super) async fn ask(dir: &Path, within: Duration) -> Answer {
             ANSWERS => Answer::Answers,
             ELSEWHERE => Answer::Elsewhere,
             DEAD => Answer::Dead,
+            CLOSED => Answer::Closed,
             "" => Answer::Silent(format!("who asked it ended with {}", output.status)),
             why => Answer::Silent(why.to_owned()),
         },

@@ -14,8 +14,11 @@ use super::report::Failure;
 use super::source::Source;
 use super::units::{self, header};
 use crate::backend::limit::Places;
-use crate::backend::s3::{Credentials, Encryption, Endpoint, Instance, Network, S3Config, Terms};
+use crate::backend::s3::{
+    Credentials, Encryption, Endpoint, Instance, Network, S3Config, Terms, endpoint_of_environment,
+};
 use crate::backend::{Backend, Deadlines, S3, certain};
+use crate::model::Server;
 use crate::mount::descriptor_limit;
 use crate::telemetry::Telemetry;
 
@@ -282,6 +285,17 @@ impl Connection {
             prefix.push('/');
         }
         prefix
+    }
+
+    /// Goes to this server, unless another one is given.
+    pub(super) fn prefer(&mut self, server: &Server) {
+        let is_given = self.endpoint_url.is_some() || endpoint_of_environment().is_some();
+        if !is_given {
+            self.endpoint_url.clone_from(&server.endpoint);
+        }
+        if self.region.is_none() {
+            self.region.clone_from(&server.region);
+        }
     }
 
     /// Which bucket and whose answers a probe is about, as one text; nothing secret.

@@ -10,6 +10,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use sha2::{Digest, Sha256};
+
 use super::log::{self, Held};
 use super::report::Failure;
 use crate::vfs::{StateDir, open_regular};
@@ -58,14 +60,31 @@ pub(super) fn spawn(words: &[OsString]) -> Result<(), Failure> {
 /// Where a daemon logs: one file for each mount point. Nothing else is opened that has its name: a link
 /// would lead to a file that somebody else chose.
 pub(super) fn log_file(state: &StateDir, at: &Path) -> Result<File, Failure> {
-    let name = at.to_string_lossy().trim_matches('/').replace('/', "-");
-    let path = state.path().join(format!("{name}.log"));
+    let path = state.path().join(format!("{}.log", log_name(at)));
     let mut options = OpenOptions::new();
     open_regular(&path, options.create(true).append(true).mode(0o600)).map_err(|error| {
         let path = path.display();
         Failure::new(format!("the log {path} cannot be opened: {error}"))
             .hint("take it away, or give another directory with --state-dir")
     })
+}
+
+/// What the log of a mount point is called: its path with hyphens. A path that is not told by that, or too
+/// long for a file name, has a number of its own behind it.
+fn log_name(at: &Path) -> String {
+    /// The longest name is 255 bytes, of which the number and the ending take some.
+    const LONGEST: usize = 200;
+    let bytes = at.as_os_str().as_encoded_bytes();
+    let mut name = at.to_string_lossy().trim_matches('/').replace('/', "-");
+    let is_told = !bytes.contains(&b'-') && at.to_str().is_some() && name.len() <= LONGEST;
+    if is_told {
+        return name;
+    }
+    while name.len() > LONGEST {
+        name.pop();
+    }
+    let number = hex::encode(Sha256::digest(bytes));
+    format!("{name}.{}", &number[..8])
 }
 
 /// Tells whoever waits that the mount is ready.
@@ -141,5 +160,31 @@ impl Ready {
             );
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    #[test]
+    fn every_mount_point_has_a_log_of_its_own() {
+        assert_eq!(log_name(Path::new("/mnt/notes")), "mnt-notes");
+        let long = format!("/{}/{}", "a".repeat(255), "b".repeat(255));
+        let points = [
+            OsStr::new("/mnt/a/b"),
+            OsStr::new("/mnt/a-b"),
+            OsStr::new("/mnt-a/b"),
+            OsStr::from_bytes(b"/mnt/\xff"),
+            OsStr::from_bytes(b"/mnt/\xfe"),
+            OsStr::new("/mnt/\u{fffd}"),
+            OsStr::new(&long),
+        ];
+        let names: HashSet<_> = points.iter().map(|at| log_name(Path::new(at))).collect();
+        assert_eq!(names.len(), points.len(), "{names:?}");
+        assert!(names.iter().all(|name| name.len() < 250), "{names:?}");
     }
 }

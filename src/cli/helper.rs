@@ -8,7 +8,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::process::ExitCode;
 
-use super::options;
+use super::options::{self, Known};
 use super::report::Failure;
 
 /// Exit codes of mount(8).
@@ -35,13 +35,13 @@ pub(super) fn is_called(name: Option<&OsString>) -> bool {
 }
 
 /// Reads `SPEC DIR [-sfnvrw] [-N NAMESPACE] [-o OPTIONS] [-t TYPE]`, as mount(8) calls its helpers;
-/// `knows` tells whether there is a long option of this name.
+/// `known` are the long options.
 ///
 /// # Errors
 /// A failure that says what is wrong.
 pub(super) fn read(
     arguments: impl IntoIterator<Item = OsString>,
-    knows: impl Fn(&str) -> bool,
+    known: &Known,
 ) -> Result<Call, Failure> {
     let mut arguments = arguments.into_iter();
     let (mut places, mut list, mut is_sloppy, mut is_fake) = (Vec::new(), Vec::new(), false, false);
@@ -88,19 +88,13 @@ pub(super) fn read(
     let [source, dir] = &places[..] else {
         return Err(wrong("a source and a directory are wanted"));
     };
-    let shown = dir.to_string_lossy();
-    if list.iter().any(|option| option == "remount") {
-        return Err(Failure::new(format!(
-            "{shown} cannot be remounted: a mount keeps the options it began with"
-        ))
-        .hint(format!(
-            "unmount it and mount it again: umount {shown}; mount {shown}"
-        )));
+    for option in &list {
+        options::refuse_remount(option, &dir.to_string_lossy())?;
     }
     let mut words: Vec<OsString> = ["etagfs", "mount", "--daemon"].map(OsString::from).into();
     for option in list {
-        if is_sloppy && !options::is_of_no_concern(&option) && !knows(&options::long_name(&option))
-        {
+        let knows = |name: String| known.iter().any(|(known, _)| *known == name);
+        if is_sloppy && !options::is_of_no_concern(&option) && !knows(options::long_name(&option)) {
             continue;
         }
         // One at a time and quoted, since a value may hold commas.
@@ -109,7 +103,7 @@ pub(super) fn read(
     words.push("--".into());
     words.extend([source.clone(), dir.clone()]);
     Ok(Call {
-        words: options::expand(words),
+        words: options::expand(words, known)?,
         is_fake,
     })
 }
@@ -141,7 +135,9 @@ mod tests {
     use super::*;
 
     fn call(line: &str) -> Result<Call, Failure> {
-        read(line.split(' ').map(OsString::from), |name| name == "ttl")
+        let known = [("ttl", true), ("scratch", true), ("read-only", false)];
+        let known = known.map(|(name, has_value)| (name.to_owned(), has_value));
+        read(line.split(' ').map(OsString::from), &known.to_vec())
     }
 
     fn words(line: &str) -> String {

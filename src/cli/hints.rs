@@ -46,6 +46,9 @@ pub(super) fn of(cause: &Cause) -> String {
         Cause::NotImplemented => {
             "the server cannot do it: `etagfs probe` says what it can, docs/servers.md what others can"
         }
+        Cause::Argument => {
+            "the server does not take a value that was sent: an option or an attribute; see its own words"
+        }
         Cause::Archived => {
             "restore it, and wait until it is there: aws s3api restore-object --restore-request Days=7"
         }

@@ -9,6 +9,7 @@ use std::io::{self, Write as _};
 use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use clap::ValueEnum as _;
 use tracing::Level;
 use tracing_journald::{Priority, PriorityMappings};
 use tracing_subscriber::filter::FilterExt;
@@ -19,6 +20,7 @@ use tracing_subscriber::{EnvFilter, Registry, fmt};
 
 use super::one_line::OneLine;
 use super::quiet::no_secrets;
+use super::variables::distance;
 
 /// Where log lines go.
 pub(super) enum Target {
@@ -105,10 +107,49 @@ pub(super) fn start_as(
     Ok(())
 }
 
+/// The names of the levels, and that of silence.
+const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
+
+/// Reads what an option or a variable says of the level: a level, or directives for one target each. A word
+/// that is neither would be a target to the `tracing` crates, and the log would be silent.
+///
+/// # Errors
+/// A message that names the levels, and the nearest one.
+pub(super) fn level(text: &str) -> Result<String, String> {
+    // Those with fields may hold commas.
+    let has_fields = text.contains(['[', '{']);
+    let words = text.split(',').map(str::trim).filter(|_| !has_fields);
+    let is_level = |word: &str| word.parse::<Level>().is_ok() || word.eq_ignore_ascii_case("off");
+    for word in words {
+        let (directive, word) = match word.rsplit_once('=') {
+            Some((_, level)) => (true, level),
+            None => (false, word),
+        };
+        if is_level(word) {
+            continue;
+        }
+        let near = LEVELS
+            .into_iter()
+            .filter(|level| word.to_lowercase().starts_with(level) || distance(word, level) <= 2)
+            .min_by_key(|level| distance(word, level));
+        let near = near.map(|level| format!("; is {level} meant?"));
+        let near = match (near, Format::from_str(word, true)) {
+            (Some(near), _) => near,
+            (None, Ok(_)) if !directive => "; the form of the log is --log-format".to_owned(),
+            _ => String::new(),
+        };
+        return Err(format!(
+            "{word:?} is no level: error, warn, info, debug, trace, off, or directives like \
+             etagfs=debug{near}"
+        ));
+    }
+    wanted(text).map(|_| text.to_owned())
+}
+
 /// Which lines are wanted. The libraries below speak up only when they are asked to by name: s3s
 /// calls refusals, which are answers, errors; the SDK logs every retry.
 fn wanted(level: &str) -> Result<EnvFilter, String> {
-    match level.parse::<Level>() {
+    match level.trim().parse::<Level>() {
         Ok(level) => EnvFilter::try_new(format!("off,etagfs={level}")),
         Err(_) => EnvFilter::try_new(level),
     }
@@ -189,4 +230,39 @@ fn is_journal(stream: &impl AsFd) -> bool {
     let announced = std::env::var("JOURNAL_STREAM").unwrap_or_default();
     let is = |stat: rustix::fs::Stat| announced == format!("{}:{}", stat.st_dev, stat.st_ino);
     rustix::fs::fstat(stream).is_ok_and(is)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_level_is_a_level_or_directives_and_a_mistyped_one_is_refused_with_the_nearest() {
+        for good in [
+            "info",
+            "INFO",
+            "off",
+            "etagfs=debug",
+            "off,etagfs=trace,aws_smithy_runtime=debug",
+            "warn,etagfs::vfs=trace",
+            "etagfs[save{key=a}]=debug,info",
+        ] {
+            assert_eq!(level(good).as_deref(), Ok(good));
+        }
+        for (bad, word) in [
+            ("warning", "is warn meant"),
+            ("errors", "is error meant"),
+            ("degub", "is debug meant"),
+            ("verbose", "error, warn, info, debug, trace"),
+            ("foo", "etagfs=debug"),
+            ("json", "--log-format"),
+            ("etagfs", "no level"),
+            ("etagfs=verbose", "\"verbose\" is no level"),
+            ("info,foo", "\"foo\" is no level"),
+            ("", "no level"),
+        ] {
+            let told = level(bad).expect_err(bad);
+            assert!(told.contains(word), "{bad}: {told}");
+        }
+    }
 }

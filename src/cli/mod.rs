@@ -10,6 +10,7 @@ mod connection;
 mod daemon;
 mod demo;
 mod descriptors;
+mod elsewhere;
 mod environment;
 mod hangup;
 mod help;
@@ -29,8 +30,10 @@ mod pages;
 mod place;
 mod probe;
 mod quiet;
+mod quoted;
 mod report;
 mod rescue;
+mod scratch;
 mod serve;
 mod settings_file;
 mod signals;
@@ -115,19 +118,22 @@ pub fn main() -> ExitCode {
         let code = mount_for_mount8(words.skip(1)).map_or_else(Failure::report, |()| 0);
         return helper::exit_code(code);
     }
-    let words = options::expand(words);
     let mut definition = help::arranged(Cli::command());
+    let words = match options::expand(words, &options_of_mount()) {
+        Ok(words) => words,
+        Err(failure) => return ExitCode::from(failure.report()),
+    };
     let parsed = definition
         .try_get_matches_from_mut(&words)
         .and_then(|matches| Cli::from_arg_matches(&matches));
     let command = match parsed {
         Ok(cli) => cli.command,
-        Err(error) => match variables::explain(&error, &definition) {
-            Some(text) => {
+        Err(error) => match variables::explain(error, &definition, &words) {
+            Ok(text) => {
                 output::note(text.trim_end());
                 return ExitCode::from(2);
             }
-            None => error.exit(),
+            Err(error) => error.exit(),
         },
     };
     let checked = variables::check(&definition, std::env::vars_os().map(|(name, _)| name));
@@ -153,19 +159,22 @@ fn run(command: Command, words: &[OsString]) -> Result<(), Failure> {
     }
 }
 
+/// The options that a mount has.
+fn options_of_mount() -> options::Known {
+    let mut command = Cli::command();
+    command.build();
+    let mount = command.find_subcommand("mount");
+    let options = mount.into_iter().flat_map(clap::Command::get_arguments);
+    let known = options.filter_map(|option| {
+        let has_value = option.get_action().takes_values();
+        Some((option.get_long()?.to_owned(), has_value))
+    });
+    known.collect()
+}
+
 /// As `mount.etagfs`.
 fn mount_for_mount8(arguments: impl Iterator<Item = OsString>) -> Result<(), Failure> {
-    let mut mount = Cli::command();
-    mount.build();
-    let mount = mount.find_subcommand("mount");
-    let knows = |name: &str| {
-        mount.is_some_and(|mount| {
-            mount
-                .get_arguments()
-                .any(|arg| arg.get_long() == Some(name))
-        })
-    };
-    let call = helper::read(arguments, knows)?;
+    let call = helper::read(arguments, &options_of_mount())?;
     variables::check(&Cli::command(), std::env::vars_os().map(|(name, _)| name))?;
     let cli = Cli::try_parse_from(&call.words).map_err(|error| helper::refusal(&error))?;
     match call.is_fake {

@@ -1,7 +1,7 @@
 //! `etagfs mount`: builds the stack, from the backend up, and runs it until it ends.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -15,14 +15,17 @@ use super::hangup::Terminal;
 use super::konserve::Konserve;
 use super::notify::Manager;
 use super::observing::Observing;
+use super::one_line::one_line;
+use super::output::note;
+use super::quoted::quoted;
 use super::report::Failure;
 use super::signals::{Signals, is_ignored};
 use super::source::{Connection, Source, State};
 use super::state::{Refused, Rescues};
 use super::units::{memory, mode, seconds, size, store};
-use super::{alive, environment, log, place, probe, runtime, stores};
+use super::{alive, environment, log, place, probe, runtime, scratch, stores};
 use crate::backend::{After, Backend, ListQuery, Page};
-use crate::model::{Pattern, ScratchNames, StoreId};
+use crate::model::{ScratchNames, Server, StoreId};
 use crate::mount::{Mounted, Options, Patience, Proc, raise_descriptor_limit};
 use crate::store::{Bucket, Catalog as _, Glance};
 use crate::telemetry::Telemetry;
@@ -127,10 +130,8 @@ struct Saving {
     /// Each write is a PUT of the whole value.
     #[arg(long, env = "ETAGFS_SYNC")]
     sync: bool,
-    /// Names that stay in the mount and never reach the bucket: swap files, backups and temporary
-    /// files of editors and tools. `*` is any text, `?` any character, `{6}` six random characters
-    /// as mkstemp makes them. Separate patterns by commas; an empty list makes every file a key.
     #[arg(
+        help = scratch::help(),
         long,
         env = "ETAGFS_SCRATCH",
         value_name = "PATTERNS",
@@ -211,6 +212,7 @@ pub(super) fn run(mut args: Args, words: &[OsString]) -> Result<(), Failure> {
     }
     args.dir = std::path::absolute(&args.dir)?;
     place::check(&args.dir)?;
+    place::check_apart(&args.dir, &args.service.state.dir()?)?;
     let (state, unfit) = match args.service.state.of_mount(args.access.read_only) {
         Ok(state) => (state, None),
         Err(Refused::ToReader(unfit)) => (None, Some(unfit)),
@@ -268,11 +270,10 @@ pub(super) async fn serve(
     let reached = tokio::select! {
         reached = reach(&args, source, state, Arc::clone(&telemetry)) => reached,
         // There is nothing to unmount yet, and the store may take its time.
-        _ = ends.next() => return Ok(()),
+        signal = ends.next() => return Err(ended(signal, source, &args.dir)),
     };
-    let root = reached?;
-    let patterns = args.saving.scratch.iter().filter(|text| !text.is_empty());
-    let patterns: Result<Vec<Pattern>, _> = patterns.map(|text| text.parse()).collect();
+    let (root, server) = reached?;
+    let patterns = scratch::patterns(&args.saving.scratch);
     let ttl = args.view.ttl;
     let options = vfs::Options {
         ttl,
@@ -287,11 +288,17 @@ pub(super) async fn serve(
             AfterConflictArg::Told => AfterConflict::Told,
             AfterConflictArg::Reread => AfterConflict::Reread,
         },
-        scratch: ScratchNames::new(patterns.map_err(|error| Failure::usage(error.to_string()))?),
+        scratch: ScratchNames::new(patterns?),
         mounted_at: args.dir.clone(),
         rescues: args.rescues.bounds(),
+        server,
     };
     let label = source.label();
+    // Rescues name the store by themselves.
+    let shown = match args.view.store {
+        Some(id) => format!("{label}/{id}"),
+        None => label.clone(),
+    };
     let vfs = Arc::new(Vfs::new(
         root,
         &*label,
@@ -338,8 +345,9 @@ pub(super) async fn serve(
     telling_failures.is_told.store(true, Ordering::Relaxed);
     let known = Arc::clone(&vfs);
     let reach = alive::keep_within_reach(&args.dir, move || known.is_within_reach()).await;
-    tracing::info!(source = %label, at = %args.dir.display(), "mounted");
-    let telling = match Manager::of(&label, &args.dir) {
+    let kept_at = state.map(|state| tracing::field::display(state.path().display()));
+    tracing::info!(source = %shown, at = %args.dir.display(), state_directory = kept_at, "mounted");
+    let telling = match Manager::of(&shown, &args.dir) {
         Some(manager) => {
             if let Err(failure) = manager.ready().await {
                 let _ = mounted.end(Ending::Stopped, GRACE).await;
@@ -349,7 +357,7 @@ pub(super) async fn serve(
         }
         None => None,
     };
-    ready.tell(&label, &args.dir)?;
+    ready.tell(&shown, &args.dir)?;
 
     let mut over = tokio::time::interval(Duration::from_millis(50));
     let ending = loop {
@@ -371,11 +379,12 @@ pub(super) async fn serve(
     }
     drop(reach);
     let end = mounted.end(ending, GRACE).await;
-    tracing::info!(source = %label, at = %args.dir.display(), "unmounted");
+    tracing::info!(source = %shown, at = %args.dir.display(), "unmounted");
     end.map_err(|error| {
         let dir = args.dir.display();
         Failure::new(format!("{dir} could not be unmounted: {error}")).hint(format!(
-            "end the programs that use it, then: etagfs umount {dir}"
+            "end the programs that use it, then: etagfs umount {}",
+            quoted(dir)
         ))
     })?;
     match vfs.rescues_in_memory() {
@@ -387,13 +396,30 @@ pub(super) async fn serve(
     }
 }
 
+/// That a signal came before anything was mounted.
+fn ended(signal: Signal, source: &Source, dir: &Path) -> Failure {
+    let number = signal.as_raw();
+    let by = match signal {
+        Signal::INT => "SIGINT".to_owned(),
+        Signal::TERM => "SIGTERM".to_owned(),
+        _ => format!("signal {number}"),
+    };
+    let failure = Failure::new(format!(
+        "ended by {by} before {} had answered: nothing is mounted at {}",
+        source.label(),
+        dir.display()
+    ));
+    // As a shell counts them.
+    failure.code(128 + u8::try_from(number).unwrap_or_default())
+}
+
 /// Asks the store whether it can be mounted, and for what the root shows.
 async fn reach(
     args: &Args,
     source: &Source,
     state: Option<&StateDir>,
     telemetry: Arc<Telemetry>,
-) -> Result<vfs::Source, Failure> {
+) -> Result<(vfs::Source, Server), Failure> {
     let backend = args.connection.connect_counted(source, telemetry).await?;
     let state_dir = state.map(StateDir::path);
     let first = check_bucket(&*backend, source).await?;
@@ -403,6 +429,7 @@ async fn reach(
     } else {
         probe::require_conditions(&*backend, source, &asked, state_dir).await?;
     }
+    let server = backend.server().clone();
     let patience = args.connection.deadlines().operation;
     let layouts = args.konserve.layouts(state_dir, patience)?;
     let catalog = Bucket::with(backend, &*source.prefix, layouts).creating(args.konserve.layout());
@@ -415,10 +442,15 @@ async fn reach(
             glance => glance == Glance::Objects,
         };
         if is_of_objects {
-            tracing::warn!("{}", stores::no_stores(&source.label()));
+            let told = stores::no_stores(&source.label());
+            tracing::warn!("{told}");
+            if daemon::is_child() {
+                // Its log is in a file.
+                note(&one_line(&format!("etagfs: {told}")));
+            }
         }
     }
-    root(&args.view, catalog, source).await
+    Ok((root(&args.view, catalog, source).await?, server))
 }
 
 /// What the root shows.

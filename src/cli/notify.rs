@@ -69,7 +69,7 @@ impl Manager {
                 tokio::time::sleep(pause).await;
                 let mut answer = ask(&self.at, patience).await;
                 // No time is lost before the next question, so that one late answer ends nothing.
-                while let Answer::Silent(_) | Answer::Dead = answer {
+                while let Answer::Silent(_) | Answer::Dead | Answer::Closed = answer {
                     let why = describe(&answer);
                     tracing::error!(at = %self.at.display(), why, "the mount does not answer");
                     tell(&[NotifyState::Status(&format!(
@@ -102,6 +102,7 @@ fn describe(answer: &Answer) -> &str {
         Answer::Answers => "it does now",
         Answer::Elsewhere => "it is not there any more",
         Answer::Dead => "its connection to the kernel is gone",
+        Answer::Closed => "it is closed to the user of the daemon",
         Answer::Silent(why) => why,
     }
 }

@@ -25,8 +25,8 @@ use crate::telemetry::traces;
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "Observability")]
 pub(super) struct Observing {
-    /// What to log: error, warn, info, debug, trace, or filter directives.
-    #[arg(long, env = "ETAGFS_LOG", value_name = "LEVEL", default_value = "info")]
+    /// What to log: error, warn, info, debug, trace, off, or directives like etagfs=debug.
+    #[arg(long, env = "ETAGFS_LOG", value_name = "LEVEL", default_value = "info", value_parser = log::level)]
     pub(super) log: String,
     /// The form of the log.
     #[arg(

@@ -6,6 +6,9 @@
 
 use std::ffi::OsString;
 
+use super::report::Failure;
+use super::variables::distance;
+
 /// What every mount is, or what concerns only who reads the fstab. Set-user-id bits and devices
 /// (`suid`, `dev`) do not exist in a bucket, and access times are not kept.
 const OF_NO_CONCERN: &[&str] = &[
@@ -54,8 +57,17 @@ const OF_MOUNT: [(&str, &str, &str); 3] = [
     ("sync", "--sync", "async"),
 ];
 
+/// The options of `etagfs mount`: their long names, and whether each has a value.
+pub(super) type Known = Vec<(String, bool)>;
+
 /// Replaces `-o a,b=c` among the arguments of `etagfs mount` by `--a --b=c`; underscores are hyphens.
-pub(super) fn expand(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+///
+/// # Errors
+/// A failure that names an option that is not `known`, as it was written.
+pub(super) fn expand(
+    arguments: impl IntoIterator<Item = OsString>,
+    known: &Known,
+) -> Result<Vec<OsString>, Failure> {
     let mut expanded = Vec::new();
     let mut is_mount = false;
     let mut arguments = arguments.into_iter();
@@ -76,7 +88,7 @@ pub(super) fn expand(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsStr
         match list {
             Some(list) => {
                 for option in split(&list) {
-                    add(&mut expanded, &option);
+                    add(&mut expanded, &option, known)?;
                 }
             }
             None => {
@@ -85,7 +97,7 @@ pub(super) fn expand(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsStr
             }
         }
     }
-    expanded
+    Ok(expanded)
 }
 
 /// The options of a list: separated by commas, but for those between double quotes, as mount(8) reads
@@ -121,11 +133,53 @@ pub(super) fn long_name(option: &str) -> String {
     }
 }
 
-/// Adds the long form of one option. The last one of two that contradict each other counts.
-fn add(expanded: &mut Vec<OsString>, option: &str) {
-    if is_of_no_concern(option) {
-        return;
+/// Whether a mount cannot do what an option asks of it.
+///
+/// # Errors
+/// A failure that says so.
+pub(super) fn refuse_remount(option: &str, dir: &str) -> Result<(), Failure> {
+    match option {
+        "remount" => Err(Failure::new(format!(
+            "{dir} cannot be remounted: a mount keeps the options it began with"
+        ))
+        .hint(format!(
+            "unmount it and mount it again: umount {dir}; mount {dir}"
+        ))),
+        _ => Ok(()),
     }
+}
+
+/// What a flag is set to, as in its variable.
+fn is_set(value: &str) -> Option<bool> {
+    match value.to_lowercase().as_str() {
+        "true" | "yes" | "on" | "1" => Some(true),
+        "false" | "no" | "off" | "0" => Some(false),
+        _ => None,
+    }
+}
+
+fn unknown(option: &str, known: &Known) -> Failure {
+    let name = long_name(option);
+    let nearest = known
+        .iter()
+        .map(|(known, _)| known)
+        .filter(|known| distance(known, &name) * 3 <= name.len())
+        .min_by_key(|known| distance(known, &name));
+    let failure = Failure::usage(format!("-o {option}: there is no such option"));
+    match nearest {
+        Some(near) => failure.hint(format!("is {} meant? See man etagfs-mount", near.replace('-', "_"))),
+        None => failure.hint(
+            "options are those of etagfs mount, without the hyphens: -o read_only,ttl=0; see man etagfs-mount",
+        ),
+    }
+}
+
+/// Adds the long form of one option. The last one of two that contradict each other counts.
+fn add(expanded: &mut Vec<OsString>, option: &str, known: &Known) -> Result<(), Failure> {
+    if is_of_no_concern(option) {
+        return Ok(());
+    }
+    refuse_remount(option, "what is mounted")?;
     if let Some((_, long, back)) = OF_MOUNT
         .iter()
         .find(|(name, _, back)| [name, back].contains(&&option))
@@ -134,22 +188,50 @@ fn add(expanded: &mut Vec<OsString>, option: &str) {
         if option != *back {
             expanded.push((*long).into());
         }
-        return;
+        return Ok(());
     }
     let long = long_name(option);
+    let Some((_, has_value)) = known.iter().find(|(name, _)| *name == long) else {
+        return Err(unknown(option, known));
+    };
+    if !has_value && let Some((name, value)) = option.split_once('=') {
+        let Some(is_set) = is_set(value) else {
+            return Err(
+                Failure::usage(format!("-o {option}: {name} is true or false"))
+                    .hint("an option without a value is set: write its name alone"),
+            );
+        };
+        let flag = format!("--{long}");
+        expanded.retain(|argument| *argument != *flag);
+        if is_set {
+            expanded.push(flag.into());
+        }
+        return Ok(());
+    }
     expanded.push(match option.split_once('=') {
         Some((_, value)) => format!("--{long}={value}").into(),
         None => format!("--{long}").into(),
     });
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn known() -> Known {
+        let of = |has_value| move |name: &str| (name.to_owned(), has_value);
+        let flags = ["sync", "read-only", "allow-other", "daemon"].map(of(false));
+        let values = ["ttl", "state-dir", "scratch"].map(of(true));
+        flags.into_iter().chain(values).collect()
+    }
+
     fn expanded(line: &str) -> String {
         let words = line.split(' ').map(OsString::from);
-        let texts = expand(words).into_iter().map(|word| word.into_string());
+        let texts = expand(words, &known())
+            .expect(line)
+            .into_iter()
+            .map(|word| word.into_string());
         texts.map(Result::unwrap).collect::<Vec<_>>().join(" ")
     }
 
@@ -202,11 +284,36 @@ mod tests {
     }
 
     #[test]
-    fn what_is_unknown_is_left_to_be_refused() {
-        assert_eq!(
-            expanded("etagfs mount -o nonsense=1 a b"),
-            "etagfs mount --nonsense=1 a b"
-        );
+    fn a_flag_may_be_set_or_not_as_by_its_variable() {
+        for (list, long) in [
+            ("sync=true", " --sync"),
+            ("sync=false", ""),
+            ("sync,sync=0", ""),
+            ("ro=no", ""),
+            ("allow_other=yes", " --allow-other"),
+        ] {
+            assert_eq!(
+                expanded(&format!("etagfs mount -o {list}")),
+                format!("etagfs mount{long}"),
+                "{list}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_unknown_is_refused_as_it_was_written() {
+        for (option, told) in [
+            ("nonsense=1", "-o nonsense=1: there is no such option"),
+            ("foo", "-o foo: there is no such option"),
+            ("read_onli", "is read_only meant"),
+            ("sync=perhaps", "sync is true or false"),
+            ("remount", "cannot be remounted"),
+        ] {
+            let words = ["etagfs", "mount", "-o", option].map(OsString::from);
+            let failure = format!("{:?}", expand(words, &known()).expect_err(option));
+            assert!(failure.contains(told), "{failure}");
+            assert!(!failure.contains("--daemon"), "{failure}");
+        }
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! Where a mount is to be: what must be true of a directory, and why mounting there failed.
 
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use super::quoted::quoted;
 use super::report::Failure;
-use crate::mount::{MountError, is_mount_point};
+use crate::mount::{MountError, is_mount_point, mount_above};
 
 /// Whether a bucket can be mounted there.
 ///
@@ -15,7 +16,7 @@ pub(super) fn check(dir: &Path) -> Result<(), Failure> {
     if is_mount_point(dir)? {
         return Err(
             Failure::new(format!("something is mounted at {shown} already"))
-                .hint(format!("unmount it: etagfs umount {shown}")),
+                .hint(format!("unmount it: etagfs umount {}", quoted(&shown))),
         );
     }
     check_directory(dir)?;
@@ -31,18 +32,58 @@ pub(super) fn check(dir: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Whether what a mount at `dir` keeps in `state` stays within reach of it: not where the mount itself hides
+/// it, nor in another mount of a bucket.
+///
+/// # Errors
+/// A failure that says what to do.
+pub(super) fn check_apart(dir: &Path, state: &Path) -> Result<(), Failure> {
+    let (at, kept) = (real(dir), real(state));
+    let refused = |why: String| {
+        Failure::new(format!(
+            "{} cannot keep rescued bytes: {why}",
+            state.display()
+        ))
+        .hint(
+            "give a directory of a local disk, outside of every mount of etagfs, with --state-dir",
+        )
+    };
+    if kept.starts_with(&at) {
+        let shown = dir.display();
+        return Err(refused(format!("the mount at {shown} would hide it")));
+    }
+    match mount_above(&kept)? {
+        Some(above) => Err(refused(format!(
+            "it is in the mount at {}",
+            above.display()
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// A path without links, as far as it is there.
+fn real(path: &Path) -> PathBuf {
+    let found = path.ancestors().find_map(|above| {
+        let real = above.canonicalize().ok()?;
+        // What it begins with.
+        Some(real.join(path.strip_prefix(above).ok()?))
+    });
+    found.unwrap_or_else(|| path.to_owned())
+}
+
 /// A directory that is there, and empty.
 fn check_directory(dir: &Path) -> Result<(), Failure> {
     let shown = dir.display();
     let mut entries = std::fs::read_dir(dir).map_err(|error| match error.kind() {
         ErrorKind::NotFound => Failure::new(format!("{shown} does not exist"))
-            .hint(format!("make it: mkdir -p {shown}")),
+            .hint(format!("make it: mkdir -p {}", quoted(&shown))),
         ErrorKind::NotADirectory => {
             Failure::new(format!("{shown} is not a directory")).hint("choose an empty directory")
         }
         ErrorKind::NotConnected => Failure::new(format!("{shown} belongs to a mount that died"))
             .hint(format!(
-                "take it away: fusermount3 -uz {shown}, or as root: umount -l {shown}"
+                "take it away: fusermount3 -uz {0}, or as root: umount -l {0}",
+                quoted(&shown)
             )),
         _ => Failure::new(format!("{shown} cannot be looked into: {error}"))
             .hint("choose a directory of yours"),

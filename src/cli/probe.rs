@@ -189,8 +189,8 @@ pub(super) fn recall(backend: &dyn Backend, asked: &str, state_dir: Option<&Path
 
 fn note_path(state_dir: &Path, asked: &str, backend: &dyn Backend) -> PathBuf {
     // The environment may name another server than the last time.
-    let about = asked.bytes().chain(backend.server().bytes());
-    let id = uuid::Uuid::from_u128(about.fold(
+    let about = format!("{asked}{}", backend.server());
+    let id = uuid::Uuid::from_u128(about.bytes().fold(
         // FNV-1a, 128 bit.
         0x6c62_272e_07bb_0142_62b8_2175_6295_c58d,
         |hash, byte| {

@@ -7,8 +7,11 @@ use std::io::Write;
 
 use super::hints;
 use super::one_line::one_line;
+use crate::backend::Cause;
 use crate::{backend, store};
 
+/// Exit code: the arguments, or the environment, make no sense.
+const USAGE: u8 = 2;
 /// Exit code: the newest version is the one that the caller has.
 pub(super) const UNCHANGED: u8 = 3;
 /// Exit code: the key does not exist; the store said so.
@@ -38,7 +41,7 @@ impl Failure {
     /// The arguments make no sense (exit code 2).
     pub(super) fn usage(message: impl Into<String>) -> Self {
         Self {
-            code: 2,
+            code: USAGE,
             ..Self::new(message)
         }
     }
@@ -143,7 +146,12 @@ impl From<store::Error> for Failure {
             &error
             && let Some(cause) = why.cause()
         {
-            return failure.hint(hints::of(cause));
+            let failure = failure.hint(hints::of(cause));
+            return match cause {
+                // To try again would not help.
+                Cause::EndpointUrl => failure.code(USAGE),
+                _ => failure,
+            };
         }
         match error {
             store::Error::Denied(_) => failure.hint(

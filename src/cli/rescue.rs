@@ -6,6 +6,7 @@ use clap::{Args as ClapArgs, Subcommand};
 
 use serde::Serialize;
 
+use super::elsewhere;
 use super::kv;
 use super::one_line::one_line;
 use super::output::{copy, note, say};
@@ -98,7 +99,14 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
     match args.command {
         Command::Ls { json } => {
             let (records, odd) = rescue.list().map_err(unreadable)?;
-            ls(records, odd, &scratch, json)
+            let listed = ls(records, odd, &scratch, json);
+            // Whoever names a directory asks for that one.
+            if !args.state.is_named() {
+                for line in elsewhere::rescues(&dir) {
+                    note(&one_line(&format!("etagfs: {line}")));
+                }
+            }
+            listed
         }
         Command::Show { id } => {
             let bytes = match scratch.has(&id) {
@@ -109,8 +117,8 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
             };
             copy(bytes.map_err(|error| missing(&id, &error))?)
         }
-        Command::Diff(args) => kv::diff(&args, &rescue),
-        Command::Apply(args) => kv::apply(&args, &rescue, &dir),
+        Command::Diff(args) => kv::diff(*args, &rescue),
+        Command::Apply(args) => kv::apply(*args, &rescue, &dir),
         Command::Drop { ids, all: false } => drop_each(ids, &rescue, &scratch),
         Command::Drop { all: true, .. } => {
             let (records, odd) = rescue.list().map_err(unreadable)?;

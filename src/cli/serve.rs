@@ -41,8 +41,8 @@ pub(super) struct Args {
         requires = "access_key"
     )]
     secret_key: Option<String>,
-    /// What to log: error, warn, info, debug, trace, or filter directives.
-    #[arg(long, env = "ETAGFS_LOG", value_name = "LEVEL", default_value = "info")]
+    /// What to log: error, warn, info, debug, trace, off, or directives like etagfs=debug.
+    #[arg(long, env = "ETAGFS_LOG", value_name = "LEVEL", default_value = "info", value_parser = log::level)]
     log: String,
     /// Do not sync to disk: faster; a crash of the program loses nothing, a power failure may.
     #[arg(long, env = "ETAGFS_SERVE_NO_SYNC")]
@@ -52,16 +52,16 @@ pub(super) struct Args {
 /// Runs the server until a signal ends it.
 pub(super) fn run(args: Args) -> Result<(), Failure> {
     log::start(&args.log, log::Target::Stderr).map_err(Failure::usage)?;
-    runtime()?.block_on(serve(args)).map_err(Failure::new)
+    runtime()?.block_on(serve(args))
 }
 
-async fn serve(args: Args) -> Result<(), String> {
+async fn serve(args: Args) -> Result<(), Failure> {
     if !args.listen.ip().is_loopback() && !args.allow_remote {
-        return Err(format!(
-            "{} can be reached by other machines, and there is no TLS; listen on a loopback \
-             address, or say --allow-remote if you mean it",
+        return Err(Failure::usage(format!(
+            "{} can be reached by other machines, and there is no TLS",
             args.listen
-        ));
+        ))
+        .hint("listen on a loopback address, or say --allow-remote if you mean it"));
     }
     let mut config = Config::new(args.data_dir);
     config.listen = args.listen;
@@ -77,10 +77,12 @@ async fn serve(args: Args) -> Result<(), String> {
     }
     // Before the first line is out, so that whoever waits for it can stop us in good order.
     let ends = Signals::heard(&[Signal::INT, Signal::TERM]);
-    let mut ends = ends.map_err(|e| e.to_string())?;
+    let mut ends = ends?;
     let open = config.credentials.is_none();
-    let server = Server::bind(config).await.map_err(|e| e.to_string())?;
-    announce(server.local_addr(), open).map_err(|e| e.to_string())?;
+    let server = Server::bind(config)
+        .await
+        .map_err(|error| Failure::new(error.to_string()))?;
+    announce(server.local_addr(), open)?;
     server
         .run(async {
             ends.next().await;

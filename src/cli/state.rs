@@ -67,16 +67,34 @@ impl State {
         StateDir::make(&self.dir()?).map_err(|unfit| refusal(&unfit))
     }
 
+    /// Whether one is named, and not only the usual one meant.
+    pub(super) fn is_named(&self) -> bool {
+        self.state_dir.is_some()
+    }
+
     /// The directory if there is one, to be looked at.
     ///
     /// # Errors
-    /// It belongs to somebody else, or is of a newer program.
+    /// It belongs to somebody else, or is of a newer program; one that is named does not exist, or is none.
     pub(super) fn find(&self) -> Result<Option<StateDir>, Failure> {
-        StateDir::find(&self.dir()?).map_err(|unfit| {
-            Failure::new(unfit.to_string()).hint(
-                "give the state directory of the mount with --state-dir, as the user who mounts",
-            )
-        })
+        const HINT: &str = "give the state directory of the mount with --state-dir, as the user who mounts; \
+             .etagfs/status in the mount names it (state_directory)";
+        let dir = self.dir()?;
+        let found =
+            StateDir::find(&dir).map_err(|unfit| Failure::new(unfit.to_string()).hint(HINT))?;
+        let none = |why: String| {
+            Err(Failure::new(format!("{} is no state directory: {why}", dir.display())).hint(HINT))
+        };
+        match &found {
+            _ if !self.is_named() => {}
+            None => return none("it does not exist".to_owned()),
+            Some(state) => match state.foreign() {
+                Ok(None) => {}
+                Ok(Some(other)) => return none(format!("it holds other things ({other})")),
+                Err(error) => return none(error.to_string()),
+            },
+        }
+        Ok(found)
     }
 
     /// Where names of keys may be kept to spare requests, if that is possible.

@@ -6,6 +6,7 @@ use uuid::Uuid;
 use super::konserve::Layout;
 use super::kv;
 use super::output::{note, say};
+use super::quoted::quoted;
 use super::report::Failure;
 use super::source::{Connection, Source};
 use super::{log, runtime};
@@ -60,21 +61,48 @@ struct Create {
 
 #[derive(Debug, ClapArgs)]
 struct One {
-    /// s3://BUCKET[/PREFIX].
+    /// s3://BUCKET[/PREFIX], or the store itself: s3://BUCKET[/PREFIX]/UUID.
     source: String,
-    /// Its name.
-    uuid: String,
+    /// Its name, unless SOURCE has it.
+    uuid: Option<String>,
     #[command(flatten)]
     connection: Connection,
 }
 
 #[derive(Debug, ClapArgs)]
 struct Rm {
-    #[command(flatten)]
-    store: One,
     /// With all of its values, for good.
     #[arg(long)]
     recursive: bool,
+    #[command(flatten)]
+    store: One,
+}
+
+/// The store that is named by itself, by its source, or by both in the same way; none if by neither.
+fn named(
+    source: &str,
+    uuid: Option<&str>,
+    connection: &Connection,
+) -> Result<(Source, Option<StoreId>), Failure> {
+    let id = uuid.map(parse).transpose()?;
+    let (source, store) = Source::with_store(source, connection, false)?;
+    match (id, store) {
+        (Some(one), Some(other)) if one != other => Err(Failure::usage(
+            "two stores are named: one in SOURCE, and one beside it",
+        )),
+        (id, store) => Ok((source, id.or(store))),
+    }
+}
+
+impl One {
+    fn named(&self) -> Result<(Source, StoreId), Failure> {
+        let (source, id) = named(&self.source, self.uuid.as_deref(), &self.connection)?;
+        let id = id.ok_or_else(|| {
+            Failure::usage(format!("{} names no store", self.source))
+                .hint("give its UUID, too; see which there are: etagfs stores ls")
+        })?;
+        Ok((source, id))
+    }
 }
 
 /// Does what was asked.
@@ -85,11 +113,9 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
             Command::Copy(args) => kv::copy_store(&args).await,
             Command::Ls(args) => ls(args).await,
             Command::Create(args) => {
-                let id = match &args.uuid {
-                    Some(text) => parse(text)?,
-                    None => StoreId::new(Uuid::new_v4()),
-                };
-                catalog(&args.source, &args.connection)
+                let (source, id) = named(&args.source, args.uuid.as_deref(), &args.connection)?;
+                let id = id.unwrap_or_else(|| StoreId::new(Uuid::new_v4()));
+                catalog(&source, &args.connection)
                     .await?
                     .creating(args.layout.into())
                     .create_new(id)
@@ -102,32 +128,51 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
                     .map_err(|failure| failure.after(&format!("the store {id} was made")))
             }
             Command::Exists(args) => {
-                let id = parse(&args.uuid)?;
-                let catalog = catalog(&args.source, &args.connection).await?;
+                let (source, id) = args.named()?;
+                let catalog = catalog(&source, &args.connection).await?;
                 match catalog.find(id).await? {
                     Some(_) => Ok(()),
-                    None => Err(Failure::absent(format!(
-                        "{} has no store {id}",
-                        args.source
-                    ))),
+                    None => Err(missing(&source, id)),
                 }
             }
             Command::Rm(args) => {
-                let id = parse(&args.store.uuid)?;
-                let catalog = catalog(&args.store.source, &args.store.connection).await?;
-                match args.recursive {
-                    true => _ = catalog.remove_all(id).await?,
-                    false => catalog.remove(id).await?,
+                let (source, id) = args.store.named()?;
+                let catalog = catalog(&source, &args.store.connection).await?;
+                let removed = match args.recursive {
+                    true => catalog.remove_all(id).await.map(|_| ()),
+                    false => catalog.remove(id).await,
+                };
+                let label = source.label();
+                match removed {
+                    // The bucket itself may be missing.
+                    Err(Error::NotFound(what)) if what.contains(&id.to_string()) => {
+                        Err(missing(&source, id))
+                    }
+                    Err(Error::NotEmpty(what)) => Err(Failure::new(format!("{what} is not empty"))
+                        .hint(format!(
+                            "see what is in it: etagfs ls -R {0}/{id}; with all of it: etagfs stores rm \
+                             --recursive {0} {id}",
+                            quoted(&label)
+                        ))),
+                    removed => Ok(removed?),
                 }
-                Ok(())
             }
         }
     })
 }
 
 async fn ls(args: Ls) -> Result<(), Failure> {
-    let source = Source::parse(&args.source, &args.connection)?;
-    let catalog = catalog(&args.source, &args.connection).await?;
+    let (source, store) = Source::with_store(&args.source, &args.connection, false)?;
+    if store.is_some() {
+        return Err(
+            Failure::usage(format!("{} is a store", args.source)).hint(format!(
+                "its keys: etagfs ls {}; the stores: etagfs stores ls {}",
+                quoted(&args.source),
+                quoted(source.label())
+            )),
+        );
+    }
+    let catalog = catalog(&source, &args.connection).await?;
     let mut text = String::new();
     let stores = catalog.list().await?;
     if stores.is_empty() && catalog.is_foreign().await? {
@@ -152,10 +197,18 @@ pub(super) fn no_stores(label: &str) -> String {
     format!("{label} holds objects, but no store; to mount the objects themselves: --flat")
 }
 
-async fn catalog(source: &str, connection: &Connection) -> Result<Bucket, Failure> {
-    let source = Source::parse(source, connection)?;
-    let backend = connection.connect(&source).await?;
-    Ok(Bucket::new(backend, source.prefix))
+async fn catalog(source: &Source, connection: &Connection) -> Result<Bucket, Failure> {
+    let backend = connection.connect(source).await?;
+    Ok(Bucket::new(backend, source.prefix.clone()))
+}
+
+fn missing(source: &Source, id: StoreId) -> Failure {
+    let label = source.label();
+    let failure = Failure::absent(format!("{label} has no store {id}"));
+    failure.hint(format!(
+        "see which it has: etagfs stores ls {}",
+        quoted(label)
+    ))
 }
 
 fn parse(text: &str) -> Result<StoreId, Failure> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::Args as ClapArgs;
 
 use super::alive::{Answer, ask};
+use super::quoted::quoted;
 use super::report::Failure;
 use super::runtime;
 use crate::mount::{Busy, is_mount_point, unmount};
@@ -53,7 +54,8 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     };
     unmount(&args.dir, busy).map_err(|error| {
         Failure::new(format!("{shown} could not be unmounted: {error}")).hint(format!(
-            "end the programs that use it (fuser -vm {shown}), or: etagfs umount --lazy {shown}"
+            "end the programs that use it (fuser -vm {0}), or: etagfs umount --lazy {0}",
+            quoted(shown)
         ))
     })
 }

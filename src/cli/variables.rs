@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, Command};
 
-use super::one_line::lines;
+use super::one_line::{lines, one_line};
 use super::report::Failure;
 
 const OURS: &str = "ETAGFS_";
@@ -85,7 +85,7 @@ fn known(command: &Command) -> Vec<String> {
 
 /// How many letters have to be changed, added or left out to make one name of the other; underscores are
 /// no letters.
-fn distance(one: &str, other: &str) -> usize {
+pub(super) fn distance(one: &str, other: &str) -> usize {
     let letters = |name: &str| {
         name.bytes()
             .filter(|byte| *byte != b'_')
@@ -105,25 +105,86 @@ fn distance(one: &str, other: &str) -> usize {
     row.last().copied().unwrap_or_default()
 }
 
-/// What clap has to say about the arguments, for a person: with the variable that a bad value is from, and
-/// with nothing that a terminal obeys.
-pub(super) fn explain(error: &clap::Error, command: &Command) -> Option<String> {
+/// What clap has to say about the arguments, for a person: with the variable that a bad value is from, with
+/// nothing that a terminal obeys, and with the usage of the command, in which what a variable says is not
+/// wanted once more.
+///
+/// # Errors
+/// The error itself, when clap says it best.
+pub(super) fn explain(
+    mut error: clap::Error,
+    command: &Command,
+    words: &[OsString],
+) -> Result<String, clap::Error> {
     if !error.use_stderr() {
         // The help that was asked for.
-        return None;
+        return Err(error);
     }
+    let variable = variable_of(&error, command);
+    let is_hostile = words.iter().any(|word| {
+        let word = word.to_string_lossy();
+        word.contains(char::is_control)
+    });
+    // A text of clap's own holds its colours, as escapes like those of others.
+    show_controls(&mut error);
     let text = error.to_string();
-    let shown = lines(&text);
-    let variable = variable_of(error, command);
-    if variable.is_none() && shown == text {
-        return None;
+    let shown = with_usage(&lines(&text), command);
+    if variable.is_none() && shown == text && !is_hostile {
+        return Err(error);
     }
     let told = variable.map(|name| format!("\n  the value is that of the variable {name}\n"));
-    Some(format!(
+    Ok(format!(
         "{}{}",
         shown.trim_end_matches('\n'),
         told.unwrap_or_else(|| "\n".to_owned())
     ))
+}
+
+/// Shows the control characters of everything that the user wrote.
+fn show_controls(error: &mut clap::Error) {
+    let written = |text: &String| text.contains(char::is_control);
+    let mut changed = Vec::new();
+    for (kind, value) in error.context() {
+        let value = match value {
+            ContextValue::String(text) if written(text) => {
+                ContextValue::String(one_line(text).into_owned())
+            }
+            ContextValue::Strings(texts) if texts.iter().any(written) => ContextValue::Strings(
+                texts
+                    .iter()
+                    .map(|text| one_line(text).into_owned())
+                    .collect(),
+            ),
+            _ => continue,
+        };
+        changed.push((kind, value));
+    }
+    for (kind, value) in changed {
+        error.insert(kind, value);
+    }
+}
+
+/// The text with the usage as the help of the command has it.
+fn with_usage(text: &str, command: &Command) -> String {
+    let mut built = command.clone();
+    built.build();
+    let line = |line: &str| {
+        let words = line.strip_prefix("Usage: ")?.split(' ').skip(1);
+        let mut command = &mut built;
+        for word in words {
+            command = match command.find_subcommand(word).is_some() {
+                true => command.find_subcommand_mut(word)?,
+                false => break,
+            };
+        }
+        Some(command.render_usage().to_string())
+    };
+    let mut line = line;
+    let lines: Vec<_> = text
+        .split('\n')
+        .map(|text| line(text).unwrap_or_else(|| text.to_owned()))
+        .collect();
+    lines.join("\n")
 }
 
 /// The variable that a bad value is from, if it is from one.

@@ -114,21 +114,15 @@ impl Target {
             Self::Path(path) => Self::Path(path.join(name)),
         }
     }
-
-    /// What it is called in the place that it is in.
-    pub fn name(&self) -> Option<String> {
-        match self {
-            Self::Url(url) => {
-                let last = url.rest.rsplit('/').next().unwrap_or_default();
-                (!last.is_empty()).then(|| last.to_owned())
-            }
-            Self::Path(path) => Some(path.file_name()?.to_string_lossy().into_owned()),
-        }
-    }
 }
 
 impl Url {
-    fn join(&self, name: &str) -> Self {
+    /// What is behind the last slash.
+    pub(super) fn name(&self) -> Option<&str> {
+        self.rest.rsplit('/').next().filter(|name| !name.is_empty())
+    }
+
+    pub(super) fn join(&self, name: &str) -> Self {
         let between = match self.rest.is_empty() || self.rest.ends_with('/') {
             true => "",
             false => "/",
@@ -263,7 +257,6 @@ mod tests {
         ] {
             let base = Target::from(OsStr::new(base));
             assert_eq!(base.join("k").to_string(), joined);
-            assert_eq!(base.join("k").name().as_deref(), Some("k"));
         }
     }
 }

@@ -121,6 +121,9 @@ pub enum Error {
     /// A log of konserve cannot be moved: its elements are not in the file (1).
     #[error("{0}: a log cannot be moved or copied as a file")]
     Log(String),
+    /// A file of a mount that would never reach the bucket was to be saved (1).
+    #[error("{0} would be a scratch file: it stays in the mount, and never reaches the bucket")]
+    Scratch(String),
     /// A pipe or device cannot be moved (1).
     #[error("{0} is no regular file, and cannot be moved or moved to")]
     NotRegular(String),
@@ -223,6 +226,9 @@ pub enum Error {
         #[source]
         error: store::Error,
     },
+    /// A key was to be called like a file whose name no key can have (2).
+    #[error("no key can be called like {}", .0.display())]
+    NoSuchKey(PathBuf),
     /// The URL has no bucket (2).
     #[error("{0} names no bucket")]
     NoBucket(String),
@@ -277,6 +283,7 @@ impl Error {
             | Self::NotBinary(_)
             | Self::IsDirectory(_)
             | Self::BadName { .. }
+            | Self::NoSuchKey(_)
             | Self::NoBucket(_)
             | Self::NamesNoStore(_)
             | Self::NoKey(_)

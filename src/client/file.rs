@@ -28,6 +28,7 @@ use way::{Way, directory};
 mod attributes;
 mod beneath;
 mod local;
+pub(super) mod names;
 mod opening;
 mod regular;
 mod way;
@@ -62,8 +63,13 @@ impl LocalFile {
     /// # Errors
     /// When the name leads anywhere else.
     pub(super) fn below(base: &Path, name: &str) -> Result<Self, Error> {
-        let found = beneath::find(base, name)?;
-        Ok(Self::by(Way::Beneath(found), base.join(name)))
+        let in_mount = names::is_in_mount(base).unwrap_or_default();
+        let path = match in_mount && !name.is_empty() {
+            true => names::of_key(base, name),
+            false => name.to_owned(),
+        };
+        let found = beneath::find(base, &path)?;
+        Ok(Self::by(Way::Beneath(found), base.join(path)))
     }
 
     fn by(way: Way, label: PathBuf) -> Self {
@@ -91,6 +97,17 @@ impl LocalFile {
     /// When the directory that it is in does not exist.
     fn is_mounted(&self) -> Result<bool, Error> {
         self.way.is_mounted().map_err(|error| self.failed(error))
+    }
+
+    /// That what is written there reaches the bucket, if it is in a mount.
+    ///
+    /// # Errors
+    /// It would be a scratch file.
+    fn check_name(&self) -> Result<(), Error> {
+        match self.is_mounted()? && names::is_scratch(&self.way) {
+            true => Err(Error::Scratch(self.label())),
+            false => Ok(()),
+        }
     }
 
     /// The directory in which it takes its name.
@@ -308,6 +325,7 @@ impl LocalFile {
         envelope: &Envelope,
         expect: &Expect,
     ) -> Result<Outcome<Option<Version>>, Error> {
+        self.check_name()?;
         let saved = match (self.is_mounted()?, expect) {
             (true, Expect::Absent) => self.write(bytes, OpenOptions::new().create_new(true)),
             (true, Expect::Is(version)) => match self.show(version) {
@@ -332,6 +350,7 @@ impl LocalFile {
     /// # Errors
     /// When it cannot be written.
     pub(super) fn overwrite(&self, bytes: &Bytes, meta: &Meta) -> Result<Outcome<()>, Error> {
+        self.check_name()?;
         let saved = match self.is_mounted()? {
             true => self.write(bytes, OpenOptions::new().create(true).truncate(true)),
             false => local::replace(&self.way, bytes, true),
@@ -350,6 +369,10 @@ impl LocalFile {
     /// # Errors
     /// When it cannot be written.
     pub(super) fn append(&self, bytes: &Bytes) -> Result<Outcome<()>, Error> {
+        // That there is no directory is told by whoever opens the file.
+        if self.way.is_mounted().unwrap_or_default() {
+            self.check_name()?;
+        }
         let opened = self.way.open(OpenOptions::new().create(true).append(true));
         let mut file = match opened {
             Ok(file) => file,

@@ -42,6 +42,7 @@
 
 mod address;
 mod append;
+mod beside;
 mod connect;
 mod copy;
 mod delete;

@@ -18,6 +18,7 @@ use super::path::PathKey;
 use super::place::Place;
 use super::remote::Remote;
 use crate::backend::Backend;
+use crate::model::Server;
 use crate::store::{Bucket, LayoutName};
 
 /// Connections and stores. Use one for all keys of a program: keys of one bucket share a connection.
@@ -112,7 +113,8 @@ impl Client {
     }
 
     /// The file of this name below a directory. The name may come from anybody: one that leads out of the directory,
-    /// also over a link, is refused. The file need not exist.
+    /// also over a link, is refused. The file need not exist. In a mount the name is that of a key, whose file may be
+    /// called otherwise.
     ///
     /// # Errors
     /// [`Error::Outside`], [`Error::NoFileBelow`], [`Error::Directory`].
@@ -166,6 +168,14 @@ impl Client {
         let catalog = Arc::new(Bucket::with(backend, &*source.prefix, layouts));
         catalogs.insert(source.clone(), Arc::clone(&catalog));
         Ok(catalog)
+    }
+
+    /// The server that a bucket is on.
+    ///
+    /// # Errors
+    /// When the configuration makes no sense.
+    pub async fn server(&self, source: &Source) -> Result<Server, Error> {
+        Ok(self.backend(source).await?.server().clone())
     }
 
     async fn backend(&self, source: &Source) -> Result<Arc<dyn Backend>, Error> {

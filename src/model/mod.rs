@@ -16,6 +16,7 @@ mod number;
 pub mod saving;
 mod scratch;
 mod seen;
+mod server;
 mod settle;
 mod times;
 mod trail;
@@ -29,13 +30,14 @@ pub use file::{CaughtUp, File, Renewal};
 pub use key::{Key, MAX_KEY_BYTES, StoreId};
 pub use mounts::{
     ETAG_ATTRIBUTE, HEADER_ATTRIBUTES, META_ATTRIBUTES, MountLine, OBJECT_ATTRIBUTE, OWN_DIRECTORY,
-    PUT_ATTRIBUTE,
+    PUT_ATTRIBUTE, SCRATCH_ATTRIBUTE,
 };
 pub use name::{BadName, FileName, MAX_NAME_BYTES, Piece};
 pub use number::Identity;
 pub use saving::Saving;
 pub use scratch::{BadPattern, Origin, Pattern, ScratchNames, backed_up};
 pub use seen::{Base, Fingerprint, Room, Seen, Tracing};
+pub use server::Server;
 pub use settle::{Found, Reply, Settle, Step};
 pub use times::Times;
 pub use trail::Trail;

@@ -19,6 +19,10 @@ pub const OBJECT_ATTRIBUTE: &str = "user.etagfs.object";
 /// writer gave none. The store is asked each time. It is not listed either.
 pub const PUT_ATTRIBUTE: &str = "user.etagfs.put";
 
+/// The extended attribute of whatever is in the mount that tells which names are scratch (W9), separated by commas. It
+/// is not listed either.
+pub const SCRATCH_ATTRIBUTE: &str = "user.etagfs.scratch";
+
 /// A line of the kernel's table of mounts, `/proc/self/mountinfo` (proc(5)).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MountLine<'a> {

@@ -130,15 +130,19 @@ impl fmt::Display for FileName {
     }
 }
 
-/// How many bytes of a segment the name of a part covers: as many characters as fit.
+/// How many bytes of a segment the name of a part covers: no more than it takes to fill the name so far
+/// that any character could be one too many. What comes behind has no say in that, so that every longer
+/// segment that begins like this one has its names in the same directory.
 fn part_len(segment: &str) -> usize {
-    let room = MAX_NAME_BYTES - 2;
-    let fits = |end: &usize| encode_anywhere(&segment[..*end]).len() <= room;
-    // Encoding never shrinks a text, so the cut is within the first `room` bytes.
-    (1..=room.min(segment.len()))
+    // One more character takes up to four bytes, also as an escape.
+    let full = MAX_NAME_BYTES - 2 - 3;
+    let is_full = |end: &usize| encode_anywhere(&segment[..*end]).len() >= full;
+    // Encoding never shrinks a text, so that it is full within its first bytes.
+    (1..=segment.len().min(MAX_NAME_BYTES - 2))
         .rev()
         .filter(|end| segment.is_char_boundary(*end))
-        .find(fits)
+        .take_while(is_full)
+        .last()
         .unwrap_or(0)
 }
 
@@ -308,8 +312,31 @@ mod tests {
         let (name, rest) = FileName::of_segment(&"k".repeat(256));
         assert_eq!(
             (name.0, rest),
-            (format!("{}%+", "k".repeat(253)), Some(253))
+            (format!("{}%+", "k".repeat(250)), Some(250))
         );
+    }
+
+    #[test]
+    fn what_comes_behind_a_part_has_no_say_in_where_it_ends() {
+        for char in ["k", "\u{e9}", "\u{20ac}", "\u{1f600}", "\0", "%00"] {
+            let long = char.repeat(300);
+            let (part, covered) = FileName::of_segment(&long);
+            let covered = covered.expect("it is long");
+            for behind in [
+                "sedABCDEF",
+                ".swp-name",
+                "\u{e9}\u{e9}\u{e9}",
+                "\u{1f600}\u{1f600}",
+                "00 00 00",
+            ] {
+                let other = format!("{}{behind}", &long[..covered]);
+                assert_eq!(
+                    FileName::of_segment(&other),
+                    (part.clone(), Some(covered)),
+                    "{other}"
+                );
+            }
+        }
     }
 
     #[test]

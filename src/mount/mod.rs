@@ -34,7 +34,7 @@ use tokio_util::task::TaskTracker;
 pub use failure::MountError;
 pub use limit::{descriptor_limit, raise_descriptor_limit};
 pub use process::Proc;
-pub use table::is_mount_point;
+pub use table::{is_mount_point, mount_above, mount_points};
 pub use unmount::{Busy, unmount};
 
 use crate::model::{FileName, NodeId};

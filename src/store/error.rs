@@ -4,7 +4,7 @@
 
 use thiserror::Error;
 
-use crate::backend::{self, Why};
+use crate::backend::{self, Cause, Why};
 use crate::model::BadName;
 
 /// Why a layout cannot store or show a value.
@@ -64,6 +64,13 @@ pub enum Error {
     /// This store's layout cannot do it (ENOTSUP).
     #[error("{0}")]
     Unsupported(String),
+}
+
+impl Error {
+    /// Whether the store does not take a value that was to travel with the bytes.
+    pub fn is_of_argument(&self) -> bool {
+        matches!(self, Self::Failed(why) if why.cause() == Some(&Cause::Argument))
+    }
 }
 
 impl From<backend::Error> for Error {

@@ -17,6 +17,7 @@ use super::keeper::{time_of, warning};
 use super::table::Kind;
 use super::{Error, Source, Vfs};
 use crate::model::{FileName, Ino, OWN_DIRECTORY};
+use crate::store::StoreName;
 
 /// One of the mount's own directories or files.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -237,7 +238,13 @@ impl Vfs {
             .collect();
         let status = json!({
             "version": env!("CARGO_PKG_VERSION"),
-            "source": self.label,
+            "source": match &self.source {
+                Source::Store(store) if let StoreName::Id(id) = store.name() => format!("{}/{id}", self.label),
+                _ => self.label.clone(),
+            },
+            "endpoint": self.options.server.endpoint,
+            "mounted_at": self.options.mounted_at.to_string_lossy(),
+            "state_directory": self.state_dir.as_ref().map(|dir| dir.to_string_lossy()),
             "pid": std::process::id(),
             "uptime_seconds": self.started.elapsed().as_secs(),
             "read_only": self.options.read_only,

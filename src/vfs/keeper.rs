@@ -23,7 +23,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::content::Content;
-use super::rescue::{Loss, Record, Rescue};
+use super::rescue::{Loss, Place, Record, Rescue};
 use super::state::StateDir;
 use crate::telemetry::{KeptRescues, Telemetry};
 
@@ -79,30 +79,30 @@ impl Memory {
 #[derive(Debug)]
 pub(super) struct Keeper {
     disk: Option<Rescue>,
-    source: String,
+    place: Place,
     bounds: RescueBounds,
     memory: Mutex<Memory>,
     /// Held while what is in memory is being written.
     settling: Mutex<()>,
     /// Held while it is decided what there is too much of.
     sweeping: Mutex<()>,
-    /// What was read of the records on the disk, which never change; `None` for those of other sources.
+    /// What was read of the records on the disk, which never change; `None` for those of other places.
     known: Mutex<HashMap<String, Option<Arc<Record>>>>,
     telemetry: Arc<Telemetry>,
 }
 
 impl Keeper {
-    /// The rescues of a mount of `source`.
+    /// The rescues of a mount of `place`.
     pub(super) fn new(
         state: Option<&StateDir>,
-        source: String,
+        place: Place,
         bounds: RescueBounds,
         telemetry: Arc<Telemetry>,
     ) -> Self {
         let now = Instant::now();
         Self {
             disk: state.map(|state| Rescue::new(state.path())),
-            source,
+            place,
             bounds,
             memory: Mutex::new(Memory {
                 held: BTreeMap::new(),
@@ -139,7 +139,7 @@ impl Keeper {
         now: OffsetDateTime,
     ) -> (Option<String>, Whereabouts) {
         let (store, key) = (loss.store.clone(), loss.key.clone());
-        let written = Record::new(loss, self.source.clone(), bytes.len(), now)
+        let written = Record::new(loss, &self.place, bytes.len(), now)
             .map(|record| (self.write(&record, bytes).err(), Arc::new(record)));
         let (error, record) = match written {
             Ok((None, record)) => {
@@ -177,7 +177,7 @@ impl Keeper {
         now: OffsetDateTime,
     ) -> io::Result<String> {
         let size = usize::try_from(fs::metadata(path)?.len()).map_err(io::Error::other)?;
-        let record = Record::new(loss, self.source.clone(), size, now)?;
+        let record = Record::new(loss, &self.place, size, now)?;
         self.disk()?.keep_file(&record, path)?;
         self.sweep(now);
         Ok(record.id)
@@ -342,15 +342,18 @@ impl Keeper {
         (records, odd)
     }
 
-    /// The record of a rescue, `None` if it is of another source; else whether there is anything.
+    /// The record of a rescue, `None` if it is of another place; else whether there is anything.
     fn read_record(&self, disk: &Rescue, id: &str) -> Result<Option<Arc<Record>>, bool> {
         match disk.record(id) {
-            Ok(record) => Ok((record.source == self.source).then(|| Arc::new(record))),
+            Ok(record) => {
+                let is_ours = self.place.is(&record.source, record.server.as_ref());
+                Ok(is_ours.then(|| Arc::new(record)))
+            }
             Err(odd) => Err(odd.is_some()),
         }
     }
 
-    /// All of this source, oldest first, wherever they are. No bytes are read.
+    /// All of this place, oldest first, wherever they are. No bytes are read.
     pub(super) fn list(&self) -> Vec<Arc<Record>> {
         let (mut records, _) = self.on_disk();
         let held = self.memory();

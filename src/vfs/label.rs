@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::pairs::{self, Odd, value_path};
+use crate::model::Server;
 
 /// What a scratch file is called, and where it belongs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +24,9 @@ pub struct Label {
     pub time: String,
     /// What was mounted: `s3://bucket/prefix`.
     pub source: String,
+    /// The server that it was on; a label of an older etagfs does not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<Server>,
     /// Where.
     pub mounted_at: PathBuf,
     /// The store; `flat` without a store level.

@@ -84,7 +84,7 @@ pub use rescue::{Loss, Reason, Record, Rescue};
 pub use state::{StateDir, Unfit, replace};
 pub use xattr::SetMode;
 
-use crate::model::{Caller, FileName, Living, NodeId, Process, ScratchNames, Seen, Times};
+use crate::model::{Caller, FileName, Living, NodeId, Process, ScratchNames, Seen, Server, Times};
 use crate::store::{Catalog, Store};
 pub use crate::store::{Queues, in_queues};
 use crate::telemetry::Telemetry;
@@ -92,6 +92,7 @@ use content::Room;
 use journal::Journal;
 use keeper::Keeper;
 pub use rename::OverExisting;
+use rescue::Place;
 use shelf::Shelf;
 pub use shutdown::Ending;
 use table::{Kind, Table};
@@ -133,6 +134,8 @@ pub struct Options {
     pub mounted_at: PathBuf,
     /// How many rescues there may be.
     pub rescues: RescueBounds,
+    /// The server that the source is on; what is kept on this machine belongs to it.
+    pub server: Server,
 }
 
 /// What a process may do after it was told of a conflict.
@@ -199,6 +202,8 @@ pub struct Vfs {
     /// What messages and rescues call the source.
     label: String,
     options: Options,
+    /// Where what is kept on this machine is.
+    state_dir: Option<PathBuf>,
     table: Mutex<Table>,
     /// Locked for a moment, also while the table is held.
     times: Mutex<Times>,
@@ -244,9 +249,13 @@ impl Vfs {
             Source::Bucket(_) => Kind::Stores,
             Source::Store(store) => Kind::Dir(Arc::clone(store), crate::store::Dir::root()),
         };
+        let place = Place {
+            source: label.clone(),
+            server: options.server.clone(),
+        };
         let keeper = Keeper::new(
             state,
-            label.clone(),
+            place.clone(),
             options.rescues,
             Arc::clone(&telemetry),
         );
@@ -263,7 +272,8 @@ impl Vfs {
         Ok(Self {
             table: Mutex::new(Table::new(root, seen, options.cache_bytes, options.ttl)),
             times: Mutex::default(),
-            shelf: Mutex::new(Shelf::new(at("scratch"), &label, &options.mounted_at)),
+            shelf: Mutex::new(Shelf::new(at("scratch"), place, &options.mounted_at)),
+            state_dir: state.map(|state| state.path().to_owned()),
             moving: tokio::sync::Mutex::default(),
             keeper,
             room: Room::new(at("drafts"), options.draft_memory),
@@ -380,6 +390,7 @@ pub(crate) mod tests {
             scratch: ScratchNames::new(Vec::new()),
             mounted_at: state_dir.to_owned(),
             rescues: RescueBounds::default(),
+            server: Server::NONE,
         };
         let state = StateDir::make(state_dir).unwrap();
         Vfs::new(

@@ -19,6 +19,7 @@ use uuid::Uuid;
 use super::blank::Reserve;
 use super::claim;
 use super::pairs::{self, FORMAT, Ids, Odd, checked, record_path, value_path};
+use crate::model::Server;
 
 /// Why bytes were rescued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +47,9 @@ pub struct Record {
     pub time: String,
     /// What was mounted: `s3://bucket/prefix`.
     pub source: String,
+    /// The server that it was on; a record of an older etagfs does not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<Server>,
     /// The store; `flat` without a store level.
     pub store: String,
     /// The key.
@@ -81,11 +85,28 @@ impl pairs::Record for Record {
     }
 }
 
+/// What is mounted: rescues and scratch files of one place are not those of another.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    /// As messages call it: `s3://bucket/prefix`.
+    pub(super) source: String,
+    /// The server that it is on.
+    pub(super) server: Server,
+}
+
+impl Place {
+    /// Whether something that was kept of `source` on `server` is of this place. An older etagfs noted no
+    /// server.
+    pub(super) fn is(&self, source: &str, server: Option<&Server>) -> bool {
+        self.source == source && server.is_none_or(|server| self.server.is_same(server))
+    }
+}
+
 impl Record {
     /// What is to be known of this many bytes that are rescued now.
     pub(super) fn new(
         loss: Loss,
-        source: String,
+        place: &Place,
         size: usize,
         now: OffsetDateTime,
     ) -> io::Result<Self> {
@@ -99,7 +120,8 @@ impl Record {
             format: FORMAT,
             id: format!("{stamp}-{}", &unique[..8]),
             time: now.format(&Rfc3339).map_err(io::Error::other)?,
-            source,
+            source: place.source.clone(),
+            server: Some(place.server.clone()),
             store: loss.store,
             key: loss.key,
             expected: loss.expected,
@@ -316,9 +338,19 @@ pub(super) mod tests {
         }
     }
 
+    pub(in crate::vfs) fn place(source: &str, endpoint: &str) -> Place {
+        Place {
+            source: source.to_owned(),
+            server: Server {
+                endpoint: Some(endpoint.to_owned()),
+                region: None,
+            },
+        }
+    }
+
     fn kept(rescue: &Rescue, bytes: &[u8]) -> Record {
         let now = OffsetDateTime::UNIX_EPOCH;
-        let record = Record::new(loss("k"), "s3://b".to_owned(), bytes.len(), now).unwrap();
+        let record = Record::new(loss("k"), &place("s3://b", ""), bytes.len(), now).unwrap();
         rescue.keep(&record, bytes).unwrap();
         record
     }

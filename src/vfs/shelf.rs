@@ -22,6 +22,7 @@ use super::cache::Folder;
 use super::durable::Named;
 use super::label::Label;
 use super::pairs::{self, FORMAT, Odd, record_path, value_path};
+use super::rescue::Place;
 use super::scratch::{Body, Scratch, ScratchId};
 use super::state::replace;
 use crate::model::{FileName, StoreId};
@@ -32,7 +33,7 @@ use crate::store::{Dir, StoreName};
 pub(super) struct Shelf {
     /// None where nothing is written.
     dir: Option<PathBuf>,
-    source: String,
+    place: Place,
     mounted_at: PathBuf,
     /// What the ids of this mount's files begin with: the same after a restart.
     mark: String,
@@ -41,15 +42,15 @@ pub(super) struct Shelf {
 }
 
 impl Shelf {
-    /// The shelf of the mount of `source` at `mounted_at`, with what an earlier mount left there.
-    pub(super) fn new(dir: Option<PathBuf>, source: &str, mounted_at: &Path) -> Self {
+    /// The shelf of the mount of `place` at `mounted_at`, with what an earlier mount left there.
+    pub(super) fn new(dir: Option<PathBuf>, place: Place, mounted_at: &Path) -> Self {
         let mut hash = Sha256::new();
-        hash.update(source);
+        hash.update(&place.source);
         hash.update([0]);
         hash.update(mounted_at.as_os_str().as_encoded_bytes());
         let mut shelf = Self {
             dir,
-            source: source.to_owned(),
+            place,
             mounted_at: mounted_at.to_owned(),
             mark: format!("scratch-{}", &hex::encode(hash.finalize())[..8]),
             next: 1,
@@ -97,7 +98,11 @@ impl Shelf {
         let (Some(id), Some(store), Some(name)) = (id, store, name) else {
             return Ok(());
         };
+        // No two files have one number, whichever server they belong to.
         self.next = self.next.max(id + 1);
+        if !self.place.is(&label.source, label.server.as_ref()) {
+            return Ok(());
+        }
         let body = match label.link {
             Some(target) => Body::Link(target),
             None => {
@@ -331,7 +336,8 @@ impl Shelf {
             format: FORMAT,
             id: id.clone(),
             time: now.map_err(io::Error::other)?,
-            source: self.source.clone(),
+            source: self.place.source.clone(),
+            server: Some(self.place.server.clone()),
             mounted_at: self.mounted_at.clone(),
             store: folder.0.to_string(),
             dir: folder.1.prefix().to_owned(),
@@ -375,6 +381,7 @@ enum Durable {
 #[cfg(test)]
 mod tests {
     use super::super::label::ScratchFiles;
+    use super::super::rescue::tests::place;
     use super::*;
 
     fn name(text: &str) -> FileName {
@@ -386,7 +393,11 @@ mod tests {
     }
 
     fn shelf(dir: &Path) -> Shelf {
-        Shelf::new(Some(dir.join("scratch")), "s3://b", Path::new("/mnt"))
+        Shelf::new(
+            Some(dir.join("scratch")),
+            place("s3://b", "http://h"),
+            Path::new("/mnt"),
+        )
     }
 
     fn names(shelf: &Shelf) -> Vec<String> {
@@ -415,9 +426,16 @@ mod tests {
         assert!(fresh.id > link.id.max(file.id));
 
         let at = Some(dir.path().join("scratch"));
-        let elsewhere = Shelf::new(at, "s3://b", Path::new("/other"));
+        let here = place("s3://b", "http://h");
+        let elsewhere = Shelf::new(at.clone(), here, Path::new("/other"));
         assert_eq!(elsewhere.all().count(), 0);
-        assert_eq!(ScratchFiles::of(dir.path()).unwrap().labels().count(), 3);
+        let there = place("s3://b", "http://other");
+        let mut elsewhere = Shelf::new(at, there, Path::new("/mnt"));
+        assert_eq!(elsewhere.all().count(), 0);
+        let other = elsewhere.make(&folder(), &name("f~"), None, None).unwrap();
+        assert!(other.id > fresh.id);
+        assert_eq!(names(&shelf(dir.path())), [".#f", "f~", "g~"]);
+        assert_eq!(ScratchFiles::of(dir.path()).unwrap().labels().count(), 4);
     }
 
     #[test]

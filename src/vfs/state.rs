@@ -82,6 +82,21 @@ impl StateDir {
         }
     }
 
+    /// Something that it holds, if it holds nothing that a mount keeps.
+    ///
+    /// # Errors
+    /// When it cannot be looked into.
+    pub fn foreign(&self) -> io::Result<Option<String>> {
+        for name in OURS {
+            match fs::symlink_metadata(self.0.join(name)) {
+                Ok(_) => return Ok(None),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.something_else()
+    }
+
     /// Makes sure that a rescue could be kept there now.
     ///
     /// # Errors

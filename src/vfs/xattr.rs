@@ -16,6 +16,7 @@ use super::{Error, Vfs, Who};
 use crate::model::{
     self, ETAG_ATTRIBUTE as ETAG, Expect, HEADER_ATTRIBUTES as USER, Ino, META_ATTRIBUTES as META,
     OBJECT_ATTRIBUTE as OBJECT, Outcome, PUT_ATTRIBUTE as LAST_PUT, Renewal,
+    SCRATCH_ATTRIBUTE as SCRATCH,
 };
 use crate::store::{Envelope, ReadBack, Store, Value};
 
@@ -64,6 +65,14 @@ impl Vfs {
     /// [`Error::NoAttribute`], or any other.
     pub async fn attribute(&self, ino: Ino, name: &OsStr, by: Opening) -> Result<String, Error> {
         let name = name.to_str().ok_or(Error::NoAttribute)?;
+        if name == SCRATCH {
+            return Ok(self
+                .options
+                .scratch
+                .patterns()
+                .collect::<Vec<_>>()
+                .join(","));
+        }
         if name == OBJECT {
             self.check_named(ino)?;
             return match &self.table().node(ino)?.kind {
@@ -152,7 +161,11 @@ impl Vfs {
         let sent = Instant::now();
         let outcome = store
             .put(&key, current.bytes.clone(), &envelope, &expect)
-            .await?;
+            .await
+            .map_err(|error| match error.is_of_argument() {
+                true => Error::Invalid(error.to_string()),
+                false => error.into(),
+            })?;
         match outcome {
             Outcome::Saved(version) => {
                 self.attributes_saved(ino, &store, &current, version, envelope, by.who);

@@ -69,7 +69,30 @@ fn refuses(out: &Output, words: &[&str]) {
 #[test]
 fn an_address_that_others_can_reach_needs_a_flag() {
     let dir = tempfile::tempdir().unwrap();
-    refuses(&serve(dir.path(), "0.0.0.0:0").run(), &["--allow-remote"]);
+    let out = serve(dir.path(), "0.0.0.0:0").run();
+    assert_eq!(out.code, Some(2), "{out:#?}");
+    assert!(out.stderr.contains("--allow-remote"), "{out:#?}");
+}
+
+#[test]
+fn nothing_is_written_before_it_listens_nor_among_other_things() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_first, address) = started(&dir.path().join("data"));
+    let new = dir.path().join("made/new");
+    refuses(
+        &serve(&new, &address).run(),
+        &["cannot listen on", &address],
+    );
+    assert!(!dir.path().join("made").exists());
+    let home = dir.path().join("home");
+    fs::create_dir(&home).unwrap();
+    fs::write(home.join("notes.txt"), "x").unwrap();
+    refuses(
+        &serve(&home, "127.0.0.1:0").run(),
+        &["other things (notes.txt)", "an empty directory"],
+    );
+    let left: Vec<_> = fs::read_dir(&home).unwrap().collect();
+    assert_eq!(left.len(), 1, "{left:?}");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use etagfs::backend::limit::Places;
 use etagfs::backend::{Backend, Deadlines, Limited, Queued, Settled};
-use etagfs::model::ScratchNames;
+use etagfs::model::{ScratchNames, Server};
 use etagfs::store::Bucket;
 use etagfs::telemetry::Telemetry;
 use etagfs::vfs::{
@@ -183,6 +183,7 @@ impl Mount {
                 memory: 1 << 20,
                 ..RescueBounds::default()
             },
+            server: Server::NONE,
         }
     }
 

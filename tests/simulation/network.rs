@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use etagfs::backend::{
     Backend, Body, Error, Fetched, Limits, ListQuery, ObjectInfo, ObjectKey, Page, Pin, Span,
 };
-use etagfs::model::{Expect, Outcome, PutId, Version};
+use etagfs::model::{self, Expect, Outcome, PutId, Version};
 use fastrand::Rng;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout};
@@ -252,14 +252,16 @@ impl Wire {
     }
 }
 
+static NOWHERE: model::Server = model::Server::NONE;
+
 #[async_trait]
 impl Backend for Wire {
     fn name(&self) -> &str {
         "simulated:"
     }
 
-    fn server(&self) -> &str {
-        ""
+    fn server(&self) -> &model::Server {
+        &NOWHERE
     }
 
     fn limits(&self) -> Limits {

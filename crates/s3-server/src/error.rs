@@ -33,6 +33,17 @@ pub enum Error {
         /// What is wrong with it.
         message: String,
     },
+    /// The directory holds other things, and no data of a server.
+    #[error(
+        "{} holds no data of a server, and other things ({found}): give an empty directory, or a new one",
+        path.display()
+    )]
+    Foreign {
+        /// The directory.
+        path: PathBuf,
+        /// One of the other things.
+        found: String,
+    },
     /// The index of the data directory and the bodies beside it do not belong together.
     #[error(
         "{}: {why}. Nothing was removed; bring index.redb and blobs/ back from one backup, or use \
@@ -59,8 +70,8 @@ pub enum Error {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Mismatch {
-    /// There is no index, but objects were stored here.
-    #[error("the index (index.redb) is missing or empty, but objects were stored here")]
+    /// There is no index, but a server was here.
+    #[error("the index (index.redb) is missing or empty, but a server has kept its data here")]
     NoIndex,
     /// The index is a copy from an earlier time.
     #[error("the index (index.redb) is older than the bodies (blobs/)")]

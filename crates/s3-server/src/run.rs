@@ -43,7 +43,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Opens the data directory and listens.
+    /// Listens, and opens the data directory.
     ///
     /// # Errors
     /// The directory is in use or unusable, or the address is.
@@ -55,17 +55,18 @@ impl Server {
             durability,
             patience,
         } = config;
-        let opened = {
-            let data_dir = data_dir.clone();
-            tokio::task::spawn_blocking(move || Storage::open(&data_dir, durability)).await
-        };
-        let (storage, closed) = opened.map_err(|e| Error::corrupt(&data_dir, e))??;
         let in_words = |source| Error::Listen {
             addr: listen,
             source,
         };
         let listener = TcpListener::bind(listen).await.map_err(in_words)?;
         let addr = listener.local_addr().map_err(in_words)?;
+        // Not before it is certain that somebody will ask for it: opening writes.
+        let opened = {
+            let data_dir = data_dir.clone();
+            tokio::task::spawn_blocking(move || Storage::open(&data_dir, durability)).await
+        };
+        let (storage, closed) = opened.map_err(|e| Error::corrupt(&data_dir, e))??;
         Ok(Self {
             listener,
             addr,

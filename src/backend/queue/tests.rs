@@ -24,8 +24,8 @@ impl Backend for Ending {
         self.0.name()
     }
 
-    fn server(&self) -> &str {
-        ""
+    fn server(&self) -> &Server {
+        self.0.server()
     }
 
     fn limits(&self) -> Limits {

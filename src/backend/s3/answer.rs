@@ -180,6 +180,7 @@ impl Answer {
             (Some("ExpiredToken" | "TokenRefreshRequired"), _) => Some(Cause::Expired),
             (Some("RequestTimeTooSkewed"), _) => Some(Cause::Clock),
             (Some(ARCHIVED), _) => Some(Cause::Archived),
+            (Some("InvalidArgument"), 400) => Some(Cause::Argument),
             (Some("NotImplemented"), _) | (_, 501) => Some(Cause::NotImplemented),
             // What a server that expects TLS says to plain text.
             (None, 400) if !self.is_of_s3() => Some(Cause::NotHttp),

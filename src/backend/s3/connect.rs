@@ -31,6 +31,7 @@ use super::retry::Worth;
 use super::sources::{self, Chain, Place, profile_files};
 use super::terms::Terms;
 use crate::backend::{Cause, Deadlines, Error, Limits, Why};
+use crate::model::Server;
 
 /// First and longest pause between attempts at a read. The SDK's own first pause of a second is
 /// for machines; somebody is waiting for `cat`.
@@ -184,7 +185,10 @@ impl S3 {
             ),
             bucket: config.bucket,
             deadlines: config.deadlines,
-            server: server(url, &shared),
+            server: Server {
+                region: shared.region().map(ToString::to_string),
+                endpoint: url,
+            },
             detour,
             name,
             keys,
@@ -295,15 +299,6 @@ async fn region(
         chain = chain.or_else(instance.build());
     }
     chain.region().await
-}
-
-/// What messages call the server.
-fn server(url: Option<String>, shared: &SdkConfig) -> String {
-    match (url, shared.region()) {
-        (Some(url), _) => url,
-        (None, Some(region)) => format!("AWS in {region}"),
-        (None, None) => "AWS".to_owned(),
-    }
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use crate::backend::{Cause, Why};
 const VARIABLES: [&str; 2] = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"];
 
 /// The endpoint that the environment names.
-pub(super) fn of_environment() -> Option<String> {
+pub fn of_environment() -> Option<String> {
     VARIABLES
         .into_iter()
         .find_map(|name| std::env::var(name).ok().filter(|url| !url.is_empty()))
@@ -46,23 +46,29 @@ pub(super) fn normal(url: &str) -> Result<String, Why> {
         start.is_some_and(|start| start.eq_ignore_ascii_case(scheme))
     });
     let Some(scheme) = scheme else {
-        let words = format!("the endpoint {url} does not begin with http:// or https://");
-        return Err(Why::because(Cause::EndpointUrl, words));
+        return Err(wrong(match url {
+            "" => "the endpoint is empty".to_owned(),
+            url => format!("the endpoint {url} does not begin with http:// or https://"),
+        }));
     };
     if url.contains(['?', '#']) {
-        return Err(format!("the endpoint {url} has more than a path").into());
+        return Err(wrong(format!("the endpoint {url} has more than a path")));
     }
     let (authority, path) = match url[scheme.len()..].split_once('/') {
         Some((authority, path)) => (authority, path.trim_matches('/')),
         None => (&url[scheme.len()..], ""),
     };
     if authority.is_empty() {
-        return Err(format!("the endpoint {url} names no server").into());
+        return Err(wrong(format!("the endpoint {url} names no server")));
     }
     Ok(match path {
         "" => format!("{scheme}{authority}"),
         path => format!("{scheme}{authority}/{path}/"),
     })
+}
+
+fn wrong(words: String) -> Why {
+    Why::because(Cause::EndpointUrl, words)
 }
 
 #[cfg(test)]

@@ -65,7 +65,7 @@ pub(in crate::cli) fn mv(args: &Mv) -> Outcome {
 
 impl Pair {
     async fn cp(&self, said: &Said, client: Client) -> Outcome {
-        let target = self.whole_target();
+        let target = self.whole_target()?;
         let metadata = said.metadata();
         match (&self.source, &target) {
             (Target::Stream, Target::Stream) => copy(&input(Path::new("-"))?[..]),
@@ -90,7 +90,7 @@ impl Pair {
     }
 
     async fn mv(&self, client: Client) -> Outcome {
-        let (Target::At(from), Target::At(to)) = (&self.source, self.whole_target()) else {
+        let (Target::At(from), Target::At(to)) = (&self.source, self.whole_target()?) else {
             return Err(Failure::usage("a stream cannot be moved").hint("copy it: etagfs cp"));
         };
         let from = client.place(from.clone()).await?;
@@ -109,18 +109,15 @@ impl Pair {
     }
 
     /// The target, with the name of the source if it is a place for keys.
-    fn whole_target(&self) -> Target {
+    fn whole_target(&self) -> Result<Target, Failure> {
         let is_container = match &self.target {
             Target::Stream => false,
             Target::At(client::Target::Url(_)) => self.target.to_string().ends_with('/'),
             Target::At(client::Target::Path(path)) => path.is_dir(),
         };
         match (&self.source, &self.target) {
-            (Target::At(from), Target::At(to)) if is_container => match from.name() {
-                Some(name) => Target::At(to.join(&name)),
-                None => self.target.clone(),
-            },
-            _ => self.target.clone(),
+            (Target::At(from), Target::At(to)) if is_container => Ok(Target::At(to.beside(from)?)),
+            _ => Ok(self.target.clone()),
         }
     }
 }

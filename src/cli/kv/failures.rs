@@ -118,6 +118,10 @@ fn hint(error: &Error) -> Option<String> {
         Error::Log(_) => {
             "its elements are not in the file; copy its lines: etagfs log LOG | etagfs append COPY"
         }
+        Error::Scratch(_) => {
+            "choose another name, or name the key by its URL: s3://BUCKET/UUID/KEY"
+        }
+        Error::NoSuchKey(_) => "names of keys are UTF-8: name the target in full",
         Error::NotRegular(_) | Error::NotMovable { .. } => "copy it: etagfs cp",
         Error::OldMount(_) => "mount it anew",
         Error::File { error, .. } => match error.kind() {

@@ -2,7 +2,7 @@
 //!
 //! A line of JSON holds `key` and `value` or `value_base64`; `content_type`, `metadata` and the like; and its
 //! condition: `if_match` with an ETag, or `if_none_match`. Fields of other names are left alone, so that
-//! what `mget` prints can be fed back. It knows no targets.
+//! what `mget` prints can be fed back.
 
 use std::collections::BTreeMap;
 
@@ -10,6 +10,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::said;
 use crate::backend::{Meta, Tags};
@@ -21,6 +22,7 @@ use crate::model::Version;
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Item {
     key: String,
+    target: Option<String>,
     value: Option<String>,
     value_base64: Option<String>,
     content_type: Option<String>,
@@ -64,12 +66,26 @@ impl Item {
     /// When it is no JSON object with a key.
     pub(super) fn parse(line: Result<String, Failure>) -> Result<Self, Failure> {
         let line = line?;
-        serde_json::from_str(&line).map_err(|error| Failure::usage(format!("{line:.80}: {error}")))
+        let wrong = |why: String| Failure::usage(format!("{line:.80}: {why}"));
+        let object = serde_json::from_str(&line)
+            .map_err(|error| wrong(format!("it is no object of JSON: {error}")))?;
+        // An array would be taken for the fields in their order.
+        match object {
+            Value::Object(object) => {
+                Self::deserialize(object).map_err(|error| wrong(error.to_string()))
+            }
+            _ => Err(wrong("it is JSON, and no object with a \"key\"".to_owned())),
+        }
     }
 
     /// The key, as it is written.
     pub(super) fn key(&self) -> &str {
         &self.key
+    }
+
+    /// Where the key was, as `mget` says it.
+    pub(super) fn target(&self) -> Option<&str> {
+        self.target.as_deref()
     }
 
     /// The value.

@@ -225,6 +225,8 @@ impl Work {
             Some(Target::At(client::Target::Path(base))) => client.below(base, name)?,
             Some(base) => client.place(base.address()?.join(name)).await?,
             None => {
+                // What mget printed says where it was, which the key alone does not.
+                let name = item.target().unwrap_or(name);
                 let target = Target::from(OsStr::new(name));
                 client.place(target.address()?).await?
             }

@@ -12,6 +12,7 @@ use crate::cli::report::Failure;
 use crate::cli::source::{Connection, State};
 use crate::cli::{log, runtime};
 use crate::client::{Client, Connect, Error, Source};
+use crate::model::Server;
 use crate::store::{LayoutName, Layouts};
 
 /// How long is waited for what a command has left to other threads, when it has ended.
@@ -59,6 +60,11 @@ impl Reach {
         // A call of a filesystem that does not answer is nobody's any more.
         runtime.shutdown_timeout(LEFTOVER);
         outcome
+    }
+
+    /// Goes to the server that something is from, unless another one is given.
+    pub(super) fn prefer(&mut self, server: &Server) {
+        self.connection.prefer(server);
     }
 
     /// The way to the targets of one command.

@@ -21,7 +21,7 @@ use super::said;
 use crate::cli::output::{note, say};
 use crate::cli::report::Failure;
 use crate::client::{Answer, Client, Error, Level, Place, Remote, Spot, Wanted, conflict, joined};
-use crate::model::{Expect, Outcome, PutId, StoreId, Version};
+use crate::model::{Expect, Outcome, PutId, Server, StoreId, Version};
 use crate::store::Envelope;
 use crate::vfs::{Begun, Claim, Odd, Record, Rescue};
 
@@ -81,6 +81,12 @@ async fn kept(id: &str, rescue: &Rescue, reach: &Reach, client: &Client) -> Resu
         level,
         key: record.key.clone(),
     };
+    if let Some(server) = &record.server {
+        let asked = client.server(&spot.source).await?;
+        if !server.is_same(&asked) {
+            return Err(elsewhere(id, server, &asked));
+        }
+    }
     let place = client.key_at(&spot, record.address()).await?;
     Ok(Kept {
         record,
@@ -89,8 +95,32 @@ async fn kept(id: &str, rescue: &Rescue, reach: &Reach, client: &Client) -> Resu
     })
 }
 
+/// That a bucket of this name on another server is another bucket.
+fn elsewhere(id: &str, server: &Server, asked: &Server) -> Failure {
+    Failure::usage(format!(
+        "the rescue {id} is of a bucket on {server}, and not on {asked}"
+    ))
+    .hint(format!(
+        "give no endpoint (--endpoint-url, ETAGFS_ENDPOINT_URL, AWS_ENDPOINT_URL); to save its bytes there all \
+         the same: etagfs rescue show {id} | etagfs put KEY"
+    ))
+}
+
+/// Goes to the server that a rescue is from, if that is known.
+fn towards(id: &str, rescue: &Rescue, reach: &mut Reach) {
+    // What is wrong with the record is said by whoever needs it.
+    if let Ok(Record {
+        server: Some(server),
+        ..
+    }) = rescue.record(id)
+    {
+        reach.prefer(&server);
+    }
+}
+
 /// Shows what would change.
-pub(in crate::cli) fn diff(args: &Diff, rescue: &Rescue) -> reach::Outcome {
+pub(in crate::cli) fn diff(mut args: Diff, rescue: &Rescue) -> reach::Outcome {
+    towards(&args.id, rescue, &mut args.reach);
     args.reach.run(async |client| {
         let kept = kept(&args.id, rescue, &args.reach, &client).await?;
         let (label, current) = match kept.place.read(&Wanted::Newest, None).await? {
@@ -141,7 +171,9 @@ fn compare(old: (&str, &[u8]), new: (&str, &[u8])) -> reach::Outcome {
 }
 
 /// Saves the bytes after all, prints the ETag, and forgets the rescue.
-pub(in crate::cli) fn apply(args: &Apply, rescue: &Rescue, dir: &Path) -> reach::Outcome {
+pub(in crate::cli) fn apply(mut args: Apply, rescue: &Rescue, dir: &Path) -> reach::Outcome {
+    towards(&args.id, rescue, &mut args.reach);
+    let args = &args;
     args.reach.run(async |client| {
         let id = &args.id;
         let claim = claim(id, rescue, dir)?;

@@ -87,12 +87,7 @@ impl Way {
             }
             found => found,
         };
-        let device = device?.dev();
-        let device = format!("{}:{}", major(device), minor(device));
-        // Not by asking the filesystem: a mount may be dead.
-        let table = fs::read_to_string("/proc/self/mountinfo")?;
-        let mut lines = table.lines().filter_map(MountLine::parse);
-        Ok(lines.any(|line| line.is_ours() && line.device == device))
+        is_mounted(&device?)
     }
 
     /// That somebody who may write there can delete it, as far as that can be known before.
@@ -163,6 +158,18 @@ impl Way {
         };
         Ok(set?)
     }
+}
+
+/// Whether something is in a mount.
+///
+/// # Errors
+/// When the table of mounts cannot be read.
+pub(super) fn is_mounted(found: &Metadata) -> io::Result<bool> {
+    let device = format!("{}:{}", major(found.dev()), minor(found.dev()));
+    // Not by asking the filesystem: a mount may be dead.
+    let table = fs::read_to_string("/proc/self/mountinfo")?;
+    let mut lines = table.lines().filter_map(MountLine::parse);
+    Ok(lines.any(|line| line.is_ours() && line.device == device))
 }
 
 /// The directory of a path.

@@ -2,14 +2,19 @@
 
 use std::path::Path;
 
-use super::super::rescue::tests::loss;
+use super::super::rescue::tests::{loss, place};
 use super::*;
 
 const START: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
 
 fn keeper(at: &Path, bounds: RescueBounds) -> Keeper {
     let state = StateDir::make(at).unwrap();
-    let keeper = Keeper::new(Some(&state), "s3://b".to_owned(), bounds, Arc::default());
+    let keeper = Keeper::new(
+        Some(&state),
+        place("s3://b", "http://h"),
+        bounds,
+        Arc::default(),
+    );
     keeper.prepare().unwrap();
     keeper
 }
@@ -161,16 +166,20 @@ fn the_oldest_go_when_there_are_too_many_or_too_large_and_the_newest_stays() {
     ] {
         let dir = tempfile::tempdir().unwrap();
         let keeper = keeper(dir.path(), bounds);
-        let others = Keeper {
-            source: "s3://other".to_owned(),
+        let other = |source, endpoint| Keeper {
+            place: place(source, endpoint),
             ..self::keeper(dir.path(), RescueBounds::default())
         };
+        let others = other("s3://other", "http://h");
+        let elsewhere = other("s3://b", "http://other");
         keep(&others, "of another mount", None, 0);
+        keep(&elsewhere, "of another server", None, 1);
         for (text, at) in [("aaaa", 10), ("bb", 20), ("cccccccc", 30)] {
             keep(&keeper, text, None, at);
         }
         assert_eq!(texts(&keeper), expected, "{bounds:?}");
         assert_eq!(texts(&others), ["of another mount"]);
+        assert_eq!(texts(&elsewhere), ["of another server"]);
         // Nothing is too new to be too old.
         keeper.settle();
         let is_aged = bounds.age.is_some();
@@ -239,4 +248,20 @@ fn an_older_rescue_that_cannot_be_dropped_costs_no_newer_one() {
     fs::create_dir(&record).unwrap();
     keep(&keeper, "third", None, 3);
     assert_eq!(texts(&keeper).last().map(String::as_str), Some("third"));
+}
+
+#[test]
+fn a_rescue_that_names_no_server_is_one_of_every_server() {
+    let dir = tempfile::tempdir().unwrap();
+    let keeper = keeper(dir.path(), RescueBounds::default());
+    let (id, _) = keep(&keeper, "of an older etagfs", None, 1);
+    let path = dir.path().join(format!("rescue/{id}.json"));
+    let mut record: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    record.as_object_mut().unwrap().remove("server").unwrap();
+    fs::write(&path, record.to_string()).unwrap();
+    let elsewhere = Keeper {
+        place: place("s3://b", "http://other"),
+        ..self::keeper(dir.path(), RescueBounds::default())
+    };
+    assert_eq!(texts(&elsewhere), ["of an older etagfs"]);
 }

@@ -12,7 +12,7 @@ use etagfs::backend::{
     Page, Pin, Span,
 };
 use etagfs::model::{
-    Expect, Ino, Job, Living, Origin, Outcome, Process, PutId, ScratchNames, Version,
+    Expect, Ino, Job, Living, Origin, Outcome, Process, PutId, ScratchNames, Server, Version,
 };
 use etagfs::store::Bucket;
 use etagfs::vfs::{
@@ -55,7 +55,7 @@ impl Backend for Witness {
         self.inner.name()
     }
 
-    fn server(&self) -> &str {
+    fn server(&self) -> &Server {
         self.inner.server()
     }
 
@@ -174,6 +174,7 @@ impl Mount {
             scratch: ScratchNames::new(Vec::new()),
             mounted_at: state.path().to_owned(),
             rescues: RescueBounds::default(),
+            server: Server::NONE,
             shown_memory: 1 << 16,
         };
         let dir = StateDir::make(state.path()).unwrap();

@@ -61,20 +61,20 @@ fn odd_keys() -> Vec<(String, String)> {
         ("both/below", "both/below"),
         ("both%", "both%"),
     ];
-    let (s, part) = (|n| "s".repeat(n), format!("{}%+", "s".repeat(253)));
+    let (s, part) = (|n| "s".repeat(n), format!("{}%+", "s".repeat(250)));
     let long = [
         (s(255), s(255)),
-        (s(256), format!("{part}/{}", s(3))),
-        (s(300), format!("{part}/{}", s(47))),
-        (s(1024), format!("{part}/{part}/{part}/{part}/{}", s(12))),
+        (s(256), format!("{part}/{}", s(6))),
+        (s(300), format!("{part}/{}", s(50))),
+        (s(1024), format!("{part}/{part}/{part}/{part}/{}", s(24))),
         (
             format!("in/{}/end", s(300)),
-            format!("in/{part}/{}/end", s(47)),
+            format!("in/{part}/{}/end", s(50)),
         ),
-        // 127 letters of two bytes fit beside the mark; the cut is never within a letter.
+        // The cut is never within a letter.
         (
             "\u{e9}".repeat(200),
-            format!("{}%+/{}", "\u{e9}".repeat(126), "\u{e9}".repeat(74)),
+            format!("{}%+/{}", "\u{e9}".repeat(125), "\u{e9}".repeat(75)),
         ),
     ];
     let same = same

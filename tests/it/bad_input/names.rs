@@ -213,3 +213,20 @@ fn a_directory_stays_when_this_mount_removed_its_last_file() {
     }
     mount.unmount();
 }
+
+#[test]
+fn an_attribute_with_a_value_that_the_store_does_not_take_is_invalid() {
+    let bucket = or_skip!(bucket());
+    bucket.client().put("key", "value");
+    let mount = flat(&bucket);
+    let set = Script::python(
+        "import os, errno
+try:
+    os.setxattr('key', 'user.expires', b'garbage')
+except OSError as error:
+    print(errno.errorcode[error.errno])",
+    );
+    assert_eq!(set.within(mount.path()).run().ok().stdout, "EINVAL\n");
+    assert_eq!(bucket.client().text("key"), "value");
+    mount.unmount();
+}

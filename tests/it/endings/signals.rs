@@ -62,20 +62,23 @@ fn a_mount_that_waits_for_its_store_ends_when_it_is_told_to() {
     let proxy = Proxy::to(&bucket.endpoint);
     bucket.endpoint = proxy.endpoint();
     for signal in [Signal::INT, Signal::TERM] {
-        let dir = tempfile::tempdir().unwrap();
+        let (dir, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let hole = Gate::new();
         let fault = proxy.inject(When::any(), Fault::BlackHole(hole.clone()));
         let at = dir.path().display();
         let mounting = command(
             &bucket,
-            dir.path(),
+            state.path(),
             &format!("mount s3://{} '{at}' --deadline 3600", bucket.name),
         );
         let mounting = mounting.start();
         hole.wait_for(1);
         mounting.signal(signal);
         let out = mounting.finish();
-        assert_eq!((out.code, &*out.stderr), (Some(0), ""), "{out:#?}");
+        // As a shell counts them, and in one line: nothing is mounted.
+        assert_eq!(out.code, Some(128 + signal.as_raw()), "{out:#?}");
+        assert_eq!(out.stderr.lines().count(), 1, "{out:#?}");
+        assert!(out.stderr.contains("nothing is mounted at"), "{out:#?}");
         fault.remove();
     }
 }

@@ -8,25 +8,25 @@ use crate::world::procs::Output;
 use crate::world::proxy::{Fault, Gate, Op, When};
 
 /// A desk with a mount of its store; `$M` is the mount point.
-struct Ground {
-    desk: Desk,
-    mount: Mounted,
+pub(super) struct Ground {
+    pub(super) desk: Desk,
+    pub(super) mount: Mounted,
 }
 
 impl Ground {
-    fn new() -> Result<Self, String> {
+    pub(super) fn new() -> Result<Self, String> {
         mounts::possible()?;
         let desk = Desk::new()?;
         let mount = Mount::of(&desk.bucket).store(&desk.store).start();
         Ok(Self { desk, mount })
     }
 
-    fn run(&self, text: &str) -> Output {
+    pub(super) fn run(&self, text: &str) -> Output {
         self.desk.script(text).env("M", self.mount.path()).run()
     }
 
     #[track_caller]
-    fn says(&self, text: &str) -> String {
+    pub(super) fn says(&self, text: &str) -> String {
         self.run(text).ok().stdout
     }
 }
@@ -274,15 +274,6 @@ fn a_race_that_is_lost_where_each_write_is_a_save_is_a_conflict() {
     assert_eq!(json["tries"], 2);
     assert_eq!(desk.other.text(&desk.object("key")), "11\n");
     mount.unmount();
-}
-
-#[test]
-fn a_scratch_file_of_a_mount_is_updated_like_any_file() {
-    let ground = or_skip!(Ground::new());
-    ground.says("printf 'a\nb\n' > $M/notes~; etagfs update --timeout 9 $M/notes~ -- sort -r");
-    assert_eq!(ground.says("cat $M/notes~"), "b\na\n");
-    assert_eq!(ground.desk.other.keys(), [ground.desk.object("")]);
-    ground.mount.unmount();
 }
 
 #[test]

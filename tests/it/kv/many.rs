@@ -1,5 +1,7 @@
 //! `mget`, `mput`, `mrm`: many keys, one line for each, in order.
 
+use std::fs;
+
 use serde_json::Value as Json;
 
 use super::{Desk, fails};
@@ -324,7 +326,7 @@ fn no_key_leads_out_of_a_directory() {
     let desk = or_skip!(Desk::new());
     let dir = tempfile::tempdir().unwrap();
     let outside = dir.path().join("outside");
-    std::fs::create_dir(&outside).unwrap();
+    fs::create_dir(&outside).unwrap();
     let hostile = [
         format!("{}/absolute", outside.display()),
         "../outside/up".to_owned(),
@@ -460,4 +462,27 @@ fn a_closed_input_is_no_empty_one() {
         desk.says(&format!("etagfs put $S/key {input} > /dev/null"));
         assert_eq!(desk.other.text(&desk.object("key")), "");
     }
+}
+
+#[test]
+fn what_mget_printed_goes_back_to_where_it_was() {
+    let desk = or_skip!(Desk::new());
+    let dir = tempfile::tempdir().unwrap();
+    let run = |text: &str| desk.script(text).within(dir.path()).run();
+    desk.other.put(&desk.object("k"), "old");
+    run("etagfs mget --in $S k | jq -c '.value = \"new\"' | etagfs mput > /dev/null").ok();
+    assert_eq!(desk.other.text(&desk.object("k")), "new");
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    // With --in it goes there.
+    run("etagfs mget --in $S k | etagfs mput --in $S/copy > /dev/null").ok();
+    assert_eq!(desk.other.text(&desk.object("copy/k")), "new");
+}
+
+#[test]
+fn a_line_that_is_no_object_is_told_in_words_of_its_own() {
+    let desk = or_skip!(Desk::new());
+    let out = desk.run("printf '%s\\n' '[\"k\"]' 7 nonsense | etagfs mput --in $S");
+    assert_eq!(out.code, Some(1), "{out:#?}");
+    assert!(!out.stdout.contains("struct"), "{out:#?}");
+    assert_eq!(out.stdout.matches("\"failed\"").count(), 3, "{out:#?}");
 }

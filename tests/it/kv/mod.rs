@@ -10,6 +10,7 @@ mod doubled;
 mod files;
 mod gateways;
 mod many;
+mod names;
 mod options;
 mod portals;
 mod requests;

@@ -6,7 +6,7 @@ use std::thread;
 use super::{Desk, fails};
 use crate::world::attempts::attempt;
 use crate::world::mounts::{self, Mount};
-use crate::world::proxy::{Fault, Gate, Op, When};
+use crate::world::proxy::{Fault, Gate, Op, Proxy, When};
 use crate::world::rescues;
 
 /// A writer in a mount opens `key` like this, and loses it to another machine: the id of the rescue with
@@ -260,4 +260,45 @@ fn a_note_that_cannot_be_read_or_written_stops_an_append_in_words() {
     assert_eq!(desk.other.text(&desk.object("key")), "theirs\n");
     desk.says(&apply);
     assert_eq!(desk.other.text(&desk.object("key")), "theirs\nmine\n");
+}
+
+#[test]
+fn a_rescue_goes_to_the_server_that_it_is_from_and_to_no_other() {
+    or_skip!(mounts::possible());
+    let desk = or_skip!(Desk::new());
+    let id = lost(&desk, "os.O_RDWR");
+    let here = &desk.bucket.endpoint;
+    // A bucket of this name is on another server, too.
+    let elsewhere = Proxy::to(here).endpoint();
+    for variable in ["ETAGFS_ENDPOINT_URL", "AWS_ENDPOINT_URL"] {
+        for command in ["diff", "apply"] {
+            let out = desk.run(&format!(
+                "unset ETAGFS_ENDPOINT_URL; {variable}={elsewhere} etagfs rescue {command} {id}"
+            ));
+            fails(&out, 2, &[here, &elsewhere, "rescue show"]);
+        }
+    }
+    assert_eq!(desk.other.text(&desk.object("key")), "theirs\n");
+    assert_eq!(rescues::of(desk.state.path()).len(), 1);
+    let diff = desk.says(&format!(
+        "unset ETAGFS_ENDPOINT_URL AWS_REGION; etagfs rescue diff {id}"
+    ));
+    assert!(diff.contains("-theirs"), "{diff}");
+    desk.says(&format!(
+        "unset ETAGFS_ENDPOINT_URL AWS_REGION; etagfs rescue apply {id}"
+    ));
+    assert_eq!(desk.other.text(&desk.object("key")), "old\nmine\n");
+}
+
+#[test]
+fn a_rescue_of_an_older_etagfs_goes_to_the_server_that_is_given() {
+    or_skip!(mounts::possible());
+    let desk = or_skip!(Desk::new());
+    let id = lost(&desk, "os.O_RDWR");
+    let path = desk.state.path().join(format!("rescue/{id}.json"));
+    let mut record: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    record.as_object_mut().unwrap().remove("server").unwrap();
+    fs::write(&path, record.to_string()).unwrap();
+    desk.says(&format!("etagfs rescue apply {id}"));
+    assert_eq!(desk.other.text(&desk.object("key")), "old\nmine\n");
 }

@@ -213,3 +213,78 @@ fn a_state_directory_is_closed_to_others_and_a_log_is_no_link() {
     }
     assert_eq!(fs::read_to_string(&target).unwrap(), "precious");
 }
+
+#[test]
+fn a_state_directory_that_a_mount_hides_or_that_is_in_another_mount_is_refused() {
+    let ground = or_skip!(Ground::new());
+    let base = tempfile::tempdir().unwrap();
+    let (point, over) = (base.path().join("point"), base.path().join("over"));
+    fs::create_dir(&point).unwrap();
+    symlink(&point, &over).unwrap();
+    let other = ground.mount(&base.path().join("state")).start();
+    let at = point.display();
+    for (state, why) in [
+        (point.clone(), "would hide it"),
+        (point.join("below/it"), "would hide it"),
+        (over.join("state"), "would hide it"),
+        (other.file("state"), "it is in the mount at"),
+    ] {
+        for how in ["", "--daemon", "--read-only"] {
+            let arguments = format!("mount {how} s3://{} '{at}'", ground.bucket.name);
+            let out = ground.etagfs(&state, &arguments);
+            assert_eq!(out.code, Some(1), "{out:#?}");
+            assert_eq!(out.stderr.lines().count(), 2, "{out:#?}");
+            assert!(out.stderr.contains(why), "{out:#?}");
+            assert!(out.stderr.contains("--state-dir"), "{out:#?}");
+            assert!(!is_mount_point(&point));
+            assert_eq!(fs::read_dir(&point).unwrap().count(), 0);
+        }
+    }
+    other.unmount();
+    assert!(ground.other.keys().is_empty());
+}
+
+#[test]
+fn a_directory_that_is_no_state_directory_has_no_rescues_to_list() {
+    let ground = or_skip!(Ground::new());
+    let base = tempfile::tempdir().unwrap();
+    let other = base.path().join("other");
+    fs::create_dir(&other).unwrap();
+    fs::write(other.join("notes"), "").unwrap();
+    for (state, why) in [
+        (base.path().join("nope"), "it does not exist"),
+        (other, "it holds other things (notes)"),
+    ] {
+        for command in ["ls", "ls --json", "drop --all", "show x"] {
+            let out = ground.etagfs(&state, &format!("rescue {command}"));
+            assert_eq!((out.code, &*out.stdout), (Some(1), ""), "{out:#?}");
+            assert!(out.stderr.contains("is no state directory"), "{out:#?}");
+            assert!(out.stderr.contains(why), "{out:#?}");
+        }
+    }
+    // A mount says where it keeps them, and whoever names no directory is told of other ones.
+    let state = base.path().join("state");
+    let mount = ground.mount(&state).start();
+    let real = state.canonicalize().unwrap();
+    assert_eq!(
+        super::status(&mount)["state_directory"].as_str(),
+        real.to_str()
+    );
+    assert_eq!(
+        super::status(&mount)["endpoint"].as_str(),
+        Some(&*ground.bucket.endpoint)
+    );
+    ground.other.put("key", "value");
+    super::lose(&mount, "key", "lost");
+    let usual = base.path().join("usual");
+    let text = format!(
+        "unset ETAGFS_STATE_DIR; XDG_STATE_HOME='{}' exec etagfs rescue ls",
+        usual.display()
+    );
+    let out = crate::world::cli::script(&ground.bucket, &state, &text)
+        .run()
+        .ok();
+    let told = format!("etagfs rescue ls --state-dir {}", real.display());
+    assert!(out.stderr.contains(&told), "{out:#?}");
+    mount.unmount();
+}

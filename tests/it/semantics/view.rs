@@ -58,7 +58,7 @@ fn v2_slashes_make_directories() {
 #[test]
 fn v3_odd_keys_are_found_where_the_table_of_names_says() {
     let long = "k".repeat(300);
-    let cut = format!("{}%+/{}", "k".repeat(253), "k".repeat(47));
+    let cut = format!("{}%+/{}", "k".repeat(250), "k".repeat(50));
     let world = or_skip!(world());
     let table = [
         ("a//b", "a/%/b"),
@@ -187,4 +187,32 @@ fn v5_attributes_are_the_version_and_its_metadata() {
             .iter()
             .all(|put| put.if_match().is_some() || put.if_none_match().is_some())
     );
+}
+
+/// Every key has exactly one path, and every path names at most one key; see Names.
+#[test]
+fn v3_a_long_key_is_edited_like_any_other_whatever_its_letters() {
+    let world = or_skip!(world());
+    for (n, letter) in ["k", "\u{e9}", "\u{20ac}", "\u{1f600}"].iter().enumerate() {
+        let key = format!("{n}/{}", letter.repeat(600 / letter.len()));
+        world.other.put(&key, "one\n");
+        let edited = world.sh(&format!(
+            "set -e
+            cd {n}
+            cd *%+
+            cd *%+
+            f=$(ls)
+            sed -i s/one/two/ -- \"$f\"
+            perl -pi -e s/two/three/ -- \"$f\"
+            t=$(mktemp ./tmp.XXXXXXXXXX)
+            sed s/three/four/ \"$f\" > \"$t\"
+            mv \"$t\" \"$f\"
+            cp \"$f\" \"$f~\"
+            echo five >> \"$f\"
+            cat \"$f\"
+            rm \"$f\" \"$f~\""
+        ));
+        assert_eq!(edited, "four\nfive\n", "{letter}");
+        assert_eq!(world.other.keys(), [""; 0]);
+    }
 }

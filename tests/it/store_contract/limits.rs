@@ -7,7 +7,7 @@ use bytes::Bytes;
 use etagfs::backend::{
     self, Backend, Body, Fetched, Limits, ListQuery, ObjectInfo, ObjectKey, Page, Pin, Span,
 };
-use etagfs::model::{Expect, Outcome, PutId, Version};
+use etagfs::model::{Expect, Outcome, PutId, Server, Version};
 use etagfs::store::{Bucket, Catalog as _, Envelope, Error};
 
 use super::ground::Ground;
@@ -26,7 +26,7 @@ impl Backend for Small {
         self.0.name()
     }
 
-    fn server(&self) -> &str {
+    fn server(&self) -> &Server {
         self.0.server()
     }
 

@@ -20,10 +20,13 @@
 //! let again = Mount::of(&bucket).state_dir(state.path()).start();
 //! ```
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::mount::UnmountFlags;
@@ -61,6 +64,11 @@ pub(crate) fn is_mount_point(directory: &Path) -> bool {
             .nth(4)
             .is_some_and(|at| Path::new(at) == directory)
     })
+}
+
+thread_local! {
+    /// In a run under a policy: the proxies of this test, by server and state directory.
+    static WAYS: RefCell<HashMap<(String, PathBuf), Arc<Proxy>>> = RefCell::default();
 }
 
 /// A mount to be made.
@@ -237,14 +245,22 @@ impl Mount {
     }
 
     /// In a run under a policy there is a proxy before every server, see [`super::proxy::policy`].
-    fn by_a_policed_way(&mut self) -> Option<Box<Proxy>> {
+    fn by_a_policed_way(&mut self) -> Option<Arc<Proxy>> {
         let has_way = self.is_proxied || !self.endpoint.starts_with("http://127.0.0.1:");
         if has_way || !is_world() {
             return None;
         }
-        let proxy = Proxy::to(&self.endpoint);
+        let proxy = match &self.state_dir {
+            // A mount that goes on with a state directory has to find its server there.
+            Some(state) => WAYS.with_borrow_mut(|ways| {
+                let way = (self.endpoint.clone(), state.clone());
+                let begin = || Arc::new(Proxy::to(&self.endpoint));
+                Arc::clone(ways.entry(way).or_insert_with(begin))
+            }),
+            None => Arc::new(Proxy::to(&self.endpoint)),
+        };
         self.endpoint = proxy.endpoint();
-        Some(Box::new(proxy))
+        Some(proxy)
     }
 
     fn command(&self, point: &Path, state: &Path, log: &Path) -> Command {
@@ -308,7 +324,7 @@ pub(crate) struct Mounted {
     settled: bool,
     _own: TempDir,
     /// The way to the server, in a run under a policy.
-    _policed: Option<Box<Proxy>>,
+    _policed: Option<Arc<Proxy>>,
 }
 
 impl Mounted {

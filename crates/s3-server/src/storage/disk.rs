@@ -23,9 +23,14 @@ const CACHE: usize = 32 * 1024 * 1024;
 
 /// Makes the directories; returns that of the bodies.
 pub(super) fn prepare(dir: &Path) -> Result<PathBuf, Error> {
-    let bodies = dir.join("blobs");
+    let bodies = bodies(dir);
     std::fs::create_dir_all(&bodies).map_err(|e| Error::io(dir, e))?;
     Ok(bodies)
+}
+
+/// The directory of the bodies.
+pub(super) fn bodies(dir: &Path) -> PathBuf {
+    dir.join("blobs")
 }
 
 /// The index file.

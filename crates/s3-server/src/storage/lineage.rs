@@ -35,6 +35,37 @@ pub(super) struct Keeper {
     now: Lineage,
 }
 
+/// Refuses a directory that holds other things and nothing of a server: nothing is written there.
+pub(super) fn check_is_ours(dir: &Path, index: &Path, bodies: &Path) -> Result<(), Error> {
+    if index.exists() || dir.join(MARKER).exists() {
+        return Ok(());
+    }
+    let entries = match dir.read_dir() {
+        Ok(entries) => entries,
+        // It is made, or what is wrong with it is told, when it is prepared.
+        Err(_) => return Ok(()),
+    };
+    if bodies.is_dir()
+        && !super::blobs::stored(bodies)
+            .map_err(|e| Error::io(dir, e))?
+            .is_empty()
+    {
+        return Ok(());
+    }
+    for entry in entries {
+        let entry = entry.map_err(|e| Error::io(dir, e))?;
+        // The top of a filesystem, and what a start that was killed has made.
+        let is_harmless = entry.file_name() == "lost+found" || entry.path() == bodies;
+        if !is_harmless {
+            return Err(Error::Foreign {
+                path: dir.to_owned(),
+                found: entry.file_name().display().to_string(),
+            });
+        }
+    }
+    Ok(())
+}
+
 /// Refuses a directory whose index is missing or empty although something was stored there.
 pub(super) fn check_index_is_there(dir: &Path, index: &Path, bodies: &Path) -> Result<(), Error> {
     let is_there = index.metadata().is_ok_and(|index| index.len() > 0);

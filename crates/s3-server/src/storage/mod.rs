@@ -118,6 +118,7 @@ impl Storage {
     /// Opens or creates the data directory and removes what a crash left behind. A directory whose
     /// index and bodies do not belong together is refused, and nothing in it changed.
     pub(super) fn open(dir: &Path, durability: Durability) -> Result<(Self, Closed), Error> {
+        lineage::check_is_ours(dir, &disk::index(dir), &disk::bodies(dir))?;
         let bodies = disk::prepare(dir)?;
         lineage::check_index_is_there(dir, &disk::index(dir), &bodies)?;
         let db = Arc::new(disk::open_index(dir, durability)?);
