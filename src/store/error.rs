@@ -40,7 +40,7 @@ pub enum Error {
     /// The store says no (EACCES).
     #[error("{0}")]
     Denied(Why),
-    /// The value or the name of its object is too large for the backend, or a listing for this machine
+    /// The value or its name is too large for the store, or a listing for this machine
     /// (EFBIG).
     #[error("{0}")]
     TooBig(String),

@@ -13,9 +13,11 @@ mod dir;
 mod envelope;
 mod error;
 pub mod konserve;
+mod layout;
 mod name;
 mod object;
 pub mod plain;
+mod site;
 
 use std::fmt;
 use std::time::Duration;
@@ -25,13 +27,15 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 pub use answer::{Entry, Found, Listing, Opened, ReadBack, Scanned, Shown, Slice, Value};
-pub use bucket::{Bucket, Glance, Layout, Layouts, Role, Site, remove_empty};
+pub use bucket::{Bucket, Glance, Layouts};
 pub use catalog::{Catalog, Made, Part, StoreEntry};
 pub use copy::{Copied, copy};
 pub use dir::{Child, Dir};
 pub use envelope::{Attributes, Envelope, Origin};
 pub use error::{Error, Rejected};
+pub use layout::{Layout, Role, remove_empty};
 pub use name::{LayoutName, StoreName};
+pub use site::Site;
 
 pub use crate::backend::queue::{Queues, within as in_queues};
 
@@ -64,7 +68,7 @@ pub trait Store: Send + Sync + fmt::Debug {
         false
     }
 
-    /// How many objects the present listing has looked at, of how many that were never seen before;
+    /// How many values the present listing has looked at, of how many that were never seen before;
     /// nothing when there is no such listing.
     fn progress(&self) -> Option<(u64, u64)> {
         None
@@ -102,7 +106,7 @@ pub trait Store: Send + Sync + fmt::Debug {
     fn recreated_envelope(&self, key: &Key, moved: &Envelope) -> Envelope;
 
     /// Whether nobody chose what travels with a value of this key.
-    fn is_plain(&self, key: &Key, envelope: &Envelope) -> bool;
+    fn is_default(&self, key: &Key, envelope: &Envelope) -> bool;
 
     /// Finds out what a name in a directory is, in one request nearly always.
     ///
@@ -314,5 +318,10 @@ async fn slice_of_whole<S: Store + ?Sized>(
 #[cfg(test)]
 pub(crate) fn in_memory() -> std::sync::Arc<dyn Store> {
     let backend = crate::backend::Memory::new();
-    Bucket::new(std::sync::Arc::new(backend), "").flat()
+    let (name, prefix) = (StoreName::Flat, String::new());
+    std::sync::Arc::new(plain::PlainStore::new(
+        name,
+        prefix,
+        std::sync::Arc::new(backend),
+    ))
 }

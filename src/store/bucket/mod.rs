@@ -3,12 +3,12 @@
 //! Finding them costs requests in proportion to the number of stores, never of objects (V1): stores whose
 //! objects are named like files in a directory are folded by the backend, and everything else is jumped
 //! over: the objects of other stores, and names between which no store can lie, see `jump.rs`. What the
-//! objects of a layout are called is in its own folder, see [`Layout`].
+//! objects of a layout are called is in its own folder, see [`Layout`]. It is the only part of `store` that
+//! knows all layouts.
 
 mod jump;
-mod layout;
+mod layouts;
 mod parts;
-mod site;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,13 +17,14 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use uuid::Uuid;
 
+use super::layout::{Layout, Role};
 use super::plain::PlainStore;
+use super::site::Site;
 use super::{Catalog, Error, LayoutName, Made, Part, Store, StoreEntry, StoreName};
 use crate::backend::{After, Backend, Body, ListQuery, Meta, ObjectKey, Page, Pages};
 use crate::model::{Expect, Outcome, PutId, StoreId};
 use jump::{Jump, jump_behind, split};
-pub use layout::{Layout, Layouts, Role, remove_empty};
-pub use site::Site;
+pub use layouts::Layouts;
 
 /// How many names are asked for to see what the first of them are.
 const FIRST: u16 = 16;

@@ -3,9 +3,10 @@
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use uuid::Uuid;
 
-use super::{Bucket, Role};
+use super::Bucket;
 use crate::backend::{Body, Fetched, Listed, Object, ObjectKey, Pin, Span};
 use crate::model::{Expect, Outcome, PutId, StoreId};
+use crate::store::layout::Role;
 use crate::store::object::{not_asked, tagged};
 use crate::store::{Error, Made, Part};
 

@@ -9,7 +9,8 @@ use super::learning::AT_ONCE;
 use super::registry::register;
 use super::{KonserveStore, LAYOUT, Settings};
 use crate::model::StoreId;
-use crate::store::bucket::{Layout, Role, Site, remove_empty};
+use crate::store::layout::{Layout, Role, remove_empty};
+use crate::store::site::Site;
 use crate::store::{Error, LayoutName, Store};
 use konserve_codec::object::{self, role};
 

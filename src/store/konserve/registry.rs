@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::backend::{Body, Fetched, ObjectKey, Pin, Span};
 use crate::model::{Expect, Outcome, PutId, StoreId};
 use crate::store::Error;
-use crate::store::bucket::Site;
+use crate::store::site::Site;
 use konserve_codec::object::{self, REGISTRY};
 
 /// How often the registry is written again when somebody else wrote it, as konserve-s3 does.

@@ -91,7 +91,7 @@ impl Store for KonserveStore {
         self.fresh_envelope(key)
     }
 
-    fn is_plain(&self, _: &Key, envelope: &Envelope) -> bool {
+    fn is_default(&self, _: &Key, envelope: &Envelope) -> bool {
         envelope.origin.is_none()
     }
 

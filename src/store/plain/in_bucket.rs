@@ -6,7 +6,8 @@ use async_trait::async_trait;
 
 use super::{LAYOUT, PlainStore};
 use crate::model::StoreId;
-use crate::store::bucket::{Layout, Role, Site};
+use crate::store::layout::{Layout, Role};
+use crate::store::site::Site;
 use crate::store::{Dir, Error, LayoutName, Store, StoreName};
 
 /// The layout.

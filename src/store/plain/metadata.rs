@@ -14,7 +14,7 @@ pub(super) fn fresh(key: &Key) -> Envelope {
 
 /// Whether nobody chose what travels with a value of this key: it is what any new file gets, so
 /// that a file whose name it takes may keep its own.
-pub(super) fn is_plain(envelope: &Envelope, key: &Key) -> bool {
+pub(super) fn is_default(envelope: &Envelope, key: &Key) -> bool {
     let ours = envelope.meta.content_type.as_deref();
     let says_nothing = ours.is_none_or(|ours| UNTYPED.contains(&ours) || ours == content_type(key));
     let rest = Meta {
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_chose_is_plain() {
+    fn what_nobody_chose_is_default() {
         let key = Key::new("page.html").expect("a key");
         for (content_type, user, plain) in [
             (None, &[][..], true),
@@ -91,8 +91,8 @@ mod tests {
             (Some("text/html"), &[("colour", "red")], false),
         ] {
             let envelope = envelope(content_type, user);
-            assert_eq!(is_plain(&envelope, &key), plain, "{envelope:?}");
+            assert_eq!(is_default(&envelope, &key), plain, "{envelope:?}");
         }
-        assert!(is_plain(&fresh(&key), &key));
+        assert!(is_default(&fresh(&key), &key));
     }
 }

@@ -150,8 +150,8 @@ impl Store for PlainStore {
         moved.clone()
     }
 
-    fn is_plain(&self, key: &Key, envelope: &Envelope) -> bool {
-        metadata::is_plain(envelope, key)
+    fn is_default(&self, key: &Key, envelope: &Envelope) -> bool {
+        metadata::is_default(envelope, key)
     }
 
     async fn lookup(&self, dir: &Dir, name: &FileName) -> Result<Found, Error> {

@@ -29,7 +29,7 @@ impl Vfs {
             From::Shelf(..) => (&target.store, &target.key),
         };
         let envelope = &moved.value.envelope;
-        (!store.is_plain(key, envelope)).then(|| envelope.clone())
+        (!store.is_default(key, envelope)).then(|| envelope.clone())
     }
 
     /// What the save under the new name must find (W1), and what travels with it: that of the moved

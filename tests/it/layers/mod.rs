@@ -66,7 +66,7 @@ const PURE: [&str; 4] = [
 const KONSERVE: [&str; 4] = [
     "src/store/konserve/",
     "src/store/mod.rs",
-    "src/store/bucket/layout.rs",
+    "src/store/bucket/layouts.rs",
     "src/cli/konserve.rs",
 ];
 

@@ -203,7 +203,7 @@ impl Store for HexedStore {
         moved.clone()
     }
 
-    fn is_plain(&self, _: &Key, envelope: &Envelope) -> bool {
+    fn is_default(&self, _: &Key, envelope: &Envelope) -> bool {
         envelope.meta == Meta::default()
     }
 

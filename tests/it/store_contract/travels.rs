@@ -60,7 +60,7 @@ pub(super) async fn metadata_goes_along_to_another_key(g: Ground) {
 pub(super) async fn nobody_chose_what_travels_with_a_new_value(g: Ground) {
     let key = g.key("k");
     let fresh = g.store.fresh_envelope(&key);
-    assert!(g.store.is_plain(&key, &fresh));
+    assert!(g.store.is_default(&key, &fresh));
     assert!(g.store.read_only(&key, &fresh).is_none() && !fresh.is_log());
     // A value says the same of itself twice.
     g.create("k", 1).await;

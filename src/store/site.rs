@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use super::Error;
 use crate::backend::{After, Backend, ListQuery, Listed, Pages};
 use crate::model::{Outcome, StoreId};
-use crate::store::Error;
 
 /// A bucket, below a prefix.
 #[derive(Clone, Debug)]
