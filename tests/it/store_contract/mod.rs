@@ -1,6 +1,7 @@
 //! The contract of a store: every fact that the layers above rely on, whatever the layout, as one check each;
 //! and that of a catalog. The same checks run on every layout, over the backend in memory and over the
-//! embedded server. `hexed.rs` is a layout that only these tests have: what a new one takes.
+//! embedded server. `hexed.rs` is a layout that only these tests have: what a new one takes. `wrong.rs` has stores
+//! that are wrong on purpose, and are found.
 //!
 //! To add a check, write it in the file of its topic and name it in the list below. To add a layout,
 //! write its subject (`subjects.rs`) and name it in `contract!`. No layout is excused from anything:
@@ -18,6 +19,7 @@ mod puts;
 mod reads;
 mod subjects;
 mod travels;
+mod wrong;
 
 use std::time::Duration;
 
