@@ -24,10 +24,10 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use super::{
-    Backend, Body, Error, Fetched, Grant, Habits, Kept, Limits, ListQuery, ObjectInfo, ObjectKey,
-    Page, Pin, Signed, Span,
+    Backend, Body, ByteRange, Error, Fetched, Grant, Habits, Kept, Limits, ListQuery, ObjectKey,
+    ObjectMeta, Page, ReadCondition, Signed,
 };
-use crate::model::{Expect, Outcome, PutId, Server, Version};
+use crate::model::{Outcome, Precondition, PutId, Server, Version};
 
 /// The calls of a [`Backend`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -299,11 +299,16 @@ impl Backend for Faulty {
         self.inner.habits()
     }
 
-    async fn get(&self, at: &ObjectKey, pin: &Pin, span: Span) -> Result<Fetched, Error> {
+    async fn get(
+        &self,
+        at: &ObjectKey,
+        pin: &ReadCondition,
+        span: ByteRange,
+    ) -> Result<Fetched, Error> {
         self.read(Op::Get, self.inner.get(at, pin, span)).await
     }
 
-    async fn head(&self, at: &ObjectKey) -> Result<ObjectInfo, Error> {
+    async fn head(&self, at: &ObjectKey) -> Result<ObjectMeta, Error> {
         self.read(Op::Head, self.inner.head(at)).await
     }
 
@@ -311,7 +316,7 @@ impl Backend for Faulty {
         &self,
         at: &ObjectKey,
         body: Body,
-        expect: &Expect,
+        expect: &Precondition,
         id: PutId,
     ) -> Result<Outcome, Error> {
         let call = || self.inner.put(at, body.clone(), expect, id);

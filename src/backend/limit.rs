@@ -14,10 +14,10 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
 use super::{
-    Backend, Body, Error, Fetched, Grant, Habits, Kept, Limits, ListQuery, ObjectInfo, ObjectKey,
-    Page, Pin, Signed, Span,
+    Backend, Body, ByteRange, Error, Fetched, Grant, Habits, Kept, Limits, ListQuery, ObjectKey,
+    ObjectMeta, Page, ReadCondition, Signed,
 };
-use crate::model::{Expect, Outcome, PutId, Server, Version};
+use crate::model::{Outcome, Precondition, PutId, Server, Version};
 use crate::telemetry::{Place, Telemetry};
 
 /// How much later than the deadline of a call its patience ends, so that the deadline comes first on a busy
@@ -176,12 +176,17 @@ impl Backend for Limited {
         self.inner.habits()
     }
 
-    async fn get(&self, at: &ObjectKey, pin: &Pin, span: Span) -> Result<Fetched, Error> {
+    async fn get(
+        &self,
+        at: &ObjectKey,
+        pin: &ReadCondition,
+        span: ByteRange,
+    ) -> Result<Fetched, Error> {
         let _place = self.place(Place::Values).await?;
         self.inner.get(at, pin, span).await
     }
 
-    async fn head(&self, at: &ObjectKey) -> Result<ObjectInfo, Error> {
+    async fn head(&self, at: &ObjectKey) -> Result<ObjectMeta, Error> {
         self.name(self.inner.head(at)).await
     }
 
@@ -189,7 +194,7 @@ impl Backend for Limited {
         &self,
         at: &ObjectKey,
         body: Body,
-        expect: &Expect,
+        expect: &Precondition,
         id: PutId,
     ) -> Result<Outcome, Error> {
         let _place = self.place(Place::Saves).await?;
@@ -261,10 +266,14 @@ mod tests {
                     match kind {
                         0 => drop(
                             limited
-                                .put(&at, body(), &Expect::Absent, PutId::new(1))
+                                .put(&at, body(), &Precondition::Absent, PutId::new(1))
                                 .await,
                         ),
-                        1 => drop(limited.get(&at, &Pin::Newest, Span::UpTo(1)).await),
+                        1 => drop(
+                            limited
+                                .get(&at, &ReadCondition::Newest, ByteRange::UpTo(1))
+                                .await,
+                        ),
                         _ => drop(limited.head(&at).await),
                     }
                 })
@@ -331,12 +340,20 @@ mod tests {
         let holder = Arc::clone(&limited);
         let held = tokio::spawn(async move {
             holder
-                .get(&ObjectKey::new("k"), &Pin::Newest, Span::UpTo(1))
+                .get(
+                    &ObjectKey::new("k"),
+                    &ReadCondition::Newest,
+                    ByteRange::UpTo(1),
+                )
                 .await
         });
         gate.arrived(1).await;
         let late = limited
-            .get(&ObjectKey::new("k"), &Pin::Newest, Span::UpTo(1))
+            .get(
+                &ObjectKey::new("k"),
+                &ReadCondition::Newest,
+                ByteRange::UpTo(1),
+            )
             .await;
         assert!(matches!(late, Err(Error::Deadline { .. })));
         assert_eq!(faulty.calls(Op::Get), 1);

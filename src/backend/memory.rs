@@ -14,10 +14,10 @@ use bytes::Bytes;
 use md5::{Digest, Md5};
 
 use super::{
-    After, Backend, Body, Cursor, Error, Fetched, Kept, Limits, ListQuery, Listed, Object,
-    ObjectInfo, ObjectKey, Page, Pin, Span,
+    After, Backend, Body, ByteRange, Cursor, Error, Fetched, Kept, Limits, ListQuery, Listed,
+    Object, ObjectKey, ObjectMeta, Page, ReadCondition,
 };
-use crate::model::{Expect, Outcome, PutId, Server, Version};
+use crate::model::{Outcome, Precondition, PutId, Server, Version};
 
 static NOWHERE: Server = Server::NONE;
 
@@ -109,7 +109,7 @@ impl State {
             .chain(old)
     }
 
-    fn is(&self, at: &ObjectKey, expect: &Expect) -> bool {
+    fn is(&self, at: &ObjectKey, expect: &Precondition) -> bool {
         let newest = self.objects.get(at.as_str());
         newest.map(|object| &object.info.version) == expect.version()
     }
@@ -154,12 +154,12 @@ fn now() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(since.as_secs())
 }
 
-fn cut(bytes: &Bytes, span: Span) -> Bytes {
+fn cut(bytes: &Bytes, span: ByteRange) -> Bytes {
     let size = bytes.len() as u64;
     let (start, end) = match span {
-        Span::UpTo(most) if size <= most => (0, size),
-        Span::UpTo(_) => (0, 0),
-        Span::Range { start, len } => (start.min(size), start.saturating_add(len).min(size)),
+        ByteRange::UpTo(most) if size <= most => (0, size),
+        ByteRange::UpTo(_) => (0, 0),
+        ByteRange::Range { start, len } => (start.min(size), start.saturating_add(len).min(size)),
     };
     // Both are at most the length, which is a usize.
     let index = |at: u64| usize::try_from(at).unwrap_or(bytes.len());
@@ -180,21 +180,26 @@ impl Backend for Memory {
         Limits::S3
     }
 
-    async fn get(&self, at: &ObjectKey, pin: &Pin, span: Span) -> Result<Fetched, Error> {
+    async fn get(
+        &self,
+        at: &ObjectKey,
+        pin: &ReadCondition,
+        span: ByteRange,
+    ) -> Result<Fetched, Error> {
         let state = self.state();
         let object = match pin {
-            Pin::Newest => state.newest(at)?,
-            Pin::Not(known) => {
+            ReadCondition::Newest => state.newest(at)?,
+            ReadCondition::Not(known) => {
                 let newest = state.newest(at)?;
                 if newest.info.version == *known {
                     return Ok(Fetched::Unchanged);
                 }
                 newest
             }
-            Pin::Is(version) => state
+            ReadCondition::Is(version) => state
                 .pinned(at, version)
                 .ok_or_else(|| Error::VersionGone(at.clone()))?,
-            Pin::Snapshot(snapshot) => state
+            ReadCondition::Snapshot(snapshot) => state
                 .kept(at)
                 .find(|object| object.info.version.snapshot() == Some(snapshot))
                 .ok_or_else(|| Error::VersionGone(at.clone()))?,
@@ -205,7 +210,7 @@ impl Backend for Memory {
         })))
     }
 
-    async fn head(&self, at: &ObjectKey) -> Result<ObjectInfo, Error> {
+    async fn head(&self, at: &ObjectKey) -> Result<ObjectMeta, Error> {
         Ok(self.state().newest(at)?.info.clone())
     }
 
@@ -213,7 +218,7 @@ impl Backend for Memory {
         &self,
         at: &ObjectKey,
         body: Body,
-        expect: &Expect,
+        expect: &Precondition,
         id: PutId,
     ) -> Result<Outcome, Error> {
         check_key(at, self.limits())?;
@@ -224,7 +229,7 @@ impl Backend for Memory {
         let snapshot = self.snapshot(&mut state);
         let version = Version::new(etag(&body.bytes)).with_snapshot(snapshot);
         let object = Object {
-            info: ObjectInfo {
+            info: ObjectMeta {
                 size: body.bytes.len() as u64,
                 version: version.clone(),
                 modified: now(),
@@ -235,17 +240,17 @@ impl Backend for Memory {
         };
         let replaced = state.objects.insert(at.as_str().to_owned(), object);
         state.retire(at, replaced);
-        Ok(Outcome::Saved(version))
+        Ok(Outcome::Committed(version))
     }
 
     async fn delete(&self, at: &ObjectKey, version: &Version) -> Result<Outcome<()>, Error> {
         let mut state = self.state();
-        if !state.is(at, &Expect::Is(version.clone())) {
+        if !state.is(at, &Precondition::Is(version.clone())) {
             return Ok(Outcome::Refused(None));
         }
         let deleted = state.objects.remove(at.as_str());
         state.retire(at, deleted);
-        Ok(Outcome::Saved(()))
+        Ok(Outcome::Committed(()))
     }
 
     async fn list(&self, query: &ListQuery) -> Result<Page, Error> {
@@ -343,31 +348,31 @@ mod tests {
     async fn every_version_is_listed_and_read_by_its_name() {
         let memory = Memory::keeping_versions();
         let at = ObjectKey::new("k");
-        let mut expect = Expect::Absent;
+        let mut expect = Precondition::Absent;
         for text in ["a", "b", "c"] {
             let body = Body {
                 bytes: Bytes::from(text),
                 meta: crate::backend::Meta::default(),
             };
             let put = memory.put(&at, body, &expect, PutId::new(1)).await;
-            let Ok(Outcome::Saved(version)) = put else {
+            let Ok(Outcome::Committed(version)) = put else {
                 panic!("{put:?}");
             };
-            expect = Expect::Is(version);
+            expect = Precondition::Is(version);
         }
         let kept = memory.versions(&at).await.expect("they are kept");
         let newest: Vec<_> = kept.iter().map(|kept| kept.newest).collect();
         assert_eq!(newest, [true, false, false]);
         for (kept, text) in kept.iter().zip(["c", "b", "a"]) {
-            let pin = Pin::Snapshot(kept.snapshot.clone());
-            let read = memory.get(&at, &pin, Span::UpTo(9)).await;
+            let pin = ReadCondition::Snapshot(kept.snapshot.clone());
+            let read = memory.get(&at, &pin, ByteRange::UpTo(9)).await;
             let Ok(Fetched::Object(object)) = read else {
                 panic!("{read:?}");
             };
             assert_eq!(object.bytes, text);
         }
-        let none = Pin::Snapshot("none".to_owned());
-        let read = memory.get(&at, &none, Span::UpTo(9)).await;
+        let none = ReadCondition::Snapshot("none".to_owned());
+        let read = memory.get(&at, &none, ByteRange::UpTo(9)).await;
         assert!(matches!(read, Err(Error::VersionGone(_))), "{read:?}");
         assert!(Memory::new().versions(&at).await.is_err());
     }
@@ -375,12 +380,12 @@ mod tests {
     #[test]
     fn spans_are_cut_to_what_there_is() {
         let bytes = Bytes::from_static(b"0123456789");
-        let range = |start, len| cut(&bytes, Span::Range { start, len });
+        let range = |start, len| cut(&bytes, ByteRange::Range { start, len });
         assert_eq!(range(2, 3), "234");
         assert_eq!(range(8, u64::MAX), "89");
         assert_eq!(range(10, 1), "");
         assert_eq!(range(u64::MAX, u64::MAX), "");
-        assert_eq!(cut(&bytes, Span::UpTo(10)), bytes);
-        assert_eq!(cut(&bytes, Span::UpTo(9)), "");
+        assert_eq!(cut(&bytes, ByteRange::UpTo(10)), bytes);
+        assert_eq!(cut(&bytes, ByteRange::UpTo(9)), "");
     }
 }

@@ -17,10 +17,10 @@ use tracing::Instrument;
 use tracing::field::Empty;
 
 use super::{
-    Backend, Body, Error, Fetched, Grant, Habits, Kept, Limits, ListQuery, ObjectInfo, ObjectKey,
-    Page, Pin, Signed, Span,
+    Backend, Body, ByteRange, Error, Fetched, Grant, Habits, Kept, Limits, ListQuery, ObjectKey,
+    ObjectMeta, Page, ReadCondition, Signed,
 };
-use crate::model::{Expect, Outcome, PutId, Server, Version};
+use crate::model::{Outcome, Precondition, PutId, Server, Version};
 use crate::telemetry::exchange::Exchange;
 use crate::telemetry::{Failed, Request, Telemetry, milliseconds};
 
@@ -89,7 +89,7 @@ impl Verdict {
 
     fn of_write<T>(outcome: &Outcome<T>) -> Self {
         match outcome {
-            Outcome::Saved(_) => Self::Fine("ok"),
+            Outcome::Committed(_) => Self::Fine("ok"),
             Outcome::Refused(_) => Self::Fine("refused"),
             // Why is told apart: see `exchange::explain`.
             Outcome::Unknown => Self::Bad("unknown", "whether it happened is not known".to_owned()),
@@ -164,7 +164,7 @@ impl Drop for Underway<'_> {
                 };
                 self.span.record("outcome", outcome);
                 self.span.record("why", &*message);
-                match self.telemetry.is_told.load(Ordering::Relaxed) {
+                match self.telemetry.warns_of_failures.load(Ordering::Relaxed) {
                     true => {
                         tracing::warn!(
                             request,
@@ -225,7 +225,12 @@ impl Backend for Metered {
         self.inner.habits()
     }
 
-    async fn get(&self, at: &ObjectKey, pin: &Pin, span: Span) -> Result<Fetched, Error> {
+    async fn get(
+        &self,
+        at: &ObjectKey,
+        pin: &ReadCondition,
+        span: ByteRange,
+    ) -> Result<Fetched, Error> {
         let call = self.inner.get(at, pin, span);
         let fetched = self.request(Request::Get, at.as_str(), call, |fetched| match fetched {
             Fetched::Object(_) => Verdict::Fine("ok"),
@@ -240,7 +245,7 @@ impl Backend for Metered {
         Ok(fetched)
     }
 
-    async fn head(&self, at: &ObjectKey) -> Result<ObjectInfo, Error> {
+    async fn head(&self, at: &ObjectKey) -> Result<ObjectMeta, Error> {
         let call = self.inner.head(at);
         let fine = |_: &_| Verdict::Fine("ok");
         self.request(Request::Head, at.as_str(), call, fine).await
@@ -250,7 +255,7 @@ impl Backend for Metered {
         &self,
         at: &ObjectKey,
         body: Body,
-        expect: &Expect,
+        expect: &Precondition,
         id: PutId,
     ) -> Result<Outcome, Error> {
         self.telemetry.metrics.sent_bytes(body.bytes.len() as u64);
@@ -320,10 +325,10 @@ mod tests {
         };
         let at = ObjectKey::new("k");
         let outcome = settled
-            .put(&at, body, &Expect::Absent, PutId::new(1))
+            .put(&at, body, &Precondition::Absent, PutId::new(1))
             .await
             .unwrap();
-        assert!(matches!(outcome, Outcome::Saved(_)));
+        assert!(matches!(outcome, Outcome::Committed(_)));
         for line in [
             "etagfs_store_requests_total{outcome=\"unknown\",request=\"put\"} 1",
             "etagfs_store_requests_total{outcome=\"ok\",request=\"head\"} 1",

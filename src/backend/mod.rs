@@ -39,7 +39,7 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::model::{Expect, Outcome, PutId, Server, Version};
+use crate::model::{Outcome, Precondition, PutId, Server, Version};
 
 /// The name of an object in its backend.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -65,7 +65,7 @@ impl fmt::Display for ObjectKey {
 
 /// What is known of an object without its bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ObjectInfo {
+pub struct ObjectMeta {
     /// Size in bytes.
     pub size: u64,
     /// Its version.
@@ -82,14 +82,14 @@ pub struct ObjectInfo {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Object {
     /// What is known of the whole object.
-    pub info: ObjectInfo,
+    pub info: ObjectMeta,
     /// The bytes that were asked for.
     pub bytes: Bytes,
 }
 
 /// Which version a read wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Pin {
+pub enum ReadCondition {
     /// The newest.
     Newest,
     /// This one and no other; answered with [`Error::VersionGone`] when it is not to be had. A
@@ -104,8 +104,8 @@ pub enum Pin {
 
 /// Which bytes a read wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Span {
-    /// All, if there are at most so many; otherwise none, only the [`ObjectInfo`].
+pub enum ByteRange {
+    /// All, if there are at most so many; otherwise none, only the [`ObjectMeta`].
     UpTo(u64),
     /// Those from `start`, at most `len` of them; none if the object ends before `start`.
     Range {
@@ -119,10 +119,10 @@ pub enum Span {
 /// The answer to a read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fetched {
-    /// The object. With [`Span::UpTo`] and a larger object, `bytes` is empty and `info.size`
+    /// The object. With [`ByteRange::UpTo`] and a larger object, `bytes` is empty and `info.size`
     /// tells why.
     Object(Box<Object>),
-    /// The newest version is the one the caller has ([`Pin::Not`]).
+    /// The newest version is the one the caller has ([`ReadCondition::Not`]).
     Unchanged,
 }
 
@@ -190,7 +190,7 @@ pub struct Page {
 /// A version that a backend keeps of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kept {
-    /// Its name, for [`Pin::Snapshot`].
+    /// Its name, for [`ReadCondition::Snapshot`].
     pub snapshot: String,
     /// The version; none where the object was deleted.
     pub version: Option<Version>,
@@ -208,7 +208,7 @@ pub enum Grant {
     /// To read the object.
     Get,
     /// To write it, if it is what is expected; without an expectation, whatever it is.
-    Put(Option<Expect>),
+    Put(Option<Precondition>),
 }
 
 /// A signed address.
@@ -386,13 +386,18 @@ pub trait Backend: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     /// Any [`Error`]; [`Error::NotFound`] only when the backend said so.
-    async fn get(&self, at: &ObjectKey, pin: &Pin, span: Span) -> Result<Fetched, Error>;
+    async fn get(
+        &self,
+        at: &ObjectKey,
+        pin: &ReadCondition,
+        span: ByteRange,
+    ) -> Result<Fetched, Error>;
 
     /// Reads what is known of an object.
     ///
     /// # Errors
     /// As [`get`](Self::get).
-    async fn head(&self, at: &ObjectKey) -> Result<ObjectInfo, Error>;
+    async fn head(&self, at: &ObjectKey) -> Result<ObjectMeta, Error>;
 
     /// Writes an object if it is what `expect` says.
     ///
@@ -403,7 +408,7 @@ pub trait Backend: Send + Sync + fmt::Debug {
         &self,
         at: &ObjectKey,
         body: Body,
-        expect: &Expect,
+        expect: &Precondition,
         id: PutId,
     ) -> Result<Outcome, Error>;
 

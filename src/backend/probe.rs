@@ -10,9 +10,10 @@ use uuid::Uuid;
 
 use super::habits::{Condition, Spelling};
 use super::{
-    After, Backend, Body, Cause, Error, Fetched, ListQuery, Meta, ObjectInfo, ObjectKey, Pin, Span,
+    After, Backend, Body, ByteRange, Cause, Error, Fetched, ListQuery, Meta, ObjectKey, ObjectMeta,
+    ReadCondition,
 };
-use crate::model::{Expect, Outcome, PutId, Version};
+use crate::model::{Outcome, Precondition, PutId, Version};
 
 /// What the names of scratch objects begin with, after the prefix. No store is called so.
 pub const SCRATCH: &str = ".etagfs-probe-";
@@ -118,37 +119,37 @@ fn wrong() -> Version {
 
 impl Scratch<'_> {
     async fn examine(&mut self) -> Result<Conditional, Stop> {
-        let first = match self.put("1", &Expect::Absent).await {
-            Ok((Outcome::Saved(version), _)) => version,
+        let first = match self.put("1", &Precondition::Absent).await {
+            Ok((Outcome::Committed(version), _)) => version,
             Ok(_) => return self.stop("refused to create an object under a name of its own"),
             Err(Stop::Error(error)) if error.cause() == Some(&Cause::NotImplemented) => {
                 return self.stop(&format!("has no conditional puts: {error}"));
             }
             Err(stop) => return Err(stop),
         };
-        if let (Outcome::Saved(_), _) = self.put("2", &Expect::Absent).await? {
+        if let (Outcome::Committed(_), _) = self.put("2", &Precondition::Absent).await? {
             return self.stop("overwrote an object that was to be created (If-None-Match: *)");
         }
-        if let (Outcome::Saved(_), _) = self.put("3", &Expect::Is(wrong())).await? {
+        if let (Outcome::Committed(_), _) = self.put("3", &Precondition::Is(wrong())).await? {
             return self.stop("overwrote an object of another version (If-Match)");
         }
-        let (second, id) = match self.put("4", &Expect::Is(first.clone())).await? {
-            (Outcome::Saved(version), id) => (version, id),
+        let (second, id) = match self.put("4", &Precondition::Is(first.clone())).await? {
+            (Outcome::Committed(version), id) => (version, id),
             _ => return self.stop("refused to replace the version that was there (If-Match)"),
         };
         if second == first {
             return self.stop("gave two contents the same ETag");
         }
-        if let (Outcome::Saved(_), _) = self.put("5", &Expect::Is(first)).await? {
+        if let (Outcome::Committed(_), _) = self.put("5", &Precondition::Is(first)).await? {
             return self.stop("overwrote a newer version (If-Match)");
         }
         let seen = self.backend.head(&self.at).await?;
         self.keeps_put_id = seen.put_id == Some(id);
         self.compare("HEAD", &seen, &second)?;
-        match self.get(&Pin::Is(second.clone())).await {
+        match self.get(&ReadCondition::Is(second.clone())).await {
             Ok(seen) => self.compare("GET", &seen, &second)?,
             Err(Stop::Error(Error::VersionGone(_))) => {
-                let seen = self.get(&Pin::Newest).await?;
+                let seen = self.get(&ReadCondition::Newest).await?;
                 self.compare("GET", &seen, &second)?;
                 return self.stop("refused to read the version that was there (If-Match)");
             }
@@ -169,7 +170,7 @@ impl Scratch<'_> {
         };
         match self.backend.delete(&self.at, &wrong()).await {
             Ok(Outcome::Refused(_)) => {}
-            Ok(Outcome::Saved(())) => return weak("deletes whatever version is there"),
+            Ok(Outcome::Committed(())) => return weak("deletes whatever version is there"),
             Ok(Outcome::Unknown) => return Err(self.uncertain().into()),
             Err(error) if error.cause() == Some(&Cause::NotImplemented) => {
                 return weak(&error.to_string());
@@ -177,14 +178,18 @@ impl Scratch<'_> {
             Err(error) => return Err(error.into()),
         }
         match self.backend.delete(&self.at, version).await? {
-            Outcome::Saved(()) => Ok(Conditional::Full),
+            Outcome::Committed(()) => Ok(Conditional::Full),
             Outcome::Refused(_) => weak("refuses to delete the version that is there"),
             Outcome::Unknown => Err(self.uncertain().into()),
         }
     }
 
     /// One put, certainly refused or certainly saved.
-    async fn put(&mut self, text: &'static str, expect: &Expect) -> Result<(Outcome, PutId), Stop> {
+    async fn put(
+        &mut self,
+        text: &'static str,
+        expect: &Precondition,
+    ) -> Result<(Outcome, PutId), Stop> {
         let id = PutId::new(Uuid::new_v4().as_u128());
         let body = Body {
             bytes: Bytes::from_static(text.as_bytes()),
@@ -198,8 +203,8 @@ impl Scratch<'_> {
         }
     }
 
-    async fn get(&self, pin: &Pin) -> Result<ObjectInfo, Stop> {
-        match self.backend.get(&self.at, pin, Span::UpTo(1)).await? {
+    async fn get(&self, pin: &ReadCondition) -> Result<ObjectMeta, Stop> {
+        match self.backend.get(&self.at, pin, ByteRange::UpTo(1)).await? {
             Fetched::Object(object) => Ok(object.info),
             Fetched::Unchanged => self.stop("did not answer a GET"),
         }
@@ -219,7 +224,7 @@ impl Scratch<'_> {
             .any(|listed| listed.key == self.at && listed.version.as_ref() == Some(version)))
     }
 
-    fn compare(&self, how: &str, seen: &ObjectInfo, put: &Version) -> Result<(), Stop> {
+    fn compare(&self, how: &str, seen: &ObjectMeta, put: &Version) -> Result<(), Stop> {
         if seen.version == *put {
             return Ok(());
         }
@@ -253,7 +258,7 @@ impl Scratch<'_> {
                 Err(_) => break,
             };
             match self.backend.delete(&self.at, &info.version).await {
-                Ok(Outcome::Saved(())) => return None,
+                Ok(Outcome::Committed(())) => return None,
                 Ok(Outcome::Refused(_)) => {}
                 Ok(Outcome::Unknown) | Err(_) => break,
             }

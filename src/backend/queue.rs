@@ -31,10 +31,10 @@ use tracing::Instrument as _;
 
 use self::silence::{Asked, Line, Silence};
 use super::{
-    Backend, Body, Error, Fetched, Grant, Habits, Kept, Limits, ListQuery, ObjectInfo, ObjectKey,
-    Page, Pin, Signed, Span,
+    Backend, Body, ByteRange, Error, Fetched, Grant, Habits, Kept, Limits, ListQuery, ObjectKey,
+    ObjectMeta, Page, ReadCondition, Signed,
 };
-use crate::model::{Expect, Outcome, PutId, Server, Version};
+use crate::model::{Outcome, Precondition, PutId, Server, Version};
 
 /// How long a probe lives. The first one of a silence lives as long as any request, for stores that
 /// are slow and not silent.
@@ -221,7 +221,7 @@ impl Lines {
     }
 
     fn heard_of_write<T>(&self, result: &Result<Outcome<T>, Error>) {
-        if let Ok(Outcome::Saved(_) | Outcome::Refused(_)) = result {
+        if let Ok(Outcome::Committed(_) | Outcome::Refused(_)) = result {
             *self.written() = Some(Instant::now());
         }
     }
@@ -326,13 +326,18 @@ impl Backend for Queued {
         self.inner.habits()
     }
 
-    async fn get(&self, at: &ObjectKey, pin: &Pin, span: Span) -> Result<Fetched, Error> {
+    async fn get(
+        &self,
+        at: &ObjectKey,
+        pin: &ReadCondition,
+        span: ByteRange,
+    ) -> Result<Fetched, Error> {
         let (at, pin) = (at.clone(), pin.clone());
         self.read(move |inner| async move { inner.get(&at, &pin, span).await })
             .await
     }
 
-    async fn head(&self, at: &ObjectKey) -> Result<ObjectInfo, Error> {
+    async fn head(&self, at: &ObjectKey) -> Result<ObjectMeta, Error> {
         let at = at.clone();
         self.read(move |inner| async move { inner.head(&at).await })
             .await
@@ -342,7 +347,7 @@ impl Backend for Queued {
         &self,
         at: &ObjectKey,
         body: Body,
-        expect: &Expect,
+        expect: &Precondition,
         id: PutId,
     ) -> Result<Outcome, Error> {
         self.write(self.inner.put(at, body, expect, id)).await

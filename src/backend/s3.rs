@@ -9,6 +9,7 @@
 mod answer;
 mod bounds;
 mod bucket;
+mod byte_range;
 mod causes;
 mod connect;
 mod credentials;
@@ -26,7 +27,6 @@ mod presign;
 mod read;
 mod retry;
 mod sources;
-mod span;
 mod tags;
 mod terms;
 mod trust;
@@ -41,10 +41,10 @@ use async_trait::async_trait;
 use aws_sdk_s3::Client;
 
 use super::{
-    Backend, Body, Cause, Deadlines, Denial, Error, Fetched, Grant, Habits, Kept, Limits,
-    ListQuery, ObjectInfo, ObjectKey, Page, Pin, Signed, Span,
+    Backend, Body, ByteRange, Cause, Deadlines, Denial, Error, Fetched, Grant, Habits, Kept,
+    Limits, ListQuery, ObjectKey, ObjectMeta, Page, ReadCondition, Signed,
 };
-use crate::model::{Expect, Outcome, PutId, Server, Version};
+use crate::model::{Outcome, Precondition, PutId, Server, Version};
 use crate::telemetry::exchange;
 
 pub use connect::{Endpoint, S3Config};
@@ -187,20 +187,25 @@ impl Backend for S3 {
         Some(&self.habits)
     }
 
-    async fn get(&self, at: &ObjectKey, pin: &Pin, span: Span) -> Result<Fetched, Error> {
+    async fn get(
+        &self,
+        at: &ObjectKey,
+        pin: &ReadCondition,
+        span: ByteRange,
+    ) -> Result<Fetched, Error> {
         let asked = SystemTime::now();
         let fetched = self
             .ask(|| self.past_portals(at, || self.read(at, pin, span)))
             .await?;
         if let Fetched::Object(object) = &fetched
-            && !matches!(pin, Pin::Snapshot(_))
+            && !matches!(pin, ReadCondition::Snapshot(_))
         {
             self.told.note(at, &object.info, asked);
         }
         Ok(fetched)
     }
 
-    async fn head(&self, at: &ObjectKey) -> Result<ObjectInfo, Error> {
+    async fn head(&self, at: &ObjectKey) -> Result<ObjectMeta, Error> {
         let asked = SystemTime::now();
         let info = self.ask(|| self.past_portals(at, || self.look(at))).await?;
         self.told.note(at, &info, asked);
@@ -211,7 +216,7 @@ impl Backend for S3 {
         &self,
         at: &ObjectKey,
         body: Body,
-        expect: &Expect,
+        expect: &Precondition,
         id: PutId,
     ) -> Result<Outcome, Error> {
         self.ask(|| self.write(at, body.clone(), expect, id)).await

@@ -18,10 +18,12 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::habits::Condition;
 use super::{
-    Backend, Body, Deadlines, Error, Fetched, Grant, Habits, Kept, Limits, ListQuery, ObjectInfo,
-    ObjectKey, Page, Pin, Signed, Span,
+    Backend, Body, ByteRange, Deadlines, Error, Fetched, Grant, Habits, Kept, Limits, ListQuery,
+    ObjectKey, ObjectMeta, Page, ReadCondition, Signed,
 };
-use crate::model::{Expect, Found, Outcome, PutId, Reply, Rival, Server, Settle, Step, Version};
+use crate::model::{
+    Found, Outcome, Precondition, PutId, Reply, Rival, Server, Settle, Step, Version,
+};
 
 use trails::Trails;
 
@@ -92,10 +94,15 @@ impl Settled {
     }
 
     /// What a look at a key that a put was sent to finds.
-    async fn look_for_put(&self, at: &ObjectKey, expect: &Expect, id: PutId) -> Look<Version> {
+    async fn look_for_put(
+        &self,
+        at: &ObjectKey,
+        expect: &Precondition,
+        id: PutId,
+    ) -> Look<Version> {
         let mut info = match self.inner.head(at).await {
             Ok(info) => info,
-            Err(Error::NotFound(_)) if *expect == Expect::Absent => {
+            Err(Error::NotFound(_)) if *expect == Precondition::Absent => {
                 return Look::of(Found::Base(Rival::NOTHING));
             }
             Err(Error::NotFound(_)) => return Look::of(Found::Other(Rival::NOTHING)),
@@ -148,9 +155,9 @@ impl<T> Look<T> {
     }
 }
 
-fn rival(info: ObjectInfo) -> Rival {
+fn rival(info: ObjectMeta) -> Rival {
     Rival {
-        version: Expect::Is(info.version),
+        version: Precondition::Is(info.version),
         size: Some(info.size),
         modified: Some(info.modified),
     }
@@ -212,7 +219,7 @@ impl<'a> Write<'a> {
                 Step::Send => {
                     self.attempts += 1;
                     let (reply, final_) = match timeout_at(self.deadline, send()).await {
-                        Ok(Ok(Outcome::Saved(value))) => (Reply::Saved(value), false),
+                        Ok(Ok(Outcome::Committed(value))) => (Reply::Saved(value), false),
                         Ok(Ok(Outcome::Refused(_))) => (Reply::Refused, false),
                         Ok(Ok(Outcome::Unknown)) | Err(_) => (Reply::Lost, false),
                         Ok(Err(error @ Error::Collided { .. })) => {
@@ -275,7 +282,7 @@ impl<'a> Write<'a> {
     fn tell<T>(&self, outcome: &Outcome<T>) {
         let (request, object, attempts) = (self.op, self.at, self.attempts);
         match outcome {
-            Outcome::Saved(_) => tracing::debug!(request, %object, attempts, "done"),
+            Outcome::Committed(_) => tracing::debug!(request, %object, attempts, "done"),
             Outcome::Refused(_) => tracing::debug!(request, %object, attempts, "refused"),
             Outcome::Unknown => {
                 tracing::warn!(request, %object, attempts, "unknown: nothing proves whether it happened");
@@ -317,7 +324,12 @@ impl Backend for Settled {
         self.inner.habits()
     }
 
-    async fn get(&self, at: &ObjectKey, pin: &Pin, span: Span) -> Result<Fetched, Error> {
+    async fn get(
+        &self,
+        at: &ObjectKey,
+        pin: &ReadCondition,
+        span: ByteRange,
+    ) -> Result<Fetched, Error> {
         let mut fetched = self.inner.get(at, pin, span).await?;
         if let Fetched::Object(object) = &mut fetched {
             self.trails.learn(at, &mut object.info);
@@ -325,7 +337,7 @@ impl Backend for Settled {
         Ok(fetched)
     }
 
-    async fn head(&self, at: &ObjectKey) -> Result<ObjectInfo, Error> {
+    async fn head(&self, at: &ObjectKey) -> Result<ObjectMeta, Error> {
         let mut info = self.inner.head(at).await?;
         self.trails.learn(at, &mut info);
         Ok(info)
@@ -335,7 +347,7 @@ impl Backend for Settled {
         &self,
         at: &ObjectKey,
         body: Body,
-        expect: &Expect,
+        expect: &Precondition,
         id: PutId,
     ) -> Result<Outcome, Error> {
         let limit = self.deadlines.with_body(body.bytes.len() as u64).operation;
@@ -349,10 +361,10 @@ impl Backend for Settled {
             write.settle(send, look)
         };
         let outcome = match expect {
-            Expect::Absent => write(limit).await?,
-            Expect::Is(base) => self.spelled(Condition::Put, base, limit, write).await?,
+            Precondition::Absent => write(limit).await?,
+            Precondition::Is(base) => self.spelled(Condition::Put, base, limit, write).await?,
         };
-        if let Outcome::Saved(version) = &outcome {
+        if let Outcome::Committed(version) = &outcome {
             self.trails.saved(at, id, version, &trail);
         }
         Ok(outcome)

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use clap::{Args as ClapArgs, ValueEnum};
 
-use super::quiet::Secret;
+use super::redact::Secret;
 use super::report::Failure;
 use super::source::Source;
 use super::units::{self, header};

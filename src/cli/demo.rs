@@ -13,11 +13,11 @@ use uuid::Uuid;
 use super::daemon::Ready;
 use super::report::Failure;
 use super::source::Source;
-use super::{log, mount, place, runtime};
+use super::{log, mount, mount_point, runtime};
 use crate::backend::S3;
 use crate::backend::s3::{Credentials, S3Config};
-use crate::model::{Expect, Key, StoreId};
-use crate::store::{Bucket, Catalog as _, Envelope, Error};
+use crate::model::{Key, Precondition, StoreId};
+use crate::store::{Bucket, Catalog as _, Error, Metadata};
 use crate::vfs::StateDir;
 use etagfs_s3_server::{Config, Durability, Server};
 
@@ -65,7 +65,7 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
             .hint("choose a directory of yours")
     })?;
     let dir = std::path::absolute(&args.dir)?;
-    place::check(&dir)?;
+    mount_point::check(&dir)?;
     log::start("warn", log::Target::Stderr).map_err(Failure::new)?;
     let scratch = Scratch::new()?;
     let data = match args.data {
@@ -139,7 +139,7 @@ async fn furnish(url: &str) -> Result<(), Failure> {
         let key = Key::new(key).map_err(|bad| Failure::new(bad.to_string()))?;
         let bytes = Bytes::from_static(text.as_bytes());
         store
-            .put(&key, bytes, &Envelope::default(), &Expect::Absent)
+            .put(&key, bytes, &Metadata::default(), &Precondition::Absent)
             .await?;
     }
     Ok(())

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::Args as ClapArgs;
 
-use super::quiet::Secret;
+use super::redact::Secret;
 use super::report::Failure;
 use super::settings_file;
 use crate::store::konserve::{self, Settings};

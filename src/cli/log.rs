@@ -19,7 +19,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Registry, fmt};
 
 use super::one_line::OneLine;
-use super::quiet::no_secrets;
+use super::redact::no_secrets;
 use super::variables::distance;
 
 /// Where log lines go.

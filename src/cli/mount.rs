@@ -23,7 +23,7 @@ use super::signals::{Signals, is_ignored};
 use super::source::{Connection, Source, State};
 use super::state::{Refused, Rescues};
 use super::units::{memory, mode, seconds, size, store};
-use super::{alive, environment, log, place, probe, runtime, scratch, stores};
+use super::{alive, environment, log, mount_point, probe, runtime, scratch, stores};
 use crate::backend::{After, Backend, ListQuery, Page};
 use crate::model::{ScratchNames, Server, StoreId};
 use crate::mount::{Mounted, Options, Patience, Proc, raise_descriptor_limit};
@@ -211,8 +211,8 @@ pub(super) fn run(mut args: Args, words: &[OsString]) -> Result<(), Failure> {
         (store, named) => args.view.store = store.or(named),
     }
     args.dir = std::path::absolute(&args.dir)?;
-    place::check(&args.dir)?;
-    place::check_apart(&args.dir, &args.service.state.dir()?)?;
+    mount_point::check(&args.dir)?;
+    mount_point::check_apart(&args.dir, &args.service.state.dir()?)?;
     let (state, unfit) = match args.service.state.of_mount(args.access.read_only) {
         Ok(state) => (state, None),
         Err(Refused::ToReader(unfit)) => (None, Some(unfit)),
@@ -341,8 +341,10 @@ pub(super) async fn serve(
         options,
         tokio::runtime::Handle::current(),
     )
-    .map_err(|error| place::failure(&args.dir, &error))?;
-    telling_failures.is_told.store(true, Ordering::Relaxed);
+    .map_err(|error| mount_point::failure(&args.dir, &error))?;
+    telling_failures
+        .warns_of_failures
+        .store(true, Ordering::Relaxed);
     let known = Arc::clone(&vfs);
     let reach = alive::keep_within_reach(&args.dir, move || known.is_within_reach()).await;
     let kept_at = state.map(|state| tracing::field::display(state.path().display()));

@@ -11,15 +11,15 @@ use super::identity::Identity;
 use super::place::{Place, new_id};
 use super::put::put_if_as;
 use super::retry::Retry;
-use super::value::{Got, Metadata};
-use crate::model::{Expect, PutId, Version};
-use crate::store::Envelope;
+use super::value::{Got, MetadataChoice};
+use crate::model::{Precondition, PutId, Version};
+use crate::store::Metadata;
 
 /// What a copy may replace, and how it tries.
 #[derive(Clone, Debug, Default)]
 pub struct Replace {
     /// The precondition of the target; without one, whatever is there is replaced, and nothing newer.
-    pub expect: Option<Expect>,
+    pub expect: Option<Precondition>,
     /// How often it tries when another writer saves the target, without a precondition.
     pub retry: Retry,
 }
@@ -30,7 +30,7 @@ pub struct Replace {
 /// [`Error::Absent`], and when it cannot be read.
 pub async fn read_to_copy(from: &dyn Place) -> Result<Got, Error> {
     let mut got = get(from).await?;
-    got.about.envelope = from.with_tags(got.about.envelope).await?;
+    got.about.metadata = from.with_tags(got.about.metadata).await?;
     Ok(got)
 }
 
@@ -43,16 +43,16 @@ pub async fn read_to_copy(from: &dyn Place) -> Result<Got, Error> {
 pub async fn copy(
     from: &dyn Place,
     to: &dyn Place,
-    metadata: &Metadata,
+    choice: &MetadataChoice,
     replace: &Replace,
 ) -> Result<Option<Version>, Error> {
     let got = read_to_copy(from).await?;
-    let metadata = match metadata {
-        Metadata::Inherited => copied(got.about.envelope),
+    let choice = match choice {
+        MetadataChoice::Inherited => copied(got.about.metadata),
         given => given.clone(),
     };
     let bytes = got.content.into_bytes()?;
-    save(Some(from), to, bytes, &metadata, replace, new_id()).await
+    save(Some(from), to, bytes, &choice, replace, new_id()).await
 }
 
 /// Saves bytes as a copy does: with no metadata of the target but what is given or inherited.
@@ -62,10 +62,10 @@ pub async fn copy(
 pub async fn copy_bytes(
     bytes: Bytes,
     to: &dyn Place,
-    metadata: &Metadata,
+    choice: &MetadataChoice,
     replace: &Replace,
 ) -> Result<Option<Version>, Error> {
-    save(None, to, bytes, metadata, replace, new_id()).await
+    save(None, to, bytes, choice, replace, new_id()).await
 }
 
 /// Moves a value: copies it, then deletes what was copied, if it still is that.
@@ -82,9 +82,9 @@ pub async fn rename(from: &dyn Place, to: &dyn Place, replace: &Replace) -> Resu
         return Err(Error::Log(from.label()));
     }
     let read = got.about.version;
-    let metadata = copied(got.about.envelope);
+    let choice = copied(got.about.metadata);
     let (bytes, id) = (got.content.into_bytes()?, new_id());
-    let saved = save(Some(from), to, bytes, &metadata, replace, id).await?;
+    let saved = save(Some(from), to, bytes, &choice, replace, id).await?;
     if let Some(version) = &read {
         remain_two(from, version, to, saved, id).await?;
     }
@@ -104,13 +104,13 @@ async fn save(
     from: Option<&dyn Place>,
     to: &dyn Place,
     bytes: Bytes,
-    metadata: &Metadata,
+    choice: &MetadataChoice,
     replace: &Replace,
     id: PutId,
 ) -> Result<Option<Version>, Error> {
     if let Some(expect) = &replace.expect {
         be_two(from, to).await?;
-        return put_if_as(to, bytes, metadata, expect, id).await;
+        return put_if_as(to, bytes, choice, expect, id).await;
     }
     let mut tries = replace.retry.begin();
     loop {
@@ -118,7 +118,7 @@ async fn save(
         let found = to.look().await?;
         tries.measured(asked.elapsed());
         be_two(from, to).await?;
-        let outcome = to.save_over(found, bytes.clone(), metadata, id).await?;
+        let outcome = to.save_over(found, bytes.clone(), choice, id).await?;
         if let Some(version) = tries.settle(|| to.label(), outcome).await? {
             return Ok(version);
         }
@@ -175,14 +175,14 @@ async fn remain_two(
 }
 
 /// The metadata of a copy; a type that says nothing leaves it to the name of the copy.
-fn copied(envelope: Envelope) -> Metadata {
-    let mut rest = envelope.clone();
+fn copied(metadata: Metadata) -> MetadataChoice {
+    let mut rest = metadata.clone();
     rest.meta.content_type = rest
         .meta
         .content_type
         .filter(|kind| !kind.ends_with("/octet-stream"));
-    match rest == Envelope::default() {
-        true => Metadata::Inherited,
-        false => Metadata::Copied(envelope),
+    match rest == Metadata::default() {
+        true => MetadataChoice::Inherited,
+        false => MetadataChoice::Copied(metadata),
     }
 }

@@ -3,7 +3,7 @@
 use super::Error;
 use super::place::{Place, settled};
 use super::retry::Retry;
-use crate::model::{Expect, Version};
+use crate::model::{Precondition, Version};
 
 /// Deletes whatever is there; whether there was anything. Two requests, and two more for each time that another
 /// writer saves it in between.
@@ -27,7 +27,7 @@ pub async fn delete(place: &dyn Place, retry: Retry) -> Result<bool, Error> {
 /// [`Error::Replaced`] when the key has another version, or is gone; [`Error::Unknown`] when the answer was lost.
 pub async fn delete_if(place: &dyn Place, version: &Version) -> Result<(), Error> {
     let outcome = place.delete_existing(version).await?;
-    settled(place.label(), outcome, &Expect::Is(version.clone()))
+    settled(place.label(), outcome, &Precondition::Is(version.clone()))
 }
 
 /// Deletes a version that was there a moment ago. One request.
@@ -36,5 +36,5 @@ pub async fn delete_if(place: &dyn Place, version: &Version) -> Result<(), Error
 /// [`Error::Replaced`] when the key has another one, [`Error::Unknown`] when the answer was lost.
 pub(super) async fn delete_read(place: &dyn Place, version: &Version) -> Result<(), Error> {
     let outcome = place.delete(version).await?;
-    settled(place.label(), outcome, &Expect::Is(version.clone()))
+    settled(place.label(), outcome, &Precondition::Is(version.clone()))
 }

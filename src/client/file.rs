@@ -18,8 +18,8 @@ use super::Error;
 use super::identity::Identity;
 use super::value::{About, Answer, Content, Got, IN_MEMORY, Part, READS, Wanted};
 use crate::backend::Meta;
-use crate::model::{Expect, OBJECT_ATTRIBUTE, Outcome, PUT_ATTRIBUTE, PutId, Version};
-use crate::store::Envelope;
+use crate::model::{OBJECT_ATTRIBUTE, Outcome, PUT_ATTRIBUTE, Precondition, PutId, Version};
+use crate::store::Metadata;
 use attributes::{about, attributes};
 use local::Stamp;
 use opening::{is_absent, is_conflict, lost, memory, open_at_once, open_regular};
@@ -209,7 +209,7 @@ impl LocalFile {
     fn note(&self, about: &About) {
         *self.shown() = about.version.clone().map(|version| Shown {
             version,
-            meta: about.envelope.meta.clone(),
+            meta: about.metadata.meta.clone(),
         });
     }
 
@@ -303,7 +303,7 @@ impl LocalFile {
         let now = self.way.metadata().ok().map(|found| Stamp::from(&found));
         let is_same = now.is_some() && now == *lock(&self.stamp);
         match is_same.then(|| self.unlink()).transpose()? {
-            Some(Outcome::Saved(_)) => Ok(()),
+            Some(Outcome::Committed(_)) => Ok(()),
             _ => Err(Error::ChangedMeanwhile(self.label())),
         }
     }
@@ -322,27 +322,27 @@ impl LocalFile {
     pub(super) fn save(
         &self,
         bytes: &Bytes,
-        envelope: &Envelope,
-        expect: &Expect,
+        metadata: &Metadata,
+        expect: &Precondition,
     ) -> Result<Outcome<Option<Version>>, Error> {
         self.check_name()?;
         let saved = match (self.is_mounted()?, expect) {
-            (true, Expect::Absent) => self.write(bytes, OpenOptions::new().create_new(true)),
-            (true, Expect::Is(version)) => match self.show(version) {
+            (true, Precondition::Absent) => self.write(bytes, OpenOptions::new().create_new(true)),
+            (true, Precondition::Is(version)) => match self.show(version) {
                 Ok(true) => self.write(bytes, OpenOptions::new().truncate(true)),
                 Ok(false) => return Ok(Outcome::Refused(None)),
                 Err(error) => Err(error),
             },
-            (false, Expect::Absent) => local::replace(&self.way, bytes, false),
-            (false, Expect::Is(_)) => return Err(self.no_versions()),
+            (false, Precondition::Absent) => local::replace(&self.way, bytes, false),
+            (false, Precondition::Is(_)) => return Err(self.no_versions()),
         };
         match saved {
             Ok(()) => {}
             Err(error) if lost(&error) => return Ok(Outcome::Refused(None)),
             Err(error) => return Err(self.failed(error)),
         }
-        self.describe(&envelope.meta)?;
-        Ok(Outcome::Saved(None))
+        self.describe(&metadata.meta)?;
+        Ok(Outcome::Committed(None))
     }
 
     /// Writes over whatever is there. Refused only if another writer in the mount saves first.
@@ -361,7 +361,7 @@ impl LocalFile {
             Err(error) => return Err(self.failed(error)),
         }
         self.describe(meta)?;
-        Ok(Outcome::Saved(()))
+        Ok(Outcome::Committed(()))
     }
 
     /// Writes behind what is there; in a mount that merges with what others append.
@@ -380,7 +380,7 @@ impl LocalFile {
             Err(error) => return Err(self.failed(error)),
         };
         match local::append(&mut file, bytes) {
-            Ok(()) => Ok(Outcome::Saved(())),
+            Ok(()) => Ok(Outcome::Committed(())),
             Err((_, error)) if is_conflict(&error) => Ok(Outcome::Refused(None)),
             Err((0, error)) => Err(self.failed(error)),
             Err((written, error)) => Err(Error::AppendedInPart {
@@ -431,7 +431,7 @@ impl LocalFile {
             Err(error) => Err(error),
         };
         match deleted {
-            Ok(()) => Ok(Outcome::Saved(())),
+            Ok(()) => Ok(Outcome::Committed(())),
             Err(error) if lost(&error) => Ok(Outcome::Refused(None)),
             Err(error) => Err(self.failed(error)),
         }
@@ -443,8 +443,8 @@ impl LocalFile {
     /// When it cannot be deleted.
     pub(super) fn unlink(&self) -> Result<Outcome<bool>, Error> {
         match self.way.delete() {
-            Ok(()) => Ok(Outcome::Saved(true)),
-            Err(error) if is_absent(&error) => Ok(Outcome::Saved(false)),
+            Ok(()) => Ok(Outcome::Committed(true)),
+            Err(error) if is_absent(&error) => Ok(Outcome::Committed(false)),
             Err(error) if lost(&error) => Ok(Outcome::Refused(None)),
             Err(error) => Err(self.failed(error)),
         }
@@ -464,7 +464,7 @@ impl LocalFile {
         let Some(found) = self.look()? else {
             return Ok(());
         };
-        let found = attributes(&found.envelope.meta);
+        let found = attributes(&found.metadata.meta);
         let set = |name: &str, value: Option<&str>| {
             let set = self.way.set_attribute(name, value);
             set.map_err(|error| Error::NotDescribed {

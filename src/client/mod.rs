@@ -38,7 +38,7 @@
 //!
 //! The layer names `backend` in four cases: a client makes connections (`connect.rs`, [`S3Config`]); headers and user
 //! metadata are [`Meta`](crate::backend::Meta); old versions and presigned URLs are the bucket's own; and a read asks
-//! for a version by its [`Pin`](crate::backend::Pin). It knows neither `vfs` nor `mount`: a file in a mount is a file.
+//! for a version by its [`ReadCondition`](crate::backend::ReadCondition). It knows neither `vfs` nor `mount`: a file in a mount is a file.
 
 mod address;
 mod append;
@@ -77,7 +77,7 @@ pub use remote::Remote;
 pub use retry::{Retry, Tries};
 pub use session::Client;
 pub use update::{Change, Current, Phase, Updated, update, update_observed};
-pub use value::{About, Answer, Content, Got, Metadata, Part, Wanted};
+pub use value::{About, Answer, Content, Got, MetadataChoice, Part, Wanted};
 pub use watch::{Changed, Event, Noticed, Watch};
 
 pub use crate::backend::s3::{Credentials, S3Config};

@@ -17,9 +17,9 @@ use super::file::LocalFile;
 use super::identity::Identity;
 use super::place::{Lock, Place, State};
 use super::retry::Tries;
-use super::value::{About, Answer, Metadata, Part, Wanted};
-use crate::model::{Expect, Outcome, PutId, Version};
-use crate::store::Envelope;
+use super::value::{About, Answer, MetadataChoice, Part, Wanted};
+use crate::model::{Outcome, Precondition, PutId, Version};
+use crate::store::Metadata;
 
 /// Time without an end, for a clock that has one.
 const FOR_EVER: Duration = Duration::from_secs(u32::MAX as u64);
@@ -60,9 +60,9 @@ impl PathKey {
     async fn write_over(
         &self,
         bytes: Bytes,
-        metadata: &Metadata,
+        choice: &MetadataChoice,
     ) -> Result<Outcome<Option<Version>>, Error> {
-        let meta = metadata.over(Envelope::default(), &bytes).meta;
+        let meta = choice.over(Metadata::default(), &bytes).meta;
         let saved = self.blocking(move |file| file.overwrite(&bytes, &meta));
         Ok(saved.await?.map(|()| None))
     }
@@ -91,12 +91,12 @@ impl Place for PathKey {
     async fn save_as(
         &self,
         bytes: Bytes,
-        envelope: &Envelope,
-        expect: &Expect,
+        metadata: &Metadata,
+        expect: &Precondition,
         _id: PutId,
     ) -> Result<Outcome<Option<Version>>, Error> {
-        let (envelope, expect) = (envelope.clone(), expect.clone());
-        self.blocking(move |file| file.save(&bytes, &envelope, &expect))
+        let (metadata, expect) = (metadata.clone(), expect.clone());
+        self.blocking(move |file| file.save(&bytes, &metadata, &expect))
             .await
     }
 
@@ -116,29 +116,29 @@ impl Place for PathKey {
     async fn overwrite(
         &self,
         bytes: Bytes,
-        metadata: &Metadata,
+        choice: &MetadataChoice,
         _tries: &mut Tries,
     ) -> Result<Outcome<Option<Version>>, Error> {
-        self.write_over(bytes, metadata).await
+        self.write_over(bytes, choice).await
     }
 
     async fn save_over(
         &self,
         found: Option<About>,
         bytes: Bytes,
-        metadata: &Metadata,
+        choice: &MetadataChoice,
         id: PutId,
     ) -> Result<Outcome<Option<Version>>, Error> {
         let (version, replaced) = match found {
-            Some(about) => (about.version, about.envelope),
-            None => (None, Envelope::default()),
+            Some(about) => (about.version, about.metadata),
+            None => (None, Metadata::default()),
         };
         // It has no versions, or is not there; in a mount it is then made, and replaces nothing.
         if version.is_none() && !self.blocking(LocalFile::is_to_be_made).await? {
-            return self.write_over(bytes, metadata).await;
+            return self.write_over(bytes, choice).await;
         }
-        let envelope = metadata.over(replaced, &bytes);
-        self.save_as(bytes, &envelope, &Expect::from(version), id)
+        let metadata = choice.over(replaced, &bytes);
+        self.save_as(bytes, &metadata, &Precondition::from(version), id)
             .await
     }
 
@@ -182,8 +182,8 @@ impl Place for PathKey {
     }
 
     /// A save in a mount keeps the metadata of what it replaces.
-    async fn metadata_of(&self, _version: &Version) -> Result<Option<Envelope>, Error> {
-        Ok(Some(Envelope::default()))
+    async fn metadata_of(&self, _version: &Version) -> Result<Option<Metadata>, Error> {
+        Ok(Some(Metadata::default()))
     }
 
     async fn version_of(&self, told: Option<Version>, bytes: &Bytes) -> Option<Version> {
@@ -222,7 +222,7 @@ impl Place for PathKey {
     }
 
     fn is_log(&self, about: &About) -> bool {
-        about.envelope.is_log() || self.0.is_log()
+        about.metadata.is_log() || self.0.is_log()
     }
 
     async fn check_movable(&self) -> Result<(), Error> {

@@ -16,9 +16,9 @@ use uuid::Uuid;
 use super::Error;
 use super::identity::Identity;
 use super::retry::Tries;
-use super::value::{About, Answer, Metadata, Part, Wanted};
-use crate::model::{Expect, Outcome, PutId, Version};
-use crate::store::Envelope;
+use super::value::{About, Answer, MetadataChoice, Part, Wanted};
+use crate::model::{Outcome, Precondition, PutId, Version};
+use crate::store::Metadata;
 
 /// A key of a store, or a file. See [`Client::place`](super::Client::place).
 ///
@@ -52,8 +52,8 @@ pub trait Place: Send + Sync {
     async fn save_as(
         &self,
         bytes: Bytes,
-        envelope: &Envelope,
-        expect: &Expect,
+        metadata: &Metadata,
+        expect: &Precondition,
         id: PutId,
     ) -> Result<Outcome<Option<Version>>, Error>;
 
@@ -82,7 +82,7 @@ pub trait Place: Send + Sync {
     async fn overwrite(
         &self,
         bytes: Bytes,
-        metadata: &Metadata,
+        choice: &MetadataChoice,
         tries: &mut Tries,
     ) -> Result<Outcome<Option<Version>>, Error>;
 
@@ -95,7 +95,7 @@ pub trait Place: Send + Sync {
         &self,
         found: Option<About>,
         bytes: Bytes,
-        metadata: &Metadata,
+        choice: &MetadataChoice,
         id: PutId,
     ) -> Result<Outcome<Option<Version>>, Error>;
 
@@ -125,14 +125,14 @@ pub trait Place: Send + Sync {
     ///
     /// # Errors
     /// As [`look`](Self::look).
-    async fn metadata_of(&self, version: &Version) -> Result<Option<Envelope>, Error>;
+    async fn metadata_of(&self, version: &Version) -> Result<Option<Metadata>, Error>;
 
-    /// Metadata that is to be laid on another place: with the tags, if there are some. A request then.
+    /// MetadataChoice that is to be laid on another place: with the tags, if there are some. A request then.
     ///
     /// # Errors
     /// When they cannot be read.
-    async fn with_tags(&self, envelope: Envelope) -> Result<Envelope, Error> {
-        Ok(envelope)
+    async fn with_tags(&self, metadata: Metadata) -> Result<Metadata, Error> {
+        Ok(metadata)
     }
 
     /// The version that a save of these bytes made, where the save itself did not tell.
@@ -233,10 +233,10 @@ pub(super) fn new_id() -> PutId {
 }
 
 /// That another writer was first.
-pub(crate) fn conflict(label: String, expect: &Expect) -> Error {
+pub(crate) fn conflict(label: String, expect: &Precondition) -> Error {
     match expect {
-        Expect::Absent => Error::Exists(label),
-        Expect::Is(version) => Error::Replaced {
+        Precondition::Absent => Error::Exists(label),
+        Precondition::Is(version) => Error::Replaced {
             label,
             version: version.clone(),
         },
@@ -247,9 +247,13 @@ pub(crate) fn conflict(label: String, expect: &Expect) -> Error {
 ///
 /// # Errors
 /// A conflict, or that nothing is known.
-pub(crate) fn settled<T>(label: String, outcome: Outcome<T>, expect: &Expect) -> Result<T, Error> {
+pub(crate) fn settled<T>(
+    label: String,
+    outcome: Outcome<T>,
+    expect: &Precondition,
+) -> Result<T, Error> {
     match outcome {
-        Outcome::Saved(saved) => Ok(saved),
+        Outcome::Committed(saved) => Ok(saved),
         Outcome::Refused(_) => Err(conflict(label, expect)),
         Outcome::Unknown => Err(Error::Unknown(label)),
     }

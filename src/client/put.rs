@@ -5,9 +5,9 @@ use bytes::Bytes;
 use super::Error;
 use super::place::{Place, conflict, new_id, settled};
 use super::retry::Retry;
-use super::value::Metadata;
-use crate::model::{Expect, PutId, Version};
-use crate::store::Envelope;
+use super::value::MetadataChoice;
+use crate::model::{Precondition, PutId, Version};
+use crate::store::Metadata;
 
 /// Saves a value over whatever is there: the version that is there now is replaced, and no newer one unseen. The
 /// version that this made, where the save itself tells it: see [`Place::version_of`].
@@ -19,12 +19,12 @@ use crate::store::Envelope;
 pub async fn put(
     place: &dyn Place,
     bytes: Bytes,
-    metadata: &Metadata,
+    choice: &MetadataChoice,
     retry: Retry,
 ) -> Result<Option<Version>, Error> {
     let mut tries = retry.begin();
     loop {
-        let outcome = place.overwrite(bytes.clone(), metadata, &mut tries).await?;
+        let outcome = place.overwrite(bytes.clone(), choice, &mut tries).await?;
         if let Some(version) = tries.settle(|| place.label(), outcome).await? {
             return Ok(version);
         }
@@ -39,10 +39,10 @@ pub async fn put(
 pub async fn put_if(
     place: &dyn Place,
     bytes: Bytes,
-    metadata: &Metadata,
-    expect: &Expect,
+    choice: &MetadataChoice,
+    expect: &Precondition,
 ) -> Result<Option<Version>, Error> {
-    put_if_as(place, bytes, metadata, expect, new_id()).await
+    put_if_as(place, bytes, choice, expect, new_id()).await
 }
 
 /// Saves a value under a key that does not exist yet; exactly one of several writers succeeds. One request, and one
@@ -53,9 +53,9 @@ pub async fn put_if(
 pub async fn create(
     place: &dyn Place,
     bytes: Bytes,
-    metadata: &Metadata,
+    choice: &MetadataChoice,
 ) -> Result<Option<Version>, Error> {
-    put_if(place, bytes, metadata, &Expect::Absent).await
+    put_if(place, bytes, choice, &Precondition::Absent).await
 }
 
 /// As [`put_if`], under a number that the caller knows again.
@@ -65,18 +65,18 @@ pub async fn create(
 pub(super) async fn put_if_as(
     place: &dyn Place,
     bytes: Bytes,
-    metadata: &Metadata,
-    expect: &Expect,
+    choice: &MetadataChoice,
+    expect: &Precondition,
     id: PutId,
 ) -> Result<Option<Version>, Error> {
     let replaced = match expect {
-        Expect::Is(version) if *metadata == Metadata::Inherited => {
+        Precondition::Is(version) if *choice == MetadataChoice::Inherited => {
             let found = place.metadata_of(version).await?;
             found.ok_or_else(|| conflict(place.label(), expect))?
         }
-        _ => Envelope::default(),
+        _ => Metadata::default(),
     };
-    let envelope = metadata.over(replaced, &bytes);
-    let outcome = place.save_as(bytes, &envelope, expect, id).await?;
+    let metadata = choice.over(replaced, &bytes);
+    let outcome = place.save_as(bytes, &metadata, expect, id).await?;
     settled(place.label(), outcome, expect)
 }

@@ -18,10 +18,12 @@ use super::home::Home;
 use super::identity::Identity;
 use super::place::{Place, State, new_id};
 use super::retry::Tries;
-use super::value::{About, Answer, Content, Got, IN_MEMORY, Metadata, Part, READS, Wanted, joined};
-use crate::backend::{Cause, Grant, Kept, Pin, Signed, Why};
-use crate::model::{Expect, Key, Outcome, PutId, Version};
-use crate::store::{Entry, Envelope, Opened, Store, Value};
+use super::value::{
+    About, Answer, Content, Got, IN_MEMORY, MetadataChoice, Part, READS, Wanted, joined,
+};
+use crate::backend::{Cause, Grant, Kept, ReadCondition, Signed, Why};
+use crate::model::{Key, Outcome, Precondition, PutId, Version};
+use crate::store::{Entry, Metadata, Opened, Store, Value};
 
 type StoreError = crate::store::Error;
 
@@ -171,10 +173,10 @@ impl Place for Remote {
 
     async fn read(&self, wanted: &Wanted, part: Option<Part>) -> Result<Answer, Error> {
         let pin = match wanted {
-            Wanted::Newest => Pin::Newest,
-            Wanted::Is(version) => Pin::Is(version.clone()),
-            Wanted::Not(version) => Pin::Not(version.clone()),
-            Wanted::Kept(id) => Pin::Snapshot(id.clone()),
+            Wanted::Newest => ReadCondition::Newest,
+            Wanted::Is(version) => ReadCondition::Is(version.clone()),
+            Wanted::Not(version) => ReadCondition::Not(version.clone()),
+            Wanted::Kept(id) => ReadCondition::Snapshot(id.clone()),
         };
         let found = |answer: &Answer| !matches!(answer, Answer::Absent | Answer::Other);
         let mut asked = self.assumed()?;
@@ -194,7 +196,7 @@ impl Place for Remote {
         loop {
             let found = asked.store.inspect(&asked.key).await;
             if let Some(found) = self.believed(&mut asked, found, Option::is_some).await? {
-                return Ok(found.map(|(entry, envelope)| about(entry, envelope)));
+                return Ok(found.map(|(entry, metadata)| about(entry, metadata)));
             }
         }
     }
@@ -202,21 +204,21 @@ impl Place for Remote {
     async fn save_as(
         &self,
         bytes: Bytes,
-        envelope: &Envelope,
-        expect: &Expect,
+        metadata: &Metadata,
+        expect: &Precondition,
         id: PutId,
     ) -> Result<Outcome<Option<Version>>, Error> {
-        let mut envelope = envelope.clone();
-        envelope.binary |= self.binary;
+        let mut metadata = metadata.clone();
+        metadata.binary |= self.binary;
         let mut asked = match expect {
             // A key that is new to a store that is no plain one would hide all others.
-            Expect::Absent => self.certain().await?,
-            Expect::Is(_) => self.assumed()?,
+            Precondition::Absent => self.certain().await?,
+            Precondition::Is(_) => self.assumed()?,
         };
         loop {
             let (store, key) = (&asked.store, &asked.key);
             let outcome = store
-                .put_as(key, bytes.clone(), &envelope, expect, id)
+                .put_as(key, bytes.clone(), &metadata, expect, id)
                 .await;
             let found = |outcome: &Outcome| !outcome.is_refused();
             if let Some(outcome) = self.believed(&mut asked, outcome, found).await? {
@@ -243,7 +245,7 @@ impl Place for Remote {
     async fn delete_any(&self, tries: &mut Tries) -> Result<Outcome<bool>, Error> {
         let found = self.looked(tries).await?;
         Ok(match found.and_then(|about| about.version) {
-            None => Outcome::Saved(false),
+            None => Outcome::Committed(false),
             Some(version) => self.delete(&version).await?.map(|()| true),
         })
     }
@@ -251,26 +253,26 @@ impl Place for Remote {
     async fn overwrite(
         &self,
         bytes: Bytes,
-        metadata: &Metadata,
+        choice: &MetadataChoice,
         tries: &mut Tries,
     ) -> Result<Outcome<Option<Version>>, Error> {
         let found = self.looked(tries).await?;
-        self.save_over(found, bytes, metadata, new_id()).await
+        self.save_over(found, bytes, choice, new_id()).await
     }
 
     async fn save_over(
         &self,
         found: Option<About>,
         bytes: Bytes,
-        metadata: &Metadata,
+        choice: &MetadataChoice,
         id: PutId,
     ) -> Result<Outcome<Option<Version>>, Error> {
         let (expect, replaced) = match found {
-            Some(about) => (Expect::from(about.version), about.envelope),
-            None => (Expect::Absent, Envelope::default()),
+            Some(about) => (Precondition::from(about.version), about.metadata),
+            None => (Precondition::Absent, Metadata::default()),
         };
-        let envelope = metadata.over(replaced, &bytes);
-        self.save_as(bytes, &envelope, &expect, id).await
+        let metadata = choice.over(replaced, &bytes);
+        self.save_as(bytes, &metadata, &expect, id).await
     }
 
     async fn append(&self, lines: &Bytes, tries: &mut Tries) -> Result<Outcome<()>, Error> {
@@ -280,9 +282,9 @@ impl Place for Remote {
         Ok(match answer {
             Answer::Got(got) => {
                 let after = joined(&got.content.into_bytes()?, lines);
-                let expect = Expect::from(got.about.version);
-                let envelope = got.about.envelope.of(&after);
-                let saved = self.save_as(after, &envelope, &expect, new_id()).await?;
+                let expect = Precondition::from(got.about.version);
+                let metadata = got.about.metadata.of(&after);
+                let saved = self.save_as(after, &metadata, &expect, new_id()).await?;
                 saved.map(drop)
             }
             Answer::Absent | Answer::Other | Answer::Unchanged => {
@@ -295,14 +297,14 @@ impl Place for Remote {
         self.read(&Wanted::Newest, None).await
     }
 
-    async fn metadata_of(&self, version: &Version) -> Result<Option<Envelope>, Error> {
+    async fn metadata_of(&self, version: &Version) -> Result<Option<Metadata>, Error> {
         let found = self.look().await?;
         let found = found.filter(|about| about.version.as_ref() == Some(version));
-        Ok(found.map(|about| about.envelope))
+        Ok(found.map(|about| about.metadata))
     }
 
-    async fn with_tags(&self, envelope: Envelope) -> Result<Envelope, Error> {
-        Ok(self.home.assumed().with_tags(envelope).await?)
+    async fn with_tags(&self, metadata: Metadata) -> Result<Metadata, Error> {
+        Ok(self.home.assumed().with_tags(metadata).await?)
     }
 
     async fn version_of(&self, told: Option<Version>, _bytes: &Bytes) -> Option<Version> {
@@ -335,7 +337,7 @@ impl Place for Remote {
     }
 
     fn is_log(&self, about: &About) -> bool {
-        about.envelope.is_log()
+        about.metadata.is_log()
     }
 
     async fn delete_as_read(&self) -> Result<(), Error> {
@@ -358,33 +360,33 @@ struct Asked {
     is_certain: bool,
 }
 
-async fn read_part(asked: &Asked, pin: &Pin, part: Part) -> Result<Answer, StoreError> {
+async fn read_part(asked: &Asked, pin: &ReadCondition, part: Part) -> Result<Answer, StoreError> {
     let Asked { store, key, .. } = asked;
     match store.slice(key, pin, part.start, part.len).await {
         Ok(None) => Ok(Answer::Unchanged),
         Ok(Some(slice)) => Ok(Answer::Got(Box::new(Got {
-            about: about(slice.entry, slice.envelope),
+            about: about(slice.entry, slice.metadata),
             content: Content::Memory(slice.bytes),
         }))),
         Err(error) => not_there(store, key, error),
     }
 }
 
-async fn read_whole(asked: &Asked, pin: &Pin) -> Result<Answer, StoreError> {
+async fn read_whole(asked: &Asked, pin: &ReadCondition) -> Result<Answer, StoreError> {
     let Asked { store, key, .. } = asked;
     for _ in 0..READS {
         match store.open_pinned(key, pin, IN_MEMORY).await {
             Ok(Opened::Unchanged) => return Ok(Answer::Unchanged),
             Ok(Opened::Whole(value)) => return Ok(Answer::Got(Box::new(got(value)))),
-            Ok(Opened::Large { entry, envelope }) => {
+            Ok(Opened::Large { entry, metadata }) => {
                 match spool(store, key, &entry).await {
                     Ok(content) => {
-                        let about = about(entry, envelope);
+                        let about = about(entry, metadata);
                         return Ok(Answer::Got(Box::new(Got { about, content })));
                     }
                     // Somebody saved while it was read: the newest is another one now.
-                    Err(StoreError::VersionGone(_)) if matches!(pin, Pin::Newest | Pin::Not(_)) => {
-                    }
+                    Err(StoreError::VersionGone(_))
+                        if matches!(pin, ReadCondition::Newest | ReadCondition::Not(_)) => {}
                     Err(error) => return not_there(store, key, error),
                 }
             }
@@ -413,18 +415,18 @@ fn got(value: Value) -> Got {
             version: Some(value.version),
             size: Some(value.bytes.len() as u64),
             modified: value.modified,
-            envelope: value.envelope,
+            metadata: value.metadata,
         },
         content: Content::Memory(value.bytes),
     }
 }
 
-fn about(entry: Entry, envelope: Envelope) -> About {
+fn about(entry: Entry, metadata: Metadata) -> About {
     About {
         version: Some(entry.version),
         size: entry.size,
         modified: entry.modified,
-        envelope,
+        metadata,
     }
 }
 

@@ -140,7 +140,7 @@ impl Tries {
         outcome: Outcome<T>,
     ) -> Result<Option<T>, Error> {
         match outcome {
-            Outcome::Saved(saved) => Ok(Some(saved)),
+            Outcome::Committed(saved) => Ok(Some(saved)),
             Outcome::Unknown => Err(Error::Unknown(label())),
             Outcome::Refused(_) if self.another().await => Ok(None),
             Outcome::Refused(_) => Err(Error::Contended {

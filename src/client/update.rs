@@ -8,9 +8,9 @@ use bytes::Bytes;
 use super::Error;
 use super::place::{Lock, Place};
 use super::retry::{Retry, Tries};
-use super::value::{About, Answer, Metadata};
-use crate::model::{Expect, Outcome, Version};
-use crate::store::Envelope;
+use super::value::{About, Answer, MetadataChoice};
+use crate::model::{Outcome, Precondition, Version};
+use crate::store::Metadata;
 
 /// A value that is to be changed.
 #[derive(Clone, Debug)]
@@ -31,8 +31,8 @@ impl Current {
         self.about.as_ref()?.version.as_ref()
     }
 
-    fn expect(&self) -> Expect {
-        Expect::from(self.version().cloned())
+    fn expect(&self) -> Precondition {
+        Precondition::from(self.version().cloned())
     }
 
     /// Whether it exists and has no version: a file in no mount, or one that lives in a mount alone.
@@ -40,10 +40,10 @@ impl Current {
         self.about.is_some() && self.version().is_none()
     }
 
-    fn envelope(&self) -> Envelope {
+    fn metadata(&self) -> Metadata {
         let about = self.about.as_ref();
         about
-            .map(|about| about.envelope.clone())
+            .map(|about| about.metadata.clone())
             .unwrap_or_default()
     }
 }
@@ -147,7 +147,7 @@ where
         let outcome = save(place, &current, after.clone(), &mut tries).await?;
         observe(match outcome {
             Outcome::Refused(_) => Phase::Reading,
-            Outcome::Saved(_) | Outcome::Unknown => Phase::Done,
+            Outcome::Committed(_) | Outcome::Unknown => Phase::Done,
         });
         if let Some(version) = tries.settle(|| place.label(), outcome).await? {
             return Ok(Updated {
@@ -182,16 +182,16 @@ async fn save(
     after: Bytes,
     tries: &mut Tries,
 ) -> Result<Outcome<Option<Version>>, Error> {
-    let envelope = current.envelope();
+    let metadata = current.metadata();
     match current.has_no_version() {
         true => {
-            let metadata = Metadata::Given(envelope.meta);
-            place.overwrite(after, &metadata, tries).await
+            let choice = MetadataChoice::Given(metadata.meta);
+            place.overwrite(after, &choice, tries).await
         }
         false => {
-            let envelope = envelope.of(&after);
+            let metadata = metadata.of(&after);
             place
-                .save_as(after, &envelope, &current.expect(), super::place::new_id())
+                .save_as(after, &metadata, &current.expect(), super::place::new_id())
                 .await
         }
     }
@@ -290,8 +290,8 @@ mod tests {
         };
         let meddle = async |current: Current| {
             let other = format!("other {}", current.attempt);
-            let metadata = Metadata::Inherited;
-            super::super::put(&*key, other.into(), &metadata, Retry::default()).await?;
+            let choice = MetadataChoice::Inherited;
+            super::super::put(&*key, other.into(), &choice, Retry::default()).await?;
             save("ours")
         };
         let given_up = update(&*key, meddle, retry).await;

@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 
 use crate::backend::Meta;
 use crate::model::Version;
-use crate::store::Envelope;
+use crate::store::Metadata;
 
 /// Up to this size, in bytes, a value is held in memory; a larger one in a file without a name.
 pub(super) const IN_MEMORY: u64 = 64 << 20;
@@ -26,7 +26,7 @@ pub struct About {
     /// When this version was written.
     pub modified: SystemTime,
     /// Its metadata: headers, user metadata, and what only konserve stores have.
-    pub envelope: Envelope,
+    pub metadata: Metadata,
 }
 
 /// A value.
@@ -116,26 +116,26 @@ pub struct Part {
 
 /// The metadata of a value that is saved.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Metadata {
+pub enum MetadataChoice {
     /// That of the version that is replaced; a new key gets a content type from its name.
     #[default]
     Inherited,
     /// This, and nothing of the version that is replaced.
     Given(Meta),
     /// That of the value that it is a copy of.
-    Copied(Envelope),
+    Copied(Metadata),
 }
 
-impl Metadata {
+impl MetadataChoice {
     /// What is sent with a value of these bytes that replaces one with the metadata `replaced`.
-    pub(super) fn over(&self, replaced: Envelope, bytes: &[u8]) -> Envelope {
+    pub(super) fn over(&self, replaced: Metadata, bytes: &[u8]) -> Metadata {
         match self {
             Self::Inherited => replaced.of(bytes),
-            Self::Given(meta) => Envelope {
+            Self::Given(meta) => Metadata {
                 meta: meta.clone(),
                 ..replaced
             },
-            Self::Copied(envelope) => envelope.clone(),
+            Self::Copied(metadata) => metadata.clone(),
         }
     }
 }
@@ -154,20 +154,20 @@ mod tests {
 
     #[test]
     fn who_says_any_metadata_says_all_of_it() {
-        let kept = Envelope {
+        let kept = Metadata {
             meta: Meta {
                 content_type: Some("text/css".to_owned()),
                 cache_control: Some("no-store".to_owned()),
                 ..Meta::default()
             },
-            ..Envelope::default()
+            ..Metadata::default()
         };
-        assert_eq!(Metadata::Inherited.over(kept.clone(), b""), kept);
+        assert_eq!(MetadataChoice::Inherited.over(kept.clone(), b""), kept);
         let given = Meta {
             user: [("a".to_owned(), "b".to_owned())].into(),
             ..Meta::default()
         };
-        let meta = Metadata::Given(given).over(kept, b"").meta;
+        let meta = MetadataChoice::Given(given).over(kept, b"").meta;
         assert_eq!((meta.content_type, meta.cache_control), (None, None));
         assert_eq!(meta.user["a"], "b");
     }

@@ -5,11 +5,11 @@
 //! [`Save`] there and brings the [`Outcome`] back. `tests/it/conflict_model/` runs this very
 //! code through every interleaving of a small world.
 
-use super::{Expect, Outcome, Version};
+use super::{Outcome, Precondition, Version};
 
 /// What made the kernel ask for a save.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Trigger {
+pub enum SaveReason {
     /// A descriptor of the handle was closed; there may be others.
     Flush,
     /// A descriptor of the handle was closed, and nobody has another one that could still write.
@@ -26,7 +26,7 @@ pub enum Trigger {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Save {
     /// What the key must be for the write to happen.
-    pub expect: Expect,
+    pub expect: Precondition,
 }
 
 /// Why a handle can never save again.
@@ -71,7 +71,7 @@ enum Pending {
 /// One writer's bytes: the version they are based on, and whether and how they must be saved.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Draft {
-    base: Expect,
+    base: Precondition,
     pending: Pending,
     saving: bool,
     /// The program was told that its last save failed.
@@ -87,23 +87,23 @@ pub struct Draft {
 impl Draft {
     /// A writer that opened an existing value without truncating it.
     pub fn editing(base: Version) -> Self {
-        Self::new(Expect::Is(base), Pending::Nothing)
+        Self::new(Precondition::Is(base), Pending::Nothing)
     }
 
     /// A writer that starts from nothing: a new file, or an open that truncates. `base` is what
     /// the rule W1 says it replaces, see [`super::Seen::base`].
-    pub fn replacing(base: Expect) -> Self {
+    pub fn replacing(base: Precondition) -> Self {
         Self::new(base, Pending::Emptied)
     }
 
     /// A writer that opened, without emptying it, a file that somebody on this machine created and
     /// did not save yet. Unless it writes, it has nothing to save. `base` is what that file
     /// replaces.
-    pub fn joining(base: Expect) -> Self {
+    pub fn joining(base: Precondition) -> Self {
         Self::new(base, Pending::Nothing)
     }
 
-    fn new(base: Expect, pending: Pending) -> Self {
+    fn new(base: Precondition, pending: Pending) -> Self {
         Self {
             base,
             pending,
@@ -127,7 +127,7 @@ impl Draft {
     }
 
     /// What the next save expects to replace.
-    pub fn base(&self) -> &Expect {
+    pub fn base(&self) -> &Precondition {
         &self.base
     }
 
@@ -182,24 +182,26 @@ impl Draft {
     /// When the draft is lost: a program that asks again hears the same answer again, but a release
     /// is told nothing, it has nobody to tell. Or when this very call loses it, because it was
     /// [overtaken](Self::overtaken).
-    pub fn begin_save(&mut self, trigger: Trigger) -> Result<Option<Save>, SaveError> {
+    pub fn begin_save(&mut self, trigger: SaveReason) -> Result<Option<Save>, SaveError> {
         debug_assert!(!self.saving, "a draft saves once at a time");
         if self.dropped {
             return Ok(None);
         }
         if let Some(lost) = self.lost {
             return match trigger {
-                Trigger::Release => Ok(None),
-                Trigger::Flush | Trigger::Close | Trigger::Fsync | Trigger::Write => {
+                SaveReason::Release => Ok(None),
+                SaveReason::Flush | SaveReason::Close | SaveReason::Fsync | SaveReason::Write => {
                     Err(lost.into())
                 }
             };
         }
         let due = match (self.pending, trigger) {
-            (Pending::Nothing, _) | (Pending::Emptied, Trigger::Flush | Trigger::Write) => false,
+            (Pending::Nothing, _) | (Pending::Emptied, SaveReason::Flush | SaveReason::Write) => {
+                false
+            }
             // What the program was told has failed must not happen behind its back.
-            (_, Trigger::Release) if self.failed => false,
-            (Pending::Emptied, Trigger::Close | Trigger::Fsync | Trigger::Release)
+            (_, SaveReason::Release) if self.failed => false,
+            (Pending::Emptied, SaveReason::Close | SaveReason::Fsync | SaveReason::Release)
             | (Pending::Edited, _) => true,
         };
         // Who only appends can go on from whatever is there: it asks the store.
@@ -222,13 +224,13 @@ impl Draft {
     ///
     /// # Errors
     /// When the draft did more than append, or is lost: it is lost then, as by a refusal.
-    pub fn rebase(&mut self, newest: Expect) -> Result<(), SaveError> {
+    pub fn rebase(&mut self, newest: Precondition) -> Result<(), SaveError> {
         self.saving = false;
         if !self.appends || self.lost.is_some() {
             let lost = *self.lost.get_or_insert(Lost::Conflict);
             return Err(lost.into());
         }
-        if self.pending == Pending::Emptied && newest != Expect::Absent {
+        if self.pending == Pending::Emptied && newest != Precondition::Absent {
             self.pending = Pending::Nothing;
         }
         self.base = newest;
@@ -243,8 +245,8 @@ impl Draft {
     pub fn end_save(&mut self, outcome: Outcome) -> Result<(), SaveError> {
         self.saving = false;
         let lost = match outcome {
-            Outcome::Saved(version) => {
-                self.base = Expect::Is(version);
+            Outcome::Committed(version) => {
+                self.base = Precondition::Is(version);
                 self.pending = Pending::Nothing;
                 return Ok(());
             }
@@ -266,13 +268,13 @@ impl Draft {
     /// Learns that somebody else on this machine deleted `gone` or replaced it by another version
     /// (W12). If the draft is based on that, its next save is refused without asking the store; if
     /// it never saves, it closes in peace.
-    pub fn overtaken(&mut self, gone: &Expect) {
+    pub fn overtaken(&mut self, gone: &Precondition) {
         self.overtaken |= self.base == *gone;
     }
 
     /// Learns that what is written next is based on `shown`, which is not what was opened: the next save
     /// is refused, also of one who only appended so far.
-    pub fn outdated(&mut self, shown: Expect) {
+    pub fn outdated(&mut self, shown: Precondition) {
         self.base = shown;
         self.overtaken = true;
         self.appends = false;
@@ -281,9 +283,9 @@ impl Draft {
     /// Learns that the bytes of `from` have the version `to` now: this machine renamed the file, or
     /// saved the new file that this draft joined while it was empty. A draft that is based on anything
     /// else keeps its base, and will be refused.
-    pub fn moved(&mut self, from: &Expect, to: Version) {
+    pub fn moved(&mut self, from: &Precondition, to: Version) {
         if self.base == *from {
-            self.base = Expect::Is(to);
+            self.base = Precondition::Is(to);
         }
     }
 
@@ -302,73 +304,94 @@ mod tests {
         Version::new(format!("\"{n}\""))
     }
 
-    fn expects(draft: &mut Draft, trigger: Trigger) -> Option<Expect> {
+    fn expects(draft: &mut Draft, trigger: SaveReason) -> Option<Precondition> {
         draft.begin_save(trigger).unwrap().map(|save| save.expect)
     }
 
     #[test]
     fn an_unwritten_draft_is_never_saved() {
         let mut draft = Draft::editing(v(1));
-        for trigger in [Trigger::Flush, Trigger::Fsync, Trigger::Release] {
+        for trigger in [SaveReason::Flush, SaveReason::Fsync, SaveReason::Release] {
             assert_eq!(expects(&mut draft, trigger), None);
         }
     }
 
     #[test]
     fn who_joins_an_unsaved_file_saves_only_what_it_wrote() {
-        let mut draft = Draft::joining(Expect::Absent);
-        assert_eq!(expects(&mut draft, Trigger::Release), None);
+        let mut draft = Draft::joining(Precondition::Absent);
+        assert_eq!(expects(&mut draft, SaveReason::Release), None);
         draft.edit().unwrap();
-        assert_eq!(expects(&mut draft, Trigger::Release), Some(Expect::Absent));
+        assert_eq!(
+            expects(&mut draft, SaveReason::Release),
+            Some(Precondition::Absent)
+        );
     }
 
     #[test]
     fn a_truncated_unwritten_draft_is_saved_by_the_last_close_and_fsync_but_not_by_a_flush() {
-        let mut draft = Draft::replacing(Expect::Is(v(1)));
+        let mut draft = Draft::replacing(Precondition::Is(v(1)));
         assert!(draft.waits_empty());
-        assert_eq!(expects(&mut draft, Trigger::Flush), None);
-        for trigger in [Trigger::Close, Trigger::Fsync, Trigger::Release] {
+        assert_eq!(expects(&mut draft, SaveReason::Flush), None);
+        for trigger in [SaveReason::Close, SaveReason::Fsync, SaveReason::Release] {
             let saved = expects(&mut draft.clone(), trigger);
-            assert_eq!(saved, Some(Expect::Is(v(1))), "{trigger:?}");
+            assert_eq!(saved, Some(Precondition::Is(v(1))), "{trigger:?}");
         }
         draft.edit().unwrap();
         assert!(!draft.waits_empty());
-        assert_eq!(expects(&mut draft, Trigger::Flush), Some(Expect::Is(v(1))));
+        assert_eq!(
+            expects(&mut draft, SaveReason::Flush),
+            Some(Precondition::Is(v(1)))
+        );
     }
 
     #[test]
     fn what_is_written_after_an_empty_file_was_saved_is_based_on_that() {
-        let mut draft = Draft::replacing(Expect::Absent);
-        assert_eq!(expects(&mut draft, Trigger::Close), Some(Expect::Absent));
-        draft.end_save(Outcome::Saved(v(1))).unwrap();
-        assert_eq!(expects(&mut draft, Trigger::Release), None);
+        let mut draft = Draft::replacing(Precondition::Absent);
+        assert_eq!(
+            expects(&mut draft, SaveReason::Close),
+            Some(Precondition::Absent)
+        );
+        draft.end_save(Outcome::Committed(v(1))).unwrap();
+        assert_eq!(expects(&mut draft, SaveReason::Release), None);
         draft.edit().unwrap();
-        assert_eq!(expects(&mut draft, Trigger::Flush), Some(Expect::Is(v(1))));
+        assert_eq!(
+            expects(&mut draft, SaveReason::Flush),
+            Some(Precondition::Is(v(1)))
+        );
     }
 
     #[test]
     fn a_second_save_expects_the_version_of_the_first() {
-        let mut draft = Draft::replacing(Expect::Absent);
+        let mut draft = Draft::replacing(Precondition::Absent);
         draft.edit().unwrap();
-        assert_eq!(expects(&mut draft, Trigger::Flush), Some(Expect::Absent));
-        draft.end_save(Outcome::Saved(v(1))).unwrap();
-        assert_eq!(expects(&mut draft, Trigger::Flush), None);
+        assert_eq!(
+            expects(&mut draft, SaveReason::Flush),
+            Some(Precondition::Absent)
+        );
+        draft.end_save(Outcome::Committed(v(1))).unwrap();
+        assert_eq!(expects(&mut draft, SaveReason::Flush), None);
         draft.edit().unwrap();
-        assert_eq!(expects(&mut draft, Trigger::Flush), Some(Expect::Is(v(1))));
+        assert_eq!(
+            expects(&mut draft, SaveReason::Flush),
+            Some(Precondition::Is(v(1)))
+        );
     }
 
     #[test]
     fn a_refused_draft_says_so_at_every_close_and_takes_no_more_bytes() {
         let mut draft = Draft::editing(v(1));
         draft.edit().unwrap();
-        assert!(expects(&mut draft, Trigger::Flush).is_some());
+        assert!(expects(&mut draft, SaveReason::Flush).is_some());
         assert_eq!(
             draft.end_save(Outcome::Refused(None)),
             Err(SaveError::Conflict)
         );
         assert_eq!(draft.edit(), Err(Lost::Conflict));
-        assert_eq!(draft.begin_save(Trigger::Fsync), Err(SaveError::Conflict));
-        assert_eq!(draft.begin_save(Trigger::Release), Ok(None));
+        assert_eq!(
+            draft.begin_save(SaveReason::Fsync),
+            Err(SaveError::Conflict)
+        );
+        assert_eq!(draft.begin_save(SaveReason::Release), Ok(None));
         assert!(!draft.is_dirty());
     }
 
@@ -376,43 +399,49 @@ mod tests {
     fn an_unproved_save_is_an_io_error_for_ever_and_never_a_conflict() {
         let mut draft = Draft::editing(v(1));
         draft.edit().unwrap();
-        assert!(expects(&mut draft, Trigger::Fsync).is_some());
+        assert!(expects(&mut draft, SaveReason::Fsync).is_some());
         assert_eq!(draft.end_save(Outcome::Unknown), Err(SaveError::Unknown));
-        assert_eq!(draft.begin_save(Trigger::Flush), Err(SaveError::Unknown));
+        assert_eq!(draft.begin_save(SaveReason::Flush), Err(SaveError::Unknown));
     }
 
     #[test]
     fn an_abandoned_save_can_be_tried_again_with_the_same_base() {
         let mut draft = Draft::editing(v(1));
         draft.edit().unwrap();
-        assert!(expects(&mut draft, Trigger::Fsync).is_some());
+        assert!(expects(&mut draft, SaveReason::Fsync).is_some());
         draft.abandon_save();
-        assert_eq!(expects(&mut draft, Trigger::Flush), Some(Expect::Is(v(1))));
+        assert_eq!(
+            expects(&mut draft, SaveReason::Flush),
+            Some(Precondition::Is(v(1)))
+        );
     }
 
     #[test]
     fn a_save_that_failed_is_not_repeated_behind_the_programs_back() {
         let mut draft = Draft::editing(v(1));
         draft.edit().unwrap();
-        assert!(expects(&mut draft, Trigger::Flush).is_some());
+        assert!(expects(&mut draft, SaveReason::Flush).is_some());
         draft.abandon_save();
-        assert_eq!(expects(&mut draft, Trigger::Release), None);
+        assert_eq!(expects(&mut draft, SaveReason::Release), None);
     }
 
     #[test]
     fn a_draft_overtaken_on_this_machine_is_refused_without_asking_the_store() {
         let mut draft = Draft::editing(v(1));
-        draft.overtaken(&Expect::Is(v(1)));
+        draft.overtaken(&Precondition::Is(v(1)));
         assert!(draft.edit().is_ok());
-        assert_eq!(draft.begin_save(Trigger::Flush), Err(SaveError::Conflict));
+        assert_eq!(
+            draft.begin_save(SaveReason::Flush),
+            Err(SaveError::Conflict)
+        );
         assert_eq!(draft.lost(), Some(Lost::Conflict));
     }
 
     #[test]
     fn an_overtaken_draft_that_was_never_written_closes_in_peace() {
         let mut draft = Draft::editing(v(1));
-        draft.overtaken(&Expect::Is(v(1)));
-        for trigger in [Trigger::Flush, Trigger::Fsync, Trigger::Release] {
+        draft.overtaken(&Precondition::Is(v(1)));
+        for trigger in [SaveReason::Flush, SaveReason::Fsync, SaveReason::Release] {
             assert_eq!(expects(&mut draft, trigger), None);
         }
     }
@@ -421,13 +450,19 @@ mod tests {
     fn a_refused_appender_goes_on_from_what_is_there_now() {
         let mut draft = Draft::editing(v(1)).appending();
         draft.append().unwrap();
-        assert!(expects(&mut draft, Trigger::Flush).is_some());
-        assert_eq!(draft.rebase(Expect::Is(v(2))), Ok(()));
-        assert_eq!(expects(&mut draft, Trigger::Flush), Some(Expect::Is(v(2))));
-        assert_eq!(draft.rebase(Expect::Absent), Ok(()));
-        assert_eq!(expects(&mut draft, Trigger::Flush), Some(Expect::Absent));
-        draft.end_save(Outcome::Saved(v(3))).unwrap();
-        assert_eq!(draft.base(), &Expect::Is(v(3)));
+        assert!(expects(&mut draft, SaveReason::Flush).is_some());
+        assert_eq!(draft.rebase(Precondition::Is(v(2))), Ok(()));
+        assert_eq!(
+            expects(&mut draft, SaveReason::Flush),
+            Some(Precondition::Is(v(2)))
+        );
+        assert_eq!(draft.rebase(Precondition::Absent), Ok(()));
+        assert_eq!(
+            expects(&mut draft, SaveReason::Flush),
+            Some(Precondition::Absent)
+        );
+        draft.end_save(Outcome::Committed(v(3))).unwrap();
+        assert_eq!(draft.base(), &Precondition::Is(v(3)));
         assert!(draft.only_appends());
     }
 
@@ -435,9 +470,12 @@ mod tests {
     fn an_appender_that_was_overtaken_on_this_machine_goes_on_too() {
         let mut draft = Draft::editing(v(1)).appending();
         draft.append().unwrap();
-        draft.overtaken(&Expect::Is(v(1)));
-        draft.rebase(Expect::Is(v(2))).unwrap();
-        assert_eq!(expects(&mut draft, Trigger::Flush), Some(Expect::Is(v(2))));
+        draft.overtaken(&Precondition::Is(v(1)));
+        draft.rebase(Precondition::Is(v(2))).unwrap();
+        assert_eq!(
+            expects(&mut draft, SaveReason::Flush),
+            Some(Precondition::Is(v(2)))
+        );
     }
 
     #[test]
@@ -446,8 +484,11 @@ mod tests {
         draft.append().unwrap();
         draft.edit().unwrap();
         draft.append().unwrap();
-        assert!(expects(&mut draft, Trigger::Flush).is_some());
-        assert_eq!(draft.rebase(Expect::Is(v(2))), Err(SaveError::Conflict));
+        assert!(expects(&mut draft, SaveReason::Flush).is_some());
+        assert_eq!(
+            draft.rebase(Precondition::Is(v(2))),
+            Err(SaveError::Conflict)
+        );
         assert_eq!(draft.lost(), Some(Lost::Conflict));
     }
 
@@ -455,44 +496,53 @@ mod tests {
     fn an_appender_never_goes_on_from_a_save_of_unknown_fate() {
         let mut draft = Draft::editing(v(1)).appending();
         draft.append().unwrap();
-        assert!(expects(&mut draft, Trigger::Flush).is_some());
+        assert!(expects(&mut draft, SaveReason::Flush).is_some());
         assert_eq!(draft.end_save(Outcome::Unknown), Err(SaveError::Unknown));
-        assert_eq!(draft.rebase(Expect::Is(v(2))), Err(SaveError::Unknown));
+        assert_eq!(
+            draft.rebase(Precondition::Is(v(2))),
+            Err(SaveError::Unknown)
+        );
     }
 
     #[test]
     fn an_appender_that_was_outdated_is_refused_like_anybody() {
         let mut draft = Draft::editing(v(2)).appending();
-        draft.outdated(Expect::Is(v(1)));
+        draft.outdated(Precondition::Is(v(1)));
         draft.append().unwrap();
-        assert_eq!(draft.begin_save(Trigger::Flush), Err(SaveError::Conflict));
-        assert_eq!(draft.base(), &Expect::Is(v(1)));
+        assert_eq!(
+            draft.begin_save(SaveReason::Flush),
+            Err(SaveError::Conflict)
+        );
+        assert_eq!(draft.base(), &Precondition::Is(v(1)));
     }
 
     #[test]
     fn nothing_appended_to_a_file_that_somebody_else_made_needs_no_save() {
-        let mut draft = Draft::replacing(Expect::Absent).appending();
-        assert_eq!(expects(&mut draft, Trigger::Release), Some(Expect::Absent));
-        draft.rebase(Expect::Is(v(1))).unwrap();
-        assert_eq!(expects(&mut draft, Trigger::Release), None);
+        let mut draft = Draft::replacing(Precondition::Absent).appending();
+        assert_eq!(
+            expects(&mut draft, SaveReason::Release),
+            Some(Precondition::Absent)
+        );
+        draft.rebase(Precondition::Is(v(1))).unwrap();
+        assert_eq!(expects(&mut draft, SaveReason::Release), None);
     }
 
     #[test]
     fn a_rename_moves_only_the_drafts_of_the_value_that_was_renamed() {
         let (mut current, mut stale) = (Draft::editing(v(2)), Draft::editing(v(1)));
         for draft in [&mut current, &mut stale] {
-            draft.moved(&Expect::Is(v(2)), v(3));
+            draft.moved(&Precondition::Is(v(2)), v(3));
         }
-        assert_eq!(current.base(), &Expect::Is(v(3)));
-        assert_eq!(stale.base(), &Expect::Is(v(1)));
+        assert_eq!(current.base(), &Precondition::Is(v(3)));
+        assert_eq!(stale.base(), &Precondition::Is(v(1)));
     }
 
     #[test]
     fn an_unlinked_draft_closes_in_silence() {
-        let mut draft = Draft::replacing(Expect::Absent);
+        let mut draft = Draft::replacing(Precondition::Absent);
         draft.edit().unwrap();
         draft.drop_unlinked();
-        assert_eq!(expects(&mut draft, Trigger::Flush), None);
+        assert_eq!(expects(&mut draft, SaveReason::Flush), None);
         assert!(draft.edit().is_ok());
         assert!(!draft.is_dirty());
     }

@@ -5,15 +5,15 @@
 //! catches up when its own save begins. So whoever renames, deletes or describes a file waits for no
 //! writer. The rule of one writer is [`Draft`]; a save as a whole is [`super::Saving`].
 
-use super::{Draft, Expect, Version};
+use super::{Draft, Precondition, Version};
 
 /// A file kept its bytes and got another version: it was renamed, its metadata was changed, or it was
 /// saved empty while others had the new file open. What was based on the old version goes on, based on
 /// the new one. `T` travels with a value, as its metadata do.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Renewal<T> {
+pub struct Rebase<T> {
     /// What the bytes were known as.
-    pub from: Expect,
+    pub from: Precondition,
     /// What they are now.
     pub to: Version,
     /// What travels with them now, if that is what changed.
@@ -28,7 +28,7 @@ pub struct File<T> {
     /// How many versions this mount put in the place of others, and the last of them.
     saves: u64,
     last_saved: Option<Version>,
-    renewals: Vec<Renewal<T>>,
+    renewals: Vec<Rebase<T>>,
 }
 
 impl<T> Default for File<T> {
@@ -84,7 +84,7 @@ impl<T: Clone> File<T> {
 
     /// This mount put a version in the place of what was `replaced`. A save that changed nothing
     /// overtakes nobody: it may not even have been sent.
-    pub fn save(&mut self, replaced: &Expect, version: &Version) {
+    pub fn save(&mut self, replaced: &Precondition, version: &Version) {
         self.unsaved = false;
         if replaced.version() != Some(version) {
             self.saves += 1;
@@ -93,7 +93,7 @@ impl<T: Clone> File<T> {
     }
 
     /// Its bytes have another version now. Only if it is open is there anybody who has to catch up.
-    pub fn renew(&mut self, renewal: Renewal<T>, is_open: bool) {
+    pub fn renew(&mut self, renewal: Rebase<T>, is_open: bool) {
         // The bytes are this mount's own if they were before.
         if self.last_saved.is_some() && self.last_saved.as_ref() == renewal.from.version() {
             self.last_saved = Some(renewal.to.clone());
@@ -142,9 +142,9 @@ impl<T: Clone> File<T> {
     }
 
     /// The bytes of a writer are those of the newest version again, or stand behind them.
-    pub fn rebased(&mut self, base: &Expect, writer: &mut CaughtUp) {
+    pub fn rebased(&mut self, base: &Precondition, writer: &mut CaughtUp) {
         writer.saves = self.saves;
-        self.unsaved &= *base == Expect::Absent;
+        self.unsaved &= *base == Precondition::Absent;
     }
 
     /// A writer saved it: its own save does not overtake it.
@@ -156,18 +156,18 @@ impl<T: Clone> File<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{SaveError, Trigger};
+    use crate::model::{SaveError, SaveReason};
 
     fn v(n: u32) -> Version {
         Version::new(format!("\"{n}\""))
     }
 
-    fn is(n: u32) -> Expect {
-        Expect::Is(v(n))
+    fn is(n: u32) -> Precondition {
+        Precondition::Is(v(n))
     }
 
-    fn renewal(from: u32, to: u32, metadata: Option<&'static str>) -> Renewal<&'static str> {
-        Renewal {
+    fn renewal(from: u32, to: u32, metadata: Option<&'static str>) -> Rebase<&'static str> {
+        Rebase {
             from: is(from),
             to: v(to),
             metadata,
@@ -221,7 +221,10 @@ mod tests {
         draft.edit().unwrap();
         file.remove();
         file.catch_up(&mut draft, &mut writer);
-        assert_eq!(draft.begin_save(Trigger::Flush), Ok(None::<_>));
-        assert_ne!(draft.begin_save(Trigger::Flush), Err(SaveError::Conflict));
+        assert_eq!(draft.begin_save(SaveReason::Flush), Ok(None::<_>));
+        assert_ne!(
+            draft.begin_save(SaveReason::Flush),
+            Err(SaveError::Conflict)
+        );
     }
 }

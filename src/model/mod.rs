@@ -6,13 +6,13 @@
 //! a process was shown); `docs/semantics.md` says the same in the user's words.
 #![deny(clippy::disallowed_methods)]
 
-mod away;
 mod draft;
 mod file;
 mod key;
 mod mounts;
 mod name;
 mod number;
+mod pending_renames;
 pub mod saving;
 mod scratch;
 mod seen;
@@ -24,9 +24,8 @@ mod tree;
 mod version;
 mod who;
 
-pub use away::{Away, Due, Returned, STAY, Unlinked};
-pub use draft::{Draft, Lost, Save, SaveError, Trigger};
-pub use file::{CaughtUp, File, Renewal};
+pub use draft::{Draft, Lost, Save, SaveError, SaveReason};
+pub use file::{CaughtUp, File, Rebase};
 pub use key::{Key, MAX_KEY_BYTES, StoreId};
 pub use mounts::{
     ETAG_ATTRIBUTE, HEADER_ATTRIBUTES, META_ATTRIBUTES, MountLine, OBJECT_ATTRIBUTE, OWN_DIRECTORY,
@@ -34,6 +33,7 @@ pub use mounts::{
 };
 pub use name::{BadName, FileName, MAX_NAME_BYTES, Piece};
 pub use number::Identity;
+pub use pending_renames::{Due, PendingRenames, Returned, STAY, Unlinked};
 pub use saving::Saving;
 pub use scratch::{BadPattern, Origin, Pattern, ScratchNames, backed_up};
 pub use seen::{Base, Fingerprint, Room, Seen, Tracing};
@@ -42,5 +42,5 @@ pub use settle::{Found, Reply, Settle, Step};
 pub use times::Times;
 pub use trail::Trail;
 pub use tree::{Ino, NodeId, Numbers, Tree};
-pub use version::{Expect, Outcome, PutId, Rival, Version};
+pub use version::{Outcome, Precondition, PutId, Rival, Version};
 pub use who::{Ancestors, Caller, Everlasting, Job, Living, Process};

@@ -5,7 +5,7 @@
 //! through every order of events in small worlds. It knows no bytes, no store and no clock.
 
 use super::file::{CaughtUp, File};
-use super::{Draft, Expect, Outcome, Rival, SaveError, Trigger, Version};
+use super::{Draft, Outcome, Precondition, Rival, SaveError, SaveReason, Version};
 
 /// What to do next.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub enum Step {
     /// report [`Saving::rebased`].
     Rebase(Option<Version>),
     /// Send the bytes under this condition, and report [`Saving::sent`].
-    Send(Expect),
+    Send(Precondition),
     /// Others keep saving first: wait a little, and report with [`Saving::waited`] whether there may be
     /// another try.
     Wait,
@@ -35,21 +35,21 @@ pub enum End {
     /// It happened: this version is in the place of what was replaced.
     Saved {
         /// What was there.
-        replaced: Expect,
+        replaced: Precondition,
         /// What is there now.
         version: Version,
     },
     /// Somebody else saved first, which the process has not been told yet.
     Refused {
         /// What was to be replaced.
-        expected: Expect,
+        expected: Precondition,
         /// What is there now, if that could be found out.
-        found: Option<Expect>,
+        found: Option<Precondition>,
     },
     /// Nobody knows whether it happened.
     Unknown {
         /// What was to be replaced.
-        expected: Expect,
+        expected: Precondition,
     },
     /// It was lost earlier, and the process was told.
     LostBefore(SaveError),
@@ -59,7 +59,7 @@ pub enum End {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Facts {
     /// Why it is to be saved.
-    pub trigger: Trigger,
+    pub trigger: SaveReason,
     /// What is stored since the last save is not these bytes, and not known: an append has to ask first
     /// what it comes behind.
     pub stands_elsewhere: bool,
@@ -68,9 +68,9 @@ pub struct Facts {
 /// One save of one writer, from its beginning to its end.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Saving {
-    trigger: Trigger,
+    trigger: SaveReason,
     /// What it expects to replace.
-    base: Expect,
+    base: Precondition,
     /// What this mount itself saved over that.
     winner: Option<Version>,
     /// What the last refusal found.
@@ -78,7 +78,7 @@ pub struct Saving {
 }
 
 impl Saving {
-    /// A save begins: its writer has its turn, and has caught up with its file.
+    /// A save begins: its writer holds the save lock, and has caught up with its file.
     pub fn begin<T: Clone>(
         file: &File<T>,
         draft: &mut Draft,
@@ -103,7 +103,7 @@ impl Saving {
     }
 
     /// What the save expects to replace.
-    pub fn base(&self) -> &Expect {
+    pub fn base(&self) -> &Precondition {
         &self.base
     }
 
@@ -128,7 +128,7 @@ impl Saving {
             Ok(None) => Step::End(End::Nothing),
             Ok(Some(save)) => Step::Send(save.expect),
             Err(SaveError::Conflict) if !was_lost => match &self.winner {
-                Some(version) => self.is_refused(Some(Expect::Is(version.clone()))),
+                Some(version) => self.is_refused(Some(Precondition::Is(version.clone()))),
                 None => Step::Look(None),
             },
             Err(error) => Step::End(End::LostBefore(error)),
@@ -141,7 +141,7 @@ impl Saving {
         file: &mut File<T>,
         draft: &mut Draft,
         writer: &mut CaughtUp,
-        newest: Expect,
+        newest: Precondition,
     ) -> Step {
         if let Err(error) = draft.rebase(newest) {
             return Step::End(End::LostBefore(error));
@@ -176,20 +176,20 @@ impl Saving {
         let replaced = self.base.clone();
         let said = draft.end_save(outcome.clone());
         match (said, outcome) {
-            (Ok(()), Outcome::Saved(version)) => Step::End(End::Saved { replaced, version }),
+            (Ok(()), Outcome::Committed(version)) => Step::End(End::Saved { replaced, version }),
             (_, Outcome::Refused(rival)) => Step::Look(rival),
-            (_, Outcome::Saved(_) | Outcome::Unknown) => Step::End(End::Unknown {
+            (_, Outcome::Committed(_) | Outcome::Unknown) => Step::End(End::Unknown {
                 expected: self.base.clone(),
             }),
         }
     }
 
     /// The answer to [`Step::Look`].
-    pub fn found(&self, found: Option<Expect>) -> Step {
+    pub fn found(&self, found: Option<Precondition>) -> Step {
         self.is_refused(found)
     }
 
-    fn is_refused(&self, found: Option<Expect>) -> Step {
+    fn is_refused(&self, found: Option<Precondition>) -> Step {
         Step::End(End::Refused {
             expected: self.base.clone(),
             found,
@@ -198,7 +198,7 @@ impl Saving {
 
     /// A step could not be carried out: the save certainly did not happen, and its bytes still wait. What it
     /// was to replace.
-    pub fn failed(&self, draft: &mut Draft) -> Expect {
+    pub fn failed(&self, draft: &mut Draft) -> Precondition {
         draft.abandon_save();
         self.base.clone()
     }

@@ -37,18 +37,18 @@ pub use memory::Room;
 use memory::{Digest, Found, How, Memory};
 
 use super::who::{Caller, FAMILY, LEVELS, Level, Levels, Living, PROCESS, Process};
-use super::{Expect, Version};
+use super::{Precondition, Version};
 
 /// The base of a save that starts from nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Base {
     /// Replace this.
-    Take(Expect),
+    Take(Precondition),
     /// The caller was shown another version than the current one: the race is lost before it
     /// begins (W4).
     AlreadyLost {
         /// What the caller was shown.
-        shown: Expect,
+        shown: Precondition,
     },
 }
 
@@ -110,7 +110,7 @@ struct Doubt<K> {
     version: Version,
     bytes: Option<Fingerprint>,
     /// What was known at each level of the caller, and how.
-    before: [Option<(Expect, How)>; LEVELS],
+    before: [Option<(Precondition, How)>; LEVELS],
 }
 
 /// How many doubts are remembered. A reading that is in doubt for longer counts.
@@ -182,7 +182,7 @@ impl<K: Hash + Eq + Clone> Seen<K> {
         self.doubts.pop(&(caller.process, digest));
         let found = self.memory.find(caller, digest);
         let before = self.certain(caller, digest, &found);
-        let now = Expect::Is(version.clone());
+        let now = Precondition::Is(version.clone());
         let is_doubtful = before.iter().flatten().any(|(known, _)| *known != now);
         let how = match is_doubtful {
             true => How::Doubtfully,
@@ -211,7 +211,7 @@ impl<K: Hash + Eq + Clone> Seen<K> {
         let digest = self.digest(key);
         let found = self.memory.find(caller, digest);
         let nearest = found.into_iter().find(|id| *id != 0);
-        if nearest.is_some_and(|id| self.memory.version(id) != Expect::Absent) {
+        if nearest.is_some_and(|id| self.memory.version(id) != Precondition::Absent) {
             return;
         }
         let mut levels = caller.levels().without(Levels::one(PROCESS));
@@ -221,7 +221,7 @@ impl<K: Hash + Eq + Clone> Seen<K> {
             }
         }
         if !levels.is_none() {
-            let now = Expect::Absent;
+            let now = Precondition::Absent;
             self.memory
                 .put(caller, levels, (digest, found), &now, How::Missed);
         }
@@ -241,7 +241,7 @@ impl<K: Hash + Eq + Clone> Seen<K> {
         caller: &Caller,
         key: Digest,
         found: &Found,
-    ) -> [Option<(Expect, How)>; LEVELS] {
+    ) -> [Option<(Precondition, How)>; LEVELS] {
         std::array::from_fn(|level| {
             let id = found[level];
             if id == 0 {
@@ -352,7 +352,7 @@ impl<K: Hash + Eq + Clone> Seen<K> {
                 && *self.memory.reader(id) == doubt.caller
                 && self.memory.version(id).version() == Some(&doubt.version)
         };
-        let mut again: Vec<(&(Expect, How), Levels)> = Vec::new();
+        let mut again: Vec<(&(Precondition, How), Levels)> = Vec::new();
         for level in Levels::ALL.each().filter(|level| is_last(*level)) {
             let Some(before) = &doubt.before[level] else {
                 continue;
@@ -363,7 +363,7 @@ impl<K: Hash + Eq + Clone> Seen<K> {
             }
         }
         let is_first = doubt.before[PROCESS].is_none() && is_last(PROCESS);
-        let missed = |before: &Option<(Expect, How)>| {
+        let missed = |before: &Option<(Precondition, How)>| {
             before.as_ref().is_some_and(|(_, how)| *how == How::Missed)
         };
         if is_first && missed(&doubt.before[FAMILY]) {
@@ -383,10 +383,10 @@ impl<K: Hash + Eq + Clone> Seen<K> {
         &mut self,
         callers: impl IntoIterator<Item = Caller>,
         key: &K,
-        replaced: &Expect,
+        replaced: &Precondition,
         version: &Version,
     ) {
-        self.advance(callers, key, replaced, &Expect::Is(version.clone()));
+        self.advance(callers, key, replaced, &Precondition::Is(version.clone()));
     }
 
     /// These callers deleted the key, or moved it away, when it was `replaced`.
@@ -394,17 +394,17 @@ impl<K: Hash + Eq + Clone> Seen<K> {
         &mut self,
         callers: impl IntoIterator<Item = Caller>,
         key: &K,
-        replaced: &Expect,
+        replaced: &Precondition,
     ) {
-        self.advance(callers, key, replaced, &Expect::Absent);
+        self.advance(callers, key, replaced, &Precondition::Absent);
     }
 
     fn advance(
         &mut self,
         callers: impl IntoIterator<Item = Caller>,
         key: &K,
-        replaced: &Expect,
-        now: &Expect,
+        replaced: &Precondition,
+        now: &Precondition,
     ) {
         let digest = self.digest(key);
         for caller in callers {
@@ -426,7 +426,12 @@ impl<K: Hash + Eq + Clone> Seen<K> {
     /// the base is told, so that a deliberate second save replaces exactly this and nothing newer:
     /// the command that a script runs again after a refusal is another process of the same job, and
     /// a second `mv` has another job, but the same creator of the temporary file.
-    pub fn told(&mut self, callers: impl IntoIterator<Item = Caller>, key: &K, current: &Expect) {
+    pub fn told(
+        &mut self,
+        callers: impl IntoIterator<Item = Caller>,
+        key: &K,
+        current: &Precondition,
+    ) {
         let digest = self.digest(key);
         let remembered = callers.into_iter().find_map(|caller| {
             let found = self.memory.find(&caller, digest);
@@ -440,7 +445,7 @@ impl<K: Hash + Eq + Clone> Seen<K> {
     }
 
     /// What the caller was shown: its process, else its nearest relatives in its job.
-    pub fn shown_to(&mut self, caller: &Caller, key: &K) -> Option<Expect> {
+    pub fn shown_to(&mut self, caller: &Caller, key: &K) -> Option<Precondition> {
         let digest = self.digest(key);
         let found = self.memory.find(caller, digest);
         let nearest = found.into_iter().find(|id| *id != 0)?;
@@ -450,7 +455,7 @@ impl<K: Hash + Eq + Clone> Seen<K> {
 
     /// The base rule W1 for a delete, and for moving a key away, when it is now `current`: who missed it
     /// before has seen since that there is something to delete.
-    pub fn base_of_delete(&mut self, by: Option<Caller>, key: &K, current: &Expect) -> Base {
+    pub fn base_of_delete(&mut self, by: Option<Caller>, key: &K, current: &Precondition) -> Base {
         let digest = self.digest(key);
         let shown = by.and_then(|caller| {
             let found = self.memory.find(&caller, digest);
@@ -467,7 +472,7 @@ impl<K: Hash + Eq + Clone> Seen<K> {
         &mut self,
         callers: impl IntoIterator<Item = Caller>,
         key: &K,
-        current: &Expect,
+        current: &Precondition,
     ) -> Base {
         let shown = callers
             .into_iter()
@@ -476,7 +481,7 @@ impl<K: Hash + Eq + Clone> Seen<K> {
     }
 }
 
-fn based(shown: Option<Expect>, current: &Expect) -> Base {
+fn based(shown: Option<Precondition>, current: &Precondition) -> Base {
     match shown {
         Some(shown) if shown != *current => Base::AlreadyLost { shown },
         _ => Base::Take(current.clone()),

@@ -17,7 +17,7 @@
 //! before its last copy arrives; so is a create whose key was deleted. A closer look cannot prevent
 //! it, since a delayed message can arrive after every look. Both are shown in that test.
 
-use super::{Expect, Outcome, Rival};
+use super::{Outcome, Precondition, Rival};
 
 /// What an attempt came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,8 +87,8 @@ pub struct Settle {
 
 impl Settle {
     /// A put under this condition.
-    pub fn put(expect: &Expect) -> Self {
-        Self::new(*expect != Expect::Absent)
+    pub fn put(expect: &Precondition) -> Self {
+        Self::new(*expect != Precondition::Absent)
     }
 
     /// A delete of one version.
@@ -107,7 +107,7 @@ impl Settle {
     /// An attempt ended. `time_left` tells whether another one may begin before the deadline.
     pub fn replied<T>(&mut self, reply: Reply<T>, time_left: bool) -> Step<T> {
         match reply {
-            Reply::Saved(value) => Step::Done(Outcome::Saved(value)),
+            Reply::Saved(value) => Step::Done(Outcome::Committed(value)),
             Reply::Refused => self.look(Why::Refused),
             Reply::Collided => self.look(Why::Collided),
             Reply::Lost => {
@@ -134,7 +134,7 @@ impl Settle {
             Why::Collided => self.may_resend || !self.doubt,
         };
         match found {
-            Found::Goal(value) => Step::Done(Outcome::Saved(value)),
+            Found::Goal(value) => Step::Done(Outcome::Committed(value)),
             Found::Base(_) if resends && time_left => Step::Send,
             Found::Base(_) if self.why == Why::Collided && !self.doubt => Step::GiveUp,
             Found::Base(rival) | Found::Other(rival) if !self.doubt => {
@@ -152,26 +152,30 @@ mod tests {
     use crate::model::Version;
 
     fn update() -> Settle {
-        Settle::put(&Expect::Is(Version::new("\"1\"")))
+        Settle::put(&Precondition::Is(Version::new("\"1\"")))
     }
 
     fn rival() -> Rival {
         Rival {
-            version: Expect::Is(Version::new("\"2\"")),
+            version: Precondition::Is(Version::new("\"2\"")),
             ..Rival::NOTHING
         }
     }
 
     fn base() -> Rival {
         Rival {
-            version: Expect::Is(Version::new("\"1\"")),
+            version: Precondition::Is(Version::new("\"1\"")),
             ..Rival::NOTHING
         }
     }
 
     #[test]
     fn nothing_is_called_refused_without_a_look() {
-        for mut settle in [update(), Settle::put(&Expect::Absent), Settle::delete()] {
+        for mut settle in [
+            update(),
+            Settle::put(&Precondition::Absent),
+            Settle::delete(),
+        ] {
             assert_eq!(settle.replied::<()>(Reply::NotDone, true), Step::Send);
             assert_eq!(settle.replied::<()>(Reply::Refused, false), Step::Look);
             let refused = Step::Done(Outcome::Refused(Some(rival())));
@@ -181,9 +185,13 @@ mod tests {
 
     #[test]
     fn a_refusal_of_what_is_there_is_none() {
-        for mut settle in [update(), Settle::put(&Expect::Absent), Settle::delete()] {
+        for mut settle in [
+            update(),
+            Settle::put(&Precondition::Absent),
+            Settle::delete(),
+        ] {
             assert_eq!(settle.replied::<u8>(Reply::Refused, true), Step::Look);
-            let saved = Step::Done(Outcome::Saved(7));
+            let saved = Step::Done(Outcome::Committed(7));
             assert_eq!(settle.looked::<u8>(Found::Goal(7), true), saved);
         }
     }
@@ -191,7 +199,7 @@ mod tests {
     #[test]
     fn what_was_refused_is_not_sent_again_even_if_the_base_is_back() {
         // A lock that was freed between the refusal and the look.
-        let mut create = Settle::put(&Expect::Absent);
+        let mut create = Settle::put(&Precondition::Absent);
         assert_eq!(create.replied::<()>(Reply::Refused, true), Step::Look);
         assert_eq!(create.looked::<()>(Found::Unreadable, true), Step::Look);
         assert_eq!(
@@ -221,7 +229,7 @@ mod tests {
     #[test]
     fn a_refusal_after_a_lost_message_is_never_a_conflict() {
         for (found, outcome) in [
-            (Found::Goal(7), Outcome::Saved(7)),
+            (Found::Goal(7), Outcome::Committed(7)),
             (Found::Base(base()), Outcome::Unknown),
             (Found::Other(rival()), Outcome::Unknown),
         ] {
@@ -235,7 +243,7 @@ mod tests {
 
     #[test]
     fn a_create_is_never_sent_again_after_a_lost_message() {
-        let mut settle = Settle::put(&Expect::Absent);
+        let mut settle = Settle::put(&Precondition::Absent);
         assert_eq!(settle.replied::<()>(Reply::Lost, true), Step::Look);
         assert_eq!(
             settle.looked::<()>(Found::Base(Rival::NOTHING), true),
@@ -245,7 +253,11 @@ mod tests {
 
     #[test]
     fn what_met_another_write_is_sent_again_while_the_key_is_what_it_was() {
-        for mut settle in [update(), Settle::put(&Expect::Absent), Settle::delete()] {
+        for mut settle in [
+            update(),
+            Settle::put(&Precondition::Absent),
+            Settle::delete(),
+        ] {
             for _ in 0..3 {
                 assert_eq!(settle.replied::<()>(Reply::Collided, true), Step::Look);
                 assert_eq!(settle.looked::<()>(Found::Base(base()), true), Step::Send);
@@ -256,7 +268,7 @@ mod tests {
             let refused = Step::Done(Outcome::Refused(Some(rival())));
             assert_eq!(settle.looked::<()>(Found::Other(rival()), false), refused);
         }
-        let mut doubtful = Settle::put(&Expect::Absent);
+        let mut doubtful = Settle::put(&Precondition::Absent);
         assert_eq!(doubtful.replied::<()>(Reply::Lost, true), Step::Look);
         assert_eq!(doubtful.replied::<()>(Reply::Collided, true), Step::Look);
         let unknown = Step::Done(Outcome::Unknown);

@@ -142,14 +142,14 @@ impl fmt::Debug for Version {
 /// What a save demands to find under its key. There is no third case: nothing is ever written
 /// unconditionally.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Expect {
+pub enum Precondition {
     /// The key does not exist.
     Absent,
     /// The key has this version.
     Is(Version),
 }
 
-impl Expect {
+impl Precondition {
     /// The version, if one is expected.
     pub fn version(&self) -> Option<&Version> {
         match self {
@@ -159,7 +159,7 @@ impl Expect {
     }
 }
 
-impl fmt::Display for Expect {
+impl fmt::Display for Precondition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Absent => f.write_str("absent"),
@@ -168,7 +168,7 @@ impl fmt::Display for Expect {
     }
 }
 
-impl From<Option<Version>> for Expect {
+impl From<Option<Version>> for Precondition {
     fn from(version: Option<Version>) -> Self {
         version.map_or(Self::Absent, Self::Is)
     }
@@ -203,7 +203,7 @@ impl fmt::Display for PutId {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome<T = Version> {
     /// It happened, exactly once.
-    Saved(T),
+    Committed(T),
     /// The key did not have the expected version; nothing happened. Whoever looked says what the key is
     /// now; a single attempt did not.
     Refused(Option<Rival>),
@@ -215,7 +215,7 @@ impl<T> Outcome<T> {
     /// The same, of which a success brings something else.
     pub fn map<U>(self, brings: impl FnOnce(T) -> U) -> Outcome<U> {
         match self {
-            Self::Saved(saved) => Outcome::Saved(brings(saved)),
+            Self::Committed(saved) => Outcome::Committed(brings(saved)),
             Self::Refused(rival) => Outcome::Refused(rival),
             Self::Unknown => Outcome::Unknown,
         }
@@ -239,7 +239,7 @@ impl<T> Outcome<T> {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Rival {
     /// What the key is now.
-    pub version: Expect,
+    pub version: Precondition,
     /// Its size, if that is the size of the value.
     pub size: Option<u64>,
     /// When it was written.
@@ -249,7 +249,7 @@ pub struct Rival {
 impl Rival {
     /// Nothing.
     pub const NOTHING: Self = Self {
-        version: Expect::Absent,
+        version: Precondition::Absent,
         size: None,
         modified: None,
     };

@@ -24,7 +24,7 @@ use super::errno::{BUG, INTERRUPTED, TIMED_OUT, errno, is_ordinary};
 use super::op::{Op, Tone};
 use super::process::{Impatience, impatience};
 use super::reply::{Reply, Undo};
-use super::{Look, Patience};
+use super::{Patience, Presentation};
 use crate::telemetry::Telemetry;
 use crate::vfs::{Departures, Error, Vfs, in_queues};
 
@@ -37,7 +37,7 @@ const QUIET: Duration = Duration::from_millis(300);
 #[derive(Clone)]
 pub(super) struct Bridge {
     pub(super) vfs: Arc<Vfs>,
-    pub(super) look: Arc<Look>,
+    pub(super) look: Arc<Presentation>,
     runtime: Handle,
     tasks: TaskTracker,
     waiting: Arc<Waiting>,
@@ -130,7 +130,7 @@ impl Bridge {
     /// are counted in `tasks`.
     pub(super) fn new(
         vfs: Arc<Vfs>,
-        look: Look,
+        look: Presentation,
         runtime: Handle,
         tasks: TaskTracker,
         patience: Patience,
@@ -343,7 +343,7 @@ mod tests {
     }
 
     impl Reply<()> for Slip {
-        fn send(mut self, (): (), _: &Look) {
+        fn send(mut self, (): (), _: &Presentation) {
             self.note("sent");
         }
 
@@ -369,7 +369,7 @@ mod tests {
     impl World {
         fn new(patience: Duration) -> Self {
             let state = tempfile::tempdir().unwrap();
-            let look = Look {
+            let look = Presentation {
                 uid: 0,
                 gid: 0,
                 file_mode: 0o644,

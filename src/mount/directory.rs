@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use fuser::{Errno, FileAttr, FileType, Generation, INodeNo};
 
-use super::{Look, errno};
+use super::{Presentation, errno};
 use crate::model::Ino;
 use crate::vfs::{Fh, FileKind, Vfs};
 
@@ -70,7 +70,7 @@ pub(super) fn names(
 /// Answers with names and attributes; the kernel is told of each. What it answered.
 pub(super) fn names_and_attributes(
     vfs: &Vfs,
-    look: &Look,
+    look: &Presentation,
     ino: Ino,
     fh: Fh,
     offset: u64,

@@ -19,7 +19,7 @@ use super::negotiate::negotiate;
 use super::process::caller;
 use super::reply::{Created, Named, OpenedDir, OpenedFile, Written, Xattr};
 use super::request::{access, at, creation, durable, opening, over, set_mode};
-use crate::model::{NodeId, Trigger};
+use crate::model::{NodeId, SaveReason};
 use crate::vfs::{Departures, Durable, Fh, SetMode};
 
 /// The filesystem as the kernel sees it.
@@ -286,7 +286,7 @@ impl Filesystem for Fs {
         let vfs = self.0.vfs.clone();
         let op = self.heavy(self.op("fsync", ino, request).saving().through(fh));
         self.0.answer(op, reply, async move {
-            vfs.save(Fh(fh.0), Trigger::Fsync).await
+            vfs.save(Fh(fh.0), SaveReason::Fsync).await
         });
     }
 

@@ -85,7 +85,7 @@ pub struct Options {
 }
 
 /// What things look like: the part of the attributes that the mount decides.
-struct Look {
+struct Presentation {
     uid: u32,
     gid: u32,
     file_mode: u16,
@@ -93,7 +93,7 @@ struct Look {
     ttl: Duration,
 }
 
-impl Look {
+impl Presentation {
     fn at(&self, attr: &Attr, number: u64) -> FileAttr {
         let (kind, perm) = match attr.kind {
             FileKind::Dir => (FileType::Directory, self.dir_mode),
@@ -122,7 +122,7 @@ impl Look {
     }
 }
 
-impl Look {
+impl Presentation {
     /// What the kernel is told of a name, and how long it may believe the attributes. It takes what it
     /// calls the file for the number that programs see; if that is another one, it has to ask for the
     /// attributes before it shows them.
@@ -216,7 +216,7 @@ impl Mounted {
         runtime: Handle,
     ) -> Result<Self, MountError> {
         let tasks = TaskTracker::new();
-        let look = Look {
+        let look = Presentation {
             uid: options.uid,
             gid: options.gid,
             file_mode: options.file_mode,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use fuser::{Errno, FileHandle, FopenFlags, Generation};
 
-use super::Look;
+use super::Presentation;
 use super::errno::NO_ROOM;
 use crate::vfs::{Fh, FileKind, Told, Vfs};
 
@@ -20,7 +20,7 @@ const FILE_FLAGS: FopenFlags = FopenFlags::FOPEN_DIRECT_IO;
 /// A fuser reply that takes a `T`.
 pub(super) trait Reply<T>: Send + 'static {
     /// Answers with a result.
-    fn send(self, value: T, look: &Look);
+    fn send(self, value: T, look: &Presentation);
     /// Answers with an error.
     fn fail(self, errno: Errno);
 }
@@ -122,7 +122,7 @@ bytes_moved! {
 }
 
 impl Reply<Named> for fuser::ReplyEntry {
-    fn send(self, Named(told): Named, look: &Look) {
+    fn send(self, Named(told): Named, look: &Presentation) {
         // A file's name is looked up anew by every system call, so that an open knows whether its
         // own call has just asked the store (R1); a directory's name is believed for a while.
         let entry_ttl = match told.attr.kind {
@@ -139,7 +139,7 @@ impl Reply<Named> for fuser::ReplyEntry {
 }
 
 impl Reply<Told> for fuser::ReplyAttr {
-    fn send(self, Told { attr, numbers }: Told, look: &Look) {
+    fn send(self, Told { attr, numbers }: Told, look: &Presentation) {
         self.attr(&attr.ttl, &look.at(&attr, numbers.shown));
     }
 
@@ -149,7 +149,7 @@ impl Reply<Told> for fuser::ReplyAttr {
 }
 
 impl Reply<OpenedFile> for fuser::ReplyOpen {
-    fn send(self, OpenedFile(fh): OpenedFile, _look: &Look) {
+    fn send(self, OpenedFile(fh): OpenedFile, _look: &Presentation) {
         self.opened(FileHandle(fh.0), FILE_FLAGS);
     }
 
@@ -159,7 +159,7 @@ impl Reply<OpenedFile> for fuser::ReplyOpen {
 }
 
 impl Reply<OpenedDir> for fuser::ReplyOpen {
-    fn send(self, OpenedDir(fh): OpenedDir, _look: &Look) {
+    fn send(self, OpenedDir(fh): OpenedDir, _look: &Presentation) {
         self.opened(FileHandle(fh.0), FopenFlags::empty());
     }
 
@@ -169,7 +169,7 @@ impl Reply<OpenedDir> for fuser::ReplyOpen {
 }
 
 impl Reply<Created> for fuser::ReplyCreate {
-    fn send(self, Created(told, fh): Created, look: &Look) {
+    fn send(self, Created(told, fh): Created, look: &Presentation) {
         let (known, _) = look.named(&told);
         self.created(
             &Duration::ZERO,
@@ -186,7 +186,7 @@ impl Reply<Created> for fuser::ReplyCreate {
 }
 
 impl Reply<Bytes> for fuser::ReplyData {
-    fn send(self, bytes: Bytes, _look: &Look) {
+    fn send(self, bytes: Bytes, _look: &Presentation) {
         self.data(&bytes);
     }
 
@@ -196,7 +196,7 @@ impl Reply<Bytes> for fuser::ReplyData {
 }
 
 impl Reply<Written> for fuser::ReplyWrite {
-    fn send(self, Written(len): Written, _look: &Look) {
+    fn send(self, Written(len): Written, _look: &Presentation) {
         self.written(len);
     }
 
@@ -206,7 +206,7 @@ impl Reply<Written> for fuser::ReplyWrite {
 }
 
 impl Reply<()> for fuser::ReplyEmpty {
-    fn send(self, (): (), _look: &Look) {
+    fn send(self, (): (), _look: &Presentation) {
         self.ok();
     }
 
@@ -216,7 +216,7 @@ impl Reply<()> for fuser::ReplyEmpty {
 }
 
 impl Reply<Xattr> for fuser::ReplyXattr {
-    fn send(self, Xattr(value, room): Xattr, _look: &Look) {
+    fn send(self, Xattr(value, room): Xattr, _look: &Presentation) {
         match u32::try_from(value.len()) {
             Ok(len) if room == 0 => self.size(len),
             Ok(len) if len <= room => self.data(&value),

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 
-use super::{Dir, Envelope};
+use super::{Dir, Metadata};
 use crate::model::{FileName, Key, Version};
 
 /// What a listing tells of a key.
@@ -31,7 +31,7 @@ pub struct Value {
     /// When this version was written.
     pub modified: SystemTime,
     /// What travels with it.
-    pub envelope: Envelope,
+    pub metadata: Metadata,
 }
 
 /// What a name in a directory turned out to be.
@@ -59,7 +59,7 @@ pub enum Opened {
         /// What is known of it.
         entry: Entry,
         /// What travels with it.
-        envelope: Envelope,
+        metadata: Metadata,
     },
 }
 
@@ -69,7 +69,7 @@ pub enum ReadBack {
     /// Those bytes, with what was to travel with them.
     Same,
     /// These: they mean the same, or what they were put behind is before them.
-    Other(Bytes, Box<Envelope>),
+    Other(Bytes, Box<Metadata>),
     /// Only the backend can tell.
     Unknown,
 }
@@ -80,7 +80,7 @@ pub struct Slice {
     /// What is known of the whole value.
     pub entry: Entry,
     /// What travels with it.
-    pub envelope: Envelope,
+    pub metadata: Metadata,
     /// The bytes that were asked for.
     pub bytes: Bytes,
 }
@@ -100,7 +100,7 @@ impl Slice {
                 modified: value.modified,
                 version: value.version,
             },
-            envelope: value.envelope,
+            metadata: value.metadata,
             bytes,
         }
     }

@@ -10,10 +10,10 @@ mod bucket;
 mod catalog;
 mod copy;
 mod dir;
-mod envelope;
 mod error;
 pub mod konserve;
 mod layout;
+mod metadata;
 mod name;
 mod object;
 pub mod plain;
@@ -31,16 +31,16 @@ pub use bucket::{Bucket, Glance, Layouts};
 pub use catalog::{Catalog, Made, Part, StoreEntry};
 pub use copy::{Copied, copy};
 pub use dir::{Child, Dir};
-pub use envelope::{Attributes, Envelope, Origin};
 pub use error::{Error, Rejected};
 pub use layout::{Layout, Role, remove_empty};
+pub use metadata::{Attributes, Metadata, Origin};
 pub use name::{LayoutName, StoreName};
 pub use site::Site;
 
 pub use crate::backend::queue::{Queues, within as in_queues};
 
-use crate::backend::{Grant, Kept, Pin, Signed};
-use crate::model::{Expect, FileName, Key, Outcome, PutId, Version};
+use crate::backend::{Grant, Kept, ReadCondition, Signed};
+use crate::model::{FileName, Key, Outcome, Precondition, PutId, Version};
 
 /// One key-value store, whatever its layout.
 ///
@@ -97,16 +97,16 @@ pub trait Store: Send + Sync + fmt::Debug {
     fn read_back(&self, key: &Key, version: &Version) -> ReadBack;
 
     /// Why a value cannot be changed, if it cannot.
-    fn read_only(&self, key: &Key, envelope: &Envelope) -> Option<&'static str>;
+    fn read_only(&self, key: &Key, metadata: &Metadata) -> Option<&'static str>;
 
     /// What travels with a new value of this key.
-    fn fresh_envelope(&self, key: &Key) -> Envelope;
+    fn fresh_metadata(&self, key: &Key) -> Metadata;
 
     /// What travels with a key that is made anew after it was moved away with this.
-    fn recreated_envelope(&self, key: &Key, moved: &Envelope) -> Envelope;
+    fn recreated_metadata(&self, key: &Key, moved: &Metadata) -> Metadata;
 
     /// Whether nobody chose what travels with a value of this key.
-    fn is_default(&self, key: &Key, envelope: &Envelope) -> bool;
+    fn is_default(&self, key: &Key, metadata: &Metadata) -> bool;
 
     /// Finds out what a name in a directory is, in one request nearly always.
     ///
@@ -150,14 +150,16 @@ pub trait Store: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     /// Any [`Error`].
-    async fn inspect(&self, key: &Key) -> Result<Option<(Entry, Envelope)>, Error>;
+    async fn inspect(&self, key: &Key) -> Result<Option<(Entry, Metadata)>, Error>;
 
     /// Reads the newest version of a key, whole if it has at most `limit` bytes.
     ///
     /// # Errors
     /// Any [`Error`].
     async fn open(&self, key: &Key, have: Option<&Version>, limit: u64) -> Result<Opened, Error> {
-        let pin = have.map_or(Pin::Newest, |version| Pin::Not(version.clone()));
+        let pin = have.map_or(ReadCondition::Newest, |version| {
+            ReadCondition::Not(version.clone())
+        });
         self.open_pinned(key, &pin, limit).await
     }
 
@@ -165,7 +167,12 @@ pub trait Store: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     /// [`Error::VersionGone`] for a version that is not to be had; any other [`Error`].
-    async fn open_pinned(&self, key: &Key, pin: &Pin, limit: u64) -> Result<Opened, Error>;
+    async fn open_pinned(
+        &self,
+        key: &Key,
+        pin: &ReadCondition,
+        limit: u64,
+    ) -> Result<Opened, Error>;
 
     /// Reads a piece of one version of a large value: `len` bytes from `start`, fewer at its end. Each piece
     /// tells how long the whole is; an entry that says otherwise would cut it short. The key may have
@@ -176,14 +183,14 @@ pub trait Store: Send + Sync + fmt::Debug {
     async fn read(&self, key: &Key, entry: &Entry, start: u64, len: u64) -> Result<Bytes, Error>;
 
     /// Reads a part of one version of a key: `len` bytes from `start`, fewer at its end. Nothing if
-    /// it is the version that [`Pin::Not`] names. One request, unless the layout has to read a value whole.
+    /// it is the version that [`ReadCondition::Not`] names. One request, unless the layout has to read a value whole.
     ///
     /// # Errors
     /// [`Error::VersionGone`] for a version that is not to be had; any other [`Error`].
     async fn slice(
         &self,
         key: &Key,
-        pin: &Pin,
+        pin: &ReadCondition,
         start: u64,
         len: u64,
     ) -> Result<Option<Slice>, Error> {
@@ -198,11 +205,11 @@ pub trait Store: Send + Sync + fmt::Debug {
         &self,
         key: &Key,
         bytes: Bytes,
-        envelope: &Envelope,
-        expect: &Expect,
+        metadata: &Metadata,
+        expect: &Precondition,
     ) -> Result<Outcome, Error> {
         let id = PutId::new(Uuid::new_v4().as_u128());
-        self.put_as(key, bytes, envelope, expect, id).await
+        self.put_as(key, bytes, metadata, expect, id).await
     }
 
     /// As [`put`](Self::put), under a number that its caller knows again, see [`last_put`](Self::last_put). A log need not
@@ -214,8 +221,8 @@ pub trait Store: Send + Sync + fmt::Debug {
         &self,
         key: &Key,
         bytes: Bytes,
-        envelope: &Envelope,
-        expect: &Expect,
+        metadata: &Metadata,
+        expect: &Precondition,
         id: PutId,
     ) -> Result<Outcome, Error>;
 
@@ -230,8 +237,8 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// # Errors
     /// Any [`Error`]; the key then certainly was not made.
     async fn create_log(&self, key: &Key, lines: Bytes) -> Result<Outcome, Error> {
-        let envelope = Envelope::default();
-        self.put(key, lines, &envelope, &Expect::Absent).await
+        let metadata = Metadata::default();
+        self.put(key, lines, &metadata, &Precondition::Absent).await
     }
 
     /// Deletes a key if it has this version.
@@ -263,8 +270,8 @@ pub trait Store: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     /// Any [`Error`].
-    async fn with_tags(&self, envelope: Envelope) -> Result<Envelope, Error> {
-        Ok(envelope)
+    async fn with_tags(&self, metadata: Metadata) -> Result<Metadata, Error> {
+        Ok(metadata)
     }
 
     /// The versions that are kept of a key, newest first.
@@ -296,18 +303,18 @@ fn no_directories(layout: LayoutName) -> Error {
 async fn slice_of_whole<S: Store + ?Sized>(
     store: &S,
     key: &Key,
-    pin: &Pin,
+    pin: &ReadCondition,
     start: u64,
     len: u64,
 ) -> Result<Option<Slice>, Error> {
     Ok(match store.open_pinned(key, pin, u64::MAX).await? {
         Opened::Unchanged => None,
         Opened::Whole(value) => Some(Slice::of(key, value, start, len)),
-        Opened::Large { entry, envelope } => {
+        Opened::Large { entry, metadata } => {
             let bytes = store.read(key, &entry, start, len).await?;
             Some(Slice {
                 entry,
-                envelope,
+                metadata,
                 bytes,
             })
         }

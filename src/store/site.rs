@@ -50,7 +50,7 @@ impl Site {
             },
         };
         match self.backend.delete(&object.key, &version).await? {
-            Outcome::Saved(()) => Ok(()),
+            Outcome::Committed(()) => Ok(()),
             Outcome::Unknown => Err(Error::Unknown(object.key.to_string())),
             Outcome::Refused(Some(_)) => Err(Error::NotEmpty(format!("the store {store}"))),
             Outcome::Refused(None) => match self.backend.head(&object.key).await {

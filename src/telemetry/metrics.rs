@@ -12,8 +12,8 @@ use prometheus::{
     TextEncoder,
 };
 
+use super::labels::{Cache, Counts, Levels, Place, Request};
 use super::rescues::Rescues;
-use super::words::{Cache, Counts, Levels, Place, Request};
 
 /// Operations of the kernel: from those answered from memory to those that wait for a slow store.
 const OPERATION_BUCKETS: [f64; 10] = [

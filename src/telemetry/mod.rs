@@ -9,20 +9,20 @@
 mod access;
 pub mod exchange;
 mod failures;
+mod labels;
 mod metrics;
 mod rescues;
 #[cfg(feature = "otlp")]
 pub mod traces;
-mod words;
 
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
 
 pub use access::{Access, AccessLog, Reading, Subject};
 pub use failures::{Failed, Failures};
+pub use labels::{Cache, Counts, Levels, Place, Request};
 pub use metrics::Metrics;
 pub use rescues::{Bound, KeptRescues};
-pub use words::{Cache, Counts, Levels, Place, Request};
 
 /// Everything that is remembered of one mount.
 #[derive(Debug, Default)]
@@ -35,7 +35,7 @@ pub struct Telemetry {
     pub failures: Failures,
     /// Whether failed requests are told in the log as they fail. Before a mount is there, and in commands
     /// that end with the failure, its message says so.
-    pub is_told: AtomicBool,
+    pub warns_of_failures: AtomicBool,
     /// What makes of a span the header that hands its trace on to the store, if it is to be.
     pub trace_header: OnceLock<fn(&tracing::Span) -> Option<String>>,
 }

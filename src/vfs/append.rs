@@ -15,8 +15,8 @@ use super::open::Version as Newest;
 use super::save::SaveBegun;
 use super::{Error, Vfs};
 use crate::model::saving::{Saving, Step};
-use crate::model::{Expect, Version};
-use crate::store::Envelope;
+use crate::model::{Precondition, Version};
+use crate::store::Metadata;
 
 /// No other try begins when the first one is so long ago: with the time that the last one may take,
 /// the save still ends before its caller is told that there was no answer (A1).
@@ -67,13 +67,13 @@ impl Vfs {
         begun: &SaveBegun<'_>,
         state: &mut WriterState,
         own: Option<&Version>,
-    ) -> Result<Expect, Error> {
-        let (newest, bytes, envelope) = self.to_append_to(begun, own).await?;
+    ) -> Result<Precondition, Error> {
+        let (newest, bytes, metadata) = self.to_append_to(begun, own).await?;
         let appended = state.appended().map_err(Error::of_disk)?;
         state
             .put_behind(bytes, &appended, &self.room)
             .map_err(Error::of_disk)?;
-        state.envelope = envelope;
+        state.metadata = metadata;
         Ok(newest)
     }
 
@@ -86,7 +86,7 @@ impl Vfs {
         begun: &SaveBegun<'_>,
         state: &mut WriterState,
         saving: &mut Saving,
-        newest: Expect,
+        newest: Precondition,
     ) -> Result<Step, Error> {
         let ino = begun.writer.ino;
         let step = {
@@ -110,33 +110,33 @@ impl Vfs {
         &self,
         begun: &SaveBegun<'_>,
         own: Option<&Version>,
-    ) -> Result<(Expect, Bytes, Envelope), Error> {
+    ) -> Result<(Precondition, Bytes, Metadata), Error> {
         let (ino, store, key) = (begun.writer.ino, begun.store, begun.key);
         let cached = self.table().values.get(&(store.name(), key.clone()));
         if let Some(value) = cached
             && own == Some(&value.version)
         {
-            let expect = Expect::Is(value.version.clone());
-            return Ok((expect, value.bytes.clone(), value.envelope.clone()));
+            let expect = Precondition::Is(value.version.clone());
+            return Ok((expect, value.bytes.clone(), value.metadata.clone()));
         }
         loop {
             match self.ask_newest(ino, store, key).await {
                 Ok(Newest::Whole(value)) => {
-                    let expect = Expect::Is(value.version.clone());
-                    return Ok((expect, value.bytes.clone(), value.envelope.clone()));
+                    let expect = Precondition::Is(value.version.clone());
+                    return Ok((expect, value.bytes.clone(), value.metadata.clone()));
                 }
                 Ok(Newest::Large(large)) => match self.read_whole(store, key, *large).await {
                     // Somebody saved while it was read.
                     Err(Error::Stale(_)) => {}
                     value => {
                         let value = value?;
-                        let expect = Expect::Is(value.version.clone());
-                        return Ok((expect, value.bytes.clone(), value.envelope.clone()));
+                        let expect = Precondition::Is(value.version.clone());
+                        return Ok((expect, value.bytes.clone(), value.metadata.clone()));
                     }
                 },
                 Err(Error::NotFound(_)) => {
-                    let fresh = self.new_envelope(store, key);
-                    return Ok((Expect::Absent, Bytes::new(), fresh));
+                    let fresh = self.new_metadata(store, key);
+                    return Ok((Precondition::Absent, Bytes::new(), fresh));
                 }
                 Err(error) => return Err(error),
             }

@@ -14,7 +14,7 @@ use lru::LruCache;
 
 use super::table::Place;
 use crate::model::{FileName, Version};
-use crate::store::{Dir, Entry, Envelope, Listing, Shown, StoreName, Value};
+use crate::store::{Dir, Entry, Listing, Metadata, Shown, StoreName, Value};
 
 /// What a value costs besides its bytes.
 const OVERHEAD: usize = 512;
@@ -30,10 +30,10 @@ pub(super) struct ValueCache {
     bytes: usize,
     limit: usize,
     /// What travels with versions that were read or saved, whether their bytes are kept or not.
-    envelopes: LruCache<Place, (Version, Envelope)>,
+    metadata: LruCache<Place, (Version, Metadata)>,
 }
 
-/// How many envelopes are remembered: with the largest metadata of S3, some 8 MiB.
+/// How many metadata are remembered: with the largest metadata of S3, some 8 MiB.
 const ENVELOPES: NonZeroUsize = NonZeroUsize::new(4096).expect("it is not zero");
 
 impl ValueCache {
@@ -42,7 +42,7 @@ impl ValueCache {
             values: LruCache::unbounded(),
             bytes: 0,
             limit,
-            envelopes: LruCache::new(ENVELOPES),
+            metadata: LruCache::new(ENVELOPES),
         }
     }
 
@@ -51,18 +51,18 @@ impl ValueCache {
     }
 
     /// What travels with this version, if that is known.
-    pub(super) fn envelope(&mut self, place: &Place, version: &Version) -> Option<Envelope> {
-        let (known, envelope) = self.envelopes.get(place)?;
-        (known == version).then(|| envelope.clone())
+    pub(super) fn metadata(&mut self, place: &Place, version: &Version) -> Option<Metadata> {
+        let (known, metadata) = self.metadata.get(place)?;
+        (known == version).then(|| metadata.clone())
     }
 
-    pub(super) fn put_envelope(&mut self, place: Place, version: Version, envelope: Envelope) {
-        self.envelopes.put(place, (version, envelope));
+    pub(super) fn put_metadata(&mut self, place: Place, version: Version, metadata: Metadata) {
+        self.metadata.put(place, (version, metadata));
     }
 
     pub(super) fn put(&mut self, place: Place, value: Arc<Value>) {
-        let (version, envelope) = (value.version.clone(), value.envelope.clone());
-        self.put_envelope(place.clone(), version, envelope);
+        let (version, metadata) = (value.version.clone(), value.metadata.clone());
+        self.put_metadata(place.clone(), version, metadata);
         self.remove(&place);
         if cost(&value) > self.limit {
             return;
@@ -323,7 +323,7 @@ mod tests {
             bytes: Bytes::from(vec![0; size]),
             version: Version::new("\"1\""),
             modified: SystemTime::UNIX_EPOCH,
-            envelope: Envelope::default(),
+            metadata: Metadata::default(),
         })
     }
 
@@ -435,8 +435,8 @@ mod tests {
         let value = value(40);
         cache.put(place("a"), Arc::clone(&value));
         assert!(cache.get(&place("a")).is_none());
-        let known = cache.envelope(&place("a"), &value.version);
-        assert_eq!(known.as_ref(), Some(&value.envelope));
-        assert_eq!(cache.envelope(&place("a"), &Version::new("\"2\"")), None);
+        let known = cache.metadata(&place("a"), &value.version);
+        assert_eq!(known.as_ref(), Some(&value.metadata));
+        assert_eq!(cache.metadata(&place("a"), &Version::new("\"2\"")), None);
     }
 }

@@ -13,7 +13,7 @@ use tokio::sync::{OwnedRwLockReadGuard, RwLock};
 
 use super::handles::{Fh, Handle};
 use super::{Error, Vfs};
-use crate::model::{Ino, Trigger};
+use crate::model::{Ino, SaveReason};
 use crate::store::{Dir, Store};
 
 /// How long a last close may be on its way from the kernel to [`Vfs::release`]: one of our threads has
@@ -52,7 +52,7 @@ impl Vfs {
             None => None,
         };
         // An error is logged and rescued where it happens.
-        let _ = self.save(fh, Trigger::Release).await;
+        let _ = self.save(fh, SaveReason::Release).await;
         let now = self.now();
         let mut table = self.table();
         if let Some(ino) = table.close(fh) {
@@ -83,7 +83,7 @@ impl Vfs {
 
     /// A handle was flushed that has nothing to save until it is closed for good: perhaps it is being
     /// closed, or a shell has put it where its command will write (W2).
-    pub(super) fn closes_perhaps(&self, ino: Ino, fh: Fh) {
+    pub(super) fn note_flush(&self, ino: Ino, fh: Fh) {
         if let Some(node) = self.table().tree.get_mut(ino) {
             node.closing.flushed = Some((fh, Instant::now()));
         }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use super::Vfs;
 use super::table::{Place, Table};
-use crate::model::{Caller, Expect, Ino, Renewal};
-use crate::store::{Entry, Envelope, Value};
+use crate::model::{Caller, Ino, Precondition, Rebase};
+use crate::store::{Entry, Metadata, Value};
 
 /// A write that the store has carried out.
 #[derive(Debug)]
@@ -18,7 +18,7 @@ pub(super) struct Commit {
     /// Its key.
     pub(super) place: Place,
     /// What the version took the place of.
-    pub(super) replaced: Expect,
+    pub(super) replaced: Precondition,
     /// The version, and what is known of it.
     pub(super) entry: Entry,
     /// What of it is kept for readers to come.
@@ -35,7 +35,7 @@ pub(super) enum Kept {
     /// All of it.
     Whole(Arc<Value>),
     /// What travels with it: its bytes are too many.
-    Metadata(Box<Envelope>),
+    Metadata(Box<Metadata>),
     /// Nothing, since it is not known.
     Nothing,
 }
@@ -46,9 +46,9 @@ pub(super) enum Change {
     /// Other bytes: their drafts are overtaken (W12).
     Value,
     /// Other bytes; but whoever is based on what this says has these bytes too.
-    Moved(Renewal<Envelope>),
+    Moved(Rebase<Metadata>),
     /// The same bytes, with other metadata: their drafts go on.
-    Metadata(Renewal<Envelope>),
+    Metadata(Rebase<Metadata>),
 }
 
 impl Table {
@@ -81,9 +81,9 @@ impl Table {
         }
         match kept {
             Kept::Whole(value) => self.values.put(place, value),
-            Kept::Metadata(envelope) => {
+            Kept::Metadata(metadata) => {
                 self.values.remove(&place);
-                self.values.put_envelope(place, version, *envelope);
+                self.values.put_metadata(place, version, *metadata);
             }
             Kept::Nothing => self.values.remove(&place),
         }
@@ -92,7 +92,7 @@ impl Table {
     /// Those who made a write know what it did, wherever the file is now.
     pub(super) fn advance(&mut self, commit: &Commit) {
         let (place, by) = (&commit.place, &commit.by);
-        self.away.saved(place);
+        self.pending_renames.saved(place);
         let version = &commit.entry.version;
         self.seen
             .saved(by.iter().copied(), place, &commit.replaced, version);

@@ -203,7 +203,7 @@ impl Vfs {
             )
         };
         let scratch: Vec<_> = self
-            .shelf()
+            .scratch_dir()
             .all()
             .map(|((store, dir), name, scratch)| {
                 json!({
@@ -215,7 +215,7 @@ impl Vfs {
             .collect();
         let away: Vec<_> = self
             .table()
-            .away
+            .pending_renames
             .due(None)
             .into_iter()
             .map(|due| json!({ "store": due.key.0.to_string(), "key": due.key.1.to_string() }))

@@ -19,7 +19,7 @@ use super::io::At;
 use super::scratch::{OpenScratch, Scratch};
 use super::table::Place;
 use super::{Error, Vfs, Who};
-use crate::model::{Caller, Expect, Fingerprint, Ino, Process, Tracing, Version};
+use crate::model::{Caller, Fingerprint, Ino, Precondition, Process, Tracing, Version};
 
 /// The files that began as copies of a key.
 #[derive(Debug)]
@@ -127,13 +127,13 @@ impl Vfs {
         };
         let Some(caller) = who else { return };
         let process = Some(caller.process);
-        if !table.away.is_cleaning_up(&copy.of, process, now) {
+        if !table.pending_renames.is_cleaning_up(&copy.of, process, now) {
             table.seen.read_copy(&caller, &copy.of, &copy.version);
         }
     }
 
     /// Whether a file began as a copy of this version of this key.
-    pub(super) fn is_copy_of(&self, ino: Ino, place: &Place, version: &Expect) -> bool {
+    pub(super) fn is_copy_of(&self, ino: Ino, place: &Place, version: &Precondition) -> bool {
         let table = self.table();
         let copy = table.copies.0.peek(&ino);
         copy.is_some_and(|copy| copy.of == *place && version.version() == Some(&copy.version))

@@ -16,8 +16,8 @@ use super::numbers::Told;
 use super::open::{Access, Opening, entry_of};
 use super::table::Kind;
 use super::{Error, OverExisting, Vfs};
-use crate::model::{Base, Draft, Expect, FileName, Ino, Key, Origin, Outcome};
-use crate::store::{Child, Envelope, Store, Value};
+use crate::model::{Base, Draft, FileName, Ino, Key, Origin, Outcome, Precondition};
+use crate::store::{Child, Metadata, Store, Value};
 
 /// How a file is created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,12 +69,12 @@ impl Vfs {
         let place = (store.name(), key.clone());
         self.table().take_back_miss(by.thread, &place);
         // A name that was moved away stays so until this is decided.
-        let departed = self.table().away.base(&place).is_some();
+        let departed = self.table().pending_renames.base(&place).is_some();
         let _moving = match departed {
             true => Some(self.moving.lock().await),
             false => None,
         };
-        let departed = self.table().away.base(&place).cloned();
+        let departed = self.table().pending_renames.base(&place).cloned();
         let just_asked = self.table().is_just_absent(parent, &name, by.thread);
         let asked = Instant::now();
         if departed.is_none()
@@ -106,22 +106,25 @@ impl Vfs {
             true => self.kind_of(access, Draft::replacing(expect)),
             false => Draft::replacing(expect),
         };
-        let envelope = match &departed {
-            Some(base) => self.envelope_of(&store, &key, base).await?,
-            None => self.new_envelope(&store, &key),
+        let metadata = match &departed {
+            Some(base) => self.metadata_of(&store, &key, base).await?,
+            None => self.new_metadata(&store, &key),
         };
         self.settle_doubts(&place);
-        let only_appends = draft_of(Expect::Absent).only_appends();
+        let only_appends = draft_of(Precondition::Absent).only_appends();
         let base = match &departed {
             Some(base) => self.departed_base(by.who, &place, base),
-            None if only_appends => Base::Take(Expect::Absent),
-            None => self.table().seen.base(by.who, &place, &Expect::Absent),
+            None if only_appends => Base::Take(Precondition::Absent),
+            None => self
+                .table()
+                .seen
+                .base(by.who, &place, &Precondition::Absent),
         };
-        if matches!(base, Base::Take(Expect::Absent))
+        if matches!(base, Base::Take(Precondition::Absent))
             && self.must_claim(&store, access, creation, by).await
         {
             let folder = (store.name(), dir);
-            let claimed = self.claim(parent, &name, (store, key), envelope, by).await;
+            let claimed = self.claim(parent, &name, (store, key), metadata, by).await;
             if matches!(claimed, Err(Error::Exists(_))) {
                 // What was listed before is too old to say that there is none.
                 self.table().listings.remove(&folder);
@@ -149,8 +152,8 @@ impl Vfs {
                 return Err(lost.error);
             }
         };
-        self.table().away.recreate(&place);
-        let state = WriterState::new(draft_of(expect), Bytes::new(), envelope);
+        self.table().pending_renames.recreate(&place);
+        let state = WriterState::new(draft_of(expect), Bytes::new(), metadata);
         let writer = self.writer(ino, by, state);
         let fh = self.register(writer.exclusive(creation.over == OverExisting::Refuse));
         let mut table = self.table();
@@ -186,12 +189,12 @@ impl Vfs {
         parent: Ino,
         name: &FileName,
         (store, key): (Arc<dyn Store>, Key),
-        envelope: Envelope,
+        metadata: Metadata,
         by: Opening,
     ) -> Result<(Told, Fh), Error> {
-        let absent = Expect::Absent;
-        let version = match store.put(&key, Bytes::new(), &envelope, &absent).await? {
-            Outcome::Saved(version) => version,
+        let absent = Precondition::Absent;
+        let version = match store.put(&key, Bytes::new(), &metadata, &absent).await? {
+            Outcome::Committed(version) => version,
             Outcome::Refused(_) => return Err(Error::Exists(store.address(&key))),
             Outcome::Unknown => return Err(Error::Unknown(store.address(&key))),
         };
@@ -200,7 +203,7 @@ impl Vfs {
             bytes: Bytes::new(),
             version: version.clone(),
             modified: self.saved_now(&place, &version),
-            envelope: envelope.clone(),
+            metadata: metadata.clone(),
         };
         let entry = entry_of(key.clone(), &value);
         let (ino, numbers) = {
@@ -215,7 +218,7 @@ impl Vfs {
         };
         self.journal.saved();
         tracing::debug!(op = "create", key = %entry.key, %version, "saved");
-        let state = WriterState::new(Draft::editing(version), Bytes::new(), envelope);
+        let state = WriterState::new(Draft::editing(version), Bytes::new(), metadata);
         let fh = self.register(self.writer(ino, by, state));
         let attr = self.entry_attr(place.0, ino, &entry);
         Ok((Told { attr, numbers }, fh))

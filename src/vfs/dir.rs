@@ -126,7 +126,7 @@ impl Vfs {
             })
             .collect();
         items.extend(
-            self.shelf()
+            self.scratch_dir()
                 .in_folder(&folder(store, dir))
                 .filter(|(name, _)| !listing.contains_key(*name))
                 .map(|(name, scratch)| DirItem {
@@ -214,7 +214,7 @@ impl Vfs {
         let (store, _) = table.dir(parent).ok()?;
         let place = (store.name(), entry.key.clone());
         let is_gone = table.deletes.surely_since(&place, age.corrected);
-        let ino = match is_gone || table.away.is_away(&place) {
+        let ino = match is_gone || table.pending_renames.is_away(&place) {
             // It may have been created anew since.
             true => table.tree.find(parent, name)?,
             false => table.insert(parent, name, Kind::File(store, entry.key.clone())),
@@ -322,8 +322,8 @@ impl Vfs {
     }
 
     /// Reports that a directory holds scratch files.
-    fn check_shelf(&self, store: &Arc<dyn Store>, dir: &Dir) -> Result<(), Error> {
-        match self.shelf().is_in_use(&folder(store, dir)) {
+    fn check_scratch(&self, store: &Arc<dyn Store>, dir: &Dir) -> Result<(), Error> {
+        match self.scratch_dir().is_in_use(&folder(store, dir)) {
             true => Err(Error::NotEmpty(format!("{}{}", store.name(), dir.prefix()))),
             false => Ok(()),
         }
@@ -342,7 +342,7 @@ impl Vfs {
                 let id = StoreId::parse(name.as_str())
                     .ok_or_else(|| Error::NotFound(name.to_string()))?;
                 let store = catalog.store(id);
-                self.check_shelf(&store, &Dir::root())?;
+                self.check_scratch(&store, &Dir::root())?;
                 self.check_unused(&store, &Dir::root())?;
                 match catalog.remove(id).await {
                     // Emptied by this mount, and nothing ever kept it in the bucket.
@@ -356,7 +356,7 @@ impl Vfs {
                 let below = self
                     .below(&store, &dir, &name)
                     .ok_or_else(|| Error::NotDir(name.to_string()))?;
-                self.check_shelf(&store, &below)?;
+                self.check_scratch(&store, &below)?;
                 self.check_unused(&store, &below)?;
                 store.remove_dir(&below).await?;
                 let mut table = self.table();

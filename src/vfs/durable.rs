@@ -10,7 +10,7 @@ use super::scratch::{Scratch, folder};
 use super::{Error, Vfs};
 use crate::model::Ino;
 
-/// The name of a scratch file, on the disk: nobody needs to hold the shelf while it is made durable.
+/// The name of a scratch file, on the disk: nobody needs to hold the table of these while it is made durable.
 #[derive(Debug)]
 pub(super) struct Named {
     pub(super) dir: PathBuf,
@@ -18,7 +18,7 @@ pub(super) struct Named {
 }
 
 impl Named {
-    /// Makes it durable. That of a file which is no longer on the shelf needs not be.
+    /// Makes it durable. That of a file which is no longer in the directory needs not be.
     ///
     /// # Errors
     /// Any error of the local file system.
@@ -32,14 +32,17 @@ impl Named {
 }
 
 impl Vfs {
-    /// Makes scratch files durable: their bytes, and under which names they are on the shelf.
+    /// Makes scratch files durable: their bytes, and under which names they are in the directory.
     ///
     /// # Errors
     /// [`Error::Failed`], [`Error::NoSpace`].
     pub(super) async fn sync_scratch(&self, files: Vec<Arc<Scratch>>) -> Result<(), Error> {
         let names: Vec<_> = {
-            let shelf = self.shelf();
-            files.iter().filter_map(|one| shelf.name_of(one)).collect()
+            let scratch_dir = self.scratch_dir();
+            files
+                .iter()
+                .filter_map(|one| scratch_dir.name_of(one))
+                .collect()
         };
         let synced = tokio::task::spawn_blocking(move || {
             files.iter().try_for_each(|one| one.sync())?;
@@ -59,8 +62,8 @@ impl Vfs {
         };
         let folder = folder(&store, &dir);
         let files: Vec<_> = {
-            let shelf = self.shelf();
-            let files = shelf.in_folder(&folder);
+            let scratch_dir = self.scratch_dir();
+            let files = scratch_dir.in_folder(&folder);
             files.map(|(_, scratch)| Arc::clone(scratch)).collect()
         };
         self.sync_scratch(files).await

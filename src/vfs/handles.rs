@@ -16,8 +16,8 @@ use super::loss::Kept;
 use super::scratch::OpenScratch;
 use super::table::Place;
 use super::{Error, Life, Who};
-use crate::model::{CaughtUp, Draft, Expect, Fingerprint, Ino, Key, Tracing, Version};
-use crate::store::{Entry, Envelope, Store, Value};
+use crate::model::{CaughtUp, Draft, Fingerprint, Ino, Key, Precondition, Tracing, Version};
+use crate::store::{Entry, Metadata, Store, Value};
 use crate::telemetry::Reading;
 
 /// The number of a handle.
@@ -171,17 +171,17 @@ impl ReadFrom {
 #[derive(Debug)]
 pub(super) struct Pieces {
     pub(super) entry: Entry,
-    pub(super) envelope: Envelope,
+    pub(super) metadata: Metadata,
     pub(super) block: tokio::sync::Mutex<Block>,
     /// Whether the bytes are to be traced that are read.
     is_traced: AtomicBool,
 }
 
 impl Pieces {
-    pub(super) fn new(entry: Entry, envelope: Envelope) -> Self {
+    pub(super) fn new(entry: Entry, metadata: Metadata) -> Self {
         Self {
             entry,
-            envelope,
+            metadata,
             block: tokio::sync::Mutex::default(),
             is_traced: AtomicBool::new(false),
         }
@@ -249,7 +249,7 @@ pub(super) struct Writer {
     pub(super) state: tokio::sync::Mutex<WriterState>,
     /// The base of the save that is under way, and what is to be kept of it, for a mount that ends
     /// before it does.
-    under_way: Mutex<Option<(Expect, Kept)>>,
+    under_way: Mutex<Option<(Precondition, Kept)>>,
     /// What `stat` shows to the writer's own process, readable while a save holds `state`.
     shape: Mutex<Option<Shape>>,
 }
@@ -266,7 +266,7 @@ pub(super) struct Shape {
 pub(super) struct WriterState {
     pub(super) draft: Draft,
     pub(super) content: Content,
-    pub(super) envelope: Envelope,
+    pub(super) metadata: Metadata,
     /// Where the bytes begin that were appended since the last save, if all that was ever done is
     /// appending: the length of what it is based on.
     pub(super) appended_from: usize,
@@ -285,17 +285,17 @@ pub(super) struct WriterState {
 
 impl WriterState {
     /// A draft whose bytes are those of its base.
-    pub(super) fn new(draft: Draft, bytes: Bytes, envelope: Envelope) -> Self {
-        Self::of(draft, Content::Shared(bytes), envelope)
+    pub(super) fn new(draft: Draft, bytes: Bytes, metadata: Metadata) -> Self {
+        Self::of(draft, Content::Shared(bytes), metadata)
     }
 
     /// As [`new`](Self::new), of bytes that may be too many for memory.
-    pub(super) fn of(draft: Draft, content: Content, envelope: Envelope) -> Self {
+    pub(super) fn of(draft: Draft, content: Content, metadata: Metadata) -> Self {
         Self {
             draft,
             appended_from: content.len(),
             content,
-            envelope,
+            metadata,
             stands_elsewhere: false,
             missing: Missing::default(),
             caught_up: CaughtUp::default(),
@@ -392,7 +392,7 @@ impl Writer {
     }
 
     /// Notes that a save over this base is under way, or that it ended.
-    pub(super) fn set_under_way(&self, save: Option<(Expect, Kept)>) {
+    pub(super) fn set_under_way(&self, save: Option<(Precondition, Kept)>) {
         *self
             .under_way
             .lock()
@@ -400,7 +400,7 @@ impl Writer {
     }
 
     /// The base of the save that is under way, and what is to be kept of it.
-    pub(super) fn under_way(&self) -> Option<(Expect, Kept)> {
+    pub(super) fn under_way(&self) -> Option<(Precondition, Kept)> {
         self.under_way
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

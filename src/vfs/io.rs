@@ -15,8 +15,8 @@ use super::loss::Attempt;
 use super::open::{Access, Opening};
 use super::table::Kind;
 use super::{Attr, Error, Vfs, Who};
-use crate::model::{Base, Caller, Ino, Key, Trigger};
-use crate::store::{Entry, Envelope, Store, Value};
+use crate::model::{Base, Caller, Ino, Key, SaveReason};
+use crate::store::{Entry, Metadata, Store, Value};
 
 /// How much of a large value one request reads.
 const BLOCK: u64 = 8 * 1024 * 1024;
@@ -200,13 +200,13 @@ impl Vfs {
         &self,
         store: &Arc<dyn Store>,
         key: &Key,
-        (entry, envelope): (Entry, Envelope),
+        (entry, metadata): (Entry, Metadata),
     ) -> Result<Arc<Value>, Error> {
         Ok(Arc::new(Value {
             bytes: self.read_all(store, key, &entry).await?,
             version: entry.version,
             modified: entry.modified,
-            envelope,
+            metadata,
         }))
     }
 
@@ -235,7 +235,7 @@ impl Vfs {
                 self.table().copies.written(open.scratch.ino(), at);
                 return match durable {
                     Durable::AtSave => Ok(()),
-                    Durable::AtOnce => self.save(fh, Trigger::Fsync).await,
+                    Durable::AtOnce => self.save(fh, SaveReason::Fsync).await,
                 };
             }
             handle = self.table().handle(fh)?;
@@ -279,7 +279,7 @@ impl Vfs {
         if let Some((_, rescue)) = state.taken_back.take_if(|(bytes, _)| bytes == data) {
             state.rescued = Some(rescue);
         }
-        let saved = self.save_draft(writer, &mut state, Trigger::Write).await;
+        let saved = self.save_draft(writer, &mut state, SaveReason::Write).await;
         if saved.is_err() && at == At::End && state.draft.lost().is_none() {
             // Who writes them again, since they could not be saved, appends them once.
             let len = state.content.len() - data.len();
@@ -414,7 +414,7 @@ impl Vfs {
         let fh = self.open(ino, access, by).await?;
         let result = async {
             self.truncate(ino, fh, size, by.who).await?;
-            self.save(fh, Trigger::Fsync).await
+            self.save(fh, SaveReason::Fsync).await
         }
         .await;
         self.table().close(fh);

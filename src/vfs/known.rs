@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::cache::Folder;
 use super::table::{Kind, Node, Table};
-use crate::model::{Expect, FileName, Ino, Key, Rival};
+use crate::model::{FileName, Ino, Key, Precondition, Rival};
 use crate::store::Entry;
 
 /// What the backend last said of a file.
@@ -184,8 +184,8 @@ impl Table {
     /// Notes what a write that was sent at `sent`, and refused, found in the place of the key.
     pub(super) fn learn_rival(&mut self, ino: Ino, key: &Key, rival: &Rival, sent: Instant) {
         match (&rival.version, rival.modified) {
-            (Expect::Absent, _) => self.learn_absent(ino, sent),
-            (Expect::Is(version), Some(modified)) => {
+            (Precondition::Absent, _) => self.learn_absent(ino, sent),
+            (Precondition::Is(version), Some(modified)) => {
                 let entry = Entry {
                     key: key.clone(),
                     size: rival.size,
@@ -194,7 +194,7 @@ impl Table {
                 };
                 self.learn(ino, entry, sent, None);
             }
-            (Expect::Is(_), None) => self.forget(ino),
+            (Precondition::Is(_), None) => self.forget(ino),
         }
     }
 

@@ -139,7 +139,7 @@ impl Vfs {
             Err(error) => {
                 // Also when the store does not answer: the file is here, whatever is there.
                 if let Error::NotFound(_) = error {
-                    scratch.is_no_key();
+                    scratch.note_absence();
                 }
                 Ok(self.found_scratch(parent, name, &scratch))
             }

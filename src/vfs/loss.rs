@@ -10,7 +10,7 @@ use time::format_description::well_known::Rfc3339;
 use super::journal::Event;
 use super::rescue::{Loss, Reason};
 use super::{AfterConflict, Error, Vfs};
-use crate::model::{Caller, Expect, Ino, Key};
+use crate::model::{Caller, Ino, Key, Precondition};
 use crate::store::Store;
 
 /// What the kernel calls a delete.
@@ -26,7 +26,7 @@ pub(super) struct Attempt<'a> {
     /// Whose memories count as its base; the first one attempts it.
     pub(super) callers: &'a [Caller],
     /// What it was to replace.
-    pub(super) expected: &'a Expect,
+    pub(super) expected: &'a Precondition,
 }
 
 /// The bytes of a change that must not be lost.
@@ -79,7 +79,7 @@ impl Vfs {
     pub(super) fn conflict(
         &self,
         attempt: &Attempt<'_>,
-        found: Option<&Expect>,
+        found: Option<&Precondition>,
         bytes: Option<&Bytes>,
     ) -> NotDone {
         self.conflict_over(attempt, found, bytes.cloned().map(Kept::whole).as_ref())
@@ -89,7 +89,7 @@ impl Vfs {
     pub(super) fn conflict_over(
         &self,
         attempt: &Attempt<'_>,
-        found: Option<&Expect>,
+        found: Option<&Precondition>,
         kept: Option<&Kept>,
     ) -> NotDone {
         let (store, key) = (attempt.store, attempt.key);
@@ -99,7 +99,7 @@ impl Vfs {
             // Whose save was refused may clean up after itself; whose delete was refused does not
             // clean up when it deletes again.
             let now = self.now();
-            self.table().away.refused(&place, by, now);
+            self.table().pending_renames.refused(&place, by, now);
         }
         if let Some(found) = found
             && self.options.after_conflict == AfterConflict::Told

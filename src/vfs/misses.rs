@@ -91,7 +91,7 @@ impl Vfs {
             };
             let place = (store.name(), key);
             // Who moved it away knows where it is.
-            if table.away.is_away(&place) {
+            if table.pending_renames.is_away(&place) {
                 return;
             }
             let callers = &mut table.misses.callers;

@@ -5,9 +5,9 @@
 //! `save.rs` top to bottom; to follow a read, `open.rs` and `io.rs`. The layer below is `store`.
 //!
 //! # Locks
-//! `Writer::state` (one handle; held over a save) before `Node::turn` (one key; held over a save)
+//! `Writer::state` (one handle; held over a save) before `Node::save_lock` (one file; held over a save)
 //! before the table (all of the mount; never held over a wait). Never two handles at once, and never
-//! a handle while a turn is held: who renames, deletes or describes a file notes it in the table, and
+//! a handle while a save lock is held: who renames, deletes or describes a file notes it in the table, and
 //! each writer catches up before it saves.
 //!
 //! # Time
@@ -15,7 +15,6 @@
 
 mod append;
 mod attr;
-mod away;
 mod blank;
 mod cache;
 mod claim;
@@ -28,7 +27,6 @@ mod copy;
 mod create;
 mod dir;
 mod durable;
-mod envelope;
 mod error;
 mod follow;
 mod forgetting;
@@ -40,10 +38,12 @@ mod known;
 mod label;
 mod lookup;
 mod loss;
+mod metadata;
 mod misses;
 mod numbers;
 mod open;
 mod pairs;
+mod pending_renames;
 mod publish;
 mod reached;
 mod remove;
@@ -51,7 +51,7 @@ mod rename;
 mod rescue;
 mod save;
 mod scratch;
-mod shelf;
+mod scratch_dir;
 mod shutdown;
 mod state;
 mod stats;
@@ -68,7 +68,6 @@ use tokio::time::Instant;
 use async_trait::async_trait;
 
 pub use attr::{Attr, FileKind};
-pub use away::Departures;
 pub use claim::{Begun, Claim};
 pub use create::Creation;
 pub use dir::{Age, DirItem};
@@ -80,6 +79,7 @@ pub use label::{Label, ScratchFiles};
 pub use numbers::Told;
 pub use open::{Access, Opening};
 pub use pairs::{Odd, open_regular};
+pub use pending_renames::Departures;
 pub use rescue::{Loss, Reason, Record, Rescue};
 pub use state::{StateDir, Unfit, replace};
 pub use xattr::SetMode;
@@ -93,7 +93,7 @@ use journal::Journal;
 use keeper::Keeper;
 pub use rename::OverExisting;
 use rescue::Place;
-use shelf::Shelf;
+use scratch_dir::ScratchDir;
 pub use shutdown::Ending;
 use table::{Kind, Table};
 
@@ -207,7 +207,7 @@ pub struct Vfs {
     table: Mutex<Table>,
     /// Locked for a moment, also while the table is held.
     times: Mutex<Times>,
-    shelf: Mutex<Shelf>,
+    scratch_dir: Mutex<ScratchDir>,
     /// Held while names are moved away and brought back, which is rare.
     moving: tokio::sync::Mutex<()>,
     keeper: Keeper,
@@ -272,7 +272,7 @@ impl Vfs {
         Ok(Self {
             table: Mutex::new(Table::new(root, seen, options.cache_bytes, options.ttl)),
             times: Mutex::default(),
-            shelf: Mutex::new(Shelf::new(at("scratch"), place, &options.mounted_at)),
+            scratch_dir: Mutex::new(ScratchDir::new(at("scratch"), place, &options.mounted_at)),
             state_dir: state.map(|state| state.path().to_owned()),
             moving: tokio::sync::Mutex::default(),
             keeper,
@@ -327,9 +327,11 @@ impl Vfs {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The shelf of the mount. Held over calls of the local disk, and never while the table is.
-    fn shelf(&self) -> MutexGuard<'_, Shelf> {
-        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The scratch files of the mount. Held over calls of the local disk, and never while the table is.
+    fn scratch_dir(&self) -> MutexGuard<'_, ScratchDir> {
+        self.scratch_dir
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn check_writable(&self, what: &str) -> Result<(), Error> {
@@ -411,7 +413,9 @@ pub(crate) mod tests {
         vfs.started = Instant::now().checked_sub(Duration::from_secs(60)).unwrap();
         let place = (StoreName::Flat, Key::new("key").unwrap());
         let base = Version::new("\"1\"");
-        vfs.table().away.depart(place, base, 1, Duration::ZERO);
+        vfs.table()
+            .pending_renames
+            .depart(place, base, 1, Duration::ZERO);
         assert!(vfs.has_departures_due());
         let _moving = vfs.moving.try_lock().unwrap();
         assert!(!vfs.has_departures_due());

@@ -7,9 +7,9 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use super::away::key_of;
 use super::dir::{DirItem, Item};
 use super::handles::Handle;
+use super::pending_renames::key_of;
 use super::table::{Kind, Place, Table};
 use super::{Attr, Error, Vfs, Who};
 use crate::model::{FileName, Identity, Ino, NodeId, Numbers, Process};

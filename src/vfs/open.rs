@@ -14,8 +14,8 @@ use super::handles::{Fh, Handle, Pieces, ReadFrom, Reader, Unshown, Writer, Writ
 use super::loss::Attempt;
 use super::table::Kind;
 use super::{Durable, Error, Vfs, Who};
-use crate::model::{self, Base, Draft, Expect, Ino, Key, Rival};
-use crate::store::{Entry, Envelope, Opened, Store, Value};
+use crate::model::{self, Base, Draft, Ino, Key, Precondition, Rival};
+use crate::store::{Entry, Metadata, Opened, Store, Value};
 use crate::telemetry::Cache;
 
 /// What an open wants.
@@ -47,7 +47,7 @@ pub(super) enum Version {
     /// All of it.
     Whole(Arc<Value>),
     /// Too large to be held in memory.
-    Large(Box<(Entry, Envelope)>),
+    Large(Box<(Entry, Metadata)>),
 }
 
 impl Vfs {
@@ -123,9 +123,9 @@ impl Vfs {
         let (version, source) = match self.newest(ino, store, key, by.thread).await? {
             Version::Whole(value) => (value.version.clone(), ReadFrom::Whole(value)),
             Version::Large(large) => {
-                let (entry, envelope) = *large;
+                let (entry, metadata) = *large;
                 let version = entry.version.clone();
-                let pieces = Pieces::new(entry, envelope);
+                let pieces = Pieces::new(entry, metadata);
                 (version, ReadFrom::Pieces(Box::new(pieces)))
             }
         };
@@ -163,28 +163,28 @@ impl Vfs {
     ) -> Result<Fh, Error> {
         if self.table().node(ino)?.file.is_unsaved() {
             let base = self.unsaved_base(&(store.name(), key.clone()));
-            let starts_empty = base == Expect::Absent;
+            let starts_empty = base == Precondition::Absent;
             let draft = Draft::joining(base);
             let draft = match starts_empty {
                 true => self.kind_of(access, draft),
                 false => draft,
             };
-            let envelope = self.new_envelope(store, key);
-            return Ok(self.add_writer(ino, by, draft, envelope));
+            let metadata = self.new_metadata(store, key);
+            return Ok(self.add_writer(ino, by, draft, metadata));
         }
-        let (entry, content, envelope) = match self.newest(ino, store, key, by.thread).await? {
+        let (entry, content, metadata) = match self.newest(ino, store, key, by.thread).await? {
             Version::Whole(value) => {
                 let entry = entry_of(key.clone(), &value);
                 let content = Content::Shared(value.bytes.clone());
-                (entry, content, value.envelope.clone())
+                (entry, content, value.metadata.clone())
             }
             Version::Large(large) => {
-                let (entry, envelope) = *large;
+                let (entry, metadata) = *large;
                 let content = self.read_to_edit(store, key, &entry).await?;
-                (entry, content, envelope)
+                (entry, content, metadata)
             }
         };
-        refuse(store, key, &envelope)?;
+        refuse(store, key, &metadata)?;
         if access.read
             && content.len() == 0
             && let Some(caller) = &by.who
@@ -193,7 +193,7 @@ impl Vfs {
             self.show(caller, &(store.name(), key.clone()), &entry.version);
         }
         let draft = self.kind_of(access, Draft::editing(entry.version.clone()));
-        let state = WriterState::of(draft, content, envelope);
+        let state = WriterState::of(draft, content, metadata);
         Ok(
             self.add_writer_of(ino, by, state, |writer| match access.read {
                 true => writer.not_shown_yet((store.name(), key.clone()), entry.version),
@@ -220,13 +220,13 @@ impl Vfs {
     ) -> Result<Fh, Error> {
         let unsaved = self.table().node(ino)?.file.is_unsaved();
         let place = (store.name(), key.clone());
-        let departed = self.table().away.base(&place).cloned();
-        let (mut current, envelope) = match (unsaved, &departed) {
+        let departed = self.table().pending_renames.base(&place).cloned();
+        let (mut current, metadata) = match (unsaved, &departed) {
             (true, Some(base)) => {
-                let envelope = self.envelope_of(store, key, base).await?;
-                (Expect::Is(base.clone()), envelope)
+                let metadata = self.metadata_of(store, key, base).await?;
+                (Precondition::Is(base.clone()), metadata)
             }
-            (true, None) => (Expect::Absent, self.new_envelope(store, key)),
+            (true, None) => (Precondition::Absent, self.new_metadata(store, key)),
             (false, _) => self.inspect(ino, store, key, by).await?,
         };
         let base = match departed {
@@ -245,14 +245,14 @@ impl Vfs {
         };
         match base {
             Base::Take(expect) => {
-                refuse(store, key, &envelope)?;
+                refuse(store, key, &metadata)?;
                 {
                     let mut table = self.table();
                     table.copies.forget(ino);
                     table.node_mut(ino)?.creator = by.who;
                 }
                 let draft = Draft::replacing(expect);
-                Ok(self.add_writer(ino, by, draft, envelope))
+                Ok(self.add_writer(ino, by, draft, metadata))
             }
             Base::AlreadyLost { shown } => {
                 let attempt = Attempt {
@@ -272,14 +272,14 @@ impl Vfs {
     fn check_value(&self, store: &Arc<dyn Store>, key: &Key) -> Result<(), Error> {
         let known = self.table().values.get(&(store.name(), key.clone()));
         match known {
-            Some(value) => refuse(store, key, &value.envelope),
+            Some(value) => refuse(store, key, &value.metadata),
             None => Ok(()),
         }
     }
 
     /// Registers a writer that starts from nothing.
-    pub(super) fn add_writer(&self, ino: Ino, by: Opening, draft: Draft, envelope: Envelope) -> Fh {
-        let state = WriterState::new(draft, Bytes::new(), envelope);
+    pub(super) fn add_writer(&self, ino: Ino, by: Opening, draft: Draft, metadata: Metadata) -> Fh {
+        let state = WriterState::new(draft, Bytes::new(), metadata);
         self.add_writer_of(ino, by, state, |writer| writer)
     }
 
@@ -314,7 +314,7 @@ impl Vfs {
         ino: Ino,
         store: &Arc<dyn Store>,
         key: &Key,
-    ) -> Result<Expect, Error> {
+    ) -> Result<Precondition, Error> {
         let asked = Instant::now();
         let entry = self.ask(store, key).await?.map(|(entry, _)| entry);
         let expect = entry.as_ref().map(|entry| entry.version.clone()).into();
@@ -334,7 +334,7 @@ impl Vfs {
         store: &Arc<dyn Store>,
         key: &Key,
         (rival, sent): (Option<Rival>, Instant),
-    ) -> Result<Expect, Error> {
+    ) -> Result<Precondition, Error> {
         let Some(rival) = rival else {
             return self.current(ino, store, key).await;
         };
@@ -410,13 +410,13 @@ impl Vfs {
                 table.values.put(place, Arc::clone(&value));
                 Ok(Version::Whole(value))
             }
-            Ok(Opened::Large { entry, envelope }) => {
+            Ok(Opened::Large { entry, metadata }) => {
                 let mut table = self.table();
                 table.values.remove(&place);
-                let (version, known) = (entry.version.clone(), envelope.clone());
-                table.values.put_envelope(place, version, known);
+                let (version, known) = (entry.version.clone(), metadata.clone());
+                table.values.put_metadata(place, version, known);
                 table.learn(ino, entry.clone(), asked, None);
-                Ok(Version::Large(Box::new((entry, envelope))))
+                Ok(Version::Large(Box::new((entry, metadata))))
             }
             Err(error) => {
                 if matches!(error, crate::store::Error::NotFound(_)) {
@@ -431,8 +431,8 @@ impl Vfs {
 }
 
 /// Reports that a value cannot be changed, if what travels with it says so.
-fn refuse(store: &Arc<dyn Store>, key: &Key, envelope: &Envelope) -> Result<(), Error> {
-    match store.read_only(key, envelope) {
+fn refuse(store: &Arc<dyn Store>, key: &Key, metadata: &Metadata) -> Result<(), Error> {
+    match store.read_only(key, metadata) {
         Some(why) => Err(Error::ReadOnly(format!("{} ({why})", store.address(key)))),
         None => Ok(()),
     }

@@ -3,7 +3,7 @@
 //! Its bytes were read before they were put, and programs may write to it at any time. So it is looked
 //! at once more while nobody can: what came in between is put too, and only then its inode and its
 //! open handles go on with the key. Who wants to write to it after that is sent there: see
-//! `Scratch::write`. When its bytes are put for the first time is decided in `rename.rs` and `away.rs`.
+//! `Scratch::write`. When its bytes are put for the first time is decided in `rename.rs` and `pending_renames.rs`.
 
 use std::sync::Arc;
 
@@ -14,8 +14,8 @@ use super::open::entry_of;
 use super::scratch::{OpenScratch, Scratch};
 use super::table::Place;
 use super::{Error, Vfs};
-use crate::model::{CaughtUp, Draft, Expect, FileName, Ino, Key, Outcome};
-use crate::store::{Envelope, ReadBack, Store, Value};
+use crate::model::{CaughtUp, Draft, FileName, Ino, Key, Outcome, Precondition};
+use crate::store::{Metadata, ReadBack, Store, Value};
 
 /// How often it is put again because somebody goes on writing to it.
 const ROUNDS: u32 = 10;
@@ -23,7 +23,7 @@ const ROUNDS: u32 = 10;
 /// A scratch file that was put into a store.
 pub(super) struct Put<'a> {
     pub(super) scratch: &'a Scratch,
-    /// Where it is on the shelf.
+    /// Where it is in the directory.
     pub(super) at: (&'a Folder, &'a FileName),
     pub(super) store: &'a Arc<dyn Store>,
     pub(super) key: &'a Key,
@@ -37,7 +37,7 @@ impl Vfs {
     /// Makes a key of a scratch file. No request, unless it was written to since its bytes were read.
     ///
     /// # Errors
-    /// Any [`Error`] of putting what was written since: the file stays on the shelf.
+    /// Any [`Error`] of putting what was written since: the file stays in the directory.
     pub(super) async fn publish(&self, mut put: Put<'_>) -> Result<(), Error> {
         let mut rounds = 0;
         while !self.publish_unchanged(&put) {
@@ -56,10 +56,10 @@ impl Vfs {
             }
             let changes = scratch.changes();
             let bytes = scratch.read_all(store.value_limit())?;
-            let envelope = put.value.envelope.of(&bytes);
-            let replaced = Expect::Is(put.value.version.clone());
-            let version = match store.put(key, bytes.clone(), &envelope, &replaced).await? {
-                Outcome::Saved(version) => version,
+            let metadata = put.value.metadata.of(&bytes);
+            let replaced = Precondition::Is(put.value.version.clone());
+            let version = match store.put(key, bytes.clone(), &metadata, &replaced).await? {
+                Outcome::Committed(version) => version,
                 Outcome::Unknown => return Err(Error::Unknown(store.address(key))),
                 Outcome::Refused(_) => {
                     return Err(not_all(&store.address(key), "somebody else saved it"));
@@ -72,17 +72,17 @@ impl Vfs {
                 .saved(scratch.maker(), &place, &replaced, &version);
             drop(table);
             self.journal.saved();
-            let (bytes, envelope) = match store.read_back(key, &version) {
-                ReadBack::Same => (bytes, envelope),
-                ReadBack::Other(bytes, envelope) => (bytes, *envelope),
-                ReadBack::Unknown => (bytes, Envelope::default()),
+            let (bytes, metadata) = match store.read_back(key, &version) {
+                ReadBack::Same => (bytes, metadata),
+                ReadBack::Other(bytes, metadata) => (bytes, *metadata),
+                ReadBack::Unknown => (bytes, Metadata::default()),
             };
             put.changes = changes;
             put.value = Value {
                 bytes,
                 modified: self.saved_now(&place, &version),
                 version,
-                envelope,
+                metadata,
             };
         }
         Ok(())
@@ -96,7 +96,7 @@ impl Vfs {
         }
         *is_key = true;
         let (folder, name) = put.at;
-        if let Err(error) = self.shelf().remove(folder, name) {
+        if let Err(error) = self.scratch_dir().remove(folder, name) {
             let key = format!("{}{name}", folder.1.prefix());
             tracing::warn!(op = "rename", store = %folder.0, key, %error, "a scratch file could not be removed");
         }
@@ -104,7 +104,7 @@ impl Vfs {
         let commit = Commit {
             ino: put.scratch.ino(),
             place: (put.store.name(), put.key.clone()),
-            replaced: Expect::Absent,
+            replaced: Precondition::Absent,
             entry: entry_of(put.key.clone(), &value),
             kept: Kept::Whole(Arc::clone(&value)),
             // Whoever put it has learned that already.
@@ -131,7 +131,7 @@ impl OpenScratch {
             return Handle::Reader(Box::new(reader));
         }
         let draft = Draft::editing(value.version.clone());
-        let mut state = WriterState::new(draft, value.bytes.clone(), value.envelope.clone());
+        let mut state = WriterState::new(draft, value.bytes.clone(), value.metadata.clone());
         state.caught_up = caught_up;
         let writer = Writer::new(ino, self.who, None, state);
         Handle::Writer(Box::new(writer))

@@ -7,12 +7,12 @@ use std::ffi::OsStr;
 use std::sync::Arc;
 use tokio::time::Instant;
 
-use super::away::Deleted;
 use super::loss::{Attempt, UNLINK};
 use super::open::Opening;
+use super::pending_renames::Deleted;
 use super::table::Kind;
 use super::{Error, Vfs};
-use crate::model::{Base, Expect, FileName, Ino, Key, Outcome, Unlinked, Version};
+use crate::model::{Base, FileName, Ino, Key, Outcome, Precondition, Unlinked, Version};
 use crate::store::{Dir, Store};
 
 /// Why a name that was removed is free.
@@ -43,8 +43,8 @@ impl Vfs {
         let (_, dir) = self.table().dir(parent)?;
         // Held to the end: a save that is under way decides whether there is anything to delete, and
         // one that waits must find the file removed.
-        let turn = Arc::clone(&self.table().node(attr.ino)?.turn);
-        let _turn = turn.lock().await;
+        let save_lock = Arc::clone(&self.table().node(attr.ino)?.save_lock);
+        let _save_lock = save_lock.lock().await;
         let place = (store.name(), key.clone());
         let gone = match self.unlinked(&place, by.who) {
             Unlinked::Ordinary if self.table().node(attr.ino)?.file.is_unsaved() => Gone::NeverWas,
@@ -60,7 +60,7 @@ impl Vfs {
                         store: &store,
                         key: &key,
                         callers: by.who.as_slice(),
-                        expected: &Expect::Is(base),
+                        expected: &Precondition::Is(base),
                     };
                     return Err(self.conflict(&attempt, current.as_ref(), None).error);
                 }
@@ -89,7 +89,7 @@ impl Vfs {
     ) -> Result<Gone, Error> {
         let place = (store.name(), key.clone());
         let mut current = match self.known_version(ino) {
-            Some(version) => Expect::Is(version),
+            Some(version) => Precondition::Is(version),
             None => self.current(ino, store, key).await?,
         };
         let mut is_only_listed = self.table().is_only_listed(ino);
@@ -97,8 +97,10 @@ impl Vfs {
         for _ in 0..LOOKS {
             let base = self.table().seen.base_of_delete(by.who, &place, &current);
             let version = match base {
-                Base::Take(Expect::Is(version)) => version,
-                Base::Take(Expect::Absent) => return Err(Error::NotFound(store.address(key))),
+                Base::Take(Precondition::Is(version)) => version,
+                Base::Take(Precondition::Absent) => {
+                    return Err(Error::NotFound(store.address(key)));
+                }
                 Base::AlreadyLost { .. } if is_only_listed => {
                     is_only_listed = false;
                     current = self.current(ino, store, key).await?;
@@ -118,8 +120,8 @@ impl Vfs {
             };
             let sent = Instant::now();
             match store.delete(key, &version).await? {
-                Outcome::Saved(()) => {
-                    let replaced = Expect::Is(version);
+                Outcome::Committed(()) => {
+                    let replaced = Precondition::Is(version);
                     self.table().seen.removed(by.who, &place, &replaced);
                     return Ok(Gone::Deleted(sent));
                 }

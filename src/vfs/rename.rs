@@ -5,7 +5,7 @@
 //! condition that it still is what was moved. Neither step can lose anything: a refusal of the
 //! first changes nothing, a refusal of the second leaves both names. A scratch file has no old name
 //! in the store, so that moving it over a key is one save; moving a key to a scratch name is a
-//! departure, see `away.rs`.
+//! departure, see `pending_renames.rs`.
 
 mod base;
 
@@ -24,9 +24,10 @@ use super::scratch::{Body, Scratch};
 use super::table::Kind;
 use super::{Error, FileKind, Vfs};
 use crate::model::{
-    Base, Caller, Expect, FileName, Ino, Key, Origin, Outcome, Renewal, Returned, Trigger, Version,
+    Base, Caller, FileName, Ino, Key, Origin, Outcome, Precondition, Rebase, Returned, SaveReason,
+    Version,
 };
-use crate::store::{Child, Dir, Envelope, ReadBack, Store, Value};
+use crate::store::{Child, Dir, Metadata, ReadBack, Store, Value};
 
 /// What a rename does when the new name is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +52,7 @@ enum From {
     /// In a store.
     Key(Arc<dyn Store>, Key),
     /// In this mount alone; with [`Scratch::changes`] when its bytes were read.
-    Shelf(Folder, FileName, Arc<Scratch>, u64),
+    ScratchDir(Folder, FileName, Arc<Scratch>, u64),
 }
 
 /// What became of the name that a key had.
@@ -167,21 +168,25 @@ impl Vfs {
             let folder = |(store, dir): (Arc<dyn Store>, Dir)| (store.name(), dir);
             (folder(table.dir(from.0)?), folder(table.dir(to.0)?))
         };
-        let old = self.shelf().get(&to_folder, to.1);
+        let old = self.scratch_dir().get(&to_folder, to.1);
         if let Some(old) = &old {
-            let is_alias = self.table().away.is_alias(scratch.id);
+            let is_alias = self.table().pending_renames.is_alias(scratch.id);
             if is_alias {
                 self.give_up(old).await?;
             } else {
-                self.table().away.alias_replaced(old.id, scratch.id);
+                self.table()
+                    .pending_renames
+                    .alias_replaced(old.id, scratch.id);
             }
         }
         let renamed = self
-            .shelf()
+            .scratch_dir()
             .rename((&from_folder, from.1), (&to_folder, to.1));
         if let Err(error) = renamed {
             if let Some(old) = &old {
-                self.table().away.alias_replaced(scratch.id, old.id);
+                self.table()
+                    .pending_renames
+                    .alias_replaced(scratch.id, old.id);
             }
             return Err(Error::of_disk(error));
         }
@@ -207,10 +212,12 @@ impl Vfs {
             let (now, process) = (self.now(), by.who.map(|who| who.process));
             let returned = {
                 let mut table = self.table();
-                table.away.move_back(scratch.id, &place, process, now)
+                table
+                    .pending_renames
+                    .move_back(scratch.id, &place, process, now)
             };
             if returned != Returned::Ordinary {
-                self.shelf()
+                self.scratch_dir()
                     .remove(&folder, from.1)
                     .map_err(Error::of_disk)?;
                 let mut table = self.table();
@@ -230,9 +237,9 @@ impl Vfs {
         }
         let changes = scratch.changes();
         let bytes = scratch.read_all(target.store.value_limit())?;
-        let envelope = scratch.envelope_of(&bytes);
+        let metadata = scratch.metadata_of(&bytes);
         let value = Value {
-            envelope: target.store.with_tags(envelope).await?,
+            metadata: target.store.with_tags(metadata).await?,
             bytes,
             version: Version::new(String::new()),
             modified: SystemTime::now(),
@@ -241,7 +248,7 @@ impl Vfs {
             ino,
             value: Arc::new(value),
             callers: by.who.into_iter().chain(scratch.maker()).collect(),
-            from: From::Shelf(folder, from.1.clone(), scratch, changes),
+            from: From::ScratchDir(folder, from.1.clone(), scratch, changes),
         };
         self.rename_key(&moved, from.0, target, by).await
     }
@@ -254,14 +261,14 @@ impl Vfs {
         target: Target<'_>,
         by: Opening,
     ) -> Result<(), Error> {
-        let _turn = match target.taken {
+        let _save_lock = match target.taken {
             Some(ino) => {
-                let turn = Arc::clone(&self.table().node(ino)?.turn);
-                Some(turn.lock_owned().await)
+                let save_lock = Arc::clone(&self.table().node(ino)?.save_lock);
+                Some(save_lock.lock_owned().await)
             }
             None => None,
         };
-        let (expect, envelope) = match self.rename_base(moved, &target, by).await {
+        let (expect, metadata) = match self.rename_base(moved, &target, by).await {
             Ok(base) => base,
             // It was told where it was found.
             Err(conflict @ Error::Conflict { .. }) => return Err(conflict),
@@ -274,10 +281,10 @@ impl Vfs {
         let sent = Instant::now();
         let saved = target
             .store
-            .put(&target.key, bytes, &envelope, &expect)
+            .put(&target.key, bytes, &metadata, &expect)
             .await;
         let version = match saved {
-            Ok(Outcome::Saved(version)) => version,
+            Ok(Outcome::Committed(version)) => version,
             failed => {
                 self.departure_failed(moved, &target);
                 return Err(match failed {
@@ -298,16 +305,16 @@ impl Vfs {
         };
         let left = self.delete_old_name(moved, &target.key).await;
         let bytes = moved.value.bytes.clone();
-        let (bytes, envelope) = match target.store.read_back(&target.key, &version) {
-            ReadBack::Same => (bytes, envelope),
-            ReadBack::Other(bytes, envelope) => (bytes, *envelope),
-            ReadBack::Unknown => (bytes, Envelope::default()),
+        let (bytes, metadata) = match target.store.read_back(&target.key, &version) {
+            ReadBack::Same => (bytes, metadata),
+            ReadBack::Other(bytes, metadata) => (bytes, *metadata),
+            ReadBack::Unknown => (bytes, Metadata::default()),
         };
         let place = (target.store.name(), target.key.clone());
         let value = Value {
             modified: self.saved_now(&place, &version),
             version,
-            envelope,
+            metadata,
             bytes,
         };
         self.renamed(moved, from, &target, &expect, value, left)
@@ -322,7 +329,7 @@ impl Vfs {
         };
         let sent = Instant::now();
         let why = match store.delete(key, &moved.value.version).await {
-            Ok(Outcome::Saved(())) => return OldName::Deleted(sent),
+            Ok(Outcome::Committed(())) => return OldName::Deleted(sent),
             Ok(Outcome::Refused(_)) => "somebody else saved it meanwhile".to_owned(),
             Ok(Outcome::Unknown) => "it is not known whether it was deleted".to_owned(),
             Err(error) => error.to_string(),
@@ -337,8 +344,8 @@ impl Vfs {
         let place = (target.store.name(), target.key.clone());
         let (now, by) = (self.now(), moved.callers.first().map(|who| who.process));
         let mut table = self.table();
-        if table.away.base(&place).is_some() {
-            table.away.refused(&place, by, now);
+        if table.pending_renames.base(&place).is_some() {
+            table.pending_renames.refused(&place, by, now);
             table.listings.remove_store(target.store.name());
         }
     }
@@ -355,10 +362,10 @@ impl Vfs {
         };
         for fh in open {
             let trigger = match unsaved {
-                true => Trigger::Fsync,
+                true => SaveReason::Fsync,
                 false if self.is_others(fh, by) => continue,
                 // Emptiness is no value either.
-                false => Trigger::Write,
+                false => SaveReason::Write,
             };
             match self.save(fh, trigger).await {
                 // It was closed meanwhile, which saved it.
@@ -372,11 +379,11 @@ impl Vfs {
             Newest::Large(large) => self.read_whole(&store, &key, *large).await?,
         };
         let value = Arc::new(Value {
-            envelope: store.with_tags(value.envelope.clone()).await?,
+            metadata: store.with_tags(value.metadata.clone()).await?,
             ..Value::clone(&value)
         });
         let place = (store.name(), key.clone());
-        let current = Expect::Is(value.version.clone());
+        let current = Precondition::Is(value.version.clone());
         self.settle_doubts(&place);
         let base = self.table().seen.base_of_delete(by.who, &place, &current);
         if let Base::AlreadyLost { shown } = base {
@@ -405,7 +412,7 @@ impl Vfs {
         moved: &Moved,
         from: Ino,
         target: &Target<'_>,
-        replaced: &Expect,
+        replaced: &Precondition,
         value: Value,
         old_name: OldName,
     ) {
@@ -423,10 +430,10 @@ impl Vfs {
         match &moved.from {
             From::Key(store, key) => {
                 let was = moved.value.version.clone();
-                commit.change = Change::Moved(Renewal {
-                    from: Expect::Is(was.clone()),
+                commit.change = Change::Moved(Rebase {
+                    from: Precondition::Is(was.clone()),
                     to: value.version.clone(),
-                    metadata: Some(value.envelope.clone()),
+                    metadata: Some(value.metadata.clone()),
                 });
                 if let Ok(node) = self.table().node_mut(ino) {
                     node.kind = Kind::File(Arc::clone(&target.store), target.key.clone());
@@ -434,10 +441,12 @@ impl Vfs {
                 self.committed(commit);
                 let old = (store.name(), key.clone());
                 let callers = moved.callers.iter().copied();
-                self.table().seen.removed(callers, &old, &Expect::Is(was));
-                self.moved_away(old, moved.value.envelope.clone());
+                self.table()
+                    .seen
+                    .removed(callers, &old, &Precondition::Is(was));
+                self.moved_away(old, moved.value.metadata.clone());
             }
-            From::Shelf(folder, name, scratch, changes) => {
+            From::ScratchDir(folder, name, scratch, changes) => {
                 self.table().advance(&commit);
                 self.journal.saved();
                 let put = Put {
@@ -451,10 +460,10 @@ impl Vfs {
                 if let Err(error) = self.publish(put).await {
                     tracing::warn!(op = "rename", store = %folder.0, key = %target.key, %error, "what was written while it was moved is scratch");
                 }
-                let gone = self.table().away.alias_removed(scratch.id);
+                let gone = self.table().pending_renames.alias_removed(scratch.id);
                 // It was the value of yet another key, which moved here in two steps.
                 let Some((old, base)) = gone else { return };
-                self.moved_away(old.clone(), moved.value.envelope.clone());
+                self.moved_away(old.clone(), moved.value.metadata.clone());
                 if let Err(error) = self.delete_departed(&old, &base, scratch.creator).await {
                     tracing::warn!(op = "rename", store = %old.0, key = %old.1, %error, "the old name stays");
                 }

@@ -17,16 +17,16 @@ use super::loss::{Attempt, Kept};
 use super::rescue::Reason;
 use super::{Error, Vfs};
 use crate::model::saving::{End, Facts, Saving, Step};
-use crate::model::{Expect, Key, Outcome, Renewal, Trigger, Version};
-use crate::store::{Entry, Envelope, ReadBack, Store, Value};
+use crate::model::{Key, Outcome, Precondition, Rebase, SaveReason, Version};
+use crate::store::{Entry, Metadata, ReadBack, Store, Value};
 
 /// What the kernel calls what made a save happen.
-fn op(trigger: Trigger) -> &'static str {
+fn op(trigger: SaveReason) -> &'static str {
     match trigger {
-        Trigger::Flush | Trigger::Close => "flush",
-        Trigger::Fsync => "fsync",
-        Trigger::Write => "write",
-        Trigger::Release => "release",
+        SaveReason::Flush | SaveReason::Close => "flush",
+        SaveReason::Fsync => "fsync",
+        SaveReason::Write => "write",
+        SaveReason::Release => "release",
     }
 }
 
@@ -65,21 +65,21 @@ impl Vfs {
         writer: &Writer,
         closer: u32,
         by_opener: Option<bool>,
-    ) -> Trigger {
+    ) -> SaveReason {
         // Not held while others are looked at.
         if !writer.state.lock().await.draft.waits_empty() {
-            return Trigger::Flush;
+            return SaveReason::Flush;
         }
         let can_write = match self.numbers_in_proc(writer.ino) {
             Some(numbers) => self.processes.can_write(closer, numbers).await,
             None => None,
         };
         match (can_write, writer.is_exclusive, by_opener) {
-            (Some(false), true, _) | (Some(false), _, Some(true)) => Trigger::Close,
+            (Some(false), true, _) | (Some(false), _, Some(true)) => SaveReason::Close,
             // It cannot be seen, and of several creators only one may hear of a success (W15).
-            (None, true, _) => Trigger::Close,
+            (None, true, _) => SaveReason::Close,
             // A closer that inherited it may have siblings that are nobody's children by now.
-            (Some(_) | None, ..) => Trigger::Flush,
+            (Some(_) | None, ..) => SaveReason::Flush,
         }
     }
 
@@ -88,11 +88,11 @@ impl Vfs {
     /// # Errors
     /// [`Error::Conflict`] when somebody else saved first, now or earlier; any other. The bytes
     /// are then in a rescue.
-    pub async fn save(&self, fh: Fh, trigger: Trigger) -> Result<(), Error> {
+    pub async fn save(&self, fh: Fh, trigger: SaveReason) -> Result<(), Error> {
         let handle = self.table().handle(fh)?;
         let writer = match &*handle {
             Handle::Writer(writer) => writer,
-            Handle::Scratch(open) if trigger == Trigger::Fsync => {
+            Handle::Scratch(open) if trigger == SaveReason::Fsync => {
                 return self.sync_scratch(vec![Arc::clone(&open.scratch)]).await;
             }
             _ => return Ok(()),
@@ -100,8 +100,8 @@ impl Vfs {
         let mut state = writer.state.lock().await;
         self.note_written(writer, &state.content);
         self.save_draft(writer, &mut state, trigger).await?;
-        if trigger == Trigger::Flush && state.draft.is_dirty() {
-            self.closes_perhaps(writer.ino, fh);
+        if trigger == SaveReason::Flush && state.draft.is_dirty() {
+            self.note_flush(writer.ino, fh);
         }
         Ok(())
     }
@@ -114,17 +114,17 @@ impl Vfs {
         &self,
         writer: &Writer,
         state: &mut WriterState,
-        trigger: Trigger,
+        trigger: SaveReason,
     ) -> Result<(), Error> {
-        let turn = self
+        let save_lock = self
             .table()
             .node(writer.ino)
-            .map(|node| Arc::clone(&node.turn));
-        let Ok(turn) = turn else {
+            .map(|node| Arc::clone(&node.save_lock));
+        let Ok(save_lock) = save_lock else {
             return self.save_unknown(writer, state, trigger);
         };
-        let _turn = turn.lock().await;
-        // Only now: while this save waited for its turn, the file may have been renamed.
+        let _save_lock = save_lock.lock().await;
+        // Only now: while this save waited for the save lock, the file may have been renamed.
         let (store, key) = self.table().file(writer.ino)?;
         self.catch_up(writer, state);
         let begun = SaveBegun {
@@ -216,7 +216,7 @@ impl Vfs {
         &self,
         begun: &SaveBegun<'_>,
         state: &mut WriterState,
-        expect: &Expect,
+        expect: &Precondition,
     ) -> Result<Outcome, Error> {
         let bytes = state.content.share().map_err(Error::of_disk)?;
         let kept = match state.draft.only_appends() {
@@ -225,10 +225,10 @@ impl Vfs {
         };
         let writer = begun.writer;
         writer.set_under_way(Some((expect.clone(), kept)));
-        state.envelope = state.envelope.of(&bytes);
+        state.metadata = state.metadata.of(&bytes);
         let sent = begun
             .store
-            .put(begun.key, bytes, &state.envelope, expect)
+            .put(begun.key, bytes, &state.metadata, expect)
             .await;
         writer.set_under_way(None);
         Ok(sent?)
@@ -239,7 +239,7 @@ impl Vfs {
         &self,
         writer: &Writer,
         state: &mut WriterState,
-        trigger: Trigger,
+        trigger: SaveReason,
     ) -> Result<(), Error> {
         let Some((store, key)) = writer.opened_as.as_ref().filter(|_| state.draft.is_dirty())
         else {
@@ -267,7 +267,7 @@ impl Vfs {
         };
         let (draft, caught_up) = (&mut state.draft, &mut state.caught_up);
         if let Some(metadata) = node.file.catch_up(draft, caught_up) {
-            state.envelope = metadata;
+            state.metadata = metadata;
         }
     }
 
@@ -275,7 +275,7 @@ impl Vfs {
         &self,
         save: &SaveBegun<'_>,
         state: &mut WriterState,
-        replaced: Expect,
+        replaced: Precondition,
         version: Version,
     ) {
         let (writer, store, key) = (save.writer, save.store, save.key);
@@ -288,21 +288,21 @@ impl Vfs {
             // They are in the bucket now; a rescue that cannot be removed does no harm.
             let _ = self.keeper.forget(&id);
         }
-        let envelope = state.envelope.clone();
+        let metadata = state.metadata.clone();
         let kept = match bytes {
             Some(bytes) => commit::Kept::Whole(Arc::new(Value {
                 bytes,
                 version: version.clone(),
                 modified,
-                envelope,
+                metadata,
             })),
-            None if size.is_some() => commit::Kept::Metadata(Box::new(envelope)),
+            None if size.is_some() => commit::Kept::Metadata(Box::new(metadata)),
             None => commit::Kept::Nothing,
         };
-        let change = match replaced == Expect::Absent && is_empty {
+        let change = match replaced == Precondition::Absent && is_empty {
             // Who joined the new file was shown just this: nothing in it.
-            true => Change::Moved(Renewal {
-                from: Expect::Absent,
+            true => Change::Moved(Rebase {
+                from: Precondition::Absent,
                 to: version.clone(),
                 metadata: None,
             }),
@@ -345,8 +345,8 @@ impl Vfs {
         state.appended_from = len;
         match save.store.read_back(save.key, version) {
             ReadBack::Same => (own, Some(len as u64)),
-            ReadBack::Other(bytes, envelope) => {
-                state.envelope = *envelope;
+            ReadBack::Other(bytes, metadata) => {
+                state.metadata = *metadata;
                 if state.draft.only_appends() {
                     // What is appended next comes behind what is stored now.
                     state.appended_from = bytes.len();
@@ -356,7 +356,7 @@ impl Vfs {
                 (Some(bytes), Some(size))
             }
             ReadBack::Unknown => {
-                state.envelope = Envelope::default();
+                state.metadata = Metadata::default();
                 state.stands_elsewhere = true;
                 (None, None)
             }
@@ -369,8 +369,8 @@ impl Vfs {
         &self,
         save: &SaveBegun<'_>,
         state: &mut WriterState,
-        expected: &Expect,
-        current: Option<&Expect>,
+        expected: &Precondition,
+        current: Option<&Precondition>,
     ) -> Error {
         let (ino, store, key) = (save.writer.ino, save.store, save.key);
         {
@@ -392,7 +392,7 @@ impl Vfs {
         &self,
         save: &SaveBegun<'_>,
         state: &mut WriterState,
-        expected: &Expect,
+        expected: &Precondition,
         reason: Reason,
         error: Error,
     ) -> Error {
@@ -419,9 +419,9 @@ impl Vfs {
         &self,
         save: &SaveBegun<'_>,
         state: &mut WriterState,
-        expected: &Expect,
+        expected: &Precondition,
     ) -> Option<Kept> {
-        let is_nothing = *expected == Expect::Absent && state.content.len() == 0;
+        let is_nothing = *expected == Precondition::Absent && state.content.len() == 0;
         if state.is_half() || is_nothing {
             return None;
         }
@@ -443,7 +443,7 @@ pub(super) struct SaveBegun<'a> {
 }
 
 impl SaveBegun<'_> {
-    fn attempt<'a>(&'a self, expected: &'a Expect) -> Attempt<'a> {
+    fn attempt<'a>(&'a self, expected: &'a Precondition) -> Attempt<'a> {
         Attempt {
             op: self.op,
             ino: self.writer.ino,

@@ -2,7 +2,7 @@
 //!
 //! They are files like on any disk, kept on the [shelf](super::shelf); no version, no draft and no
 //! store is concerned. Which names are scratch says `model/scratch.rs`; what it means to move a key
-//! to such a name, or one of these files over a key, is in `away.rs` and `rename.rs`.
+//! to such a name, or one of these files over a key, is in `pending_renames.rs` and `rename.rs`.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -26,7 +26,7 @@ use super::rescue::{Loss, Reason};
 use super::table::Kind;
 use super::{Error, Vfs, Who};
 use crate::model::{FileName, Ino, Origin};
-use crate::store::{Dir, Envelope, Store};
+use crate::store::{Dir, Metadata, Store};
 
 /// Identifies a scratch file among those of its mount.
 pub(super) type ScratchId = u64;
@@ -43,7 +43,7 @@ pub(super) struct Scratch {
     /// Whether nothing was written to it since it was filled with the value of a key.
     pristine: AtomicBool,
     /// What travelled with that value.
-    envelope: Mutex<Envelope>,
+    metadata: Mutex<Metadata>,
     /// The inode that it was last shown as.
     ino: AtomicU64,
     /// When the store last said that it has no key of this name.
@@ -71,7 +71,7 @@ impl Scratch {
             maker: Mutex::new(creator),
             body,
             pristine: AtomicBool::new(false),
-            envelope: Mutex::default(),
+            metadata: Mutex::default(),
             ino: AtomicU64::new(0),
             absent_at: Mutex::new(None),
             changes: AtomicU64::new(0),
@@ -103,7 +103,7 @@ impl Scratch {
     }
 
     /// The store said just now that it has no key of this name.
-    pub(super) fn is_no_key(&self) {
+    pub(super) fn note_absence(&self) {
         *self.absent_at() = Some(Instant::now());
     }
 
@@ -124,18 +124,18 @@ impl Scratch {
     }
 
     /// It holds the value of a key now, with what travels with it.
-    pub(super) fn holds_value(&self, envelope: Envelope) {
+    pub(super) fn holds_value(&self, metadata: Metadata) {
         self.pristine.store(true, Ordering::Relaxed);
-        *self.envelope.lock().unwrap_or_else(PoisonError::into_inner) = envelope;
+        *self.metadata.lock().unwrap_or_else(PoisonError::into_inner) = metadata;
     }
 
     /// What travels with its bytes, which are these, when they are saved under a key.
-    pub(super) fn envelope_of(&self, bytes: &[u8]) -> Envelope {
-        let envelope = self.envelope.lock();
-        let envelope = envelope.unwrap_or_else(PoisonError::into_inner);
+    pub(super) fn metadata_of(&self, bytes: &[u8]) -> Metadata {
+        let metadata = self.metadata.lock();
+        let metadata = metadata.unwrap_or_else(PoisonError::into_inner);
         match self.is_pristine() {
-            true => envelope.clone(),
-            false => envelope.of(bytes),
+            true => metadata.clone(),
+            false => metadata.of(bytes),
         }
     }
 
@@ -285,7 +285,7 @@ impl Vfs {
         dir: &Dir,
         name: &FileName,
     ) -> Option<Arc<Scratch>> {
-        self.shelf().get(&folder(store, dir), name)
+        self.scratch_dir().get(&folder(store, dir), name)
     }
 
     /// The scratch file that an inode stands for.
@@ -362,7 +362,7 @@ impl Vfs {
                 pid: 0,
             };
             let now = time::OffsetDateTime::now_utc();
-            let shelf = self.shelf();
+            let shelf = self.scratch_dir();
             let kept = shelf
                 .path(scratch)
                 .and_then(|path| self.keeper.keep_file(loss, &path, now));
@@ -376,8 +376,8 @@ impl Vfs {
             }
         }
         // Whatever was moved there stays where it is in the store.
-        let _ = self.table().away.alias_removed(scratch.id);
-        if let Err(error) = self.shelf().remove(&folder(store, dir), name) {
+        let _ = self.table().pending_renames.alias_removed(scratch.id);
+        if let Err(error) = self.scratch_dir().remove(&folder(store, dir), name) {
             tracing::warn!(store = %store.name(), key, %error, "a scratch file could not be removed");
         }
     }
@@ -392,10 +392,10 @@ impl Vfs {
     ) -> Result<(Told, Fh), Error> {
         let (store, dir) = self.table().dir(parent)?;
         let made = self
-            .shelf()
+            .scratch_dir()
             .make(&folder(&store, &dir), name, None, by.who)
             .map_err(Error::of_disk)?;
-        made.is_no_key();
+        made.note_absence();
         let told = self.tell_found(|| self.found_scratch(parent, name, &made));
         let open = OpenScratch::new(&made, by.who, access);
         let fh = self.table().open(told.attr.ino, Handle::Scratch(open));
@@ -461,10 +461,10 @@ impl Vfs {
         }
         let link = Some(target.to_owned());
         let made = self
-            .shelf()
+            .scratch_dir()
             .make(&folder(&store, &dir), &name, link, by.who)
             .map_err(Error::of_disk)?;
-        made.is_no_key();
+        made.note_absence();
         Ok(self.tell_found(|| self.found_scratch(parent, &name, &made)))
     }
 

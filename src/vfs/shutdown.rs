@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use super::away::Departures;
 use super::handles::{Handle, Writer};
 use super::loss::{Attempt, Kept};
+use super::pending_renames::Departures;
 use super::rescue::Reason;
 use super::{Error, Vfs};
-use crate::model::{Expect, Trigger};
+use crate::model::{Precondition, SaveReason};
 
 /// How long the departures may take that are carried out at the end.
 const LAST_RENAMES: Duration = Duration::from_secs(10);
@@ -45,7 +45,7 @@ impl Vfs {
                 self.rescue_at_end(writer, &base, &kept, why);
             } else if ending == Ending::Unmounted {
                 // Errors are logged and rescued where they happen.
-                let _ = self.save(fh, Trigger::Release).await;
+                let _ = self.save(fh, SaveReason::Release).await;
             } else {
                 self.rescue_draft(writer).await;
             }
@@ -79,7 +79,7 @@ impl Vfs {
         }
     }
 
-    fn rescue_at_end(&self, writer: &Writer, base: &Expect, kept: &Kept, why: &str) {
+    fn rescue_at_end(&self, writer: &Writer, base: &Precondition, kept: &Kept, why: &str) {
         let Ok((store, key)) = self.table().file(writer.ino) else {
             return;
         };

@@ -24,15 +24,15 @@ impl Vfs {
             ..Levels::default()
         };
         {
-            let shelf = self.shelf();
-            for (_, _, scratch) in shelf.all() {
+            let scratch_dir = self.scratch_dir();
+            for (_, _, scratch) in scratch_dir.all() {
                 levels.scratch.0 += 1;
                 levels.scratch.1 += scratch.shape().map_or(0, |(size, _)| size);
             }
         }
         let table = self.table();
         levels.inodes = table.tree.len();
-        levels.moved_away = table.away.due(None).len();
+        levels.moved_away = table.pending_renames.due(None).len();
         (levels.cached_values, levels.cached_bytes) = (table.values.len(), table.values.bytes());
         levels.cached_names = table.listings.names();
         let room = table.seen.room();

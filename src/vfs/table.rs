@@ -15,15 +15,17 @@ use super::closing::Closing;
 use super::commit::Commit;
 use super::control::Control;
 use super::copies::Copies;
-use super::envelope::REMEMBERED;
 use super::handles::{Fh, Handle};
 use super::known::Known;
+use super::metadata::REMEMBERED;
 use super::misses::Misses;
 use super::numbers::STRANGE;
 use super::scratch::{Scratch, ScratchId};
 use super::{Durable, Error, Who};
-use crate::model::{Away, Caller, File, FileName, Ino, Key, Process, Seen, Tree, Version};
-use crate::store::{Dir, Envelope, Store, StoreName, Value};
+use crate::model::{
+    Caller, File, FileName, Ino, Key, PendingRenames, Process, Seen, Tree, Version,
+};
+use crate::store::{Dir, Metadata, Store, StoreName, Value};
 
 /// A key of the mount: the name under which it is remembered who was shown what.
 pub(super) type Place = (StoreName, Key);
@@ -63,14 +65,14 @@ pub(super) struct Node {
     /// Open handles, oldest first.
     pub(super) open: Vec<Fh>,
     /// What this mount did to it, and what its writers have to learn of that.
-    pub(super) file: File<Envelope>,
+    pub(super) file: File<Metadata>,
     /// Who made what it holds, through this mount: who created it, emptied it, or wrote to it for
     /// somebody else.
     pub(super) creator: Who,
     /// Its readers that stand at the end ask here for more, one for all of them; when they asked last.
     pub(super) more: Arc<tokio::sync::Mutex<Option<Instant>>>,
     /// Saves of this file queue here (W12).
-    pub(super) turn: Arc<tokio::sync::Mutex<()>>,
+    pub(super) save_lock: Arc<tokio::sync::Mutex<()>>,
     /// Its handles that are being closed.
     pub(super) closing: Closing,
     /// When it was made; the time of files that have no other.
@@ -87,7 +89,7 @@ impl Node {
             file: File::default(),
             creator: None,
             more: Arc::default(),
-            turn: Arc::default(),
+            save_lock: Arc::default(),
             closing: Closing::default(),
             since: SystemTime::now(),
         }
@@ -108,7 +110,7 @@ pub(super) struct Table {
     pub(super) seen: Seen<Place>,
     pub(super) copies: Copies,
     pub(super) misses: Misses,
-    pub(super) away: Away<Place, ScratchId>,
+    pub(super) pending_renames: PendingRenames<Place, ScratchId>,
     pub(super) values: ValueCache,
     pub(super) listings: ListingCache,
     pub(super) deletes: Deletes,
@@ -118,7 +120,7 @@ pub(super) struct Table {
     /// How many such numbers were given to readers.
     pub(super) others: u64,
     /// What travelled with keys that this mount moved away, and when.
-    pub(super) moved: LruCache<Place, (Envelope, Instant)>,
+    pub(super) moved: LruCache<Place, (Metadata, Instant)>,
     /// The last name that the store did not have, and the thread in whose present system call it was
     /// asked. One is enough: losing it costs a request, and nothing else.
     pub(super) just_absent: Option<(Ino, FileName, u32)>,
@@ -136,7 +138,7 @@ impl Table {
             seen,
             copies: Copies::new(),
             misses: Misses::new(),
-            away: Away::default(),
+            pending_renames: PendingRenames::default(),
             values: ValueCache::new(cache_bytes),
             listings: ListingCache::new(ttl),
             deletes: Deletes::default(),
@@ -159,7 +161,7 @@ impl Table {
     /// A process was given this version of a key. Whether it may yet turn out to have been nothing.
     pub(super) fn show(&mut self, caller: &Caller, place: &Place, version: &Version) -> bool {
         self.settle_misses(place);
-        self.away.shown(place, caller.process);
+        self.pending_renames.shown(place, caller.process);
         self.seen.show(caller, place, version)
     }
 
@@ -304,7 +306,7 @@ impl Table {
         node.file.give_up();
         if let Kind::File(store, key) = &node.kind {
             let place = (store.name(), key.clone());
-            self.away.closed_unsaved(&place, now);
+            self.pending_renames.closed_unsaved(&place, now);
         }
         self.tree.unlink(ino);
     }

@@ -14,11 +14,11 @@ use super::open::{Opening, Version, entry_of};
 use super::table::Kind;
 use super::{Error, Vfs, Who};
 use crate::model::{
-    self, ETAG_ATTRIBUTE as ETAG, Expect, HEADER_ATTRIBUTES as USER, Ino, META_ATTRIBUTES as META,
-    OBJECT_ATTRIBUTE as OBJECT, Outcome, PUT_ATTRIBUTE as LAST_PUT, Renewal,
+    self, ETAG_ATTRIBUTE as ETAG, HEADER_ATTRIBUTES as USER, Ino, META_ATTRIBUTES as META,
+    OBJECT_ATTRIBUTE as OBJECT, Outcome, PUT_ATTRIBUTE as LAST_PUT, Precondition, Rebase,
     SCRATCH_ATTRIBUTE as SCRATCH,
 };
-use crate::store::{Envelope, ReadBack, Store, Value};
+use crate::store::{Metadata, ReadBack, Store, Value};
 
 const REDIRECT: &str = "user.website_redirect";
 
@@ -39,20 +39,20 @@ impl Vfs {
     /// # Errors
     /// Any [`Error`].
     pub async fn attributes(&self, ino: Ino, by: Opening) -> Result<Vec<String>, Error> {
-        let Some((_, envelope)) = self.described(ino, by).await? else {
+        let Some((_, metadata)) = self.described(ino, by).await? else {
             return Ok(Vec::new());
         };
         let mut names = vec![ETAG.to_owned()];
-        let headers = envelope.headers();
+        let headers = metadata.headers();
         names.extend(headers.map(|(name, _)| format!("{USER}{name}")));
         names.extend(
-            envelope
+            metadata
                 .meta
                 .user
                 .keys()
                 .map(|name| format!("{META}{name}")),
         );
-        if let Some(told) = envelope.attributes() {
+        if let Some(told) = metadata.attributes() {
             let (layout, values) = (told.layout, told.values.into_iter());
             names.extend(values.map(|(name, _)| format!("{USER}{layout}.{name}")));
         }
@@ -93,16 +93,16 @@ impl Vfs {
             return Err(Error::NoAttribute);
         }
         let described = self.described(ino, by).await?;
-        let (etag, mut envelope) = described.ok_or(Error::NoAttribute)?;
+        let (etag, mut metadata) = described.ok_or(Error::NoAttribute)?;
         let found = match name {
             ETAG => Some(etag),
             _ if let Some(name) = of_layout => {
-                let told = envelope.attributes().map(|told| told.values);
+                let told = metadata.attributes().map(|told| told.values);
                 let mut told = told.into_iter().flatten();
                 told.find_map(|(known, value)| (known == name).then_some(value))
             }
-            _ if let Some(name) = name.strip_prefix(META) => envelope.meta.user.get(name).cloned(),
-            _ => header_mut(&mut envelope, name).and_then(|header| header.clone()),
+            _ if let Some(name) = name.strip_prefix(META) => metadata.meta.user.get(name).cloned(),
+            _ => header_mut(&mut metadata, name).and_then(|header| header.clone()),
         };
         found.ok_or(Error::NoAttribute)
     }
@@ -142,8 +142,8 @@ impl Vfs {
             None => None,
         };
         let _held = self.hold(ino)?;
-        let turn = Arc::clone(&self.table().node(ino)?.turn);
-        let _turn = turn.lock().await;
+        let save_lock = Arc::clone(&self.table().node(ino)?.save_lock);
+        let _save_lock = save_lock.lock().await;
         self.check_named(ino)?;
         let (store, key) = self.table().file(ino)?;
         if self.table().node(ino)?.file.is_unsaved() {
@@ -155,20 +155,20 @@ impl Vfs {
             Version::Whole(value) => value,
             Version::Large(large) => self.read_whole(&store, &key, *large).await?,
         };
-        let mut envelope = current.envelope.clone();
-        change(&mut envelope, name, value, mode)?;
-        let expect = Expect::Is(current.version.clone());
+        let mut metadata = current.metadata.clone();
+        change(&mut metadata, name, value, mode)?;
+        let expect = Precondition::Is(current.version.clone());
         let sent = Instant::now();
         let outcome = store
-            .put(&key, current.bytes.clone(), &envelope, &expect)
+            .put(&key, current.bytes.clone(), &metadata, &expect)
             .await
             .map_err(|error| match error.is_of_argument() {
                 true => Error::Invalid(error.to_string()),
                 false => error.into(),
             })?;
         match outcome {
-            Outcome::Saved(version) => {
-                self.attributes_saved(ino, &store, &current, version, envelope, by.who);
+            Outcome::Committed(version) => {
+                self.attributes_saved(ino, &store, &current, version, metadata, by.who);
                 Ok(())
             }
             Outcome::Refused(rival) => {
@@ -197,24 +197,24 @@ impl Vfs {
         store: &Arc<dyn Store>,
         old: &Value,
         version: model::Version,
-        envelope: Envelope,
+        metadata: Metadata,
         who: Who,
     ) {
         let Ok((_, key)) = self.table().file(ino) else {
             return;
         };
-        let (bytes, envelope) = match store.read_back(&key, &version) {
-            ReadBack::Same | ReadBack::Unknown => (old.bytes.clone(), envelope),
-            ReadBack::Other(bytes, envelope) => (bytes, *envelope),
+        let (bytes, metadata) = match store.read_back(&key, &version) {
+            ReadBack::Same | ReadBack::Unknown => (old.bytes.clone(), metadata),
+            ReadBack::Other(bytes, metadata) => (bytes, *metadata),
         };
         let place = (store.name(), key.clone());
         let value = Arc::new(Value {
             version: version.clone(),
-            envelope: envelope.clone(),
+            metadata: metadata.clone(),
             modified: self.saved_now(&place, &version),
             bytes,
         });
-        let replaced = Expect::Is(old.version.clone());
+        let replaced = Precondition::Is(old.version.clone());
         self.table().commit(Commit {
             ino,
             place,
@@ -222,16 +222,16 @@ impl Vfs {
             entry: entry_of(key, &value),
             kept: Kept::Whole(value),
             by: who.into_iter().collect(),
-            change: Change::Metadata(Renewal {
+            change: Change::Metadata(Rebase {
                 from: replaced,
                 to: version,
-                metadata: Some(envelope),
+                metadata: Some(metadata),
             }),
         });
     }
 
-    /// The ETag and envelope that the caller sees; `None` for what is no value.
-    async fn described(&self, ino: Ino, by: Opening) -> Result<Option<(String, Envelope)>, Error> {
+    /// The ETag and metadata that the caller sees; `None` for what is no value.
+    async fn described(&self, ino: Ino, by: Opening) -> Result<Option<(String, Metadata)>, Error> {
         self.check_reached(ino)?;
         let (store, key) = {
             let table = self.table();
@@ -252,11 +252,11 @@ impl Vfs {
                 match &*reader.source() {
                     ReadFrom::Nothing => {}
                     ReadFrom::Whole(value) => {
-                        return Ok(Some((value.version.to_string(), value.envelope.clone())));
+                        return Ok(Some((value.version.to_string(), value.metadata.clone())));
                     }
                     ReadFrom::Pieces(pieces) => {
                         let version = pieces.entry.version.to_string();
-                        return Ok(Some((version, pieces.envelope.clone())));
+                        return Ok(Some((version, pieces.metadata.clone())));
                     }
                 }
             }
@@ -264,10 +264,10 @@ impl Vfs {
         self.check_named(ino)?;
         Ok(Some(
             match self.newest(ino, &store, &key, by.thread).await? {
-                Version::Whole(value) => (value.version.to_string(), value.envelope.clone()),
+                Version::Whole(value) => (value.version.to_string(), value.metadata.clone()),
                 Version::Large(large) => {
-                    let (entry, envelope) = *large;
-                    (entry.version.to_string(), envelope)
+                    let (entry, metadata) = *large;
+                    (entry.version.to_string(), metadata)
                 }
             },
         ))
@@ -281,30 +281,30 @@ fn is_ours(name: &str) -> bool {
         };
         !name.is_empty() && name.bytes().all(legal)
     });
-    name == ETAG || is_meta || header_mut(&mut Envelope::default(), name).is_some()
+    name == ETAG || is_meta || header_mut(&mut Metadata::default(), name).is_some()
 }
 
 /// The header that an attribute of this name is, if it is one.
-fn header_mut<'a>(envelope: &'a mut Envelope, name: &str) -> Option<&'a mut Option<String>> {
-    envelope.header_mut(name.strip_prefix(USER)?)
+fn header_mut<'a>(metadata: &'a mut Metadata, name: &str) -> Option<&'a mut Option<String>> {
+    metadata.header_mut(name.strip_prefix(USER)?)
 }
 
 fn change(
-    envelope: &mut Envelope,
+    metadata: &mut Metadata,
     name: &str,
     value: Option<String>,
     mode: SetMode,
 ) -> Result<(), Error> {
     let exists = match name.strip_prefix(META) {
-        Some(name) => envelope.meta.user.contains_key(name),
-        None => header_mut(envelope, name).is_some_and(|header| header.is_some()),
+        Some(name) => metadata.meta.user.contains_key(name),
+        None => header_mut(metadata, name).is_some_and(|header| header.is_some()),
     };
     match (mode, exists, &value) {
         (SetMode::Create, true, _) => return Err(Error::Exists(name.to_owned())),
         (SetMode::Replace, false, _) | (_, false, None) => return Err(Error::NoAttribute),
         _ => {}
     }
-    if let Some(header) = header_mut(envelope, name) {
+    if let Some(header) = header_mut(metadata, name) {
         if value.as_deref() == Some("") {
             return Err(Error::Invalid(format!("{name}: a header is not empty")));
         }
@@ -318,7 +318,7 @@ fn change(
         }
         *header = value;
     } else if let Some(name) = name.strip_prefix(META) {
-        let user = &mut envelope.meta.user;
+        let user = &mut metadata.meta.user;
         match value {
             Some(value) => user.insert(name.to_owned(), value),
             None => user.remove(name),

@@ -9,7 +9,6 @@
 mod world;
 
 mod absent_properties;
-mod away_model;
 mod bad_input;
 mod budget;
 mod clients;
@@ -35,6 +34,7 @@ mod nginx;
 mod observability;
 mod odd_answers;
 mod odd_servers;
+mod pending_renames_model;
 mod policy;
 mod posix;
 mod races;

@@ -9,9 +9,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use etagfs::backend::s3::{Credentials, S3Config};
 use etagfs::backend::{
-    Backend, Body, Deadlines, Error, Fetched, Meta, ObjectKey, Pin, S3, Settled, Span,
+    Backend, Body, ByteRange, Deadlines, Error, Fetched, Meta, ObjectKey, ReadCondition, S3,
+    Settled,
 };
-use etagfs::model::{Expect, Outcome, PutId, Version};
+use etagfs::model::{Outcome, Precondition, PutId, Version};
 use tokio::runtime::Runtime;
 
 use crate::contract::config;
@@ -39,11 +40,11 @@ fn body(text: &str) -> Body {
     }
 }
 
-fn is(etag: &str) -> Expect {
-    Expect::Is(Version::new(etag))
+fn is(etag: &str) -> Precondition {
+    Precondition::Is(Version::new(etag))
 }
 
-const ALL: Span = Span::UpTo(1 << 20);
+const ALL: ByteRange = ByteRange::UpTo(1 << 20);
 
 impl Rig {
     fn new() -> Result<Self, String> {
@@ -73,7 +74,7 @@ impl Rig {
         &self,
         backend: &dyn Backend,
         text: &str,
-        expect: &Expect,
+        expect: &Precondition,
     ) -> Result<Outcome, Error> {
         let id = PutId::new(uuid::Uuid::new_v4().as_u128());
         self.runtime
@@ -81,11 +82,11 @@ impl Rig {
     }
 
     /// One attempt.
-    fn put(&self, text: &str, expect: &Expect) -> Result<Outcome, Error> {
+    fn put(&self, text: &str, expect: &Precondition) -> Result<Outcome, Error> {
         self.put_through(self.s3.as_ref(), text, expect)
     }
 
-    fn get(&self, pin: &Pin, span: Span) -> Result<Bytes, Error> {
+    fn get(&self, pin: &ReadCondition, span: ByteRange) -> Result<Bytes, Error> {
         match self.runtime.block_on(self.s3.get(&at(), pin, span))? {
             Fetched::Object(object) => Ok(object.bytes),
             Fetched::Unchanged => panic!("unchanged"),
@@ -114,7 +115,7 @@ fn a_settled_put_whose_reply_is_lost_is_saved_once() {
     rig.proxy.inject(When::op(Op::Put).once(), Fault::LoseReply);
     let outcome = rig.put_through(&rig.settled, "new", &is(&base)).unwrap();
     let now = rig.other.head("key").unwrap().etag;
-    assert_eq!(outcome, Outcome::Saved(Version::new(now)));
+    assert_eq!(outcome, Outcome::Committed(Version::new(now)));
     let counts = rig.proxy.log().counts();
     assert_eq!((counts.of(Op::Put), counts.of(Op::Head)), (1, 1));
 }
@@ -124,8 +125,8 @@ fn a_settled_put_that_was_throttled_is_saved() {
     let rig = or_skip!(Rig::new());
     rig.proxy
         .inject(When::op(Op::Put).times(2), Fault::slow_down());
-    let outcome = rig.put_through(&rig.settled, "new", &Expect::Absent);
-    assert!(matches!(outcome.unwrap(), Outcome::Saved(_)));
+    let outcome = rig.put_through(&rig.settled, "new", &Precondition::Absent);
+    assert!(matches!(outcome.unwrap(), Outcome::Committed(_)));
     let counts = rig.proxy.log().counts();
     assert_eq!((counts.of(Op::Put), counts.of(Op::Head)), (3, 0));
 }
@@ -163,7 +164,7 @@ fn what_a_failed_put_means_is_told_by_the_answer() {
         let mark = rig.proxy.mark();
         let outcome = rig.put("v", &is("\"0123456789abcdef0123456789abcdef\""));
         let meaning = match &outcome {
-            Ok(Outcome::Saved(_)) => "Saved",
+            Ok(Outcome::Committed(_)) => "Saved",
             Ok(Outcome::Refused(_)) => "Refused",
             Ok(Outcome::Unknown) => "Unknown",
             Err(Error::NotFound(_)) => "NotFound",
@@ -189,9 +190,9 @@ fn a_put_whose_answer_tells_no_version_asks_for_it() {
         head.headers.remove("etag");
     });
     rig.proxy.inject(When::op(Op::Put), no_etag);
-    let outcome = rig.put("new", &Expect::Absent).unwrap();
+    let outcome = rig.put("new", &Precondition::Absent).unwrap();
     let now = rig.other.head("key").unwrap().etag;
-    assert_eq!(outcome, Outcome::Saved(Version::new(now)));
+    assert_eq!(outcome, Outcome::Committed(Version::new(now)));
 }
 
 #[test]
@@ -200,12 +201,12 @@ fn nothing_listens_is_certainly_not_done() {
     // Not by the rig: a connection that is still open when the server goes may have carried a request.
     rig.other.put("key", "1");
     rig.proxy.down();
-    let put = rig.put("2", &Expect::Absent);
+    let put = rig.put("2", &Precondition::Absent);
     assert!(matches!(put, Err(Error::Unreachable { .. })), "{put:?}");
-    let get = rig.get(&Pin::Newest, ALL);
+    let get = rig.get(&ReadCondition::Newest, ALL);
     assert!(matches!(get, Err(Error::Unreachable { .. })), "{get:?}");
     rig.proxy.up();
-    assert_eq!(rig.get(&Pin::Newest, ALL).unwrap(), "1");
+    assert_eq!(rig.get(&ReadCondition::Newest, ALL).unwrap(), "1");
 }
 
 #[test]
@@ -217,9 +218,9 @@ fn without_credentials_nothing_is_sent_and_nothing_in_doubt() {
             instance: etagfs::backend::s3::Instance::Ignore,
         };
     }));
-    let put = rig.put("v", &Expect::Absent);
+    let put = rig.put("v", &Precondition::Absent);
     assert!(matches!(put, Err(Error::Denied { .. })), "{put:?}");
-    let get = rig.get(&Pin::Newest, ALL);
+    let get = rig.get(&ReadCondition::Newest, ALL);
     assert!(matches!(get, Err(Error::Denied { .. })), "{get:?}");
     assert!(rig.proxy.log().0.is_empty());
 }
@@ -233,9 +234,9 @@ fn wrong_keys_are_denied() {
             token: None,
         };
     }));
-    let put = rig.put("v", &Expect::Absent);
+    let put = rig.put("v", &Precondition::Absent);
     assert!(matches!(put, Err(Error::Denied { .. })), "{put:?}");
-    let get = rig.get(&Pin::Newest, ALL);
+    let get = rig.get(&ReadCondition::Newest, ALL);
     assert!(matches!(get, Err(Error::Denied { .. })), "{get:?}");
 }
 
@@ -254,8 +255,11 @@ fn a_server_that_says_nothing_is_given_up() {
     let gate = Gate::new();
     rig.proxy
         .inject(When::any(), Fault::BlackHole(gate.clone()));
-    assert_eq!(rig.put("v", &Expect::Absent).unwrap(), Outcome::Unknown);
-    let get = rig.get(&Pin::Newest, ALL);
+    assert_eq!(
+        rig.put("v", &Precondition::Absent).unwrap(),
+        Outcome::Unknown
+    );
+    let get = rig.get(&ReadCondition::Newest, ALL);
     assert!(matches!(get, Err(Error::Deadline { .. })), "{get:?}");
     gate.open();
 }
@@ -274,7 +278,11 @@ fn a_read_is_retried() {
         let label = format!("{fault:?}");
         rig.proxy.heal();
         let once = rig.proxy.inject(When::op(Op::Get).once(), fault);
-        assert_eq!(rig.get(&Pin::Newest, ALL).unwrap(), "value", "{label}");
+        assert_eq!(
+            rig.get(&ReadCondition::Newest, ALL).unwrap(),
+            "value",
+            "{label}"
+        );
         assert_eq!(once.struck(), 1, "{label}");
     }
 }
@@ -283,8 +291,11 @@ fn a_read_is_retried() {
 fn a_damaged_answer_is_never_a_value() {
     let rig = or_skip!(Rig::new());
     // A put shows that ETags are digests here; a mount's probe does so too.
-    rig.put("a value that is long enough to be damaged", &Expect::Absent)
-        .unwrap();
+    rig.put(
+        "a value that is long enough to be damaged",
+        &Precondition::Absent,
+    )
+    .unwrap();
     let wrong_etag = Fault::edit(|head, _| {
         let etag = "\"0123456789abcdef0123456789abcdef\"".parse().unwrap();
         head.headers.insert("etag", etag);
@@ -303,7 +314,10 @@ fn a_damaged_answer_is_never_a_value() {
         let label = format!("{fault:?}");
         rig.proxy.heal();
         rig.proxy.inject(When::op(Op::Get), fault.clone());
-        for pin in [Pin::Newest, Pin::Not(Version::new("\"x\""))] {
+        for pin in [
+            ReadCondition::Newest,
+            ReadCondition::Not(Version::new("\"x\"")),
+        ] {
             let got = rig.get(&pin, ALL);
             assert!(got.is_err(), "{label}, {pin:?}: {got:?}");
         }
@@ -314,13 +328,13 @@ fn a_damaged_answer_is_never_a_value() {
 fn a_read_of_a_part_is_that_part_or_an_error() {
     let rig = or_skip!(Rig::new());
     rig.other.put("key", "0123456789");
-    let span = Span::Range { start: 2, len: 4 };
+    let span = ByteRange::Range { start: 2, len: 4 };
     let another_part = Fault::edit(|head, _| {
         let range = "bytes 3-6/10".parse().unwrap();
         head.headers.insert("content-range", range);
     });
     rig.proxy.inject(When::op(Op::Get), another_part);
-    let got = rig.get(&Pin::Newest, span);
+    let got = rig.get(&ReadCondition::Newest, span);
     assert!(matches!(got, Err(Error::Corrupt { .. })), "{got:?}");
 
     rig.proxy.heal();
@@ -330,7 +344,7 @@ fn a_read_of_a_part_is_that_part_or_an_error() {
         *body = Bytes::from_static(b"0123456789");
     });
     rig.proxy.inject(When::op(Op::Get), ignores_ranges);
-    assert_eq!(rig.get(&Pin::Newest, span).unwrap(), "2345");
+    assert_eq!(rig.get(&ReadCondition::Newest, span).unwrap(), "2345");
 }
 
 #[test]
@@ -346,7 +360,7 @@ fn a_server_that_ignores_a_pin_is_found_out() {
         *body = Bytes::from_static(b"new");
     });
     rig.proxy.inject(When::op(Op::Get), no_condition);
-    let got = rig.get(&Pin::Is(Version::new(old)), ALL);
+    let got = rig.get(&ReadCondition::Is(Version::new(old)), ALL);
     assert!(matches!(got, Err(Error::VersionGone(_))), "{got:?}");
 }
 
@@ -359,10 +373,10 @@ fn etags_that_are_no_digests_do_no_harm() {
         head.headers.insert("etag", etag);
     });
     rig.proxy.inject(When::any(), other_etag);
-    assert_eq!(rig.get(&Pin::Newest, ALL).unwrap(), "value");
+    assert_eq!(rig.get(&ReadCondition::Newest, ALL).unwrap(), "value");
     let first = rig.proxy.log().counts();
     // Once known it costs nothing any more.
-    assert_eq!(rig.get(&Pin::Newest, ALL).unwrap(), "value");
+    assert_eq!(rig.get(&ReadCondition::Newest, ALL).unwrap(), "value");
     let second = rig.proxy.log().counts();
     assert_eq!(second.of(Op::Get), first.of(Op::Get) + 1);
     assert_eq!(second.of(Op::Head), first.of(Op::Head));
@@ -380,27 +394,30 @@ fn a_key_that_only_a_proxy_does_not_find_is_not_absent() {
     let rig = or_skip!(Rig::new());
     rig.other.put("key", "value");
     rig.proxy.inject(When::op(Op::Get), no_route());
-    let got = rig.get(&Pin::Newest, ALL);
+    let got = rig.get(&ReadCondition::Newest, ALL);
     assert!(matches!(got, Err(Error::Failed { .. })), "{got:?}");
 }
 
 #[test]
 fn every_operation_is_one_request_when_all_is_well() {
     let rig = or_skip!(Rig::new());
-    let outcome = rig.put("0123456789", &Expect::Absent).unwrap();
-    let Outcome::Saved(version) = outcome else {
+    let outcome = rig.put("0123456789", &Precondition::Absent).unwrap();
+    let Outcome::Committed(version) = outcome else {
         panic!("{outcome:?}");
     };
-    rig.get(&Pin::Newest, ALL).unwrap();
-    rig.get(&Pin::Newest, Span::UpTo(3)).unwrap();
-    rig.get(&Pin::Is(version.clone()), Span::Range { start: 2, len: 3 })
-        .unwrap();
-    let known = Pin::Not(version.clone());
+    rig.get(&ReadCondition::Newest, ALL).unwrap();
+    rig.get(&ReadCondition::Newest, ByteRange::UpTo(3)).unwrap();
+    rig.get(
+        &ReadCondition::Is(version.clone()),
+        ByteRange::Range { start: 2, len: 3 },
+    )
+    .unwrap();
+    let known = ReadCondition::Not(version.clone());
     let unchanged = rig.runtime.block_on(rig.s3.get(&at(), &known, ALL));
     assert_eq!(unchanged.unwrap(), Fetched::Unchanged);
     rig.runtime.block_on(rig.s3.head(&at())).unwrap();
     let deleted = rig.runtime.block_on(rig.s3.delete(&at(), &version));
-    assert_eq!(deleted.unwrap(), Outcome::Saved(()));
+    assert_eq!(deleted.unwrap(), Outcome::Committed(()));
     let counts = rig.proxy.log().counts();
     assert_eq!(
         [Op::Put, Op::Get, Op::Head, Op::Delete].map(|op| counts.of(op)),
@@ -411,22 +428,22 @@ fn every_operation_is_one_request_when_all_is_well() {
 #[test]
 fn a_connection_that_died_while_idle_costs_no_certainty() {
     let rig = or_skip!(Rig::new());
-    let outcome = rig.put("1", &Expect::Absent).unwrap();
-    let Outcome::Saved(version) = outcome else {
+    let outcome = rig.put("1", &Precondition::Absent).unwrap();
+    let Outcome::Committed(version) = outcome else {
         panic!("{outcome:?}");
     };
     // All connections close; the pool has one of them.
     rig.proxy.down();
     rig.proxy.up();
-    let outcome = rig.put("2", &Expect::Is(version)).unwrap();
-    assert!(matches!(outcome, Outcome::Saved(_)), "{outcome:?}");
+    let outcome = rig.put("2", &Precondition::Is(version)).unwrap();
+    assert!(matches!(outcome, Outcome::Committed(_)), "{outcome:?}");
 }
 
 #[test]
 fn an_etag_under_kms_is_no_digest_and_is_not_doubted() {
     let rig = or_skip!(Rig::new());
     // Plain objects of the same bucket have digests, and that was learned.
-    rig.put("plain", &Expect::Absent).unwrap();
+    rig.put("plain", &Precondition::Absent).unwrap();
     let other_etag = |encryption: Option<&'static str>| {
         Fault::edit(move |head, _| {
             let etag = "\"0123456789abcdef0123456789abcdef\"".parse().unwrap();
@@ -441,27 +458,31 @@ fn an_etag_under_kms_is_no_digest_and_is_not_doubted() {
         rig.proxy.heal();
         rig.proxy.inject(When::op(Op::Get), other_etag(Some(kind)));
         let mark = rig.proxy.mark();
-        assert_eq!(rig.get(&Pin::Newest, ALL).unwrap(), "plain", "{kind}");
+        assert_eq!(
+            rig.get(&ReadCondition::Newest, ALL).unwrap(),
+            "plain",
+            "{kind}"
+        );
         assert_eq!(rig.proxy.since(mark).counts().of(Op::Get), 1, "{kind}");
     }
     // The control: with keys of S3 it would be damage.
     rig.proxy.heal();
     rig.proxy
         .inject(When::op(Op::Get), other_etag(Some("AES256")));
-    assert!(rig.get(&Pin::Newest, ALL).is_err());
+    assert!(rig.get(&ReadCondition::Newest, ALL).is_err());
 
     // A save under KMS teaches nothing about the ETags of others.
     let fresh = or_skip!(Rig::new());
     fresh
         .proxy
         .inject(When::op(Op::Put).once(), other_etag(Some("aws:kms")));
-    fresh.put("one", &Expect::Absent).unwrap();
+    fresh.put("one", &Precondition::Absent).unwrap();
     fresh.proxy.heal();
     let base = fresh.other.put("key", "two");
     fresh.put("three", &is(&base)).unwrap();
     fresh.proxy.inject(When::op(Op::Get), other_etag(None));
     assert!(
-        fresh.get(&Pin::Newest, ALL).is_err(),
+        fresh.get(&ReadCondition::Newest, ALL).is_err(),
         "ETags are digests here"
     );
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use etagfs::backend::{Body, Meta, ObjectKey};
-use etagfs::model::Expect;
+use etagfs::model::Precondition;
 use etagfs::vfs::Ending;
 use fastrand::Rng;
 use tokio::task::LocalSet;
@@ -247,7 +247,7 @@ impl History {
 
     fn put(&self, key: &str, bytes: Bytes) {
         let server = &self.world.server;
-        let expect: Expect = server.now(key).map(|value| value.version).into();
+        let expect: Precondition = server.now(key).map(|value| value.version).into();
         let body = Body {
             bytes,
             meta: Meta::default(),

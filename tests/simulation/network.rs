@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use etagfs::backend::{
-    Backend, Body, Error, Fetched, Limits, ListQuery, ObjectInfo, ObjectKey, Page, Pin, Span,
+    Backend, Body, ByteRange, Error, Fetched, Limits, ListQuery, ObjectKey, ObjectMeta, Page,
+    ReadCondition,
 };
-use etagfs::model::{self, Expect, Outcome, PutId, Version};
+use etagfs::model::{self, Outcome, Precondition, PutId, Version};
 use fastrand::Rng;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout};
@@ -268,13 +269,18 @@ impl Backend for Wire {
         Limits::S3
     }
 
-    async fn get(&self, at: &ObjectKey, pin: &Pin, span: Span) -> Result<Fetched, Error> {
+    async fn get(
+        &self,
+        at: &ObjectKey,
+        pin: &ReadCondition,
+        span: ByteRange,
+    ) -> Result<Fetched, Error> {
         let (at, pin) = (at.clone(), pin.clone());
         self.read(move |server, _| server.get(&at, &pin, span))
             .await
     }
 
-    async fn head(&self, at: &ObjectKey) -> Result<ObjectInfo, Error> {
+    async fn head(&self, at: &ObjectKey) -> Result<ObjectMeta, Error> {
         let at = at.clone();
         self.read(move |server, _| server.head(&at)).await
     }
@@ -283,7 +289,7 @@ impl Backend for Wire {
         &self,
         at: &ObjectKey,
         body: Body,
-        expect: &Expect,
+        expect: &Precondition,
         id: PutId,
     ) -> Result<Outcome, Error> {
         let (at, expect) = (at.clone(), expect.clone());

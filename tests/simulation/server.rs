@@ -8,10 +8,10 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use etagfs::backend::{
-    After, Body, Cursor, Error, Fetched, ListQuery, Listed, Meta, Object, ObjectInfo, ObjectKey,
-    Page, Pin, Span,
+    After, Body, ByteRange, Cursor, Error, Fetched, ListQuery, Listed, Meta, Object, ObjectKey,
+    ObjectMeta, Page, ReadCondition,
 };
-use etagfs::model::{Expect, Outcome, PutId, Version};
+use etagfs::model::{Outcome, Precondition, PutId, Version};
 
 use super::plan::Versions;
 use super::wrong::Wrong;
@@ -95,20 +95,25 @@ impl Server {
         self.wrong == Some(wrong)
     }
 
-    pub(crate) fn get(&self, at: &ObjectKey, pin: &Pin, span: Span) -> Result<Fetched, Error> {
+    pub(crate) fn get(
+        &self,
+        at: &ObjectKey,
+        pin: &ReadCondition,
+        span: ByteRange,
+    ) -> Result<Fetched, Error> {
         let state = self.state();
         let newest = state.objects.get(at.as_str());
         let object = match pin {
-            Pin::Newest => newest,
-            Pin::Not(known) => match newest {
+            ReadCondition::Newest => newest,
+            ReadCondition::Not(known) => match newest {
                 Some(object) if object.info.version == *known => return Ok(Fetched::Unchanged),
                 newest => newest,
             },
-            Pin::Is(version) => {
+            ReadCondition::Is(version) => {
                 let pinned = newest.filter(|object| object.info.version == *version);
                 Some(pinned.ok_or_else(|| Error::VersionGone(at.clone()))?)
             }
-            Pin::Snapshot(_) => return Err(Error::VersionGone(at.clone())),
+            ReadCondition::Snapshot(_) => return Err(Error::VersionGone(at.clone())),
         };
         let object = object.ok_or_else(|| Error::NotFound(at.to_string()))?;
         Ok(Fetched::Object(Box::new(Object {
@@ -117,7 +122,7 @@ impl Server {
         })))
     }
 
-    pub(crate) fn head(&self, at: &ObjectKey) -> Result<ObjectInfo, Error> {
+    pub(crate) fn head(&self, at: &ObjectKey) -> Result<ObjectMeta, Error> {
         let state = self.state();
         let object = state.objects.get(at.as_str());
         let mut info = object
@@ -134,7 +139,7 @@ impl Server {
         &self,
         at: &ObjectKey,
         body: Body,
-        expect: &Expect,
+        expect: &Precondition,
         id: Option<PutId>,
         asked: Asked,
     ) -> Outcome {
@@ -143,8 +148,8 @@ impl Server {
         let is_met = before.as_ref().map(|value| &value.version) == expect.version();
         let is_copy = matches!(asked.by, By::Call(_, copy) if copy > 0);
         let anyway = match expect {
-            Expect::Is(_) => self.is_wrong(Wrong::IgnoresIfMatch) && before.is_some(),
-            Expect::Absent => self.is_wrong(Wrong::IgnoresIfNoneMatch),
+            Precondition::Is(_) => self.is_wrong(Wrong::IgnoresIfMatch) && before.is_some(),
+            Precondition::Absent => self.is_wrong(Wrong::IgnoresIfNoneMatch),
         } || (is_copy && self.is_wrong(Wrong::CopiesAreUnconditional));
         if !is_met && !anyway {
             return Outcome::Refused(None);
@@ -155,10 +160,10 @@ impl Server {
         };
         let is_own = matches!(asked.by, By::Call(..));
         if is_own && self.is_wrong(Wrong::ForgetsSaves) && state.history.len() % 4 == 3 {
-            return Outcome::Saved(version);
+            return Outcome::Committed(version);
         }
         let object = Object {
-            info: ObjectInfo {
+            info: ObjectMeta {
                 size: body.bytes.len() as u64,
                 version: version.clone(),
                 modified: SystemTime::UNIX_EPOCH
@@ -182,7 +187,7 @@ impl Server {
         state.objects.insert(at.as_str().to_owned(), object);
         match is_own && refuses {
             true => Outcome::Refused(None),
-            false => Outcome::Saved(version),
+            false => Outcome::Committed(version),
         }
     }
 
@@ -204,7 +209,7 @@ impl Server {
             before: Some(before),
             after: None,
         });
-        Outcome::Saved(())
+        Outcome::Committed(())
     }
 
     pub(crate) fn list(&self, query: &ListQuery, now: Duration) -> Page {
@@ -266,7 +271,7 @@ impl State {
                 None => drop(objects.remove(&event.key)),
                 Some(value) => {
                     let object = Object {
-                        info: ObjectInfo {
+                        info: ObjectMeta {
                             size: value.bytes.len() as u64,
                             version: value.version.clone(),
                             modified: SystemTime::UNIX_EPOCH,
@@ -290,12 +295,12 @@ fn value(object: &Object) -> Value {
     }
 }
 
-fn cut(bytes: &Bytes, span: Span) -> Bytes {
+fn cut(bytes: &Bytes, span: ByteRange) -> Bytes {
     let size = bytes.len() as u64;
     let (start, end) = match span {
-        Span::UpTo(most) if size <= most => (0, size),
-        Span::UpTo(_) => (0, 0),
-        Span::Range { start, len } => (start.min(size), start.saturating_add(len).min(size)),
+        ByteRange::UpTo(most) if size <= most => (0, size),
+        ByteRange::UpTo(_) => (0, 0),
+        ByteRange::Range { start, len } => (start.min(size), start.saturating_add(len).min(size)),
     };
     bytes.slice(start as usize..end as usize)
 }

@@ -32,11 +32,16 @@ impl Backend for Ending {
         self.0.limits()
     }
 
-    async fn get(&self, at: &ObjectKey, pin: &Pin, span: Span) -> Result<Fetched, Error> {
+    async fn get(
+        &self,
+        at: &ObjectKey,
+        pin: &ReadCondition,
+        span: ByteRange,
+    ) -> Result<Fetched, Error> {
         self.0.get(at, pin, span).await
     }
 
-    async fn head(&self, at: &ObjectKey) -> Result<ObjectInfo, Error> {
+    async fn head(&self, at: &ObjectKey) -> Result<ObjectMeta, Error> {
         let late = Error::Deadline {
             what: at.to_string(),
             seconds: DEADLINE.as_secs_f32(),
@@ -50,7 +55,7 @@ impl Backend for Ending {
         &self,
         at: &ObjectKey,
         body: Body,
-        expect: &Expect,
+        expect: &Precondition,
         id: PutId,
     ) -> Result<Outcome, Error> {
         let answer = timeout(DEADLINE, self.0.put(at, body, expect, id)).await;
@@ -66,7 +71,7 @@ impl Backend for Ending {
     }
 }
 
-async fn head(backend: &Queued, queue: u64, name: &str) -> Result<ObjectInfo, Error> {
+async fn head(backend: &Queued, queue: u64, name: &str) -> Result<ObjectMeta, Error> {
     let at = ObjectKey::new(name);
     within([queue, queue], backend.head(&at)).await
 }
@@ -77,7 +82,7 @@ async fn put(backend: &Queued, queue: u64) -> Result<Outcome, Error> {
         bytes: bytes::Bytes::new(),
         meta: crate::backend::Meta::default(),
     };
-    let put = backend.put(&at, body, &Expect::Absent, PutId::new(1));
+    let put = backend.put(&at, body, &Precondition::Absent, PutId::new(1));
     within([queue, queue], put).await
 }
 
@@ -172,7 +177,7 @@ async fn writes_that_queue_behind_one_that_hung_fail_with_it() {
     // After a pause the next one tries it, as if nothing had been.
     faulty.heal();
     tokio::time::sleep(PERIOD + PAUSE).await;
-    assert!(matches!(put(&queued, 1).await, Ok(Outcome::Saved(_))));
+    assert!(matches!(put(&queued, 1).await, Ok(Outcome::Committed(_))));
     assert!(matches!(put(&queued, 1).await, Ok(Outcome::Refused(_))));
 }
 

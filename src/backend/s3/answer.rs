@@ -5,7 +5,7 @@
 //! answers that did not arrive; that is `failure.rs`.
 
 use crate::backend::{Cause, Denial, Error, Why};
-use crate::model::Expect;
+use crate::model::Precondition;
 
 /// A success that is a page for people, as a portal sends it.
 #[derive(Debug, thiserror::Error)]
@@ -75,12 +75,12 @@ impl Answer {
 
     /// 412 is the answer to a false condition; some servers answer 304 to If-None-Match on a
     /// put. 404 under If-Match: the key is gone. None of them is, unless it is S3's own word.
-    pub(super) fn is_refusal(&self, expect: &Expect) -> bool {
+    pub(super) fn is_refusal(&self, expect: &Precondition) -> bool {
         self.is_of_s3()
             && match self.status {
                 412 => true,
-                304 => *expect == Expect::Absent,
-                404 => !self.has_code(&["NoSuchBucket"]) && *expect != Expect::Absent,
+                304 => *expect == Precondition::Absent,
+                404 => !self.has_code(&["NoSuchBucket"]) && *expect != Precondition::Absent,
                 _ => false,
             }
     }

@@ -16,7 +16,7 @@ use super::causes::{cause, cause_of, chain, is_connecting};
 use super::sources::NoKeys;
 use super::trust::NoTrust;
 use crate::backend::{Deadlines, Denial, Error, Why};
-use crate::model::{Expect, Outcome, Version};
+use crate::model::{Outcome, Precondition, Version};
 use crate::telemetry::exchange;
 
 /// Why a request did not succeed.
@@ -155,7 +155,7 @@ impl Failure {
         self,
         what: String,
         bucket: &str,
-        expect: &Expect,
+        expect: &Precondition,
     ) -> Result<Outcome<T>, Error> {
         match self {
             Self::Answered(answer) if answer.is_refusal(expect) => Ok(Outcome::Refused(None)),
@@ -218,12 +218,12 @@ mod tests {
         })
     }
 
-    fn write(failure: Failure, expect: &Expect) -> Result<Outcome<()>, Error> {
+    fn write(failure: Failure, expect: &Precondition) -> Result<Outcome<()>, Error> {
         failure.of_write("s3://b/k".into(), "b", expect)
     }
 
     fn update(failure: Failure) -> Result<Outcome<()>, Error> {
-        write(failure, &Expect::Is(Version::new("\"1\"")))
+        write(failure, &Precondition::Is(Version::new("\"1\"")))
     }
 
     #[test]
@@ -239,7 +239,7 @@ mod tests {
         for status in [412, 404] {
             assert!(update(numbered(status)).unwrap().is_refused());
         }
-        let create = |failure| write(failure, &Expect::Absent);
+        let create = |failure| write(failure, &Precondition::Absent);
         assert!(create(numbered(412)).unwrap().is_refused());
         assert!(create(numbered(304)).unwrap().is_refused());
         assert!(create(answer(404, "NoSuchKey")).is_err());
@@ -262,7 +262,10 @@ mod tests {
     #[test]
     fn a_status_that_nothing_shows_to_be_of_s3_is_no_verdict() {
         for status in [412, 409, 304] {
-            for expect in [Expect::Absent, Expect::Is(Version::new("\"1\""))] {
+            for expect in [
+                Precondition::Absent,
+                Precondition::Is(Version::new("\"1\"")),
+            ] {
                 let outcome = write(answer(status, ""), &expect).unwrap();
                 assert_eq!(outcome, Outcome::Unknown, "{status} {expect}");
             }

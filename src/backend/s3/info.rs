@@ -1,7 +1,7 @@
 //! What the headers of an answer say of an object.
 //!
 //! GET and HEAD answer with the same headers in two types of the SDK; both become an
-//! [`ObjectInfo`] here. It sends nothing and knows no failures; `read.rs` is its user.
+//! [`ObjectMeta`] here. It sends nothing and knows no failures; `read.rs` is its user.
 
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
@@ -11,13 +11,13 @@ use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::primitives::DateTime;
 
 use super::PUT_ID;
-use crate::backend::{Meta, ObjectInfo, ObjectKey, Tags};
+use crate::backend::{Meta, ObjectKey, ObjectMeta, Tags};
 use crate::model::{PutId, Version};
 
 /// The headers that GET and HEAD share.
 pub(super) trait IntoInfo {
     /// Reads those about this object, but for the size; the error says what is missing.
-    fn into_info(self, at: &ObjectKey, size: u64) -> Result<ObjectInfo, String>;
+    fn into_info(self, at: &ObjectKey, size: u64) -> Result<ObjectMeta, String>;
 }
 
 struct Headers {
@@ -31,7 +31,7 @@ struct Headers {
 macro_rules! into_info {
     ($($answer:ty),*) => {$(
         impl IntoInfo for $answer {
-            fn into_info(self, at: &ObjectKey, size: u64) -> Result<ObjectInfo, String> {
+            fn into_info(self, at: &ObjectKey, size: u64) -> Result<ObjectMeta, String> {
                 info(size, Headers {
                     e_tag: self.e_tag,
                     version_id: self.version_id,
@@ -59,7 +59,7 @@ macro_rules! into_info {
 
 into_info!(GetObjectOutput, HeadObjectOutput);
 
-fn info(size: u64, headers: Headers) -> Result<ObjectInfo, String> {
+fn info(size: u64, headers: Headers) -> Result<ObjectMeta, String> {
     let etag = headers.e_tag.ok_or("the answer has no ETag")?;
     let version = Version::told(&etag).ok_or_else(|| format!("{etag:?} is no ETag"))?;
     let mut meta = headers.meta;
@@ -74,7 +74,7 @@ fn info(size: u64, headers: Headers) -> Result<ObjectInfo, String> {
         .user
         .remove(PUT_ID)
         .and_then(|text| PutId::parse(&text));
-    Ok(ObjectInfo {
+    Ok(ObjectMeta {
         size,
         version: version.with_snapshot(headers.version_id),
         modified: headers

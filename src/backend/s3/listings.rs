@@ -10,7 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use crate::backend::habits::Habits;
-use crate::backend::{Listed, ObjectInfo, ObjectKey};
+use crate::backend::{Listed, ObjectKey, ObjectMeta};
 use crate::model::Version;
 
 /// How many objects are remembered, of those that were asked for last.
@@ -26,7 +26,7 @@ pub(super) struct Told(Mutex<HashMap<ObjectKey, (Version, SystemTime, u64)>>);
 
 impl Told {
     /// An answer about an object, to a question that was asked at `asked`.
-    pub(super) fn note(&self, at: &ObjectKey, info: &ObjectInfo, asked: SystemTime) {
+    pub(super) fn note(&self, at: &ObjectKey, info: &ObjectMeta, asked: SystemTime) {
         if !is_settled(info.modified, asked) {
             return;
         }
@@ -96,7 +96,7 @@ mod tests {
 
     fn told(key: &str, etag: &str, asked: u64) -> Told {
         let told = Told::default();
-        let info = ObjectInfo {
+        let info = ObjectMeta {
             size: 1,
             version: Version::told(etag).unwrap(),
             modified: at(WRITTEN),
@@ -147,7 +147,7 @@ mod tests {
     fn what_is_remembered_is_bounded() {
         let told = told("a", "x", WRITTEN + 60);
         for n in 0..10 * REMEMBERED {
-            let info = ObjectInfo {
+            let info = ObjectMeta {
                 size: 1,
                 version: Version::new("\"x\""),
                 modified: at(WRITTEN),

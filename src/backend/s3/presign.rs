@@ -10,7 +10,7 @@ use aws_sdk_s3::presigning::{PresignedRequest, PresigningConfig};
 use super::S3;
 use crate::backend::habits::Condition;
 use crate::backend::{Error, Grant, ObjectKey, Signed};
-use crate::model::Expect;
+use crate::model::Precondition;
 
 impl S3 {
     /// [`crate::backend::Backend::presign`].
@@ -37,8 +37,8 @@ impl S3 {
                 let request = self.terms.of_put(request);
                 let request = match expect {
                     None => request,
-                    Some(Expect::Absent) => request.if_none_match("*"),
-                    Some(Expect::Is(version)) => {
+                    Some(Precondition::Absent) => request.if_none_match("*"),
+                    Some(Precondition::Is(version)) => {
                         let spelling = self.habits.spelling(Condition::Put);
                         request.if_match(spelling.spell(version))
                     }

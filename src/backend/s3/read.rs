@@ -11,14 +11,14 @@ use bytes::{Bytes, BytesMut};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::bounds::Framing;
+use super::byte_range::{Extent, MOST_FOR_A_PART, NO_RANGES, announced, byte_range, part};
 use super::causes::chain;
 use super::failure::Failure;
 use super::info::IntoInfo;
 use super::integrity::Judgement;
-use super::span::{Extent, MOST_FOR_A_PART, NO_RANGES, announced, byte_range, part};
 use super::{S3, integrity};
 use crate::backend::habits::Condition;
-use crate::backend::{Error, Fetched, Object, ObjectInfo, ObjectKey, Pin, Span};
+use crate::backend::{ByteRange, Error, Fetched, Object, ObjectKey, ObjectMeta, ReadCondition};
 use crate::model::Version;
 
 /// So often a body that does not arrive whole is asked for again.
@@ -30,9 +30,9 @@ enum Got {
     Object(Box<Object>),
     /// The object, if its ETag need not be the MD5 of its bytes.
     Doubtful(Box<Object>),
-    /// [`Pin::Not`]: it is still that one.
+    /// [`ReadCondition::Not`]: it is still that one.
     Unchanged,
-    /// [`Pin::Is`], [`Pin::Snapshot`]: it is another one now, or none.
+    /// [`ReadCondition::Is`], [`ReadCondition::Snapshot`]: it is another one now, or none.
     Gone,
     /// The object ends before the range; the answer tells nothing more.
     PastTheEnd,
@@ -43,43 +43,48 @@ enum Got {
 /// Which of an object's versions one request asks for.
 #[derive(Clone, Copy)]
 enum Wanted<'a> {
-    Pin(&'a Pin),
+    ReadCondition(&'a ReadCondition),
     /// This one, by its name in a versioned bucket.
     Snapshot(&'a Version, &'a str),
 }
 
 impl Wanted<'_> {
     /// The version of which an answer told.
-    fn same(self, info: &ObjectInfo) -> Same {
+    fn same(self, info: &ObjectMeta) -> Same {
         match self {
-            Self::Snapshot(version, snapshot) => {
-                Same(Pin::Snapshot(snapshot.to_owned()), Some(version.clone()))
+            Self::Snapshot(version, snapshot) => Same(
+                ReadCondition::Snapshot(snapshot.to_owned()),
+                Some(version.clone()),
+            ),
+            Self::ReadCondition(ReadCondition::Snapshot(snapshot)) => {
+                Same(ReadCondition::Snapshot(snapshot.clone()), None)
             }
-            Self::Pin(Pin::Snapshot(snapshot)) => Same(Pin::Snapshot(snapshot.clone()), None),
-            Self::Pin(_) => Same(Pin::Is(info.version.clone()), None),
+            Self::ReadCondition(_) => Same(ReadCondition::Is(info.version.clone()), None),
         }
     }
 }
 
 /// A version to ask about once more; one that is kept, by its name, and what it has to be.
 #[derive(Clone)]
-struct Same(Pin, Option<Version>);
+struct Same(ReadCondition, Option<Version>);
 
 impl Same {
     fn as_wanted(&self) -> Wanted<'_> {
         match (&self.0, &self.1) {
-            (Pin::Snapshot(snapshot), Some(version)) => Wanted::Snapshot(version, snapshot),
-            (pin, _) => Wanted::Pin(pin),
+            (ReadCondition::Snapshot(snapshot), Some(version)) => {
+                Wanted::Snapshot(version, snapshot)
+            }
+            (pin, _) => Wanted::ReadCondition(pin),
         }
     }
 }
 
 /// A part that says how long the whole is.
-const FIRST_BYTE: Span = Span::Range { start: 0, len: 1 };
+const FIRST_BYTE: ByteRange = ByteRange::Range { start: 0, len: 1 };
 
 impl S3 {
     /// [`crate::backend::Backend::head`].
-    pub(super) async fn look(&self, at: &ObjectKey) -> Result<ObjectInfo, Error> {
+    pub(super) async fn look(&self, at: &ObjectKey) -> Result<ObjectMeta, Error> {
         match self.head_of(at, None).await? {
             Ok(info) => Ok(info),
             Err(failure) if failure.is_hearsay() => self.look_by_get(at).await,
@@ -92,7 +97,7 @@ impl S3 {
         &self,
         at: &ObjectKey,
         snapshot: Option<&str>,
-    ) -> Result<Result<ObjectInfo, Failure>, Error> {
+    ) -> Result<Result<ObjectMeta, Failure>, Error> {
         let request = self
             .reads
             .head_object()
@@ -118,9 +123,9 @@ impl S3 {
 
     /// A HEAD was answered 404, and nothing shows that it is S3 that says so. The answer to a GET would
     /// name S3's own code (R3).
-    async fn look_by_get(&self, at: &ObjectKey) -> Result<ObjectInfo, Error> {
+    async fn look_by_get(&self, at: &ObjectKey) -> Result<ObjectMeta, Error> {
         // No bytes of it. Boxed: a read may look, too.
-        match Box::pin(self.read(at, &Pin::Newest, Span::UpTo(0))).await? {
+        match Box::pin(self.read(at, &ReadCondition::Newest, ByteRange::UpTo(0))).await? {
             Fetched::Object(object) => Ok(object.info),
             Fetched::Unchanged => Err(self.corrupt(at, "it is not said what is there".to_owned())),
         }
@@ -132,13 +137,18 @@ impl S3 {
         &self,
         at: &ObjectKey,
         snapshot: Option<&str>,
-    ) -> Result<ObjectInfo, Error> {
-        let pin = snapshot.map_or(Pin::Newest, |snapshot| Pin::Snapshot(snapshot.to_owned()));
+    ) -> Result<ObjectMeta, Error> {
+        let pin = snapshot.map_or(ReadCondition::Newest, |snapshot| {
+            ReadCondition::Snapshot(snapshot.to_owned())
+        });
         let begun = Instant::now();
         let mut why = "it is not said how long it is".to_owned();
         for _ in 0..BODIES {
-            for span in [FIRST_BYTE, Span::UpTo(0)] {
-                match self.request(at, Wanted::Pin(&pin), span, begun).await? {
+            for span in [FIRST_BYTE, ByteRange::UpTo(0)] {
+                match self
+                    .request(at, Wanted::ReadCondition(&pin), span, begun)
+                    .await?
+                {
                     Got::Object(object) | Got::Doubtful(object) => return Ok(object.info),
                     Got::Gone => return Err(Error::VersionGone(at.clone())),
                     Got::Damaged(reason) => why = reason,
@@ -153,8 +163,8 @@ impl S3 {
     pub(super) async fn read(
         &self,
         at: &ObjectKey,
-        pin: &Pin,
-        span: Span,
+        pin: &ReadCondition,
+        span: ByteRange,
     ) -> Result<Fetched, Error> {
         let begun = Instant::now();
         let mut why = String::new();
@@ -188,7 +198,7 @@ impl S3 {
     }
 
     /// Whether a HEAD tells the same of the object as the GET did.
-    async fn agrees(&self, at: &ObjectKey, info: &ObjectInfo) -> bool {
+    async fn agrees(&self, at: &ObjectKey, info: &ObjectMeta) -> bool {
         let looked = self.look(at).await;
         looked.is_ok_and(|seen| seen.version == info.version && seen.size == info.size)
     }
@@ -196,15 +206,17 @@ impl S3 {
     async fn fetch(
         &self,
         at: &ObjectKey,
-        pin: &Pin,
-        span: Span,
+        pin: &ReadCondition,
+        span: ByteRange,
         begun: Instant,
     ) -> Result<Got, Error> {
-        let mut got = self.request(at, Wanted::Pin(pin), span, begun).await?;
-        if let (Got::Gone, Pin::Is(version)) = (&got, pin) {
+        let mut got = self
+            .request(at, Wanted::ReadCondition(pin), span, begun)
+            .await?;
+        if let (Got::Gone, ReadCondition::Is(version)) = (&got, pin) {
             got = self.respelled(at, version, span, begun).await?;
         }
-        if let (Got::Gone, Pin::Is(version)) = (&got, pin)
+        if let (Got::Gone, ReadCondition::Is(version)) = (&got, pin)
             && let Some(snapshot) = version.snapshot()
         {
             let wanted = Wanted::Snapshot(version, snapshot);
@@ -215,7 +227,9 @@ impl S3 {
             };
         }
         match (got, span) {
-            (Got::PastTheEnd, Span::Range { start, .. }) => self.past_the_end(at, pin, start).await,
+            (Got::PastTheEnd, ByteRange::Range { start, .. }) => {
+                self.past_the_end(at, pin, start).await
+            }
             (got, _) => Ok(got),
         }
     }
@@ -226,7 +240,7 @@ impl S3 {
         &self,
         at: &ObjectKey,
         version: &Version,
-        span: Span,
+        span: ByteRange,
         begun: Instant,
     ) -> Result<Got, Error> {
         let mut others = self.habits.others(Condition::Read, version);
@@ -235,10 +249,12 @@ impl S3 {
         }
         let there = self.look(at).await.map(|info| info.version);
         others.retain(|_| there.as_ref().ok() == Some(version));
-        let pin = Pin::Is(version.clone());
+        let pin = ReadCondition::Is(version.clone());
         for spelling in others {
             self.habits.suppose(Condition::Read, spelling);
-            let got = self.request(at, Wanted::Pin(&pin), span, begun).await;
+            let got = self
+                .request(at, Wanted::ReadCondition(&pin), span, begun)
+                .await;
             if !matches!(got, Ok(Got::Gone)) {
                 self.habits.give_up(Condition::Read);
                 return got;
@@ -250,27 +266,34 @@ impl S3 {
 
     /// The object is shorter than the range's start, which an empty object always is. The answer
     /// to a GET like that brings no version, so a HEAD must.
-    async fn past_the_end(&self, at: &ObjectKey, pin: &Pin, start: u64) -> Result<Got, Error> {
+    async fn past_the_end(
+        &self,
+        at: &ObjectKey,
+        pin: &ReadCondition,
+        start: u64,
+    ) -> Result<Got, Error> {
         let snapshot = match pin {
-            Pin::Is(version) => version.snapshot(),
-            Pin::Snapshot(snapshot) => Some(&**snapshot),
-            Pin::Newest | Pin::Not(_) => None,
+            ReadCondition::Is(version) => version.snapshot(),
+            ReadCondition::Snapshot(snapshot) => Some(&**snapshot),
+            ReadCondition::Newest | ReadCondition::Not(_) => None,
         };
         let info = match snapshot {
             None => match self.look(at).await {
-                Err(Error::NotFound(what)) if matches!(pin, Pin::Is(_)) && what != self.bucket => {
+                Err(Error::NotFound(what))
+                    if matches!(pin, ReadCondition::Is(_)) && what != self.bucket =>
+                {
                     return Ok(Got::Gone);
                 }
                 info => info?,
             },
             Some(_) => match self.head_of(at, snapshot).await? {
                 Ok(info) => info,
-                Err(failure) => return self.no_object(at, Wanted::Pin(pin), failure),
+                Err(failure) => return self.no_object(at, Wanted::ReadCondition(pin), failure),
             },
         };
         Ok(match pin {
-            Pin::Is(version) if info.version != *version => Got::Gone,
-            Pin::Not(version) if info.version == *version => Got::Unchanged,
+            ReadCondition::Is(version) if info.version != *version => Got::Gone,
+            ReadCondition::Not(version) if info.version == *version => Got::Unchanged,
             _ if info.size > start => Got::PastTheEnd,
             _ => Got::Object(Box::new(Object {
                 info,
@@ -283,7 +306,7 @@ impl S3 {
         &self,
         at: &ObjectKey,
         wanted: Wanted<'_>,
-        span: Span,
+        span: ByteRange,
         begun: Instant,
     ) -> Result<Got, Error> {
         let mut request = self
@@ -293,13 +316,19 @@ impl S3 {
             .key(at.as_str());
         let spelling = self.habits.spelling(Condition::Read);
         request = match wanted {
-            Wanted::Pin(Pin::Newest) => request,
-            Wanted::Pin(Pin::Is(version)) => request.if_match(spelling.spell(version)),
-            Wanted::Pin(Pin::Not(version)) => request.if_none_match(spelling.spell(version)),
-            Wanted::Pin(Pin::Snapshot(snapshot)) => request.version_id(snapshot),
+            Wanted::ReadCondition(ReadCondition::Newest) => request,
+            Wanted::ReadCondition(ReadCondition::Is(version)) => {
+                request.if_match(spelling.spell(version))
+            }
+            Wanted::ReadCondition(ReadCondition::Not(version)) => {
+                request.if_none_match(spelling.spell(version))
+            }
+            Wanted::ReadCondition(ReadCondition::Snapshot(snapshot)) => {
+                request.version_id(snapshot)
+            }
             Wanted::Snapshot(_, snapshot) => request.version_id(snapshot),
         };
-        if let Span::Range { start, len } = span {
+        if let ByteRange::Range { start, len } = span {
             request = request.range(byte_range(start, len));
         }
         let deadline = begun + self.deadlines.operation;
@@ -324,15 +353,17 @@ impl S3 {
             .map_err(|why| self.corrupt(at, why))?;
         match wanted {
             // A server that ignores conditions on reads must not mix versions.
-            Wanted::Pin(Pin::Is(version)) | Wanted::Snapshot(version, _)
+            Wanted::ReadCondition(ReadCondition::Is(version)) | Wanted::Snapshot(version, _)
                 if info.version != *version =>
             {
                 return Ok(Got::Gone);
             }
-            Wanted::Pin(Pin::Not(version)) if info.version == *version => {
+            Wanted::ReadCondition(ReadCondition::Not(version)) if info.version == *version => {
                 return Ok(Got::Unchanged);
             }
-            Wanted::Pin(Pin::Is(_)) => self.habits.prove(Condition::Read, spelling),
+            Wanted::ReadCondition(ReadCondition::Is(_)) => {
+                self.habits.prove(Condition::Read, spelling)
+            }
             _ => {}
         }
         let limits = self.deadlines.with_body(announced.body.most());
@@ -361,8 +392,8 @@ impl S3 {
             false => Judgement::Fine,
         };
         let bytes = match span {
-            Span::UpTo(_) => bytes,
-            Span::Range { len, .. } => part(&bytes, announced.skip, len),
+            ByteRange::UpTo(_) => bytes,
+            ByteRange::Range { len, .. } => part(&bytes, announced.skip, len),
         };
         let object = Box::new(Object { info, bytes });
         Ok(match judgement {
@@ -378,7 +409,7 @@ impl S3 {
         &self,
         at: &ObjectKey,
         wanted: Same,
-        span: Span,
+        span: ByteRange,
         begun: Instant,
     ) -> Result<Option<u64>, Error> {
         if span == FIRST_BYTE {
@@ -397,10 +428,10 @@ impl S3 {
         &self,
         at: &ObjectKey,
         wanted: Same,
-        span: Span,
+        span: ByteRange,
         begun: Instant,
     ) -> Result<Got, Error> {
-        let Span::UpTo(most) = span else {
+        let ByteRange::UpTo(most) = span else {
             return Ok(Got::Damaged(NO_RANGES.to_owned()));
         };
         let size = self.size(at, wanted.clone(), span, begun).await?;
@@ -411,7 +442,7 @@ impl S3 {
                 ));
             }
             Some(size) => (
-                Span::Range {
+                ByteRange::Range {
                     start: 0,
                     len: size,
                 },
@@ -442,10 +473,13 @@ impl S3 {
     ) -> Result<Got, Error> {
         let pinned = matches!(
             wanted,
-            Wanted::Pin(Pin::Is(_) | Pin::Snapshot(_)) | Wanted::Snapshot(..)
+            Wanted::ReadCondition(ReadCondition::Is(_) | ReadCondition::Snapshot(_))
+                | Wanted::Snapshot(..)
         );
         match wanted {
-            Wanted::Pin(Pin::Not(version)) if failure.is_unchanged(version) => Ok(Got::Unchanged),
+            Wanted::ReadCondition(ReadCondition::Not(version)) if failure.is_unchanged(version) => {
+                Ok(Got::Unchanged)
+            }
             _ if pinned && failure.says(412) => Ok(Got::Gone),
             _ if failure.says(416) => Ok(Got::PastTheEnd),
             _ => match self.read_error(at, failure) {

@@ -29,7 +29,7 @@ use super::integrity::may_be_digest;
 use super::{PUT_ID, S3};
 use crate::backend::habits::Condition;
 use crate::backend::{Body, Error, ObjectKey, Tags};
-use crate::model::{Expect, Outcome, PutId, Version};
+use crate::model::{Outcome, Precondition, PutId, Version};
 use crate::telemetry::exchange;
 
 /// What the names of directory buckets end with (S3 Express One Zone). They take no `Content-MD5`.
@@ -56,7 +56,7 @@ impl S3 {
         &self,
         at: &ObjectKey,
         body: Body,
-        expect: &Expect,
+        expect: &Precondition,
         id: PutId,
     ) -> Result<Outcome, Error> {
         self.check(at, body.bytes.len() as u64)?;
@@ -89,8 +89,8 @@ impl S3 {
         };
         let spelling = self.habits.spelling(Condition::Put);
         request = match expect {
-            Expect::Absent => request.if_none_match("*"),
-            Expect::Is(version) => request.if_match(spelling.spell(version)),
+            Precondition::Absent => request.if_none_match("*"),
+            Precondition::Is(version) => request.if_match(spelling.spell(version)),
         };
         let departure = Departure::default();
         let mut request = request.customize().interceptor(departure.clone());
@@ -115,11 +115,11 @@ impl S3 {
                             self.etags.learn(version.etag(), &body.bytes);
                         }
                         self.habits.learn_capitals(Some(etag));
-                        if *expect != Expect::Absent {
+                        if *expect != Precondition::Absent {
                             self.habits.prove(Condition::Put, spelling);
                         }
                         let version = version.with_snapshot(answer.version_id);
-                        Ok(Outcome::Saved(version))
+                        Ok(Outcome::Committed(version))
                     }
                     None => Ok(self.version_of(at, id).await),
                 }
@@ -150,10 +150,10 @@ impl S3 {
             }
             Ok(_) => {
                 self.habits.prove(Condition::Delete, spelling);
-                Ok(Outcome::Saved(()))
+                Ok(Outcome::Committed(()))
             }
             Err(failure) => {
-                let expect = Expect::Is(version.clone());
+                let expect = Precondition::Is(version.clone());
                 failure.of_write(self.what(at), &self.bucket, &expect)
             }
         }
@@ -195,7 +195,7 @@ impl S3 {
     /// A put succeeded, as it seems, and did not say as S3 does which version it made.
     async fn version_of(&self, at: &ObjectKey, id: PutId) -> Outcome {
         match self.look(at).await {
-            Ok(info) if info.put_id == Some(id) => Outcome::Saved(info.version),
+            Ok(info) if info.put_id == Some(id) => Outcome::Committed(info.version),
             _ => Outcome::Unknown,
         }
     }

@@ -10,8 +10,8 @@ use std::sync::{Mutex, PoisonError};
 
 use lru::LruCache;
 
-use crate::backend::{Meta, ObjectInfo, ObjectKey};
-use crate::model::{Expect, PutId, Trail, Version};
+use crate::backend::{Meta, ObjectKey, ObjectMeta};
+use crate::model::{Precondition, PutId, Trail, Version};
 
 /// The name of the user metadata (`x-amz-meta-etagfs-after` on the wire).
 const AFTER: &str = "etagfs-after";
@@ -37,14 +37,14 @@ impl Default for Trails {
 }
 
 /// The trail of a version, which is taken out of what is told of it.
-pub(super) fn take(info: &mut ObjectInfo) -> Trail {
+pub(super) fn take(info: &mut ObjectMeta) -> Trail {
     let text = info.meta.user.remove(AFTER);
     text.map_or_else(Trail::default, |text| Trail::parse(&text))
 }
 
 impl Trails {
     /// Learns what an answer tells of a version, and takes it out of the answer.
-    pub(super) fn learn(&self, at: &ObjectKey, info: &mut ObjectInfo) {
+    pub(super) fn learn(&self, at: &ObjectKey, info: &mut ObjectMeta) {
         let before = take(info);
         if let Some(id) = info.put_id {
             self.saved(at, id, &info.version, &before);
@@ -59,8 +59,8 @@ impl Trails {
     }
 
     /// The trail of whoever replaces this.
-    pub(super) fn of(&self, at: &ObjectKey, expect: &Expect) -> Trail {
-        let Expect::Is(version) = expect else {
+    pub(super) fn of(&self, at: &ObjectKey, expect: &Precondition) -> Trail {
+        let Precondition::Is(version) = expect else {
             return Trail::default();
         };
         let mut trails = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -9,10 +9,10 @@ use std::path::PathBuf;
 use clap::Args as ClapArgs;
 use serde_json::Map;
 
+use super::metadata_args;
 use super::patience::Patience;
 use super::put::input;
 use super::reach::{Outcome, Reach};
-use super::said;
 use super::target::Target;
 use crate::cli::output::{copy, say_json};
 use crate::client::{self, Client};
@@ -86,7 +86,7 @@ async fn print(args: &Log, client: Client) -> Outcome {
                 let mut map = Map::new();
                 map.insert("line".to_owned(), number.into());
                 let text = line.strip_suffix(b"\n").unwrap_or(&line);
-                said::text_or_bytes(&mut map, "text", text);
+                metadata_args::text_or_bytes(&mut map, "text", text);
                 say_json(&map.into())?;
             }
         }

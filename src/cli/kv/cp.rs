@@ -4,15 +4,15 @@ use std::path::Path;
 
 use clap::Args as ClapArgs;
 
+use super::metadata_args::{self, MetadataArgs};
 use super::patience::Patience;
 use super::put::input;
 use super::reach::{Outcome, Reach};
-use super::said::{self, Said};
 use super::target::Target;
 use crate::cli::output::copy;
 use crate::cli::report::Failure;
 use crate::client::{self, Client, Replace};
-use crate::model::{Expect, Version};
+use crate::model::{Precondition, Version};
 
 /// The options of `cp`.
 #[derive(Debug, ClapArgs)]
@@ -20,7 +20,7 @@ pub(in crate::cli) struct Cp {
     #[command(flatten)]
     pair: Pair,
     #[command(flatten)]
-    said: Said,
+    said: MetadataArgs,
 }
 
 /// The options of `mv`.
@@ -41,7 +41,7 @@ struct Pair {
     #[arg(long, short)]
     no_clobber: bool,
     /// Replace this version of the target and no other.
-    #[arg(long, value_name = "ETAG", value_parser = said::version, conflicts_with = "no_clobber")]
+    #[arg(long, value_name = "ETAG", value_parser = metadata_args::version, conflicts_with = "no_clobber")]
     if_match: Option<Version>,
     #[command(flatten)]
     patience: Patience,
@@ -64,7 +64,7 @@ pub(in crate::cli) fn mv(args: &Mv) -> Outcome {
 }
 
 impl Pair {
-    async fn cp(&self, said: &Said, client: Client) -> Outcome {
+    async fn cp(&self, said: &MetadataArgs, client: Client) -> Outcome {
         let target = self.whole_target()?;
         let metadata = said.metadata();
         match (&self.source, &target) {
@@ -102,7 +102,7 @@ impl Pair {
         Replace {
             expect: match (&self.if_match, self.no_clobber) {
                 (None, false) => None,
-                (version, _) => Some(Expect::from(version.clone())),
+                (version, _) => Some(Precondition::from(version.clone())),
             },
             retry: self.patience.retry(),
         }

@@ -3,13 +3,13 @@
 use bytes::Bytes;
 use clap::Args as ClapArgs;
 
+use super::metadata_args;
 use super::reach::{Outcome, Reach};
-use super::said;
 use super::target::Target;
 use crate::cli::output::{copy, say, say_json};
 use crate::cli::report::{Failure, UNCHANGED};
 use crate::client::{Answer, Client, Error, Got, Part, Place, Wanted, conflict};
-use crate::model::{Expect, Version};
+use crate::model::{Precondition, Version};
 
 /// The options of `get`.
 #[derive(Debug, ClapArgs)]
@@ -29,10 +29,10 @@ pub(in crate::cli) struct Args {
     #[arg(long, value_name = "START-END", value_parser = range)]
     range: Option<Part>,
     /// Only this version; exit with 75 if the key has another one, or is gone.
-    #[arg(long, value_name = "ETAG", value_parser = said::version)]
+    #[arg(long, value_name = "ETAG", value_parser = metadata_args::version)]
     if_match: Option<Version>,
     /// Only another version than this; exit with 3 if the key still has it.
-    #[arg(long, value_name = "ETAG", value_parser = said::version, conflicts_with = "if_match")]
+    #[arg(long, value_name = "ETAG", value_parser = metadata_args::version, conflicts_with = "if_match")]
     if_none_match: Option<Version>,
     /// A version that a versioned bucket keeps: an id that etagfs versions prints.
     #[arg(long, value_name = "ID", conflicts_with_all = ["if_match", "if_none_match"])]
@@ -78,8 +78,8 @@ async fn get(args: &Args, client: Client) -> Outcome {
     match (place.read(&wanted, args.range).await?, &args.default) {
         (Answer::Got(got), _) => print(args, &*place, *got),
         (Answer::Absent, Some(text)) if args.json => {
-            let (name, value) = said::value(&Bytes::from(text.clone()));
-            let mut map = said::target(&*place);
+            let (name, value) = metadata_args::value(&Bytes::from(text.clone()));
+            let mut map = metadata_args::target(&*place);
             map.insert("absent".to_owned(), true.into());
             map.insert(name, value);
             say_json(&map.into())
@@ -91,7 +91,7 @@ async fn get(args: &Args, client: Client) -> Outcome {
             Err(Error::NoSuchVersion(place.label()).into())
         }
         (Answer::Other, _) => {
-            let expect = Expect::from(args.if_match.clone());
+            let expect = Precondition::from(args.if_match.clone());
             Err(conflict(place.label(), &expect).into())
         }
     }
@@ -99,8 +99,8 @@ async fn get(args: &Args, client: Client) -> Outcome {
 
 fn print(args: &Args, place: &dyn Place, got: Got) -> Outcome {
     if args.json {
-        let mut map = said::about(place, &got.about);
-        let (name, value) = said::value(&got.content.into_bytes()?);
+        let mut map = metadata_args::about(place, &got.about);
+        let (name, value) = metadata_args::value(&got.content.into_bytes()?);
         map.insert(name, value);
         return say_json(&map.into());
     }

@@ -12,10 +12,10 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::said;
+use super::metadata_args;
 use crate::backend::{Meta, Tags};
 use crate::cli::report::Failure;
-use crate::client::Metadata;
+use crate::client::MetadataChoice;
 use crate::model::Version;
 
 /// A key, and what is to become of it.
@@ -108,12 +108,12 @@ impl Item {
     ///
     /// # Errors
     /// When no header can hold it.
-    pub(super) fn metadata(&self) -> Result<Metadata, Failure> {
-        let header = |text: &Option<String>| text.as_deref().map(said::text).transpose();
+    pub(super) fn metadata(&self) -> Result<MetadataChoice, Failure> {
+        let header = |text: &Option<String>| text.as_deref().map(metadata_args::text).transpose();
         let user = self
             .metadata
             .iter()
-            .map(|(name, value)| said::user(name, value));
+            .map(|(name, value)| metadata_args::user(name, value));
         let meta = || {
             Ok(Meta {
                 content_type: header(&self.content_type)?,
@@ -129,8 +129,8 @@ impl Item {
         };
         let meta = meta().map_err(|why: String| self.wrong(&why))?;
         Ok(match meta == Meta::default() {
-            true => Metadata::Inherited,
-            false => Metadata::Given(meta),
+            true => MetadataChoice::Inherited,
+            false => MetadataChoice::Given(meta),
         })
     }
 
@@ -157,7 +157,7 @@ impl Item {
     }
 
     fn version(&self, text: &str) -> Result<Version, Failure> {
-        said::version(text).map_err(|why| self.wrong(&why))
+        metadata_args::version(text).map_err(|why| self.wrong(&why))
     }
 
     fn wrong(&self, why: &str) -> Failure {

@@ -5,8 +5,8 @@ use std::os::unix::ffi::OsStrExt;
 use clap::Args as ClapArgs;
 use serde_json::{Map, Value};
 
+use super::metadata_args;
 use super::reach::{Outcome, Reach};
-use super::said;
 use super::target::Target;
 use crate::cli::one_line::one_line;
 use crate::cli::output::say_bytes;
@@ -66,10 +66,10 @@ impl Args {
         let name = item.name.as_bytes();
         if self.json {
             let mut line = Map::new();
-            said::text_or_bytes(&mut line, "target", item.target.as_bytes());
-            said::text_or_bytes(&mut line, "name", name);
+            metadata_args::text_or_bytes(&mut line, "target", item.target.as_bytes());
+            metadata_args::text_or_bytes(&mut line, "name", name);
             if item.kind == ListedKind::Key {
-                said::text_or_bytes(&mut line, "key", name);
+                metadata_args::text_or_bytes(&mut line, "key", name);
             }
             let (kind, layout) = match item.kind {
                 ListedKind::Store(layout) => ("store", Some(layout)),
@@ -84,7 +84,7 @@ impl Args {
                 line.insert("etag".to_owned(), version.etag().into());
             }
             if let Some(modified) = item.modified {
-                line.insert("modified".to_owned(), said::time(modified).into());
+                line.insert("modified".to_owned(), metadata_args::time(modified).into());
             }
             if let Some(size) = item.size {
                 line.insert("size".to_owned(), size.into());
@@ -98,7 +98,7 @@ impl Args {
         if self.long {
             let nothing = || "-".to_owned();
             let size = item.size.map_or_else(nothing, |size| size.to_string());
-            let modified = item.modified.map_or_else(nothing, said::time);
+            let modified = item.modified.map_or_else(nothing, metadata_args::time);
             let etag = item.version.as_ref().map_or("-", Version::etag);
             let before = format!("{size:>12}  {modified:20}  {etag:34}  ");
             let shown = match name.contains(&b'\n') {

@@ -13,14 +13,14 @@ use serde_json::{Map, Value};
 
 use super::item::{Given, Item};
 use super::lines::{Form, lines};
+use super::metadata_args;
 use super::patience::Patience;
 use super::reach::{Outcome, Reach};
-use super::said;
 use super::target::Target;
 use crate::cli::output::{Progress, offer};
 use crate::cli::report::{CONFLICT, Failure};
 use crate::client::{self, Answer, Client, Place, Wanted, conflict};
-use crate::model::Expect;
+use crate::model::Precondition;
 
 /// The options of `mget`.
 #[derive(Debug, ClapArgs)]
@@ -114,8 +114,8 @@ pub(in crate::cli) fn get(args: &Get) -> Outcome {
                 let place = args.work.place(&client, item).await?;
                 match place.read(&Wanted::Newest, None).await? {
                     Answer::Got(got) => {
-                        let mut line = said::about(&*place, &got.about);
-                        let (name, value) = said::value(&got.content.into_bytes()?);
+                        let mut line = metadata_args::about(&*place, &got.about);
+                        let (name, value) = metadata_args::value(&got.content.into_bytes()?);
                         line.insert(name, value);
                         Ok(with("found", line))
                     }
@@ -158,9 +158,9 @@ async fn save(args: &Put, client: &Client, item: &Item) -> Result<Map<String, Va
     let bytes = item.bytes()?;
     let metadata = item.metadata()?;
     let expect = match (item.given()?, args.create, args.if_unchanged) {
-        (_, true, _) | (Given::Absent, _, _) => Some(Expect::Absent),
-        (Given::Version(version), ..) => Some(Expect::Is(version)),
-        (Given::Nothing, _, true) => Some(Expect::from(item.etag()?)),
+        (_, true, _) | (Given::Absent, _, _) => Some(Precondition::Absent),
+        (Given::Version(version), ..) => Some(Precondition::Is(version)),
+        (Given::Nothing, _, true) => Some(Precondition::from(item.etag()?)),
         (Given::Nothing, _, false) => None,
     };
     let version = match expect {
@@ -168,7 +168,7 @@ async fn save(args: &Put, client: &Client, item: &Item) -> Result<Map<String, Va
         None => client::put(&*place, bytes.clone(), &metadata, args.patience.retry()).await?,
     };
     let version = place.version_of(version, &bytes).await;
-    let mut line = said::target(&*place);
+    let mut line = metadata_args::target(&*place);
     if let Some(version) = version {
         line.insert("etag".to_owned(), version.etag().into());
     }
@@ -192,12 +192,14 @@ pub(in crate::cli) fn remove(args: &Remove) -> Outcome {
                     }
                     None if args.if_unchanged => match place.look().await? {
                         None => false,
-                        Some(_) => return Err(conflict(place.label(), &Expect::Absent).into()),
+                        Some(_) => {
+                            return Err(conflict(place.label(), &Precondition::Absent).into());
+                        }
                     },
                     None => client::delete(&*place, args.patience.retry()).await?,
                 };
                 let status = if existed { "removed" } else { "absent" };
-                Ok(with(status, said::target(&*place)))
+                Ok(with(status, metadata_args::target(&*place)))
             })
             .await
         };

@@ -5,13 +5,13 @@ use std::time::Duration;
 use clap::Args as ClapArgs;
 use serde_json::{Map, json};
 
+use super::metadata_args;
 use super::reach::{Outcome, Reach};
-use super::said;
 use super::target::Target;
 use crate::backend::Grant;
 use crate::cli::output::{note, say, say_json};
 use crate::client::Client;
-use crate::model::{Expect, Version};
+use crate::model::{Precondition, Version};
 
 /// The longest that S3 allows: a week.
 const MOST: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -29,7 +29,7 @@ pub(in crate::cli) struct Args {
     #[arg(long)]
     put: bool,
     /// Only over this version; the PUT must have the header that is printed.
-    #[arg(long, value_name = "ETAG", value_parser = said::version, requires = "put")]
+    #[arg(long, value_name = "ETAG", value_parser = metadata_args::version, requires = "put")]
     if_match: Option<Version>,
     /// Only if the key does not exist; the PUT must have the header that is printed.
     #[arg(long, requires = "put", conflicts_with = "if_match")]
@@ -59,8 +59,8 @@ async fn presign(args: &Args, client: Client) -> Outcome {
     let key = client.key(&args.target.url(hint)?).await?;
     let grant = match (args.put, &args.if_match, args.if_none_match) {
         (false, ..) => Grant::Get,
-        (true, Some(version), _) => Grant::Put(Some(Expect::Is(version.clone()))),
-        (true, None, true) => Grant::Put(Some(Expect::Absent)),
+        (true, Some(version), _) => Grant::Put(Some(Precondition::Is(version.clone()))),
+        (true, None, true) => Grant::Put(Some(Precondition::Absent)),
         (true, None, false) => Grant::Put(None),
     };
     let signed = key.presign(&grant, args.expires).await?;

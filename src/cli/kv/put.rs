@@ -6,15 +6,15 @@ use std::path::PathBuf;
 use bytes::Bytes;
 use clap::Args as ClapArgs;
 
+use super::metadata_args::{self, MetadataArgs};
 use super::patience::Patience;
 use super::reach::{Outcome, Reach};
-use super::said::{self, Said};
 use super::target::Target;
 use crate::backend::Limits;
 use crate::cli::output::{self, say, say_json};
 use crate::cli::report::Failure;
 use crate::client::{self, Client, Place, Retry};
-use crate::model::{Expect, Version};
+use crate::model::{Precondition, Version};
 
 /// The options of `put`.
 #[derive(Debug, ClapArgs)]
@@ -35,7 +35,7 @@ pub(in crate::cli) struct Put {
 struct Condition {
     /// Replace this version and no other: compare-and-set. Exit with 75 if somebody else was first.
     /// Without a condition the version that is there is replaced, whatever it is.
-    #[arg(long, value_name = "ETAG", value_parser = said::version)]
+    #[arg(long, value_name = "ETAG", value_parser = metadata_args::version)]
     if_match: Option<Version>,
     /// Only if the key does not exist, like create.
     #[arg(long, conflicts_with = "if_match")]
@@ -66,7 +66,7 @@ struct What {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    said: Said,
+    said: MetadataArgs,
 }
 
 /// Saves the value and prints its ETag.
@@ -74,8 +74,8 @@ pub(in crate::cli) fn put(args: &Put) -> Outcome {
     args.reach.run(async |client| {
         let condition = &args.condition;
         let expect = match (&condition.if_match, condition.if_none_match) {
-            (Some(version), _) => Some(Expect::Is(version.clone())),
-            (None, true) => Some(Expect::Absent),
+            (Some(version), _) => Some(Precondition::Is(version.clone())),
+            (None, true) => Some(Precondition::Absent),
             (None, false) => None,
         };
         args.what.save(&client, expect, args.patience.retry()).await
@@ -85,13 +85,13 @@ pub(in crate::cli) fn put(args: &Put) -> Outcome {
 /// Creates the key and prints its ETag.
 pub(in crate::cli) fn create(args: &Create) -> Outcome {
     args.reach.run(async |client| {
-        let expect = Some(Expect::Absent);
+        let expect = Some(Precondition::Absent);
         args.what.save(&client, expect, Retry::none()).await
     })
 }
 
 impl What {
-    async fn save(&self, client: &Client, expect: Option<Expect>, retry: Retry) -> Outcome {
+    async fn save(&self, client: &Client, expect: Option<Precondition>, retry: Retry) -> Outcome {
         let mut place = client.place(self.target.address()?).await?;
         if self.binary {
             place = place.binary()?;
@@ -106,7 +106,7 @@ impl What {
         let etag = version.as_ref().map(Version::etag);
         let told = match (self.json, etag) {
             (true, etag) => {
-                let mut map = said::target(&*place);
+                let mut map = metadata_args::target(&*place);
                 map.insert("etag".to_owned(), etag.into());
                 say_json(&map.into())
             }

@@ -14,15 +14,15 @@ use clap::Args as ClapArgs;
 use rustix::process::Signal;
 use sha2::{Digest, Sha256};
 
+use super::metadata_args;
 use super::patience::Patience;
 use super::put::saved;
 use super::reach::{self, Reach};
-use super::said;
 use crate::cli::output::{note, say};
 use crate::cli::report::Failure;
 use crate::client::{Answer, Client, Error, Level, Place, Remote, Spot, Wanted, conflict, joined};
-use crate::model::{Expect, Outcome, PutId, Server, StoreId, Version};
-use crate::store::Envelope;
+use crate::model::{Outcome, Precondition, PutId, Server, StoreId, Version};
+use crate::store::Metadata;
 use crate::vfs::{Begun, Claim, Odd, Record, Rescue};
 
 /// The options of `rescue diff`.
@@ -40,7 +40,7 @@ pub(in crate::cli) struct Apply {
     /// Its id, as `ls` shows it.
     id: String,
     /// Replace this version [default: the one that the writer was told of].
-    #[arg(long, value_name = "ETAG", value_parser = said::version)]
+    #[arg(long, value_name = "ETAG", value_parser = metadata_args::version)]
     if_match: Option<Version>,
     #[command(flatten)]
     patience: Patience,
@@ -260,17 +260,17 @@ async fn append(
         let asked = Instant::now();
         let answer = place.read(&Wanted::Newest, None).await?;
         tries.measured(asked.elapsed());
-        let (version, before, envelope) = match answer {
+        let (version, before, metadata) = match answer {
             Answer::Got(got) => {
                 let about = got.about;
-                (about.version, got.content.into_bytes()?, about.envelope)
+                (about.version, got.content.into_bytes()?, about.metadata)
             }
-            _ => (None, Bytes::new(), Envelope::default()),
+            _ => (None, Bytes::new(), Metadata::default()),
         };
-        let expect = Expect::from(version);
+        let expect = Precondition::from(version);
         match (&args.if_match, begun.take()) {
             (Some(version), _) if expect.version() != Some(version) => {
-                return Err(conflict(place.label(), &Expect::Is(version.clone())).into());
+                return Err(conflict(place.label(), &Precondition::Is(version.clone())).into());
             }
             (None, Some(base)) if base != expect.to_string() => {
                 return Err(Failure::new(format!(
@@ -290,11 +290,11 @@ async fn append(
             .begin(&expect.to_string())
             .map_err(|error| unnoted(id, dir, &error))?;
         let outcome = match &expect {
-            Expect::Absent => place.create_log(kept.bytes.clone()).await?.map(Some),
-            Expect::Is(_) => {
+            Precondition::Absent => place.create_log(kept.bytes.clone()).await?.map(Some),
+            Precondition::Is(_) => {
                 let after = joined(&before, &kept.bytes);
                 place
-                    .save_as(after.clone(), &envelope.of(&after), &expect, put_id(id))
+                    .save_as(after.clone(), &metadata.of(&after), &expect, put_id(id))
                     .await?
             }
         };
@@ -314,13 +314,13 @@ async fn append(
 async fn replace(args: &Apply, kept: &Kept) -> Result<Option<Version>, Failure> {
     let place = &kept.place;
     let found = place.look().await?;
-    let (current, envelope) = match found {
-        Some(about) => (Expect::from(about.version), about.envelope),
-        None => (Expect::Absent, Envelope::default()),
+    let (current, metadata) = match found {
+        Some(about) => (Precondition::from(about.version), about.metadata),
+        None => (Precondition::Absent, Metadata::default()),
     };
     let expect = match &args.if_match {
-        Some(version) => Expect::Is(version.clone()),
-        None => to_replace(&kept.record).unwrap_or(Expect::Absent),
+        Some(version) => Precondition::Is(version.clone()),
+        None => to_replace(&kept.record).unwrap_or(Precondition::Absent),
     };
     let outcome = match current == expect {
         true => {
@@ -328,7 +328,7 @@ async fn replace(args: &Apply, kept: &Kept) -> Result<Option<Version>, Failure> 
             place
                 .save_as(
                     bytes.clone(),
-                    &envelope.of(&bytes),
+                    &metadata.of(&bytes),
                     &expect,
                     put_id(&args.id),
                 )
@@ -337,7 +337,7 @@ async fn replace(args: &Apply, kept: &Kept) -> Result<Option<Version>, Failure> 
         false => Outcome::Refused(None),
     };
     match outcome {
-        Outcome::Saved(version) => Ok(version),
+        Outcome::Committed(version) => Ok(version),
         Outcome::Unknown => Err(Error::Unknown(place.label()).into()),
         Outcome::Refused(_) => Err(Failure::conflict(format!(
             "{} is {current} now, which is not what the writer of {} was told of",
@@ -353,10 +353,10 @@ async fn replace(args: &Apply, kept: &Kept) -> Result<Option<Version>, Failure> 
 
 /// What the bytes may replace: what was found in their place; where nobody looked, what they were based
 /// on.
-fn to_replace(record: &Record) -> Option<Expect> {
+fn to_replace(record: &Record) -> Option<Precondition> {
     let told = |text: &str| match text {
-        "absent" => Some(Expect::Absent),
-        etag if etag.starts_with('"') => Version::told(etag).map(Expect::Is),
+        "absent" => Some(Precondition::Absent),
+        etag if etag.starts_with('"') => Version::told(etag).map(Precondition::Is),
         _ => None,
     };
     told(&record.found).or_else(|| told(&record.expected))

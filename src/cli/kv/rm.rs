@@ -2,9 +2,9 @@
 
 use clap::Args as ClapArgs;
 
+use super::metadata_args;
 use super::patience::Patience;
 use super::reach::{Outcome, Reach};
-use super::said;
 use super::target::Target;
 use crate::cli::report::Failure;
 use crate::client::{self, Client, Error};
@@ -17,7 +17,7 @@ pub(in crate::cli) struct Args {
     #[arg(required = true)]
     targets: Vec<Target>,
     /// Only this version; exit with 75 if the key has another one, or is gone.
-    #[arg(long, value_name = "ETAG", value_parser = said::version)]
+    #[arg(long, value_name = "ETAG", value_parser = metadata_args::version)]
     if_match: Option<Version>,
     /// A key that does not exist is no failure.
     #[arg(long, short)]

@@ -3,8 +3,8 @@
 use clap::Args as ClapArgs;
 use serde_json::Value;
 
+use super::metadata_args;
 use super::reach::{Outcome, Reach};
-use super::said;
 use super::target::Target;
 use crate::cli::output::{say, say_json};
 use crate::client::{self, Client};
@@ -31,7 +31,7 @@ async fn stat(args: &Args, client: Client) -> Outcome {
     for target in &args.targets {
         let place = client.place(target.address()?).await?;
         let about = client::stat(&*place).await?;
-        let known = Value::from(said::about(&*place, &about));
+        let known = Value::from(metadata_args::about(&*place, &about));
         match args.json {
             true => say_json(&known)?,
             false => say(&lines("", &known))?,

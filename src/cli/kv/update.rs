@@ -6,10 +6,10 @@ use std::ffi::OsString;
 use clap::Args as ClapArgs;
 
 use super::filter::{Bounds, Cut, Ended, Filter};
+use super::metadata_args;
 use super::patience::Patience;
 use super::put::saved;
 use super::reach::{Outcome, Reach};
-use super::said;
 use super::stop::{Step, Stop};
 use super::target::Target;
 use crate::cli::output::{copy, say_json};
@@ -143,7 +143,7 @@ async fn tell(args: &Args, place: &dyn Place, updated: &Updated) -> Outcome {
         copy(&bytes[..])
     } else if args.json {
         let version = place.version_of(version.clone(), bytes).await;
-        let mut map = said::target(place);
+        let mut map = metadata_args::target(place);
         let etag = version.as_ref().map(Version::etag);
         map.insert("etag".to_owned(), etag.into());
         map.insert("changed".to_owned(), (*changed).into());

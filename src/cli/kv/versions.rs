@@ -3,8 +3,8 @@
 use clap::Args as ClapArgs;
 use serde_json::json;
 
+use super::metadata_args;
 use super::reach::{Outcome, Reach};
-use super::said;
 use super::target::Target;
 use crate::backend::Kept;
 use crate::cli::output::say;
@@ -43,7 +43,7 @@ async fn versions(args: &Args, client: Client) -> Outcome {
 }
 
 fn text(kept: &Kept) -> String {
-    let time = said::time(kept.modified);
+    let time = metadata_args::time(kept.modified);
     let snapshot = &kept.snapshot;
     match &kept.version {
         Some(version) => format!("{snapshot}  {time}  {:>12}  {version}\n", kept.size),
@@ -57,7 +57,7 @@ fn json(target: &str, kept: &Kept) -> String {
         "version_id": kept.snapshot,
         "etag": kept.version.as_ref().map(Version::etag),
         "deleted": kept.version.is_none(),
-        "modified": said::time(kept.modified),
+        "modified": metadata_args::time(kept.modified),
         "size": kept.size,
         "newest": kept.newest,
     });

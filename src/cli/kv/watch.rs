@@ -11,8 +11,8 @@ use clap::Args as ClapArgs;
 use serde_json::{Map, Value};
 
 use super::filter::{Cut, Filter};
+use super::metadata_args;
 use super::reach::{Outcome, Reach};
-use super::said;
 use super::stop::{Step, Stop};
 use super::target::Target;
 use crate::cli::output::{note, offer};
@@ -46,7 +46,7 @@ pub(in crate::cli) struct Args {
     #[arg(long)]
     initial: bool,
     /// The version of the key that is known already: any other one is a change.
-    #[arg(long, value_name = "ETAG", value_parser = said::version, conflicts_with = "initial")]
+    #[arg(long, value_name = "ETAG", value_parser = metadata_args::version, conflicts_with = "initial")]
     since: Option<Version>,
     #[command(flatten)]
     reach: Reach,
@@ -94,7 +94,7 @@ async fn watch(args: &Args, client: Client, stop: Option<&Stop>) -> Outcome {
 async fn tell(args: &Args, change: &Changed, stop: Option<&Stop>) -> Result<bool, Failure> {
     let Some(stop) = stop else {
         let mut line = Map::new();
-        said::text_or_bytes(&mut line, "target", change.target.as_bytes());
+        metadata_args::text_or_bytes(&mut line, "target", change.target.as_bytes());
         line.insert("event".to_owned(), change.event.name().into());
         let etag = change.version.as_ref().map(Version::etag);
         line.insert("etag".to_owned(), etag.into());

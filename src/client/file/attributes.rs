@@ -13,7 +13,7 @@ use super::super::value::About;
 use super::way::Way;
 use crate::backend::Meta;
 use crate::model::{ETAG_ATTRIBUTE, HEADER_ATTRIBUTES, META_ATTRIBUTES, Version};
-use crate::store::Envelope;
+use crate::store::Metadata;
 
 /// What only a konserve store tells: the type of a value.
 const KONSERVE_TYPE: &str = "user.konserve.type";
@@ -44,9 +44,9 @@ pub(super) fn about(file: &File) -> io::Result<About> {
         version,
         size: Some(found.len()),
         modified: found.modified()?,
-        envelope: Envelope {
+        metadata: Metadata {
             meta,
-            ..Envelope::default()
+            ..Metadata::default()
         },
     })
 }

@@ -12,7 +12,7 @@ mod forgetting;
 
 use std::sync::Arc;
 
-use super::super::Expect;
+use super::super::Precondition;
 use super::super::who::{Caller, FAMILY, JOB, LEVELS, Levels, Living, PROCESS};
 use super::lineage::Lineages;
 use super::order::{OF_MISSES, OF_NOBODY, Order, Place, Placed};
@@ -187,7 +187,7 @@ impl Memory {
     }
 
     /// What was last shown.
-    pub(super) fn version(&self, id: Id) -> Expect {
+    pub(super) fn version(&self, id: Id) -> Precondition {
         self.texts.unpack(self.readings.0.get(id).version())
     }
 
@@ -224,7 +224,7 @@ impl Memory {
         caller: &Caller,
         levels: Levels,
         (key, mut found): (Digest, Found),
-        version: &Expect,
+        version: &Precondition,
         how: How,
     ) {
         found.sort_unstable();

@@ -233,7 +233,7 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     use super::super::super::who::{Ancestors, Caller, Living, Process};
-    use super::super::super::{Expect, Version};
+    use super::super::super::{Precondition, Version};
     use super::super::Seen;
     use super::Job;
 
@@ -273,8 +273,8 @@ mod tests {
         Version::new(format!("\"{n:032x}\""))
     }
 
-    fn is(n: u32) -> Option<Expect> {
-        Some(Expect::Is(v(n)))
+    fn is(n: u32) -> Option<Precondition> {
+        Some(Precondition::Is(v(n)))
     }
 
     fn of(limit: usize) -> (Seen<u32>, Arc<Ended>) {
@@ -386,12 +386,12 @@ mod tests {
         }
         assert_eq!(seen.shown_to(&program, &1000), None);
         let newest = seen.shown_to(&program, &99_999);
-        assert_eq!(newest, Some(Expect::Absent));
+        assert_eq!(newest, Some(Precondition::Absent));
         // And readings push out misses, but for some.
         for key in 100_000..200_000 {
             seen.show(&program, &key, &v(key));
         }
-        assert_eq!(seen.shown_to(&program, &99_999), Some(Expect::Absent));
+        assert_eq!(seen.shown_to(&program, &99_999), Some(Precondition::Absent));
         assert!(seen.room().bytes <= limit);
     }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::super::{Expect, Version};
+use super::super::{Precondition, Version};
 use super::slab::{Id, Slab};
 
 /// A version, or that there is none. Equal if and only if what was packed is.
@@ -105,8 +105,8 @@ impl Texts {
     }
 
     /// Packs a version, to be kept.
-    pub(super) fn pack(&mut self, expect: &Expect) -> Packed {
-        let Expect::Is(version) = expect else {
+    pub(super) fn pack(&mut self, expect: &Precondition) -> Packed {
+        let Precondition::Is(version) = expect else {
             return Packed::ABSENT;
         };
         let etag = version.etag();
@@ -149,13 +149,13 @@ impl Texts {
         }
     }
 
-    pub(super) fn unpack(&self, packed: Packed) -> Expect {
+    pub(super) fn unpack(&self, packed: Packed) -> Precondition {
         match packed.form {
-            Form::Absent => Expect::Absent,
-            Form::Digest => Expect::Is(Version::new(packed.text())),
+            Form::Absent => Precondition::Absent,
+            Form::Digest => Precondition::Is(Version::new(packed.text())),
             Form::Text => {
                 let (text, _) = self.texts.get(packed.bits[0] as Id);
-                Expect::Is(Version::new(Arc::clone(text)))
+                Precondition::Is(Version::new(Arc::clone(text)))
             }
         }
     }
@@ -182,12 +182,12 @@ mod tests {
             let mut texts = Texts::default();
             let packed: Vec<_> = etags
                 .iter()
-                .map(|etag| texts.pack(&Expect::Is(Version::new(&**etag))))
+                .map(|etag| texts.pack(&Precondition::Is(Version::new(&**etag))))
                 .collect();
             for (etag, one) in etags.iter().zip(&packed) {
                 let version = Version::new(&**etag);
-                prop_assert_eq!(texts.unpack(*one), Expect::Is(version.clone()));
-                prop_assert_eq!(texts.pack(&Expect::Is(version)), *one);
+                prop_assert_eq!(texts.unpack(*one), Precondition::Is(version.clone()));
+                prop_assert_eq!(texts.pack(&Precondition::Is(version)), *one);
                 texts.drop(*one);
             }
             for one in packed {
@@ -205,10 +205,10 @@ mod tests {
             "\"d41d8cd98f00b204e9800998ecf8427e-1\"",
             "\"00000000000000000000000000000000-65535\"",
         ] {
-            texts.pack(&Expect::Is(Version::new(etag)));
+            texts.pack(&Precondition::Is(Version::new(etag)));
         }
         assert_eq!(texts.bytes(), 0);
-        texts.pack(&Expect::Is(Version::new(
+        texts.pack(&Precondition::Is(Version::new(
             "\"D41D8CD98F00B204E9800998ECF8427E\"",
         )));
         assert_ne!(texts.bytes(), 0);

@@ -22,8 +22,8 @@ fn v(n: u32) -> Version {
     Version::new(format!("\"{n}\""))
 }
 
-fn is(n: u32) -> Expect {
-    Expect::Is(v(n))
+fn is(n: u32) -> Precondition {
+    Precondition::Is(v(n))
 }
 
 fn seen() -> Seen<&'static str> {
@@ -50,7 +50,7 @@ fn a_process_that_read_the_key_loses_to_a_later_save() {
         Base::AlreadyLost { shown: is(1) }
     );
     assert_eq!(
-        seen.base([editor], &"k", &Expect::Absent),
+        seen.base([editor], &"k", &Precondition::Absent),
         Base::AlreadyLost { shown: is(1) }
     );
 }
@@ -305,9 +305,9 @@ fn a_rename_asks_the_creator_of_the_temporary_file_after_the_caller() {
     assert_eq!(seen.base([mv, jq], &"k", &is(2)), Base::Take(is(2)));
 }
 
-const ABSENT: Expect = Expect::Absent;
+const ABSENT: Precondition = Precondition::Absent;
 
-fn lost(shown: Expect) -> Base {
+fn lost(shown: Precondition) -> Base {
     Base::AlreadyLost { shown }
 }
 

@@ -22,7 +22,7 @@ use super::plain::PlainStore;
 use super::site::Site;
 use super::{Catalog, Error, LayoutName, Made, Part, Store, StoreEntry, StoreName};
 use crate::backend::{After, Backend, Body, ListQuery, Meta, ObjectKey, Page, Pages};
-use crate::model::{Expect, Outcome, PutId, StoreId};
+use crate::model::{Outcome, Precondition, PutId, StoreId};
 use jump::{Jump, jump_behind, split};
 pub use layouts::Layouts;
 
@@ -280,9 +280,12 @@ impl Catalog for Bucket {
             meta: Meta::default(),
         };
         let put_id = PutId::new(Uuid::new_v4().as_u128());
-        let made = self.site.backend.put(&at, body, &Expect::Absent, put_id);
+        let made = self
+            .site
+            .backend
+            .put(&at, body, &Precondition::Absent, put_id);
         match made.await? {
-            Outcome::Saved(_) => {}
+            Outcome::Committed(_) => {}
             Outcome::Refused(_) => return Err(Error::Exists(format!("the store {id}"))),
             Outcome::Unknown => return Err(Error::Unknown(format!("the store {id}"))),
         }

@@ -4,8 +4,8 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 use uuid::Uuid;
 
 use super::Bucket;
-use crate::backend::{Body, Fetched, Listed, Object, ObjectKey, Pin, Span};
-use crate::model::{Expect, Outcome, PutId, StoreId};
+use crate::backend::{Body, ByteRange, Fetched, Listed, Object, ObjectKey, ReadCondition};
+use crate::model::{Outcome, Precondition, PutId, StoreId};
 use crate::store::layout::Role;
 use crate::store::object::{not_asked, tagged};
 use crate::store::{Error, Made, Part};
@@ -13,7 +13,7 @@ use crate::store::{Error, Made, Part};
 /// How many objects are deleted at once.
 const AT_ONCE: usize = 16;
 
-const WHOLE: Span = Span::UpTo(u64::MAX);
+const WHOLE: ByteRange = ByteRange::UpTo(u64::MAX);
 
 impl Bucket {
     /// The objects of a store, as it was last found, in one of these roles; each with its name after the store's.
@@ -56,7 +56,7 @@ impl Bucket {
     pub(super) async fn read_part(&self, id: StoreId, name: &str) -> Result<Option<Part>, Error> {
         let (at, address) = self.part_at(id, name);
         let backend = &*self.site.backend;
-        let object = match backend.get(&at, &Pin::Newest, WHOLE).await {
+        let object = match backend.get(&at, &ReadCondition::Newest, WHOLE).await {
             Ok(Fetched::Object(object)) => *object,
             Ok(Fetched::Unchanged) => return Err(not_asked(address)),
             Err(error) if error.is_not_found() => return Ok(None),
@@ -80,11 +80,14 @@ impl Bucket {
             meta: part.meta,
         };
         let put_id = PutId::new(Uuid::new_v4().as_u128());
-        match backend.put(&at, body, &Expect::Absent, put_id).await? {
-            Outcome::Saved(_) => Ok(Made::New),
+        match backend
+            .put(&at, body, &Precondition::Absent, put_id)
+            .await?
+        {
+            Outcome::Committed(_) => Ok(Made::New),
             Outcome::Unknown => Err(Error::Unknown(address)),
             Outcome::Refused(_) => {
-                let there = backend.get(&at, &Pin::Newest, WHOLE).await?;
+                let there = backend.get(&at, &ReadCondition::Newest, WHOLE).await?;
                 let is_same = matches!(there, Fetched::Object(there) if there.bytes == part.bytes);
                 Ok(match is_same {
                     true => Made::Same,

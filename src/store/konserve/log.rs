@@ -14,8 +14,8 @@ use uuid::Uuid;
 use super::origin::Origin;
 use super::write::{now, salt};
 use super::{KonserveStore, target};
-use crate::backend::{Meta, Pin};
-use crate::model::{Expect, Key, Outcome, Version};
+use crate::backend::{Meta, ReadCondition};
+use crate::model::{Key, Outcome, Precondition, Version};
 use crate::store::Error;
 use konserve_codec::Value;
 use konserve_codec::blob::{Blob, Codec, Header};
@@ -112,7 +112,7 @@ impl KonserveStore {
     async fn element(&self, id: Uuid) -> Result<Linked, Error> {
         let object = object_of(id);
         let damaged = |why: &str| self.broken(object, why);
-        let looked = match self.look(object, &Pin::Newest, MOST as u64).await {
+        let looked = match self.look(object, &ReadCondition::Newest, MOST as u64).await {
             Ok(Some(looked)) => looked,
             Ok(None) | Err(Error::NotFound(_)) => {
                 return Err(damaged("an element of a log is missing"));
@@ -151,7 +151,7 @@ impl KonserveStore {
     ) -> Result<Outcome, Error> {
         let values = self.to_append(log.stored.object, before, after)?;
         if values.is_empty() {
-            return Ok(Outcome::Saved(log.version.clone()));
+            return Ok(Outcome::Committed(log.version.clone()));
         }
         let (tail_id, tail) = self.tail(log.stored.object, head).await?;
         let (key, codec) = (log.stored.metadata.key(), log.stored.header.codec);
@@ -168,12 +168,12 @@ impl KonserveStore {
             tail.glance.metadata,
             &linked.into_value(),
         )?;
-        let expect = Expect::Is(tail.version);
+        let expect = Precondition::Is(tail.version);
         match self
             .send(object_of(tail_id), &sealed, tail.meta, &expect)
             .await?
         {
-            Outcome::Saved(_) => {}
+            Outcome::Committed(_) => {}
             Outcome::Unknown => return Ok(Outcome::Unknown),
             Outcome::Refused(_) => {
                 self.take_back(chain.made).await;
@@ -217,7 +217,7 @@ impl KonserveStore {
         let metadata = Metadata::new(key, &Kind::AppendLog, now());
         let sealed = self.seal(codec, metadata, &Head { first, last }.into_value())?;
         let outcome = self
-            .send(object, &sealed, Meta::default(), &Expect::Absent)
+            .send(object, &sealed, Meta::default(), &Precondition::Absent)
             .await?;
         if outcome.is_refused() {
             self.take_back(chain.made).await;
@@ -254,10 +254,10 @@ impl KonserveStore {
             let sealed = self.seal(codec, metadata, &element.into_value())?;
             let object = object_of(ids[at]);
             match self
-                .send(object, &sealed, Meta::default(), &Expect::Absent)
+                .send(object, &sealed, Meta::default(), &Precondition::Absent)
                 .await?
             {
-                Outcome::Saved(version) => made.push((object, version)),
+                Outcome::Committed(version) => made.push((object, version)),
                 Outcome::Refused(_) | Outcome::Unknown => return Ok(None),
             }
         }
@@ -297,12 +297,12 @@ impl KonserveStore {
                 over.stored.metadata.clone(),
                 &head.into_value(),
             )?;
-            let expect = Expect::Is(over.version.clone());
+            let expect = Precondition::Is(over.version.clone());
             let outcome = self
                 .send(log.stored.object, &sealed, over.meta.clone(), &expect)
                 .await?;
             match outcome {
-                Outcome::Saved(version) => {
+                Outcome::Committed(version) => {
                     let mut written = Origin::clone(&over);
                     written.version = version;
                     written.stored.header = sealed.header;
@@ -313,7 +313,7 @@ impl KonserveStore {
                 Outcome::Refused(_) => {}
             }
             let Some(looked) = self
-                .look(log.stored.object, &Pin::Newest, MOST as u64)
+                .look(log.stored.object, &ReadCondition::Newest, MOST as u64)
                 .await?
             else {
                 return Ok(Outcome::Unknown);
@@ -356,7 +356,7 @@ impl KonserveStore {
             log.stored.content = content;
             self.remember(Arc::new(log), &text);
         }
-        Outcome::Saved(version)
+        Outcome::Committed(version)
     }
 
     /// Deletes elements that were never linked. One that stays is in nobody's way.

@@ -30,7 +30,7 @@ pub use in_bucket::Konserve;
 use learning::Learning;
 use names::Names;
 
-use super::{Envelope, Error, LayoutName};
+use super::{Error, LayoutName, Metadata};
 use crate::backend::{Backend, ObjectKey};
 use crate::model::{BadName, FileName, Key, StoreId, Version};
 use konserve_codec::aes::EncryptionKey;
@@ -92,7 +92,7 @@ struct KonserveStore {
 #[derive(Debug)]
 struct Memory {
     /// What the latest saves would show to a reader.
-    saves: LruCache<(Uuid, Version), (Bytes, Envelope)>,
+    saves: LruCache<(Uuid, Version), (Bytes, Metadata)>,
     /// Where the value begins in an object.
     offsets: LruCache<(Uuid, Version), u64>,
     /// Elements of logs that have a next one: they do not change any more.
@@ -151,7 +151,7 @@ impl KonserveStore {
 
     /// What a reader would now be shown of what was just saved as this version; nothing if that is
     /// not known.
-    fn saved(&self, key: &Key, version: &Version) -> Option<(Bytes, Envelope)> {
+    fn saved(&self, key: &Key, version: &Version) -> Option<(Bytes, Metadata)> {
         let target = target(key).ok()?;
         let mut memory = self.memory();
         memory.saves.pop(&(target.object, version.clone()))

@@ -8,7 +8,7 @@ use konserve_codec::file::Stored;
 use super::LAYOUT;
 use crate::backend::Meta;
 use crate::model::Version;
-use crate::store::{Envelope, LayoutName, Origin as StoreOrigin};
+use crate::store::{LayoutName, Metadata, Origin as StoreOrigin};
 
 /// What a save of a file needs to know of the object that was read: [`Stored`] is konserve's part of
 /// it, the rest is the backend's.
@@ -24,8 +24,8 @@ pub(super) struct Origin {
 
 impl Origin {
     /// The one that travels with a value, if it is of this layout.
-    pub(super) fn of(envelope: &Envelope) -> Option<Arc<Self>> {
-        let origin: Arc<dyn Any + Send + Sync> = envelope.origin.clone()?;
+    pub(super) fn of(metadata: &Metadata) -> Option<Arc<Self>> {
+        let origin: Arc<dyn Any + Send + Sync> = metadata.origin.clone()?;
         origin.downcast().ok()
     }
 }

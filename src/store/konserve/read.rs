@@ -11,10 +11,10 @@ use uuid::Uuid;
 
 use super::origin::Origin;
 use super::{KonserveStore, Target, key, target};
-use crate::backend::{self, Fetched, Object, ObjectInfo, Pin, Span};
+use crate::backend::{self, ByteRange, Fetched, Object, ObjectMeta, ReadCondition};
 use crate::model::{BadName, FileName, Key, Version};
 use crate::store::object::{check_size, not_asked};
-use crate::store::{Entry, Envelope, Error, Found, Opened, Value};
+use crate::store::{Entry, Error, Found, Metadata, Opened, Value};
 use konserve_codec::blob::{HEADER_BYTES, Header, Unreadable};
 use konserve_codec::edn;
 use konserve_codec::file::{Content, Glance, Glanced, Stored, glance};
@@ -30,7 +30,7 @@ const LONG: usize = 128 << 10;
 
 /// An object, as far as it was read.
 pub(super) struct Looked {
-    pub(super) info: ObjectInfo,
+    pub(super) info: ObjectMeta,
     /// What it is, or why that cannot be said.
     pub(super) origin: Result<Arc<Origin>, Unreadable>,
     /// All of its bytes, if they were read.
@@ -70,8 +70,8 @@ impl Looked {
         }
     }
 
-    pub(super) fn envelope(&self) -> Envelope {
-        Envelope {
+    pub(super) fn metadata(&self) -> Metadata {
+        Metadata {
             meta: self.info.meta.clone(),
             origin: self.origin.clone().ok().map(|origin| origin as _),
             binary: false,
@@ -83,7 +83,7 @@ impl Looked {
             bytes,
             version: self.info.version.clone(),
             modified: self.info.modified,
-            envelope: self.envelope(),
+            metadata: self.metadata(),
         }
     }
 
@@ -124,7 +124,7 @@ impl KonserveStore {
             asked.raw,
             asked.key.as_ref().map(|key| edn::print_line(key).into()),
         );
-        let looked = match self.look(asked.object, &Pin::Newest, PEEK).await {
+        let looked = match self.look(asked.object, &ReadCondition::Newest, PEEK).await {
             Ok(Some(looked)) => looked,
             Ok(None) => return Err(self.not_asked(asked.object)),
             Err(Error::NotFound(_)) => return Ok(Found::Absent),
@@ -147,12 +147,12 @@ impl KonserveStore {
     pub(super) async fn inspect_object(
         &self,
         key: &Key,
-    ) -> Result<Option<(Entry, Envelope)>, Error> {
+    ) -> Result<Option<(Entry, Metadata)>, Error> {
         let Target { object, .. } = target(key)?;
-        match self.look(object, &Pin::Newest, PEEK).await {
+        match self.look(object, &ReadCondition::Newest, PEEK).await {
             Ok(Some(looked)) => {
                 self.names.learn(object, &looked, self.settings.spelling);
-                Ok(Some((self.entry(key, &looked), looked.envelope())))
+                Ok(Some((self.entry(key, &looked), looked.metadata())))
             }
             Ok(None) => Err(self.not_asked(object)),
             Err(Error::NotFound(_)) => Ok(None),
@@ -168,7 +168,7 @@ impl KonserveStore {
     pub(super) async fn open_object(
         &self,
         key: &Key,
-        pin: &Pin,
+        pin: &ReadCondition,
         limit: u64,
     ) -> Result<Opened, Error> {
         let Target { object, raw } = target(key)?;
@@ -210,14 +210,14 @@ impl KonserveStore {
         let Ok(Target { object, .. }) = target(key) else {
             return Opened::Large {
                 entry,
-                envelope: looked.envelope(),
+                metadata: looked.metadata(),
             };
         };
         let at = (object, looked.info.version.clone());
         self.memory().offsets.put(at, looked.value_at());
         Opened::Large {
             entry,
-            envelope: looked.envelope(),
+            metadata: looked.metadata(),
         }
     }
 
@@ -255,15 +255,15 @@ impl KonserveStore {
     }
 
     /// Reads an object, whole if it has at most `limit` bytes, otherwise its beginning; nothing if
-    /// it is the version that [`Pin::Not`] names.
+    /// it is the version that [`ReadCondition::Not`] names.
     pub(super) async fn look(
         &self,
         object: Uuid,
-        pin: &Pin,
+        pin: &ReadCondition,
         limit: u64,
     ) -> Result<Option<Looked>, Error> {
         let at = self.object(object);
-        let fetched = self.backend.get(&at, pin, Span::UpTo(limit)).await?;
+        let fetched = self.backend.get(&at, pin, ByteRange::UpTo(limit)).await?;
         let Fetched::Object(fetched) = fetched else {
             return Ok(None);
         };
@@ -277,13 +277,13 @@ impl KonserveStore {
 
     /// Reads as much of an object as its key needs; for most objects this is all of it.
     pub(super) async fn glimpse(&self, object: Uuid) -> Result<Looked, Error> {
-        let span = Span::Range {
+        let span = ByteRange::Range {
             start: 0,
             len: BEGINNING,
         };
         let fetched = self
             .backend
-            .get(&self.object(object), &Pin::Newest, span)
+            .get(&self.object(object), &ReadCondition::Newest, span)
             .await?;
         let Fetched::Object(fetched) = fetched else {
             return Err(self.not_asked(object));
@@ -292,13 +292,13 @@ impl KonserveStore {
         self.begin(object, info, bytes).await
     }
 
-    async fn look_at_beginning(&self, object: Uuid, info: ObjectInfo) -> Result<Looked, Error> {
+    async fn look_at_beginning(&self, object: Uuid, info: ObjectMeta) -> Result<Looked, Error> {
         let (_, bytes) = self.part(object, &info.version, 0, BEGINNING).await?;
         self.begin(object, info, bytes).await
     }
 
     /// What an object is, of which at least the beginning is at hand.
-    async fn begin(&self, object: Uuid, info: ObjectInfo, bytes: Bytes) -> Result<Looked, Error> {
+    async fn begin(&self, object: Uuid, info: ObjectMeta, bytes: Bytes) -> Result<Looked, Error> {
         let whole = bytes.len() as u64 == info.size;
         match glance(&bytes, self.settings.secret.as_ref()) {
             Ok(Glanced::Needs(more)) if !whole && more <= info.size => {
@@ -319,7 +319,7 @@ impl KonserveStore {
                 bytes: None,
             });
         }
-        let pin = Pin::Is(looked.info.version.clone());
+        let pin = ReadCondition::Is(looked.info.version.clone());
         match self.look(object, &pin, MOST).await? {
             Some(looked) => Ok(looked),
             None => Err(self.not_asked(object)),
@@ -327,7 +327,7 @@ impl KonserveStore {
     }
 
     /// What an object's bytes, or its beginning, say.
-    async fn interpret(&self, object: Uuid, info: ObjectInfo, bytes: Bytes, whole: bool) -> Looked {
+    async fn interpret(&self, object: Uuid, info: ObjectMeta, bytes: Bytes, whole: bool) -> Looked {
         let secret = self.settings.secret.clone();
         let glanced = match glance(&bytes, secret.as_ref()) {
             Ok(Glanced::All(glance)) => Ok(glance),
@@ -372,9 +372,9 @@ impl KonserveStore {
         version: &Version,
         start: u64,
         len: u64,
-    ) -> Result<(ObjectInfo, Bytes), Error> {
-        let pin = Pin::Is(version.clone());
-        let span = Span::Range { start, len };
+    ) -> Result<(ObjectMeta, Bytes), Error> {
+        let pin = ReadCondition::Is(version.clone());
+        let span = ByteRange::Range { start, len };
         match self.backend.get(&self.object(object), &pin, span).await {
             Ok(Fetched::Object(part)) => Ok((part.info, part.bytes)),
             Ok(Fetched::Unchanged) => Err(self.not_asked(object)),

@@ -4,8 +4,8 @@
 use bytes::Bytes;
 use uuid::Uuid;
 
-use crate::backend::{Body, Fetched, ObjectKey, Pin, Span};
-use crate::model::{Expect, Outcome, PutId, StoreId};
+use crate::backend::{Body, ByteRange, Fetched, ObjectKey, ReadCondition};
+use crate::model::{Outcome, Precondition, PutId, StoreId};
 use crate::store::Error;
 use crate::store::site::Site;
 use konserve_codec::object::{self, REGISTRY};
@@ -34,7 +34,7 @@ async fn try_register(site: &Site, id: StoreId, there: bool) -> Result<bool, Err
     for _ in 0..TRIES {
         let registry = match site
             .backend
-            .get(&at, &Pin::Newest, Span::UpTo(LARGEST))
+            .get(&at, &ReadCondition::Newest, ByteRange::UpTo(LARGEST))
             .await
         {
             Ok(Fetched::Object(registry)) => *registry,
@@ -58,9 +58,9 @@ async fn try_register(site: &Site, id: StoreId, there: bool) -> Result<bool, Err
             meta: registry.info.meta,
         };
         let put_id = PutId::new(Uuid::new_v4().as_u128());
-        let expect = Expect::Is(registry.info.version);
+        let expect = Precondition::Is(registry.info.version);
         match site.backend.put(&at, body, &expect, put_id).await? {
-            Outcome::Saved(_) => return Ok(true),
+            Outcome::Committed(_) => return Ok(true),
             Outcome::Refused(_) => {}
             Outcome::Unknown => return Ok(false),
         }

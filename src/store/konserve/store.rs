@@ -6,11 +6,11 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::{KonserveStore, LAYOUT, STORED, key, target};
-use crate::backend::{Grant, Kept, Pin, Signed};
-use crate::model::{BadName, Expect, FileName, Key, Outcome, PutId, Version};
+use crate::backend::{Grant, Kept, ReadCondition, Signed};
+use crate::model::{BadName, FileName, Key, Outcome, Precondition, PutId, Version};
 use crate::store::object::{scan_versions, tagged};
 use crate::store::{
-    Child, Dir, Entry, Envelope, Error, Found, LayoutName, Listing, Opened, ReadBack, Scanned,
+    Child, Dir, Entry, Error, Found, LayoutName, Listing, Metadata, Opened, ReadBack, Scanned,
     Shown, Store, StoreName,
 };
 
@@ -73,26 +73,26 @@ impl Store for KonserveStore {
 
     fn read_back(&self, key: &Key, version: &Version) -> ReadBack {
         match self.saved(key, version) {
-            Some((bytes, envelope)) => ReadBack::Other(bytes, Box::new(envelope)),
+            Some((bytes, metadata)) => ReadBack::Other(bytes, Box::new(metadata)),
             None => ReadBack::Unknown,
         }
     }
 
-    fn read_only(&self, key: &Key, envelope: &Envelope) -> Option<&'static str> {
+    fn read_only(&self, key: &Key, metadata: &Metadata) -> Option<&'static str> {
         let is_raw = target(key).is_ok_and(|target| target.raw);
-        is_raw.then_some(STORED).or_else(|| envelope.read_only())
+        is_raw.then_some(STORED).or_else(|| metadata.read_only())
     }
 
-    fn fresh_envelope(&self, _: &Key) -> Envelope {
-        Envelope::default()
+    fn fresh_metadata(&self, _: &Key) -> Metadata {
+        Metadata::default()
     }
 
-    fn recreated_envelope(&self, key: &Key, _: &Envelope) -> Envelope {
-        self.fresh_envelope(key)
+    fn recreated_metadata(&self, key: &Key, _: &Metadata) -> Metadata {
+        self.fresh_metadata(key)
     }
 
-    fn is_default(&self, _: &Key, envelope: &Envelope) -> bool {
-        envelope.origin.is_none()
+    fn is_default(&self, _: &Key, metadata: &Metadata) -> bool {
+        metadata.origin.is_none()
     }
 
     async fn lookup(&self, _: &Dir, name: &FileName) -> Result<Found, Error> {
@@ -118,11 +118,16 @@ impl Store for KonserveStore {
         scan_versions(self, &*self.backend, beginning, fold).await
     }
 
-    async fn inspect(&self, key: &Key) -> Result<Option<(Entry, Envelope)>, Error> {
+    async fn inspect(&self, key: &Key) -> Result<Option<(Entry, Metadata)>, Error> {
         self.inspect_object(key).await
     }
 
-    async fn open_pinned(&self, key: &Key, pin: &Pin, limit: u64) -> Result<Opened, Error> {
+    async fn open_pinned(
+        &self,
+        key: &Key,
+        pin: &ReadCondition,
+        limit: u64,
+    ) -> Result<Opened, Error> {
         self.open_object(key, pin, limit).await
     }
 
@@ -134,11 +139,11 @@ impl Store for KonserveStore {
         &self,
         key: &Key,
         bytes: Bytes,
-        envelope: &Envelope,
-        expect: &Expect,
+        metadata: &Metadata,
+        expect: &Precondition,
         id: PutId,
     ) -> Result<Outcome, Error> {
-        self.save(key, bytes, envelope, expect, id).await
+        self.save(key, bytes, metadata, expect, id).await
     }
 
     async fn last_put(&self, key: &Key) -> Result<Option<PutId>, Error> {
@@ -157,10 +162,10 @@ impl Store for KonserveStore {
         self.delete_object(key, version).await
     }
 
-    async fn with_tags(&self, envelope: Envelope) -> Result<Envelope, Error> {
-        Ok(Envelope {
-            meta: tagged(&*self.backend, envelope.meta).await?,
-            ..envelope
+    async fn with_tags(&self, metadata: Metadata) -> Result<Metadata, Error> {
+        Ok(Metadata {
+            meta: tagged(&*self.backend, metadata.meta).await?,
+            ..metadata
         })
     }
 

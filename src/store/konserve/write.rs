@@ -12,10 +12,10 @@ use uuid::Uuid;
 
 use super::origin::Origin;
 use super::{KonserveStore, STORED, Target, target};
-use crate::backend::{After, Body, Fetched, ListQuery, Meta, Pin, Span};
-use crate::model::{Expect, Key, Outcome, PutId, Rival, Version};
+use crate::backend::{After, Body, ByteRange, Fetched, ListQuery, Meta, ReadCondition};
+use crate::model::{Key, Outcome, Precondition, PutId, Rival, Version};
 use crate::store::object::{tagged, too_big};
-use crate::store::{Envelope, Error, Rejected};
+use crate::store::{Error, Metadata, Rejected};
 use konserve_codec::aes::SALT_BYTES;
 use konserve_codec::blob::{Codec, HEADER_BYTES, Header, Serializer};
 use konserve_codec::file::{Content, Plan, Sealed, Stored, Unsavable};
@@ -42,18 +42,18 @@ impl KonserveStore {
         &self,
         key: &Key,
         bytes: Bytes,
-        envelope: &Envelope,
-        expect: &Expect,
+        metadata: &Metadata,
+        expect: &Precondition,
         id: PutId,
     ) -> Result<Outcome, Error> {
         let Target { object, raw } = target(key)?;
         if raw {
             return Err(self.read_only(object, STORED));
         }
-        let origin = Origin::of(envelope);
+        let origin = Origin::of(metadata);
         if let Some(origin) = &origin
             && origin.stored.is_log()
-            && (origin.stored.object != object || *expect == Expect::Absent)
+            && (origin.stored.object != object || *expect == Precondition::Absent)
         {
             return Err(self.read_only(object, LOG_STAYS));
         }
@@ -62,14 +62,14 @@ impl KonserveStore {
             other => (None, other.as_deref()),
         };
         let (plan, before) = match expect {
-            Expect::Absent => {
+            Precondition::Absent => {
                 let value = self.key_of(key)?;
                 (
                     Plan::create(value, self.codec().await?, other.map(|other| &other.stored)),
                     None,
                 )
             }
-            Expect::Is(version) => {
+            Precondition::Is(version) => {
                 let Some(before) = self.target_of(object, version, own).await? else {
                     return Ok(Outcome::Refused(None));
                 };
@@ -77,7 +77,7 @@ impl KonserveStore {
                     return Err(self.read_only(object, why));
                 }
                 if let Content::Log(head, text) = &before.stored.content {
-                    if own.is_some() && envelope.meta != before.meta {
+                    if own.is_some() && metadata.meta != before.meta {
                         // It would be said to be set, and be nowhere: only the head could hold it.
                         return Err(self.read_only(object, "attributes of a log cannot be set"));
                     }
@@ -92,7 +92,7 @@ impl KonserveStore {
                 )
             }
         };
-        let plan = match envelope.binary {
+        let plan = match metadata.binary {
             true => plan.binary(),
             false => plan,
         };
@@ -101,7 +101,7 @@ impl KonserveStore {
             .map_err(|why| self.unsavable(object, &why))?;
         let meta = match (own, &before) {
             (None, Some(before)) => before.meta.clone(),
-            _ => envelope.meta.clone(),
+            _ => metadata.meta.clone(),
         };
         if other.is_none()
             && let Some(before) = before
@@ -110,7 +110,7 @@ impl KonserveStore {
         {
             let version = before.version.clone();
             self.remember(before, &bytes);
-            return Ok(Outcome::Saved(version));
+            return Ok(Outcome::Committed(version));
         }
         let sealed = plan
             .seal(
@@ -124,7 +124,7 @@ impl KonserveStore {
         let outcome = self
             .send_as(object, &sealed, meta.clone(), expect, id)
             .await?;
-        if let Outcome::Saved(version) = &outcome {
+        if let Outcome::Committed(version) = &outcome {
             let stored = Stored {
                 object,
                 header: sealed.header,
@@ -147,7 +147,7 @@ impl KonserveStore {
         object: Uuid,
         sealed: &Sealed,
         meta: Meta,
-        expect: &Expect,
+        expect: &Precondition,
     ) -> Result<Outcome, Error> {
         let id = PutId::new(Uuid::new_v4().as_u128());
         self.send_as(object, sealed, meta, expect, id).await
@@ -158,7 +158,7 @@ impl KonserveStore {
         object: Uuid,
         sealed: &Sealed,
         meta: Meta,
-        expect: &Expect,
+        expect: &Precondition,
         id: PutId,
     ) -> Result<Outcome, Error> {
         let limit = self.backend.limits().value_bytes;
@@ -200,7 +200,7 @@ impl KonserveStore {
         if let Some(origin) = own.filter(|origin| origin.version == *version) {
             return Ok(Some(Arc::clone(origin)));
         }
-        let pin = Pin::Is(version.clone());
+        let pin = ReadCondition::Is(version.clone());
         match self.look(object, &pin, READ_FIRST).await {
             Ok(Some(looked)) => match looked.origin {
                 Ok(origin) => Ok(Some(origin)),
@@ -219,12 +219,12 @@ impl KonserveStore {
         };
         if shown.len() <= REMEMBERED {
             let at = (saved.stored.object, saved.version.clone());
-            let envelope = Envelope {
+            let metadata = Metadata {
                 meta: saved.meta.clone(),
                 origin: Some(saved),
                 binary: false,
             };
-            self.memory().saves.put(at, (shown, envelope));
+            self.memory().saves.put(at, (shown, metadata));
         }
     }
 
@@ -257,11 +257,14 @@ impl KonserveStore {
             if !matches!(name.and_then(role), Some(Role::Value(_))) {
                 continue;
             }
-            let span = Span::Range {
+            let span = ByteRange::Range {
                 start: 0,
                 len: HEADER_BYTES as u64,
             };
-            if let Fetched::Object(part) = self.backend.get(&listed.key, &Pin::Newest, span).await?
+            if let Fetched::Object(part) = self
+                .backend
+                .get(&listed.key, &ReadCondition::Newest, span)
+                .await?
                 && let Ok(header) = Header::read(&part.bytes)
             {
                 self.learn_codec(header.codec);

@@ -5,8 +5,8 @@
 use bytes::Bytes;
 
 use super::PlainStore;
-use crate::model::{BadName, Expect, Outcome};
-use crate::store::{Dir, Envelope, Error, Store as _};
+use crate::model::{BadName, Outcome, Precondition};
+use crate::store::{Dir, Error, Metadata, Store as _};
 
 impl PlainStore {
     /// Makes an empty directory, if there is none: the portable lock (W15).
@@ -17,10 +17,15 @@ impl PlainStore {
         let marker = dir.marker().ok_or(BadName::Illegal)?;
         self.check_name(marker.as_str())?;
         let made = self
-            .put(&marker, Bytes::new(), &Envelope::default(), &Expect::Absent)
+            .put(
+                &marker,
+                Bytes::new(),
+                &Metadata::default(),
+                &Precondition::Absent,
+            )
             .await?;
         match made {
-            Outcome::Saved(_) => Ok(()),
+            Outcome::Committed(_) => Ok(()),
             Outcome::Refused(_) => Err(Error::Exists(self.address(&marker))),
             Outcome::Unknown => Err(Error::Unknown(self.address(&marker))),
         }
@@ -45,7 +50,7 @@ impl PlainStore {
             None => self.backend.head(&marker.key).await?.version,
         };
         match self.backend.delete(&marker.key, &version).await? {
-            Outcome::Saved(()) => Ok(()),
+            Outcome::Committed(()) => Ok(()),
             // Somebody removed it, or put something into it: either way not ours to decide.
             Outcome::Refused(_) => Err(Error::NotEmpty(own)),
             Outcome::Unknown => Err(Error::Unknown(own)),

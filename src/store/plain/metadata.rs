@@ -2,11 +2,11 @@
 
 use crate::backend::Meta;
 use crate::model::Key;
-use crate::store::Envelope;
+use crate::store::Metadata;
 
 /// What travels with a new value of this key.
-pub(super) fn fresh(key: &Key) -> Envelope {
-    Envelope::from(Meta {
+pub(super) fn fresh(key: &Key) -> Metadata {
+    Metadata::from(Meta {
         content_type: Some(content_type(key).to_owned()),
         ..Meta::default()
     })
@@ -14,19 +14,19 @@ pub(super) fn fresh(key: &Key) -> Envelope {
 
 /// Whether nobody chose what travels with a value of this key: it is what any new file gets, so
 /// that a file whose name it takes may keep its own.
-pub(super) fn is_default(envelope: &Envelope, key: &Key) -> bool {
-    let ours = envelope.meta.content_type.as_deref();
+pub(super) fn is_default(metadata: &Metadata, key: &Key) -> bool {
+    let ours = metadata.meta.content_type.as_deref();
     let says_nothing = ours.is_none_or(|ours| UNTYPED.contains(&ours) || ours == content_type(key));
     let rest = Meta {
         content_type: None,
-        ..envelope.meta.clone()
+        ..metadata.meta.clone()
     };
     says_nothing && rest == Meta::default()
 }
 
 /// With the media type of a new plain value, unless it has one.
-pub(super) fn typed(envelope: &Envelope, key: &Key) -> Meta {
-    let mut meta = envelope.meta.clone();
+pub(super) fn typed(metadata: &Metadata, key: &Key) -> Meta {
+    let mut meta = metadata.meta.clone();
     meta.content_type
         .get_or_insert_with(|| content_type(key).to_owned());
     meta
@@ -67,15 +67,15 @@ fn content_type(key: &Key) -> &'static str {
 mod tests {
     use super::*;
 
-    fn envelope(content_type: Option<&str>, user: &[(&str, &str)]) -> Envelope {
+    fn metadata(content_type: Option<&str>, user: &[(&str, &str)]) -> Metadata {
         let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-        Envelope {
+        Metadata {
             meta: Meta {
                 content_type: content_type.map(str::to_owned),
                 user: user.iter().map(owned).collect(),
                 ..Meta::default()
             },
-            ..Envelope::default()
+            ..Metadata::default()
         }
     }
 
@@ -90,8 +90,8 @@ mod tests {
             (Some("text/plain"), &[], false),
             (Some("text/html"), &[("colour", "red")], false),
         ] {
-            let envelope = envelope(content_type, user);
-            assert_eq!(is_default(&envelope, &key), plain, "{envelope:?}");
+            let metadata = metadata(content_type, user);
+            assert_eq!(is_default(&metadata, &key), plain, "{metadata:?}");
         }
         assert!(is_default(&fresh(&key), &key));
     }

@@ -20,14 +20,14 @@ pub use in_bucket::Plain;
 
 use super::object::{check_size, not_asked, scan_versions, tagged, too_big};
 use super::{
-    Child, Dir, Entry, Envelope, Error, Found, LayoutName, Listing, Opened, ReadBack, Scanned,
+    Child, Dir, Entry, Error, Found, LayoutName, Listing, Metadata, Opened, ReadBack, Scanned,
     Slice, Store, StoreName, Value,
 };
 use crate::backend::{
-    After, Backend, Body, Fetched, Grant, Kept, ListQuery, Object, ObjectInfo, ObjectKey, Pin,
-    Signed, Span,
+    After, Backend, Body, ByteRange, Fetched, Grant, Kept, ListQuery, Object, ObjectKey,
+    ObjectMeta, ReadCondition, Signed,
 };
-use crate::model::{BadName, Expect, FileName, Key, Outcome, PutId, Version};
+use crate::model::{BadName, FileName, Key, Outcome, Precondition, PutId, Version};
 
 /// What the layout is called.
 pub const LAYOUT: LayoutName = LayoutName::new("plain");
@@ -78,7 +78,7 @@ impl PlainStore {
     }
 }
 
-fn entry(key: &Key, info: &ObjectInfo) -> Entry {
+fn entry(key: &Key, info: &ObjectMeta) -> Entry {
     Entry {
         key: key.clone(),
         size: Some(info.size),
@@ -138,20 +138,20 @@ impl Store for PlainStore {
         ReadBack::Same
     }
 
-    fn read_only(&self, _: &Key, _: &Envelope) -> Option<&'static str> {
+    fn read_only(&self, _: &Key, _: &Metadata) -> Option<&'static str> {
         None
     }
 
-    fn fresh_envelope(&self, key: &Key) -> Envelope {
+    fn fresh_metadata(&self, key: &Key) -> Metadata {
         metadata::fresh(key)
     }
 
-    fn recreated_envelope(&self, _: &Key, moved: &Envelope) -> Envelope {
+    fn recreated_metadata(&self, _: &Key, moved: &Metadata) -> Metadata {
         moved.clone()
     }
 
-    fn is_default(&self, key: &Key, envelope: &Envelope) -> bool {
-        metadata::is_default(envelope, key)
+    fn is_default(&self, key: &Key, metadata: &Metadata) -> bool {
+        metadata::is_default(metadata, key)
     }
 
     async fn lookup(&self, dir: &Dir, name: &FileName) -> Result<Found, Error> {
@@ -170,7 +170,7 @@ impl Store for PlainStore {
         scan_versions(self, &*self.backend, beginning, fold).await
     }
 
-    async fn inspect(&self, key: &Key) -> Result<Option<(Entry, Envelope)>, Error> {
+    async fn inspect(&self, key: &Key) -> Result<Option<(Entry, Metadata)>, Error> {
         match self.backend.head(&self.object(key)).await {
             Ok(info) => Ok(Some((entry(key, &info), info.meta.into()))),
             Err(error) if error.is_not_found() => Ok(None),
@@ -178,32 +178,37 @@ impl Store for PlainStore {
         }
     }
 
-    async fn open_pinned(&self, key: &Key, pin: &Pin, limit: u64) -> Result<Opened, Error> {
+    async fn open_pinned(
+        &self,
+        key: &Key,
+        pin: &ReadCondition,
+        limit: u64,
+    ) -> Result<Opened, Error> {
         let at = self.object(key);
-        let fetched = self.backend.get(&at, pin, Span::UpTo(limit)).await?;
+        let fetched = self.backend.get(&at, pin, ByteRange::UpTo(limit)).await?;
         let Fetched::Object(object) = fetched else {
             return Ok(Opened::Unchanged);
         };
         let Object { info, bytes } = *object;
         let entry = entry(key, &info);
         let large = info.size > limit;
-        let envelope = info.meta.into();
+        let metadata = info.meta.into();
         Ok(match large {
-            true => Opened::Large { entry, envelope },
+            true => Opened::Large { entry, metadata },
             false => Opened::Whole(Value {
                 bytes,
                 version: entry.version,
                 modified: entry.modified,
-                envelope,
+                metadata,
             }),
         })
     }
 
     async fn read(&self, key: &Key, entry: &Entry, start: u64, len: u64) -> Result<Bytes, Error> {
         // That it is of one version is the backend's to see.
-        let pin = Pin::Is(entry.version.clone());
+        let pin = ReadCondition::Is(entry.version.clone());
         let at = self.object(key);
-        let span = Span::Range { start, len };
+        let span = ByteRange::Range { start, len };
         match self.backend.get(&at, &pin, span).await? {
             Fetched::Object(object) => {
                 check_size(object.info.size, entry.size, || self.address(key))?;
@@ -216,11 +221,11 @@ impl Store for PlainStore {
     async fn slice(
         &self,
         key: &Key,
-        pin: &Pin,
+        pin: &ReadCondition,
         start: u64,
         len: u64,
     ) -> Result<Option<Slice>, Error> {
-        let span = Span::Range { start, len };
+        let span = ByteRange::Range { start, len };
         let fetched = self.backend.get(&self.object(key), pin, span).await?;
         let Fetched::Object(object) = fetched else {
             return Ok(None);
@@ -228,7 +233,7 @@ impl Store for PlainStore {
         let Object { info, bytes } = *object;
         Ok(Some(Slice {
             entry: entry(key, &info),
-            envelope: info.meta.into(),
+            metadata: info.meta.into(),
             bytes,
         }))
     }
@@ -237,15 +242,15 @@ impl Store for PlainStore {
         &self,
         key: &Key,
         bytes: Bytes,
-        envelope: &Envelope,
-        expect: &Expect,
+        metadata: &Metadata,
+        expect: &Precondition,
         id: PutId,
     ) -> Result<Outcome, Error> {
         let limit = self.value_limit();
         if bytes.len() as u64 > limit {
             return Err(too_big(&self.address(key), limit));
         }
-        let meta = tagged(&*self.backend, metadata::typed(envelope, key)).await?;
+        let meta = tagged(&*self.backend, metadata::typed(metadata, key)).await?;
         let (at, body) = (self.object(key), Body { bytes, meta });
         Ok(self.backend.put(&at, body, expect, id).await?)
     }
@@ -259,8 +264,8 @@ impl Store for PlainStore {
     }
 
     async fn create_log(&self, key: &Key, lines: Bytes) -> Result<Outcome, Error> {
-        let envelope = Envelope::default();
-        self.put(key, lines, &envelope, &Expect::Absent).await
+        let metadata = Metadata::default();
+        self.put(key, lines, &metadata, &Precondition::Absent).await
     }
 
     async fn delete(&self, key: &Key, version: &Version) -> Result<Outcome<()>, Error> {
@@ -275,10 +280,10 @@ impl Store for PlainStore {
         self.remove_marker(dir).await
     }
 
-    async fn with_tags(&self, envelope: Envelope) -> Result<Envelope, Error> {
-        Ok(Envelope {
-            meta: tagged(&*self.backend, envelope.meta).await?,
-            ..envelope
+    async fn with_tags(&self, metadata: Metadata) -> Result<Metadata, Error> {
+        Ok(Metadata {
+            meta: tagged(&*self.backend, metadata.meta).await?,
+            ..metadata
         })
     }
 

@@ -10,8 +10,8 @@ use super::super::rescue::Reason;
 use super::super::table::{Kind, Place};
 use super::super::{Error, Vfs};
 use super::{From, Moved, Target};
-use crate::model::{Base, Expect, Rival, backed_up};
-use crate::store::{Entry, Envelope};
+use crate::model::{Base, Precondition, Rival, backed_up};
+use crate::store::{Entry, Metadata};
 
 impl Vfs {
     /// Whether another process opened this handle than the one that asks.
@@ -23,13 +23,13 @@ impl Vfs {
     }
 
     /// What travels with the moved file, if somebody chose it.
-    fn own_envelope(moved: &Moved, target: &Target<'_>) -> Option<Envelope> {
+    fn own_metadata(moved: &Moved, target: &Target<'_>) -> Option<Metadata> {
         let (store, key) = match &moved.from {
             From::Key(store, key) => (store, key),
-            From::Shelf(..) => (&target.store, &target.key),
+            From::ScratchDir(..) => (&target.store, &target.key),
         };
-        let envelope = &moved.value.envelope;
-        (!store.is_default(key, envelope)).then(|| envelope.clone())
+        let metadata = &moved.value.metadata;
+        (!store.is_default(key, metadata)).then(|| metadata.clone())
     }
 
     /// What the save under the new name must find (W1), and what travels with it: that of the moved
@@ -39,46 +39,46 @@ impl Vfs {
         moved: &Moved,
         target: &Target<'_>,
         by: Opening,
-    ) -> Result<(Expect, Envelope), Error> {
+    ) -> Result<(Precondition, Metadata), Error> {
         let (store, key) = (&target.store, &target.key);
         let place = (store.name(), key.clone());
-        let own = Self::own_envelope(moved, target);
-        let departed = self.table().away.base(&place).cloned();
+        let own = Self::own_metadata(moved, target);
+        let departed = self.table().pending_renames.base(&place).cloned();
         if let Some(base) = departed {
             let callers = moved.callers.iter().copied();
             if let Base::AlreadyLost { shown } = self.departed_base(callers, &place, &base) {
-                let current = Expect::Is(base);
+                let current = Precondition::Is(base);
                 self.departure_failed(moved, target);
                 return Err(self.rename_lost(moved, target, &shown, Some(&current)));
             }
-            let envelope = match own {
+            let metadata = match own {
                 Some(own) => own,
                 None => {
-                    let envelope = self.envelope_of(store, key, &base).await?;
-                    envelope.of(&moved.value.bytes)
+                    let metadata = self.metadata_of(store, key, &base).await?;
+                    metadata.of(&moved.value.bytes)
                 }
             };
-            return Ok((Expect::Is(base), envelope));
+            return Ok((Precondition::Is(base), metadata));
         }
         if self.restores_backup(moved, target, &place) {
             let current = match target.taken {
                 Some(ino) => self.current(ino, store, key).await?,
-                None => Expect::Absent,
+                None => Precondition::Absent,
             };
-            return Err(self.rename_lost(moved, target, &Expect::Absent, Some(&current)));
+            return Err(self.rename_lost(moved, target, &Precondition::Absent, Some(&current)));
         }
-        let fresh = || self.new_envelope(store, key).of(&moved.value.bytes);
-        let (mut current, envelope) = match (target.taken, own) {
-            (None, own) => (Expect::Absent, own.unwrap_or_else(fresh)),
+        let fresh = || self.new_metadata(store, key).of(&moved.value.bytes);
+        let (mut current, metadata) = match (target.taken, own) {
+            (None, own) => (Precondition::Absent, own.unwrap_or_else(fresh)),
             (Some(ino), own) if self.table().node(ino)?.file.is_unsaved() => {
-                (Expect::Absent, own.unwrap_or_else(fresh))
+                (Precondition::Absent, own.unwrap_or_else(fresh))
             }
             (Some(ino), None) => {
-                let (current, envelope) = self.inspect(ino, store, key, by).await?;
-                (current, envelope.of(&moved.value.bytes))
+                let (current, metadata) = self.inspect(ino, store, key, by).await?;
+                (current, metadata.of(&moved.value.bytes))
             }
             (Some(ino), Some(own)) => match self.just_asked(ino, by.thread) {
-                Some(entry) => (Expect::Is(entry.version), own),
+                Some(entry) => (Precondition::Is(entry.version), own),
                 None => (self.current(ino, store, key).await?, own),
             },
         };
@@ -91,7 +91,7 @@ impl Vfs {
             base = self.shown_of(moved, &place, &current);
         }
         match base {
-            Base::Take(expect) => Ok((expect, envelope)),
+            Base::Take(expect) => Ok((expect, metadata)),
             Base::AlreadyLost { shown } => {
                 Err(self.rename_lost(moved, target, &shown, Some(&current)))
             }
@@ -99,7 +99,7 @@ impl Vfs {
     }
 
     /// What the moved file may replace, when this is there.
-    fn shown_of(&self, moved: &Moved, place: &Place, current: &Expect) -> Base {
+    fn shown_of(&self, moved: &Moved, place: &Place, current: &Precondition) -> Base {
         if self.replaces_its_original(moved, place, current) {
             return Base::Take(current.clone());
         }
@@ -109,10 +109,10 @@ impl Vfs {
 
     /// Whether a file that is moved over a key began as a copy of what that key is now. Then whoever
     /// moves it knows what it replaces, as if it had read it.
-    fn replaces_its_original(&self, moved: &Moved, place: &Place, current: &Expect) -> bool {
+    fn replaces_its_original(&self, moved: &Moved, place: &Place, current: &Precondition) -> bool {
         let is_intact = match moved.from {
             From::Key(..) => self.is_own(moved.ino, &moved.value.version),
-            From::Shelf(..) => true,
+            From::ScratchDir(..) => true,
         };
         let is_it = is_intact && self.is_copy_of(moved.ino, place, current);
         if is_it {
@@ -130,14 +130,14 @@ impl Vfs {
         let original = from.and_then(|(dir, name)| Some((dir, backed_up(name)?)));
         let is_backup = original.is_some_and(|(dir, name)| (dir, &name) == target.at)
             || table.copies.is_of(moved.ino, place);
-        is_backup && table.away.is_cleaning_up(place, by, now)
+        is_backup && table.pending_renames.is_cleaning_up(place, by, now)
     }
 
     pub(super) async fn rename_refused(
         &self,
         moved: &Moved,
         target: &Target<'_>,
-        expect: &Expect,
+        expect: &Precondition,
         rival: Option<(Rival, Instant)>,
     ) -> Error {
         let (rival, asked) = match rival {
@@ -172,8 +172,8 @@ impl Vfs {
         &self,
         moved: &Moved,
         target: &Target<'_>,
-        expected: &Expect,
-        found: Option<&Expect>,
+        expected: &Precondition,
+        found: Option<&Precondition>,
     ) -> Error {
         let attempt = attempt(moved, target, expected);
         self.conflict(&attempt, found, Some(&moved.value.bytes))
@@ -186,13 +186,13 @@ impl Vfs {
         &self,
         moved: &Moved,
         target: &Target<'_>,
-        expected: &Expect,
+        expected: &Precondition,
         reason: Reason,
         error: Error,
     ) -> Error {
         let attempt = attempt(moved, target, expected);
         let kept = match moved.from {
-            From::Shelf(..) => Some(Kept::whole(moved.value.bytes.clone())),
+            From::ScratchDir(..) => Some(Kept::whole(moved.value.bytes.clone())),
             From::Key(..) => None,
         };
         self.not_done(&attempt, reason, "unknown", kept.as_ref(), error)
@@ -201,16 +201,20 @@ impl Vfs {
 
     /// The version of the target that those who move a file over it were shown, when what it is now cannot
     /// be asked.
-    pub(super) fn shown_before(&self, moved: &Moved, target: &Target<'_>) -> Expect {
+    pub(super) fn shown_before(&self, moved: &Moved, target: &Target<'_>) -> Precondition {
         let place = (target.store.name(), target.key.clone());
         let asked = moved.callers.iter().copied();
-        match self.table().seen.base(asked, &place, &Expect::Absent) {
+        match self.table().seen.base(asked, &place, &Precondition::Absent) {
             Base::Take(expect) | Base::AlreadyLost { shown: expect } => expect,
         }
     }
 }
 
-fn attempt<'a>(moved: &'a Moved, target: &'a Target<'_>, expected: &'a Expect) -> Attempt<'a> {
+fn attempt<'a>(
+    moved: &'a Moved,
+    target: &'a Target<'_>,
+    expected: &'a Precondition,
+) -> Attempt<'a> {
     Attempt {
         op: "rename",
         ino: target.taken.unwrap_or(moved.ino),
@@ -223,7 +227,7 @@ fn attempt<'a>(moved: &'a Moved, target: &'a Target<'_>, expected: &'a Expect) -
 
 fn rival_of(entry: Entry) -> Rival {
     Rival {
-        version: Expect::Is(entry.version),
+        version: Precondition::Is(entry.version),
         size: entry.size,
         modified: Some(entry.modified),
     }

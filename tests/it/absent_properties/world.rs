@@ -8,11 +8,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use etagfs::backend::fault::Faulty;
 use etagfs::backend::{
-    After, Backend, Body, Error, Fetched, Limits, ListQuery, Memory, Meta, ObjectInfo, ObjectKey,
-    Page, Pin, Span,
+    After, Backend, Body, ByteRange, Error, Fetched, Limits, ListQuery, Memory, Meta, ObjectKey,
+    ObjectMeta, Page, ReadCondition,
 };
 use etagfs::model::{
-    Expect, Ino, Job, Living, Origin, Outcome, Process, PutId, ScratchNames, Server, Version,
+    Ino, Job, Living, Origin, Outcome, Precondition, Process, PutId, ScratchNames, Server, Version,
 };
 use etagfs::store::Bucket;
 use etagfs::vfs::{
@@ -63,13 +63,18 @@ impl Backend for Witness {
         self.inner.limits()
     }
 
-    async fn get(&self, at: &ObjectKey, pin: &Pin, span: Span) -> Result<Fetched, Error> {
+    async fn get(
+        &self,
+        at: &ObjectKey,
+        pin: &ReadCondition,
+        span: ByteRange,
+    ) -> Result<Fetched, Error> {
         let answer = self.inner.get(at, pin, span).await;
         self.note_read(at, &answer);
         answer
     }
 
-    async fn head(&self, at: &ObjectKey) -> Result<ObjectInfo, Error> {
+    async fn head(&self, at: &ObjectKey) -> Result<ObjectMeta, Error> {
         let answer = self.inner.head(at).await;
         self.note_read(at, &answer);
         answer
@@ -79,11 +84,11 @@ impl Backend for Witness {
         &self,
         at: &ObjectKey,
         body: Body,
-        expect: &Expect,
+        expect: &Precondition,
         id: PutId,
     ) -> Result<Outcome, Error> {
         let answer = self.inner.put(at, body, expect, id).await;
-        if let Ok(Outcome::Saved(_)) = &answer {
+        if let Ok(Outcome::Committed(_)) = &answer {
             self.note(at.as_str(), true);
         }
         answer
@@ -91,7 +96,7 @@ impl Backend for Witness {
 
     async fn delete(&self, at: &ObjectKey, version: &Version) -> Result<Outcome<()>, Error> {
         let answer = self.inner.delete(at, version).await;
-        if let Ok(Outcome::Saved(())) = &answer {
+        if let Ok(Outcome::Committed(())) = &answer {
             self.note(at.as_str(), false);
         }
         answer

@@ -3,7 +3,7 @@
 //! A value is how many lines each one has in it, so that the judgement is arithmetic: two bits for
 //! each process, and two for the outsiders, who append too. The rule is the real `Draft::rebase`.
 
-use etagfs::model::Expect;
+use etagfs::model::Precondition;
 
 use super::outcomes::Outcomes;
 use super::rule::Rule;
@@ -126,12 +126,12 @@ impl World {
     }
 
     /// An append was acknowledged: every acknowledged line is there, unless somebody deleted it.
-    pub(super) fn lines_saved(&mut self, p: usize, event: usize, replaced: &Expect) {
+    pub(super) fn lines_saved(&mut self, p: usize, event: usize, replaced: &Precondition) {
         let handle = self.handle_mut(p);
         handle.lines.fresh = 0;
         handle.lines.behind = event;
         handle.lines.overtaken_by = None;
-        if *replaced == Expect::Absent {
+        if *replaced == Precondition::Absent {
             self.outcomes |= Outcomes::CREATED;
         }
     }

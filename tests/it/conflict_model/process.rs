@@ -5,7 +5,7 @@
 //! goes on in `saving.rs`.
 
 use etagfs::model::saving::Facts;
-use etagfs::model::{Base, CaughtUp, Draft, Expect, File, Saving, Trigger};
+use etagfs::model::{Base, CaughtUp, Draft, File, Precondition, SaveReason, Saving};
 
 use super::appends::Lines;
 use super::outcomes::Outcomes;
@@ -155,7 +155,7 @@ impl World {
         self.processes[p].missed = None;
         self.job_knows[s.processes[p].job] = Some(now);
         self.job_missed[s.processes[p].job] = None;
-        if let Expect::Is(version) = self.current(s) {
+        if let Precondition::Is(version) = self.current(s) {
             self.remember(s, s.processes[p].mount, |seen| {
                 seen.show(&caller(s, p), &(), &version);
             });
@@ -163,7 +163,7 @@ impl World {
     }
 
     /// The last that they know for sure: a save of unknown fate tells nothing.
-    pub(super) fn surely_known(&self, s: &Scenario, ground: Ground) -> Expect {
+    pub(super) fn surely_known(&self, s: &Scenario, ground: Ground) -> Precondition {
         let is_acknowledged = |id: SaveId| self.processes[id.process].was_acknowledged(id.nth);
         let mut last = self.state_at(s, ground.floor);
         for event in ground.floor + 1..=self.now() {
@@ -185,7 +185,10 @@ impl World {
             .map(|floor| (floor, 1 << p))
             .or(of_job.map(|floor| (floor, members)));
         let last = |(floor, kin)| self.surely_known(s, Ground { floor, kin });
-        if nearest.map(last).is_none_or(|last| last == Expect::Absent) {
+        if nearest
+            .map(last)
+            .is_none_or(|last| last == Precondition::Absent)
+        {
             if self.processes[p].knows.is_none() {
                 self.processes[p].missed = Some(now);
             }
@@ -288,14 +291,16 @@ impl World {
         next.processes[p].opens -= 1;
         let ground = self.ground(s, p, style);
         let draft = match (style, self.current(s)) {
-            (Style::InPlace, Expect::Is(version)) => {
+            (Style::InPlace, Precondition::Is(version)) => {
                 next.show(s, p);
                 Draft::editing(version)
             }
-            (Style::WriteOnly, Expect::Is(version)) => Draft::editing(version),
+            (Style::WriteOnly, Precondition::Is(version)) => Draft::editing(version),
             (Style::CreateNew, current) => Draft::replacing(current),
-            (Style::Append, Expect::Is(version)) => Draft::editing(version).appending(),
-            (Style::Append, Expect::Absent) => Draft::replacing(Expect::Absent).appending(),
+            (Style::Append, Precondition::Is(version)) => Draft::editing(version).appending(),
+            (Style::Append, Precondition::Absent) => {
+                Draft::replacing(Precondition::Absent).appending()
+            }
             (_, current) => {
                 let callers = Self::asked(p, style)
                     .into_iter()
@@ -411,7 +416,7 @@ impl World {
             let base = handle.draft.base().clone();
             return self.begin(s, p, base, None);
         };
-        let early = trigger == Trigger::Flush && !handle.edited;
+        let early = trigger == SaveReason::Flush && !handle.edited;
         let lost = handle.lost;
         let facts = Facts {
             trigger: s.rule.trigger(trigger),
@@ -431,7 +436,7 @@ impl World {
     }
 
     /// Sends what the handle has under this condition.
-    pub(super) fn sends(&mut self, s: &Scenario, p: usize, expect: Expect) {
+    pub(super) fn sends(&mut self, s: &Scenario, p: usize, expect: Precondition) {
         let content = match self.handle_mut(p).style {
             Style::Append => self.appended(s, p),
             _ => s.processes[p].writes,

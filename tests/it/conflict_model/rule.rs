@@ -5,8 +5,8 @@
 
 use etagfs::model::saving::Step as SaveStep;
 use etagfs::model::{
-    Base, Caller, Draft, Expect, Found, Outcome, Reply, SaveError, Saving, Seen, Settle, Step,
-    Trigger, Version,
+    Base, Caller, Draft, Found, Outcome, Precondition, Reply, SaveError, SaveReason, Saving, Seen,
+    Settle, Step, Version,
 };
 
 use super::style::Style;
@@ -59,18 +59,18 @@ pub(super) enum Rule {
 }
 
 impl Rule {
-    pub(super) fn put(self, expect: &Expect) -> Settle {
+    pub(super) fn put(self, expect: &Precondition) -> Settle {
         match self {
             // An update may be sent again, and its settling knows nothing else of its condition.
-            Self::ResendCreates => Settle::put(&Expect::Is(Version::new("any"))),
-            Self::NeverResend => Settle::put(&Expect::Absent),
+            Self::ResendCreates => Settle::put(&Precondition::Is(Version::new("any"))),
+            Self::NeverResend => Settle::put(&Precondition::Absent),
             _ => Settle::put(expect),
         }
     }
 
     pub(super) fn delete(self) -> Settle {
         match self {
-            Self::NeverResend => Settle::put(&Expect::Absent),
+            Self::NeverResend => Settle::put(&Precondition::Absent),
             _ => Settle::delete(),
         }
     }
@@ -120,7 +120,7 @@ impl Rule {
         seen: &mut Seen<()>,
         callers: &[Caller],
         style: Style,
-        current: &Expect,
+        current: &Precondition,
     ) -> Base {
         match self {
             Self::ReplaceWhatIsThere => Base::Take(current.clone()),
@@ -135,7 +135,7 @@ impl Rule {
         self,
         seen: &mut Seen<()>,
         callers: &[Caller],
-        replaced: &Expect,
+        replaced: &Precondition,
         now: &Version,
     ) {
         match self {
@@ -151,11 +151,11 @@ impl Rule {
         }
     }
 
-    pub(super) fn told(self, seen: &mut Seen<()>, callers: &[Caller], current: &Expect) {
+    pub(super) fn told(self, seen: &mut Seen<()>, callers: &[Caller], current: &Precondition) {
         match self {
             Self::TellNobody => {}
             Self::TellingMakesReader => {
-                if let (Some(caller), Expect::Is(version)) = (callers.first(), current) {
+                if let (Some(caller), Precondition::Is(version)) = (callers.first(), current) {
                     seen.show(caller, &(), version);
                 }
             }
@@ -164,9 +164,9 @@ impl Rule {
     }
 
     /// What made a save happen.
-    pub(super) fn trigger(self, trigger: Trigger) -> Trigger {
+    pub(super) fn trigger(self, trigger: SaveReason) -> SaveReason {
         match self {
-            Self::FlushSavesEmptied if trigger == Trigger::Flush => Trigger::Fsync,
+            Self::FlushSavesEmptied if trigger == SaveReason::Flush => SaveReason::Fsync,
             _ => trigger,
         }
     }
@@ -190,7 +190,7 @@ impl Rule {
     }
 
     /// What is left of a draft whose save did not succeed, when the key is now `current`.
-    pub(super) fn after_failure(self, draft: &mut Draft, why: SaveError, current: &Expect) {
+    pub(super) fn after_failure(self, draft: &mut Draft, why: SaveError, current: &Precondition) {
         let base = match (self, why) {
             (Self::GoOnAfterRefusal, SaveError::Conflict) => current.clone(),
             (Self::GoOnAfterDoubt, SaveError::Unknown) => draft.base().clone(),

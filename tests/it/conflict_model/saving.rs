@@ -6,7 +6,7 @@
 //! [`Saving`]: etagfs::model::Saving
 
 use etagfs::model::saving::{End, Step as SaveStep};
-use etagfs::model::{Expect, Found, Outcome, Reply, Rival, SaveError, Settle, Step, Version};
+use etagfs::model::{Found, Outcome, Precondition, Reply, Rival, SaveError, Settle, Step, Version};
 
 use super::outcomes::Outcomes;
 use super::process::Ended;
@@ -39,7 +39,13 @@ pub(super) enum Next {
 type StepOf = Step<Option<Version>>;
 
 impl World {
-    pub(super) fn begin(&mut self, s: &Scenario, p: usize, expect: Expect, put: Option<Content>) {
+    pub(super) fn begin(
+        &mut self,
+        s: &Scenario,
+        p: usize,
+        expect: Precondition,
+        put: Option<Content>,
+    ) {
         let process = &mut self.processes[p];
         let id = SaveId {
             process: p,
@@ -71,7 +77,7 @@ impl World {
     pub(super) fn send(&self, s: &Scenario, p: usize, all: &mut Vec<(Action, Self)>) {
         let saving = self.saving(p).unwrap();
         let message = saving.message.clone();
-        let once = !saving.doubt || message.expect != Expect::Absent;
+        let once = !saving.doubt || message.expect != Precondition::Absent;
         let mut base = self.clone();
         base.must(s, once, Promise::CreatesAreSentOnce);
         let mut push = |fate, next| all.push((Action::Sends(p, fate), next));
@@ -167,7 +173,7 @@ impl World {
         };
         let ours = match message.put {
             Some(_) => self.made(s, message.id).map(Some),
-            None => (current == Expect::Absent).then_some(None),
+            None => (current == Precondition::Absent).then_some(None),
         };
         let ours = ours.filter(|_| is_newest || message.put.is_none() || s.rule.follows_trails());
         let in_trail = ours.is_some() && message.put.is_some() && !is_newest;
@@ -234,7 +240,7 @@ impl World {
     fn settled(&mut self, s: &Scenario, p: usize, outcome: Outcome<Option<Version>>) {
         let message = self.saving_mut(p).message.clone();
         match &outcome {
-            Outcome::Saved(version) => self.saved(s, p, version.clone()),
+            Outcome::Committed(version) => self.saved(s, p, version.clone()),
             Outcome::Refused(_) => {
                 let never = self.times(message.id) == 0;
                 let hidden = message.is_doubled && self.is_hidden(message.id);
@@ -251,7 +257,7 @@ impl World {
         let Some(mut save) = handle.save.take() else {
             // A delete has no draft.
             return match outcome {
-                Outcome::Saved(_) => self.finished(s, p),
+                Outcome::Committed(_) => self.finished(s, p),
                 Outcome::Refused(rival) => self.refused(s, p, rival.is_some()),
                 Outcome::Unknown => self.in_doubt(s, p),
             };
@@ -380,7 +386,7 @@ impl World {
                 self.remember(s, mount, |seen| {
                     s.rule.saved(seen, &callers, &expect, version);
                 });
-                if expect == Expect::Absent {
+                if expect == Precondition::Absent {
                     self.end_misses(s, &Self::asked(p, style));
                 }
                 // An acknowledged save that is not in the history is a broken promise already.
@@ -408,7 +414,7 @@ impl World {
         &mut self,
         s: &Scenario,
         p: usize,
-        (replaced, version): (&Expect, Option<&Version>),
+        (replaced, version): (&Precondition, Option<&Version>),
         id: SaveId,
     ) {
         let mount = s.processes[p].mount;
@@ -448,7 +454,7 @@ impl World {
 
     /// A delete whose reply was lost found no value, and was not what removed it: the process was
     /// told, truly, that there is none.
-    fn gone_by_other_hands(&mut self, s: &Scenario, p: usize, expected: &Expect) {
+    fn gone_by_other_hands(&mut self, s: &Scenario, p: usize, expected: &Precondition) {
         let now = self.now();
         let job = s.processes[p].job;
         let of_process = (self.processes[p].knows, 1 << p);

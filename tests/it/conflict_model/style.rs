@@ -3,7 +3,7 @@
 //! A style is a list of operations that a program does, whatever happens; it knows no state. It is
 //! carried out in `process.rs`.
 
-use etagfs::model::Trigger;
+use etagfs::model::SaveReason;
 
 /// How a program uses a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -34,7 +34,7 @@ pub(super) enum Style {
 pub(super) enum Op {
     Edit,
     Append,
-    Save(Trigger),
+    Save(SaveReason),
     Delete,
 }
 
@@ -48,7 +48,7 @@ impl Style {
 
     pub(super) fn ops(self) -> &'static [Op] {
         use Op::{Append, Delete, Edit, Save};
-        use Trigger::{Close, Flush, Fsync, Release};
+        use SaveReason::{Close, Flush, Fsync, Release};
         match self {
             Self::InPlace => &[Edit, Save(Fsync), Edit, Save(Flush), Save(Release)],
             Self::Append => &[

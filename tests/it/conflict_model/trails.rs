@@ -1,13 +1,13 @@
 //! Trails in a world: what the real [`Trail`] makes of the history, and what it cannot show.
 
-use etagfs::model::{Expect, Trail, Version};
+use etagfs::model::{Precondition, Trail, Version};
 
 use super::world::{By, SaveId, Scenario, World};
 
 impl World {
     /// The event whose trail a save goes on: its writer was shown the version there. The oldest one, for
     /// the newest may have the same version, and was not shown.
-    pub(super) fn shown_at(&self, s: &Scenario, expect: &Expect) -> Option<usize> {
+    pub(super) fn shown_at(&self, s: &Scenario, expect: &Precondition) -> Option<usize> {
         let version = expect.version()?;
         let mut events = 0..self.history.len();
         events.find(|event| self.state_at(s, *event).version() == Some(version))
@@ -15,7 +15,8 @@ impl World {
 
     /// What lies on the key after an event.
     fn trail(&self, s: &Scenario, event: usize) -> Trail {
-        let (By::Save(id), Expect::Is(version)) = (self.history[event].by, self.state_at(s, event))
+        let (By::Save(id), Precondition::Is(version)) =
+            (self.history[event].by, self.state_at(s, event))
         else {
             return Trail::default();
         };

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::sync::{Arc, LazyLock};
 
 use etagfs::model::{
-    Ancestors, Caller, Everlasting, Expect, File, Job, Process as Pid, PutId, Seen, Version,
+    Ancestors, Caller, Everlasting, File, Job, Precondition, Process as Pid, PutId, Seen, Version,
 };
 
 use super::appends::LINE_OF_OUTSIDERS;
@@ -148,7 +148,7 @@ pub(super) struct Ground {
 #[derive(Clone, Debug, Hash)]
 pub(super) struct Message {
     pub(super) id: SaveId,
-    pub(super) expect: Expect,
+    pub(super) expect: Precondition,
     /// The new value; none for a delete.
     pub(super) put: Option<Content>,
     pub(super) ground: Ground,
@@ -199,7 +199,7 @@ pub(super) struct Mount {
     pub(super) seen: Rc<Seen<()>>,
     /// What the mount did to the key, as the product notes it for its writers.
     pub(super) file: File<()>,
-    answers: Vec<(Option<Expect>, bool)>,
+    answers: Vec<(Option<Precondition>, bool)>,
 }
 
 impl Mount {
@@ -294,10 +294,10 @@ impl World {
     }
 
     /// What the key was after this event.
-    pub(super) fn state_at(&self, scenario: &Scenario, event: usize) -> Expect {
+    pub(super) fn state_at(&self, scenario: &Scenario, event: usize) -> Precondition {
         match self.history[event].put {
-            None => Expect::Absent,
-            Some(content) => Expect::Is(
+            None => Precondition::Absent,
+            Some(content) => Precondition::Is(
                 ALL_VERSIONS[match scenario.versions {
                     Versions::Unique => event,
                     Versions::OfContent => usize::from(content.0),
@@ -307,7 +307,7 @@ impl World {
         }
     }
 
-    pub(super) fn current(&self, scenario: &Scenario) -> Expect {
+    pub(super) fn current(&self, scenario: &Scenario) -> Precondition {
         self.state_at(scenario, self.now())
     }
 
@@ -382,7 +382,7 @@ impl World {
     }
 
     /// The states that the kin know on this ground.
-    pub(super) fn known(&self, scenario: &Scenario, ground: Ground) -> Vec<Expect> {
+    pub(super) fn known(&self, scenario: &Scenario, ground: Ground) -> Vec<Precondition> {
         let mut known = vec![self.state_at(scenario, ground.floor)];
         for event in ground.floor + 1..=self.now() {
             let own = self.saver_in(ground.kin, event).is_some();
@@ -430,7 +430,7 @@ impl World {
         });
         let id = message.id;
         // The copy of a create makes a key that was deleted meanwhile: nothing says that it is old.
-        let revives = message.is_doubled && message.expect == Expect::Absent;
+        let revives = message.is_doubled && message.expect == Precondition::Absent;
         let possible = self.processes[id.process].may_still_happen(id.nth);
         let once = self.times(id) == 1;
         if revives && !(possible && once) {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use etagfs::model::{Base, Caller, Expect};
+use etagfs::model::{Base, Caller, Precondition};
 
 use super::{Lesson, version};
 
@@ -16,7 +16,7 @@ pub(super) enum Who {
 /// What somebody knows of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Known {
-    what: Expect,
+    what: Precondition,
     /// It was told that there is no such key, and nothing else.
     is_miss: bool,
 }
@@ -58,13 +58,13 @@ impl Log {
         Some((known.as_ref()?, *doubt))
     }
 
-    fn learn(&mut self, who: Who, key: usize, what: Expect, doubt: Option<usize>) {
+    fn learn(&mut self, who: Who, key: usize, what: Precondition, doubt: Option<usize>) {
         let is_miss = false;
         self.learned
             .push((who, key, Some(Known { what, is_miss }), doubt));
     }
 
-    pub(super) fn last(&self, who: Who, key: usize) -> Option<&Expect> {
+    pub(super) fn last(&self, who: Who, key: usize) -> Option<&Precondition> {
         Some(&self.last_entry(who, key)?.0.what)
     }
 
@@ -83,7 +83,7 @@ impl Log {
         for doubt in &mut self.doubts {
             doubt.is_over |= doubt.caller.process == caller.process && doubt.key == key;
         }
-        let now = Expect::Is(version(v));
+        let now = Precondition::Is(version(v));
         let memories = Self::memories(&[*caller]);
         let known = memories
             .iter()
@@ -107,7 +107,7 @@ impl Log {
     fn miss(&mut self, caller: &Caller, key: usize) {
         let memories = Self::memories(&[*caller]);
         let nearest = memories.iter().find_map(|who| self.last(*who, key));
-        if nearest.is_some_and(|known| *known != Expect::Absent) {
+        if nearest.is_some_and(|known| *known != Precondition::Absent) {
             return;
         }
         let is_open = |who: &Who| {
@@ -116,7 +116,7 @@ impl Log {
         };
         let open: Vec<_> = memories.into_iter().filter(is_open).collect();
         for who in open {
-            let (what, is_miss) = (Expect::Absent, true);
+            let (what, is_miss) = (Precondition::Absent, true);
             self.learned
                 .push((who, key, Some(Known { what, is_miss }), None));
         }
@@ -154,11 +154,12 @@ impl Log {
             Lesson::Miss(caller) => return self.miss(caller, key),
             Lesson::Saved(callers, replaced, v) => (
                 self.those_who_know(callers, key, replaced),
-                Expect::Is(version(*v)),
+                Precondition::Is(version(*v)),
             ),
-            Lesson::Removed(callers, gone) => {
-                (self.those_who_know(callers, key, gone), Expect::Absent)
-            }
+            Lesson::Removed(callers, gone) => (
+                self.those_who_know(callers, key, gone),
+                Precondition::Absent,
+            ),
             Lesson::Told(callers, now) => {
                 let first = Self::memories(callers)
                     .into_iter()
@@ -171,18 +172,18 @@ impl Log {
         }
     }
 
-    fn those_who_know(&self, callers: &[Caller], key: usize, what: &Expect) -> Vec<Who> {
+    fn those_who_know(&self, callers: &[Caller], key: usize, what: &Precondition) -> Vec<Who> {
         Self::memories(callers)
             .into_iter()
             .filter(|who| self.last(*who, key) == Some(what))
             .collect()
     }
 
-    pub(super) fn base(&self, callers: &[Caller], key: usize, current: &Expect) -> Base {
+    pub(super) fn base(&self, callers: &[Caller], key: usize, current: &Precondition) -> Base {
         self.base_of(callers, key, current, |_| true)
     }
 
-    pub(super) fn base_of_delete(&self, by: &[Caller], key: usize, current: &Expect) -> Base {
+    pub(super) fn base_of_delete(&self, by: &[Caller], key: usize, current: &Precondition) -> Base {
         self.base_of(by, key, current, |known| !known.is_miss)
     }
 
@@ -190,7 +191,7 @@ impl Log {
         &self,
         callers: &[Caller],
         key: usize,
-        current: &Expect,
+        current: &Precondition,
         counts: impl Fn(&Known) -> bool,
     ) -> Base {
         let shown = Self::memories(callers)

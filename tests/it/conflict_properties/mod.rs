@@ -9,8 +9,8 @@ mod log;
 use std::sync::Arc;
 
 use etagfs::model::{
-    Ancestors, Base, Caller, Draft, Everlasting, Expect, Fingerprint, Job, Lost, Outcome, Process,
-    SaveError, Seen, Trigger, Version,
+    Ancestors, Base, Caller, Draft, Everlasting, Fingerprint, Job, Lost, Outcome, Precondition,
+    Process, SaveError, SaveReason, Seen, Version,
 };
 use proptest::prelude::*;
 
@@ -46,10 +46,10 @@ fn any_callers() -> impl Strategy<Value = Vec<Caller>> {
     prop::collection::vec(any_caller(), 1..=2)
 }
 
-fn any_expect() -> impl Strategy<Value = Expect> {
+fn any_expect() -> impl Strategy<Value = Precondition> {
     prop_oneof![
-        1 => Just(Expect::Absent),
-        4 => (0..6_u8).prop_map(|n| Expect::Is(version(n))),
+        1 => Just(Precondition::Absent),
+        4 => (0..6_u8).prop_map(|n| Precondition::Is(version(n))),
     ]
 }
 
@@ -59,9 +59,9 @@ enum Lesson {
     Show(Caller, u8),
     /// There is no such key.
     Miss(Caller),
-    Saved(Vec<Caller>, Expect, u8),
-    Removed(Vec<Caller>, Expect),
-    Told(Vec<Caller>, Expect),
+    Saved(Vec<Caller>, Precondition, u8),
+    Removed(Vec<Caller>, Precondition),
+    Told(Vec<Caller>, Precondition),
     /// The process writes the bytes of this version into the file of another key.
     Copied(u32, u8),
 }
@@ -107,7 +107,7 @@ fn memory_of(readings: usize) -> Seen<usize> {
 
 /// What one process, or one job, is remembered to have been shown. (A family cannot be asked apart from
 /// its job.)
-fn remembered(seen: &Seen<usize>, who: Who, key: usize) -> Option<Expect> {
+fn remembered(seen: &Seen<usize>, who: Who, key: usize) -> Option<Precondition> {
     const NOBODY: u32 = u32::MAX;
     let (process, job) = match who {
         Who::Process(id) => (id, NOBODY),
@@ -188,7 +188,7 @@ proptest! {
             teach(&mut seen, *key, lesson);
         }
         seen.show(&caller, &key, &version(shown));
-        let shown = Expect::Is(version(shown));
+        let shown = Precondition::Is(version(shown));
         let base = seen.base([caller], &key, &current);
         if shown == current {
             prop_assert_eq!(base, Base::Take(current));
@@ -229,22 +229,22 @@ proptest! {
 enum Deed {
     Edit,
     /// A save falls due by this trigger, and if it is sent, it comes to this.
-    Save(Trigger, Option<Outcome>),
-    Overtaken(Expect),
+    Save(SaveReason, Option<Outcome>),
+    Overtaken(Precondition),
     Moved(u8, u8),
     Unlinked,
 }
 
 fn any_deed() -> impl Strategy<Value = Deed> {
     let trigger = prop_oneof![
-        Just(Trigger::Flush),
-        Just(Trigger::Close),
-        Just(Trigger::Fsync),
-        Just(Trigger::Release)
+        Just(SaveReason::Flush),
+        Just(SaveReason::Close),
+        Just(SaveReason::Fsync),
+        Just(SaveReason::Release)
     ];
     let outcome = prop_oneof![
         1 => Just(None),
-        6 => (0..4_u8).prop_map(|n| Some(Outcome::Saved(version(n)))),
+        6 => (0..4_u8).prop_map(|n| Some(Outcome::Committed(version(n)))),
         1 => Just(Some(Outcome::Refused(None))),
         1 => Just(Some(Outcome::Unknown)),
     ];
@@ -260,27 +260,27 @@ fn any_deed() -> impl Strategy<Value = Deed> {
 /// What is known of a draft from the log of what happened to it. A deed is in the log only if it
 /// had an effect: an edit that was taken, a save that was sent.
 struct DraftLog {
-    first_base: Expect,
+    first_base: Precondition,
     emptied: bool,
     deeds: Vec<Deed>,
 }
 
 impl DraftLog {
-    fn base_after(&self, deeds: usize) -> Expect {
+    fn base_after(&self, deeds: usize) -> Precondition {
         let Some(last) = deeds.checked_sub(1) else {
             return self.first_base.clone();
         };
         let before = || self.base_after(last);
         match &self.deeds[last] {
-            Deed::Save(_, Some(Outcome::Saved(version))) => Expect::Is(version.clone()),
-            Deed::Moved(from, to) if before() == Expect::Is(version(*from)) => {
-                Expect::Is(version(*to))
+            Deed::Save(_, Some(Outcome::Committed(version))) => Precondition::Is(version.clone()),
+            Deed::Moved(from, to) if before() == Precondition::Is(version(*from)) => {
+                Precondition::Is(version(*to))
             }
             _ => before(),
         }
     }
 
-    fn base(&self) -> Expect {
+    fn base(&self) -> Precondition {
         self.base_after(self.deeds.len())
     }
 
@@ -304,25 +304,25 @@ impl DraftLog {
     }
 
     /// Whether bytes wait that this trigger saves, and not what its program was told has failed.
-    fn due(&self, trigger: Trigger) -> bool {
+    fn due(&self, trigger: SaveReason) -> bool {
         let told = self.deeds.iter().rev().find_map(|deed| match deed {
             Deed::Edit => Some(false),
             Deed::Save(_, None) => Some(true),
             _ => None,
         });
-        self.waits_for(trigger) && !(trigger == Trigger::Release && told == Some(true))
+        self.waits_for(trigger) && !(trigger == SaveReason::Release && told == Some(true))
     }
 
-    fn waits_for(&self, trigger: Trigger) -> bool {
+    fn waits_for(&self, trigger: SaveReason) -> bool {
         let since = self
             .deeds
             .iter()
-            .rposition(|deed| matches!(deed, Deed::Save(_, Some(Outcome::Saved(_)))));
+            .rposition(|deed| matches!(deed, Deed::Save(_, Some(Outcome::Committed(_)))));
         let edited = self.deeds[since.unwrap_or(0)..]
             .iter()
             .any(|deed| matches!(deed, Deed::Edit));
         let emptied = self.emptied && since.is_none();
-        edited || emptied && trigger != Trigger::Flush
+        edited || emptied && trigger != SaveReason::Flush
     }
 }
 
@@ -334,10 +334,10 @@ proptest! {
         deeds in prop::collection::vec(any_deed(), 0..60),
     ) {
         let mut draft = match (&first_base, emptied) {
-            (Expect::Is(version), false) => Draft::editing(version.clone()),
+            (Precondition::Is(version), false) => Draft::editing(version.clone()),
             _ => Draft::replacing(first_base.clone()),
         };
-        let emptied = emptied || first_base == Expect::Absent;
+        let emptied = emptied || first_base == Precondition::Absent;
         let mut log = DraftLog { first_base, emptied, deeds: Vec::new() };
         for deed in deeds {
             match &deed {
@@ -354,7 +354,7 @@ proptest! {
                         prop_assert_eq!(said, Ok(None));
                     } else if let Some(lost) = log.lost() {
                         match trigger {
-                            Trigger::Release => prop_assert_eq!(said, Ok(None)),
+                            SaveReason::Release => prop_assert_eq!(said, Ok(None)),
                             _ => prop_assert_eq!(said, Err(SaveError::from(lost))),
                         }
                     } else if !log.due(*trigger) {
@@ -368,7 +368,7 @@ proptest! {
                             None => draft.abandon_save(),
                             Some(outcome) => {
                                 let said = draft.end_save(outcome.clone());
-                                let saved = matches!(outcome, Outcome::Saved(_));
+                                let saved = matches!(outcome, Outcome::Committed(_));
                                 prop_assert_eq!(said.is_ok(), saved);
                             }
                         }
@@ -380,7 +380,7 @@ proptest! {
                     log.deeds.push(deed);
                 }
                 Deed::Moved(from, to) => {
-                    draft.moved(&Expect::Is(version(*from)), version(*to));
+                    draft.moved(&Precondition::Is(version(*from)), version(*to));
                     log.deeds.push(deed);
                 }
                 Deed::Unlinked => {
@@ -390,7 +390,7 @@ proptest! {
             }
             prop_assert_eq!(draft.base(), &log.base());
             prop_assert_eq!(draft.lost(), log.lost());
-            let waits = log.waits_for(Trigger::Release) && log.lost().is_none() && !log.was_unlinked();
+            let waits = log.waits_for(SaveReason::Release) && log.lost().is_none() && !log.was_unlinked();
             prop_assert_eq!(draft.is_dirty(), waits);
         }
     }

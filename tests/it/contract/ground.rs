@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use etagfs::backend::{
-    After, Backend, Body, Error, Fetched, ListQuery, Meta, Object, ObjectKey, Page, Pin, Span,
+    After, Backend, Body, ByteRange, Error, Fetched, ListQuery, Meta, Object, ObjectKey, Page,
+    ReadCondition,
 };
-use etagfs::model::{Expect, Outcome, PutId, Version};
+use etagfs::model::{Outcome, Precondition, PutId, Version};
 
 use crate::world::servers::random_name;
 
 /// More than any value here.
-pub(super) const ALL: Span = Span::UpTo(64 << 20);
+pub(super) const ALL: ByteRange = ByteRange::UpTo(64 << 20);
 
 #[derive(Clone, Debug)]
 pub(super) struct Ground {
@@ -35,7 +36,7 @@ impl Ground {
         &self,
         name: &str,
         bytes: impl Into<Bytes>,
-        expect: &Expect,
+        expect: &Precondition,
     ) -> Outcome {
         let body = body(bytes);
         self.try_put(name, body, expect, new_id()).await.unwrap()
@@ -46,7 +47,7 @@ impl Ground {
         &self,
         name: &str,
         body: Body,
-        expect: &Expect,
+        expect: &Precondition,
         id: PutId,
     ) -> Result<Outcome, Error> {
         self.backend.put(&self.at(name), body, expect, id).await
@@ -54,7 +55,7 @@ impl Ground {
 
     /// Creates an object that nobody else creates.
     pub(super) async fn create(&self, name: &str, bytes: impl Into<Bytes>) -> Version {
-        saved(self.put(name, bytes, &Expect::Absent).await)
+        saved(self.put(name, bytes, &Precondition::Absent).await)
     }
 
     /// Replaces an object that nobody else replaces.
@@ -64,7 +65,7 @@ impl Ground {
         bytes: impl Into<Bytes>,
         base: &Version,
     ) -> Version {
-        saved(self.put(name, bytes, &Expect::Is(base.clone())).await)
+        saved(self.put(name, bytes, &Precondition::Is(base.clone())).await)
     }
 
     pub(super) async fn delete(&self, name: &str, version: &Version) -> Outcome<()> {
@@ -72,7 +73,12 @@ impl Ground {
         self.backend.delete(&at, version).await.unwrap()
     }
 
-    pub(super) async fn fetch(&self, name: &str, pin: &Pin, span: Span) -> Result<Object, Error> {
+    pub(super) async fn fetch(
+        &self,
+        name: &str,
+        pin: &ReadCondition,
+        span: ByteRange,
+    ) -> Result<Object, Error> {
         match self.backend.get(&self.at(name), pin, span).await? {
             Fetched::Object(object) => Ok(*object),
             Fetched::Unchanged => panic!("{name:?} is said to be unchanged"),
@@ -81,7 +87,7 @@ impl Ground {
 
     /// The newest version, whole.
     pub(super) async fn get(&self, name: &str) -> Object {
-        self.fetch(name, &Pin::Newest, ALL).await.unwrap()
+        self.fetch(name, &ReadCondition::Newest, ALL).await.unwrap()
     }
 
     pub(super) async fn is_missing(&self, name: &str) -> bool {
@@ -180,7 +186,7 @@ pub(super) fn new_id() -> PutId {
 #[track_caller]
 pub(super) fn saved<T: std::fmt::Debug>(outcome: Outcome<T>) -> T {
     match outcome {
-        Outcome::Saved(value) => value,
+        Outcome::Committed(value) => value,
         other => panic!("{other:?}"),
     }
 }

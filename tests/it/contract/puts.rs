@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use etagfs::backend::{Body, Error, Meta, ObjectKey};
-use etagfs::model::Expect;
+use etagfs::model::Precondition;
 
 use super::ground::{Ground, body, new_id, no_version, saved};
 
 pub(super) async fn a_create_succeeds_once(g: Ground) {
     g.create("k", "first").await;
-    let second = g.put("k", "second", &Expect::Absent).await;
+    let second = g.put("k", "second", &Precondition::Absent).await;
     assert!(second.is_refused());
     assert_eq!(g.get("k").await.bytes, "first");
 }
@@ -17,7 +17,7 @@ pub(super) async fn a_create_succeeds_once(g: Ground) {
 pub(super) async fn a_refused_put_changes_nothing(g: Ground) {
     g.create("k", "first").await;
     let before = g.backend.head(&g.at("k")).await.unwrap();
-    let refused = g.put("k", "second", &Expect::Is(no_version())).await;
+    let refused = g.put("k", "second", &Precondition::Is(no_version())).await;
     assert!(refused.is_refused());
     assert_eq!(g.backend.head(&g.at("k")).await.unwrap(), before);
 }
@@ -34,20 +34,20 @@ pub(super) async fn an_update_of_another_version_is_refused(g: Ground) {
     let first = g.create("k", "first").await;
     g.update("k", "second", &first).await;
     for stale in [first, no_version()] {
-        let outcome = g.put("k", "third", &Expect::Is(stale)).await;
+        let outcome = g.put("k", "third", &Precondition::Is(stale)).await;
         assert!(outcome.is_refused());
     }
     assert_eq!(g.get("k").await.bytes, "second");
 }
 
 pub(super) async fn an_update_of_a_missing_key_is_refused(g: Ground) {
-    let outcome = g.put("k", "v", &Expect::Is(no_version())).await;
+    let outcome = g.put("k", "v", &Precondition::Is(no_version())).await;
     assert!(outcome.is_refused());
     assert!(g.is_missing("k").await);
 
     let version = g.create("deleted", "v").await;
     saved(g.delete("deleted", &version).await);
-    let outcome = g.put("deleted", "v", &Expect::Is(version)).await;
+    let outcome = g.put("deleted", "v", &Precondition::Is(version)).await;
     assert!(outcome.is_refused());
     assert!(g.is_missing("deleted").await);
 }
@@ -112,7 +112,7 @@ pub(super) async fn content_type_and_metadata_come_back(g: Ground) {
         bytes: "v".into(),
         meta: described(),
     };
-    let put = g.try_put("k", body, &Expect::Absent, new_id()).await;
+    let put = g.try_put("k", body, &Precondition::Absent, new_id()).await;
     saved(put.unwrap());
     assert_eq!(g.get("k").await.info.meta, described());
     assert_eq!(g.backend.head(&g.at("k")).await.unwrap().meta, described());
@@ -132,9 +132,13 @@ pub(super) async fn metadata_is_replaced_together_with_the_value(g: Ground) {
     };
     let one = body(&[("a", "1"), ("b", "1")]);
     let two = body(&[("b", "2")]);
-    let put = g.try_put("k", one, &Expect::Is(first), new_id()).await;
+    let put = g
+        .try_put("k", one, &Precondition::Is(first), new_id())
+        .await;
     let second = saved(put.unwrap());
-    let put = g.try_put("k", two, &Expect::Is(second), new_id()).await;
+    let put = g
+        .try_put("k", two, &Precondition::Is(second), new_id())
+        .await;
     saved(put.unwrap());
     let user = g.backend.head(&g.at("k")).await.unwrap().meta.user;
     assert_eq!(user, BTreeMap::from([("b".to_owned(), "2".to_owned())]));
@@ -142,10 +146,10 @@ pub(super) async fn metadata_is_replaced_together_with_the_value(g: Ground) {
 
 pub(super) async fn the_id_of_the_last_put_comes_back(g: Ground) {
     let (at, first, second) = (g.at("k"), new_id(), new_id());
-    let put = g.backend.put(&at, body("1"), &Expect::Absent, first);
+    let put = g.backend.put(&at, body("1"), &Precondition::Absent, first);
     let version = saved(put.await.unwrap());
     assert_eq!(g.backend.head(&at).await.unwrap().put_id, Some(first));
-    let base = Expect::Is(version);
+    let base = Precondition::Is(version);
     saved(g.backend.put(&at, body("2"), &base, second).await.unwrap());
     let refused = g.backend.put(&at, body("3"), &base, new_id());
     assert!(refused.await.unwrap().is_refused());
@@ -157,7 +161,9 @@ pub(super) async fn the_id_of_the_last_put_comes_back(g: Ground) {
 pub(super) async fn names_and_values_beyond_the_limits_are_too_big(g: Ground) {
     let limit = g.backend.limits().key_bytes;
     let long = ObjectKey::new("k".repeat(limit + 1));
-    let put = g.backend.put(&long, body("v"), &Expect::Absent, new_id());
+    let put = g
+        .backend
+        .put(&long, body("v"), &Precondition::Absent, new_id());
     let error = put.await.unwrap_err();
     assert!(matches!(error, Error::TooBig { .. }), "{error}");
     assert!(g.backend.limits().value_bytes >= 400 * 1024);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use etagfs::model::{Expect, Outcome};
+use etagfs::model::{Outcome, Precondition};
 use futures_util::future::join_all;
 use tokio::sync::Barrier;
 
@@ -14,7 +14,7 @@ const WRITERS: usize = 8;
 const ROUNDS: usize = 6;
 
 /// All at once: the outcomes of puts that differ in their bytes and agree in what they expect.
-async fn race(g: &Ground, name: &str, expect: &Expect) -> Vec<Outcome> {
+async fn race(g: &Ground, name: &str, expect: &Precondition) -> Vec<Outcome> {
     let start = Arc::new(Barrier::new(WRITERS));
     let writers = (0..WRITERS).map(|writer| {
         let (g, start, expect) = (g.clone(), start.clone(), expect.clone());
@@ -34,20 +34,23 @@ async fn race(g: &Ground, name: &str, expect: &Expect) -> Vec<Outcome> {
 /// Checks that one won, that all others were refused, and that the winner's bytes are there.
 async fn one_won(g: &Ground, name: &str, outcomes: &[Outcome]) {
     let winners: Vec<usize> = (0..outcomes.len())
-        .filter(|i| matches!(outcomes[*i], Outcome::Saved(_)))
+        .filter(|i| matches!(outcomes[*i], Outcome::Committed(_)))
         .collect();
     assert_eq!(winners.len(), 1, "{outcomes:?}");
     let losers = outcomes.iter().filter(|o| o.is_refused()).count();
     assert_eq!(losers, outcomes.len() - 1, "{outcomes:?}");
     let object = g.get(name).await;
     assert_eq!(object.bytes, format!("{}", winners[0]));
-    assert_eq!(outcomes[winners[0]], Outcome::Saved(object.info.version));
+    assert_eq!(
+        outcomes[winners[0]],
+        Outcome::Committed(object.info.version)
+    );
 }
 
 pub(super) async fn of_many_creates_one_wins(g: Ground) {
     for round in 0..ROUNDS {
         let name = format!("k{round}");
-        let outcomes = race(&g, &name, &Expect::Absent).await;
+        let outcomes = race(&g, &name, &Precondition::Absent).await;
         one_won(&g, &name, &outcomes).await;
     }
 }
@@ -56,7 +59,7 @@ pub(super) async fn of_many_updates_one_wins(g: Ground) {
     for round in 0..ROUNDS {
         let name = format!("k{round}");
         let base = g.create(&name, "base").await;
-        let outcomes = race(&g, &name, &Expect::Is(base)).await;
+        let outcomes = race(&g, &name, &Precondition::Is(base)).await;
         one_won(&g, &name, &outcomes).await;
     }
 }
@@ -65,11 +68,13 @@ pub(super) async fn of_a_put_and_a_delete_one_wins(g: Ground) {
     for round in 0..ROUNDS {
         let name = format!("k{round}");
         let base = g.create(&name, "base").await;
-        let expect = Expect::Is(base.clone());
+        let expect = Precondition::Is(base.clone());
         let (put, delete) = tokio::join!(g.put(&name, "new", &expect), g.delete(&name, &base));
         match (put, delete) {
-            (Outcome::Saved(_), Outcome::Refused(_)) => assert_eq!(g.get(&name).await.bytes, "new"),
-            (Outcome::Refused(_), Outcome::Saved(())) => assert!(g.is_missing(&name).await),
+            (Outcome::Committed(_), Outcome::Refused(_)) => {
+                assert_eq!(g.get(&name).await.bytes, "new")
+            }
+            (Outcome::Refused(_), Outcome::Committed(())) => assert!(g.is_missing(&name).await),
             both => panic!("{both:?}"),
         }
     }
@@ -99,10 +104,10 @@ async fn increment(g: &Ground) {
         let count: u64 = String::from_utf8_lossy(&object.bytes).parse().unwrap();
         let next = format!("{}", count + 1);
         match g
-            .put("counter", next, &Expect::Is(object.info.version))
+            .put("counter", next, &Precondition::Is(object.info.version))
             .await
         {
-            Outcome::Saved(_) => return,
+            Outcome::Committed(_) => return,
             // Losers that all come back at once starve each other; a random pause spreads them.
             Outcome::Refused(_) => {
                 let pause = Duration::from_millis(u64::from(rand_byte() % 20));

@@ -3,15 +3,15 @@
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use etagfs::backend::{After, Error, Fetched, Pin, Span};
+use etagfs::backend::{After, ByteRange, Error, Fetched, ReadCondition};
 use etagfs::model::Version;
 
 use super::ground::{ALL, Ground, List, no_version, saved};
 
 pub(super) async fn a_missing_key_is_not_found(g: Ground) {
     assert!(g.is_missing("never").await);
-    let spans = [ALL, Span::Range { start: 0, len: 1 }];
-    for pin in [Pin::Newest, Pin::Not(no_version())] {
+    let spans = [ALL, ByteRange::Range { start: 0, len: 1 }];
+    for pin in [ReadCondition::Newest, ReadCondition::Not(no_version())] {
         for span in spans {
             let error = g.fetch("never", &pin, span).await.unwrap_err();
             assert!(
@@ -41,8 +41,8 @@ pub(super) async fn put_get_head_and_list_tell_one_version(g: Ground) {
     let put = g.create("k", "value").await;
     assert_eq!(g.get("k").await.info.version, put);
     assert_eq!(g.backend.head(&g.at("k")).await.unwrap().version, put);
-    let range = Span::Range { start: 1, len: 2 };
-    let part = g.fetch("k", &Pin::Newest, range).await.unwrap();
+    let range = ByteRange::Range { start: 1, len: 2 };
+    let part = g.fetch("k", &ReadCondition::Newest, range).await.unwrap();
     assert_eq!(part.info.version, put);
     let page = g.page(&List::ALL, After::Start).await;
     assert_eq!(page.objects.len(), 1);
@@ -75,9 +75,15 @@ pub(super) async fn the_time_of_writing_is_told(g: Ground) {
 
 pub(super) async fn a_value_beyond_the_limit_is_described_and_not_sent(g: Ground) {
     let version = g.create("k", pattern(1000)).await;
-    let exactly = g.fetch("k", &Pin::Newest, Span::UpTo(1000)).await.unwrap();
+    let exactly = g
+        .fetch("k", &ReadCondition::Newest, ByteRange::UpTo(1000))
+        .await
+        .unwrap();
     assert_eq!(exactly.bytes.len(), 1000);
-    let beyond = g.fetch("k", &Pin::Newest, Span::UpTo(999)).await.unwrap();
+    let beyond = g
+        .fetch("k", &ReadCondition::Newest, ByteRange::UpTo(999))
+        .await
+        .unwrap();
     assert_eq!(beyond.bytes.len(), 0);
     assert_eq!((beyond.info.size, beyond.info.version), (1000, version));
     // A body that was not read does no harm to what comes next.
@@ -97,8 +103,8 @@ pub(super) async fn ranges_are_cut_to_the_object(g: Ground) {
         (1000, 1, 0..0),
         (5000, 100, 0..0),
     ] {
-        let span = Span::Range { start, len };
-        for pin in [Pin::Newest, Pin::Is(version.clone())] {
+        let span = ByteRange::Range { start, len };
+        for pin in [ReadCondition::Newest, ReadCondition::Is(version.clone())] {
             let part = g.fetch("k", &pin, span).await.unwrap();
             assert_eq!(
                 part.bytes,
@@ -115,14 +121,14 @@ pub(super) async fn an_empty_object_has_empty_ranges(g: Ground) {
     let version = g.create("k", "").await;
     for span in [
         ALL,
-        Span::UpTo(0),
-        Span::Range { start: 0, len: 1 },
-        Span::Range { start: 7, len: 7 },
+        ByteRange::UpTo(0),
+        ByteRange::Range { start: 0, len: 1 },
+        ByteRange::Range { start: 7, len: 7 },
     ] {
         for pin in [
-            Pin::Newest,
-            Pin::Is(version.clone()),
-            Pin::Not(no_version()),
+            ReadCondition::Newest,
+            ReadCondition::Is(version.clone()),
+            ReadCondition::Not(no_version()),
         ] {
             let object = g.fetch("k", &pin, span).await.unwrap();
             assert_eq!((object.info.size, object.bytes.len()), (0, 0), "{span:?}");
@@ -133,12 +139,12 @@ pub(super) async fn an_empty_object_has_empty_ranges(g: Ground) {
 
 pub(super) async fn an_unchanged_value_is_not_sent_again(g: Ground) {
     let first = g.create("k", "first").await;
-    let known = Pin::Not(first.clone());
+    let known = ReadCondition::Not(first.clone());
     for span in [
         ALL,
-        Span::UpTo(0),
-        Span::Range { start: 0, len: 2 },
-        Span::Range { start: 9, len: 2 },
+        ByteRange::UpTo(0),
+        ByteRange::Range { start: 0, len: 2 },
+        ByteRange::Range { start: 9, len: 2 },
     ] {
         let fetched = g.backend.get(&g.at("k"), &known, span).await.unwrap();
         assert_eq!(fetched, Fetched::Unchanged, "{span:?}");
@@ -157,17 +163,20 @@ pub(super) async fn a_pinned_read_gets_that_version_and_no_other(g: Ground) {
     let first = without_snapshot(&g.create("k", "first").await);
     let spans = [
         ALL,
-        Span::UpTo(0),
-        Span::Range { start: 1, len: 2 },
-        Span::Range { start: 100, len: 2 },
+        ByteRange::UpTo(0),
+        ByteRange::Range { start: 1, len: 2 },
+        ByteRange::Range { start: 100, len: 2 },
     ];
     for span in spans {
-        let object = g.fetch("k", &Pin::Is(first.clone()), span).await.unwrap();
+        let object = g
+            .fetch("k", &ReadCondition::Is(first.clone()), span)
+            .await
+            .unwrap();
         assert_eq!(object.info.version, first);
     }
     g.update("k", "a longer second one", &first).await;
     for span in spans {
-        let gone = g.fetch("k", &Pin::Is(first.clone()), span).await;
+        let gone = g.fetch("k", &ReadCondition::Is(first.clone()), span).await;
         assert!(
             matches!(gone, Err(Error::VersionGone(_))),
             "{span:?}: {gone:?}"
@@ -178,7 +187,7 @@ pub(super) async fn a_pinned_read_gets_that_version_and_no_other(g: Ground) {
 pub(super) async fn a_pinned_read_of_a_deleted_key_finds_it_gone(g: Ground) {
     let version = without_snapshot(&g.create("k", "v").await);
     saved(g.delete("k", &version).await);
-    let gone = g.fetch("k", &Pin::Is(version), ALL).await;
+    let gone = g.fetch("k", &ReadCondition::Is(version), ALL).await;
     assert!(matches!(gone, Err(Error::VersionGone(_))), "{gone:?}");
 }
 
@@ -189,11 +198,11 @@ pub(super) async fn an_old_version_is_served_by_its_snapshot(g: Ground) {
     let second = g.update("k", "a longer second one", &first).await;
     saved(g.delete("k", &second).await);
 
-    let (first, second) = (Pin::Is(first), Pin::Is(second));
+    let (first, second) = (ReadCondition::Is(first), ReadCondition::Is(second));
     assert_eq!(g.fetch("k", &first, ALL).await.unwrap().bytes, "first");
-    let range = Span::Range { start: 2, len: 6 };
+    let range = ByteRange::Range { start: 2, len: 6 };
     assert_eq!(g.fetch("k", &second, range).await.unwrap().bytes, "longer");
-    let past = Span::Range { start: 50, len: 6 };
+    let past = ByteRange::Range { start: 50, len: 6 };
     assert_eq!(g.fetch("k", &second, past).await.unwrap().bytes, "");
     assert!(g.is_missing("k").await);
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use etagfs::backend::fault::{Fault, Op};
 use etagfs::backend::{Backend as _, Body, Meta, ObjectKey};
-use etagfs::model::{Expect, PutId, StoreId};
+use etagfs::model::{Precondition, PutId, StoreId};
 use etagfs::store::{self, Copied, Error, LayoutName, StoreEntry, konserve, plain};
 use futures_util::future::join_all;
 
@@ -103,7 +103,9 @@ async fn foreign(g: &Ground, name: &str) {
         meta: Meta::default(),
     };
     let at = ObjectKey::new(format!("{}{name}", g.prefix));
-    let put = g.faults.put(&at, body, &Expect::Absent, PutId::new(1));
+    let put = g
+        .faults
+        .put(&at, body, &Precondition::Absent, PutId::new(1));
     saved(put.await.unwrap());
 }
 

@@ -1,7 +1,7 @@
 //! What is said when the store cannot be asked: never that there is nothing.
 
 use etagfs::backend::fault::{Fault, Op};
-use etagfs::model::{Expect, FileName, Outcome};
+use etagfs::model::{FileName, Outcome, Precondition};
 use etagfs::store::{Dir, Error};
 
 use super::ground::{ALL, Ground, value};
@@ -31,9 +31,9 @@ pub(super) async fn an_error_is_never_absence(g: Ground) {
     unreachable(g.store.list(&Dir::root()).await);
     unreachable(g.store.scan("", false).await);
     unreachable(g.store.delete(&key, &version).await);
-    let envelope = g.store.fresh_envelope(&key);
-    let expect = Expect::Is(version.clone());
-    unreachable(g.store.put(&key, value(2), &envelope, &expect).await);
+    let metadata = g.store.fresh_metadata(&key);
+    let expect = Precondition::Is(version.clone());
+    unreachable(g.store.put(&key, value(2), &metadata, &expect).await);
     g.faults.heal();
     assert_eq!(g.get("k").await.version, version);
 }
@@ -55,7 +55,7 @@ pub(super) async fn a_failed_listing_is_no_part_of_one(g: Ground) {
 pub(super) async fn a_put_whose_answer_was_lost_is_unknown(g: Ground) {
     let first = g.create("k", 1).await;
     g.faults.next(Op::Put, Fault::LoseReply);
-    let outcome = g.put("k", value(2), &Expect::Is(first.clone())).await;
+    let outcome = g.put("k", value(2), &Precondition::Is(first.clone())).await;
     assert_eq!(outcome, Outcome::Unknown);
     g.faults.next(Op::Delete, Fault::LoseRequest);
     assert_eq!(g.delete("k", &first).await, Outcome::Unknown);

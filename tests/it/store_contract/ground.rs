@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use etagfs::backend::fault::{Faulty, Op};
-use etagfs::backend::{Backend, Pin};
-use etagfs::model::{Expect, FileName, Key, Outcome, StoreId, Version};
+use etagfs::backend::{Backend, ReadCondition};
+use etagfs::model::{FileName, Key, Outcome, Precondition, StoreId, Version};
 use etagfs::store::{
-    Bucket, Catalog, Child, Dir, Envelope, Error, Found, LayoutName, Opened, ReadBack, Shown,
+    Bucket, Catalog, Child, Dir, Error, Found, LayoutName, Metadata, Opened, ReadBack, Shown,
     Store, Value,
 };
 use uuid::Uuid;
@@ -54,21 +54,24 @@ impl Ground {
         self.store.key_at(text).unwrap()
     }
 
-    pub(super) async fn put(&self, text: &str, bytes: Bytes, expect: &Expect) -> Outcome {
+    pub(super) async fn put(&self, text: &str, bytes: Bytes, expect: &Precondition) -> Outcome {
         let key = self.key(text);
-        let envelope = self.store.fresh_envelope(&key);
-        let put = self.store.put(&key, bytes, &envelope, expect);
+        let metadata = self.store.fresh_metadata(&key);
+        let put = self.store.put(&key, bytes, &metadata, expect);
         put.await.unwrap()
     }
 
     /// Creates a key that nobody else creates.
     pub(super) async fn create(&self, text: &str, n: u32) -> Version {
-        saved(self.put(text, value(n), &Expect::Absent).await)
+        saved(self.put(text, value(n), &Precondition::Absent).await)
     }
 
     /// Replaces a value that nobody else replaces.
     pub(super) async fn update(&self, text: &str, n: u32, base: &Version) -> Version {
-        saved(self.put(text, value(n), &Expect::Is(base.clone())).await)
+        saved(
+            self.put(text, value(n), &Precondition::Is(base.clone()))
+                .await,
+        )
     }
 
     pub(super) async fn delete(&self, text: &str, version: &Version) -> Outcome<()> {
@@ -150,7 +153,7 @@ pub(super) fn no_version() -> Version {
 
 pub(super) fn saved<T>(outcome: Outcome<T>) -> T {
     match outcome {
-        Outcome::Saved(saved) => saved,
+        Outcome::Committed(saved) => saved,
         Outcome::Refused(_) => panic!("it was refused"),
         Outcome::Unknown => panic!("it is not known whether it happened"),
     }
@@ -158,17 +161,17 @@ pub(super) fn saved<T>(outcome: Outcome<T>) -> T {
 
 /// The newest version of a key, whole.
 pub(super) async fn whole(store: &dyn Store, key: &Key) -> Result<Value, Error> {
-    match store.open_pinned(key, &Pin::Newest, ALL).await? {
+    match store.open_pinned(key, &ReadCondition::Newest, ALL).await? {
         Opened::Whole(value) => Ok(value),
         other => panic!("{other:?}"),
     }
 }
 
 /// What nobody chose, but for a title.
-pub(super) fn titled(mut envelope: Envelope, title: &str) -> Envelope {
-    envelope
+pub(super) fn titled(mut metadata: Metadata, title: &str) -> Metadata {
+    metadata
         .meta
         .user
         .insert("title".to_owned(), title.to_owned());
-    envelope
+    metadata
 }

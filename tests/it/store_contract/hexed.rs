@@ -8,11 +8,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use etagfs::backend::{
-    After, Backend, Body, Fetched, ListQuery, Listed, Meta, ObjectInfo, ObjectKey, Pages, Pin, Span,
+    After, Backend, Body, ByteRange, Fetched, ListQuery, Listed, Meta, ObjectKey, ObjectMeta,
+    Pages, ReadCondition,
 };
-use etagfs::model::{BadName, Expect, FileName, Key, Outcome, PutId, StoreId, Version};
+use etagfs::model::{BadName, FileName, Key, Outcome, Precondition, PutId, StoreId, Version};
 use etagfs::store::{
-    Child, Dir, Entry, Envelope, Error, Found, Layout, LayoutName, Listing, Opened, ReadBack, Role,
+    Child, Dir, Entry, Error, Found, Layout, LayoutName, Listing, Metadata, Opened, ReadBack, Role,
     Scanned, Shown, Site, Store, StoreName, Value,
 };
 
@@ -133,7 +134,7 @@ impl HexedStore {
     }
 }
 
-fn entry(key: &Key, info: &ObjectInfo) -> Entry {
+fn entry(key: &Key, info: &ObjectMeta) -> Entry {
     Entry {
         key: key.clone(),
         size: Some(info.size / 2),
@@ -191,20 +192,20 @@ impl Store for HexedStore {
         ReadBack::Same
     }
 
-    fn read_only(&self, _: &Key, _: &Envelope) -> Option<&'static str> {
+    fn read_only(&self, _: &Key, _: &Metadata) -> Option<&'static str> {
         None
     }
 
-    fn fresh_envelope(&self, _: &Key) -> Envelope {
-        Envelope::default()
+    fn fresh_metadata(&self, _: &Key) -> Metadata {
+        Metadata::default()
     }
 
-    fn recreated_envelope(&self, _: &Key, moved: &Envelope) -> Envelope {
+    fn recreated_metadata(&self, _: &Key, moved: &Metadata) -> Metadata {
         moved.clone()
     }
 
-    fn is_default(&self, _: &Key, envelope: &Envelope) -> bool {
-        envelope.meta == Meta::default()
+    fn is_default(&self, _: &Key, metadata: &Metadata) -> bool {
+        metadata.meta == Meta::default()
     }
 
     async fn lookup(&self, dir: &Dir, name: &FileName) -> Result<Found, Error> {
@@ -235,7 +236,7 @@ impl Store for HexedStore {
         Ok(found)
     }
 
-    async fn inspect(&self, key: &Key) -> Result<Option<(Entry, Envelope)>, Error> {
+    async fn inspect(&self, key: &Key) -> Result<Option<(Entry, Metadata)>, Error> {
         match self.backend.head(&self.object(key)).await {
             Ok(info) => Ok(Some((entry(key, &info), info.meta.into()))),
             Err(error) if error.is_not_found() => Ok(None),
@@ -243,27 +244,32 @@ impl Store for HexedStore {
         }
     }
 
-    async fn open_pinned(&self, key: &Key, pin: &Pin, limit: u64) -> Result<Opened, Error> {
-        let span = Span::UpTo(limit.saturating_mul(2));
+    async fn open_pinned(
+        &self,
+        key: &Key,
+        pin: &ReadCondition,
+        limit: u64,
+    ) -> Result<Opened, Error> {
+        let span = ByteRange::UpTo(limit.saturating_mul(2));
         let Fetched::Object(object) = self.backend.get(&self.object(key), pin, span).await? else {
             return Ok(Opened::Unchanged);
         };
         let entry = entry(key, &object.info);
-        let envelope = object.info.meta.clone().into();
+        let metadata = object.info.meta.clone().into();
         if entry.size > Some(limit) {
-            return Ok(Opened::Large { entry, envelope });
+            return Ok(Opened::Large { entry, metadata });
         }
         Ok(Opened::Whole(Value {
             bytes: self.decoded(key, &object.bytes)?,
             version: entry.version,
             modified: entry.modified,
-            envelope,
+            metadata,
         }))
     }
 
     async fn read(&self, key: &Key, entry: &Entry, start: u64, len: u64) -> Result<Bytes, Error> {
-        let pin = Pin::Is(entry.version.clone());
-        let span = Span::Range {
+        let pin = ReadCondition::Is(entry.version.clone());
+        let span = ByteRange::Range {
             start: start * 2,
             len: len * 2,
         };
@@ -277,8 +283,8 @@ impl Store for HexedStore {
         &self,
         key: &Key,
         bytes: Bytes,
-        envelope: &Envelope,
-        expect: &Expect,
+        metadata: &Metadata,
+        expect: &Precondition,
         id: PutId,
     ) -> Result<Outcome, Error> {
         if bytes.len() as u64 > self.value_limit() {
@@ -286,7 +292,7 @@ impl Store for HexedStore {
         }
         let body = Body {
             bytes: encode(&bytes).into(),
-            meta: envelope.meta.clone(),
+            meta: metadata.meta.clone(),
         };
         let at = self.object(key);
         Ok(self.backend.put(&at, body, expect, id).await?)

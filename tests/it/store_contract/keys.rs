@@ -88,6 +88,7 @@ pub(super) async fn stores_beside_each_other_share_nothing(g: Ground) {
     );
     assert_ne!(g.get("a").await.bytes, other.get("a").await.bytes);
     let name = FileName::new("b".as_ref()).unwrap();
-    g.put("b", value(3), &etagfs::model::Expect::Absent).await;
+    g.put("b", value(3), &etagfs::model::Precondition::Absent)
+        .await;
     assert_eq!(other.lookup(&name).await, None);
 }

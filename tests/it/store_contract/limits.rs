@@ -5,10 +5,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use etagfs::backend::{
-    self, Backend, Body, Fetched, Limits, ListQuery, ObjectInfo, ObjectKey, Page, Pin, Span,
+    self, Backend, Body, ByteRange, Fetched, Limits, ListQuery, ObjectKey, ObjectMeta, Page,
+    ReadCondition,
 };
-use etagfs::model::{Expect, Outcome, PutId, Server, Version};
-use etagfs::store::{Bucket, Catalog as _, Envelope, Error};
+use etagfs::model::{Outcome, Precondition, PutId, Server, Version};
+use etagfs::store::{Bucket, Catalog as _, Error, Metadata};
 
 use super::ground::Ground;
 use super::subjects::layouts;
@@ -37,11 +38,16 @@ impl Backend for Small {
         }
     }
 
-    async fn get(&self, at: &ObjectKey, pin: &Pin, span: Span) -> Result<Fetched, backend::Error> {
+    async fn get(
+        &self,
+        at: &ObjectKey,
+        pin: &ReadCondition,
+        span: ByteRange,
+    ) -> Result<Fetched, backend::Error> {
         self.0.get(at, pin, span).await
     }
 
-    async fn head(&self, at: &ObjectKey) -> Result<ObjectInfo, backend::Error> {
+    async fn head(&self, at: &ObjectKey) -> Result<ObjectMeta, backend::Error> {
         self.0.head(at).await
     }
 
@@ -49,7 +55,7 @@ impl Backend for Small {
         &self,
         at: &ObjectKey,
         body: Body,
-        expect: &Expect,
+        expect: &Precondition,
         id: PutId,
     ) -> Result<Outcome, backend::Error> {
         assert!(body.bytes.len() <= MOST, "it was sent");
@@ -75,13 +81,15 @@ pub(super) async fn a_value_that_is_too_large_is_not_sent(g: Ground) {
     let store = catalog.store_as(g.id, g.layout);
     assert!(store.value_limit() <= MOST as u64);
     let key = g.key("k");
-    let envelope = Envelope {
+    let metadata = Metadata {
         binary: true,
-        ..store.fresh_envelope(&key)
+        ..store.fresh_metadata(&key)
     };
     let limit = usize::try_from(store.value_limit()).unwrap();
     let bytes = Bytes::from(vec![b'x'; limit + 1]);
-    let put = store.put(&key, bytes, &envelope, &Expect::Absent).await;
+    let put = store
+        .put(&key, bytes, &metadata, &Precondition::Absent)
+        .await;
     assert!(matches!(put, Err(Error::TooBig(_))), "{put:?}");
     assert!(g.is_missing("k").await);
 }

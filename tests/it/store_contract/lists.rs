@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use etagfs::model::Expect;
+use etagfs::model::Precondition;
 use futures_util::stream::{self, StreamExt as _};
 
 use super::ground::{Ground, saved, value};
@@ -36,7 +36,7 @@ pub(super) async fn a_listing_goes_to_its_end(g: Ground) {
     let texts: BTreeSet<_> = (0..MANY).map(|n| format!("key-{n}")).collect();
     let puts = texts
         .iter()
-        .map(|text| g.put(text, value(1), &Expect::Absent));
+        .map(|text| g.put(text, value(1), &Precondition::Absent));
     let mut puts = stream::iter(puts).buffer_unordered(16);
     while let Some(put) = puts.next().await {
         saved(put);

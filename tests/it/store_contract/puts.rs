@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use etagfs::model::{Expect, Outcome, PutId};
+use etagfs::model::{Outcome, Precondition, PutId};
 use futures_util::future::join_all;
 use tokio::sync::Barrier;
 use uuid::Uuid;
@@ -14,7 +14,11 @@ const WRITERS: u32 = 8;
 
 pub(super) async fn a_create_succeeds_once(g: Ground) {
     let version = g.create("k", 1).await;
-    assert!(g.put("k", value(2), &Expect::Absent).await.is_refused());
+    assert!(
+        g.put("k", value(2), &Precondition::Absent)
+            .await
+            .is_refused()
+    );
     let there = g.get("k").await;
     assert_eq!(there.version, version);
 }
@@ -22,7 +26,7 @@ pub(super) async fn a_create_succeeds_once(g: Ground) {
 pub(super) async fn a_refused_put_changes_nothing(g: Ground) {
     g.create("k", 1).await;
     let before = g.get("k").await;
-    let refused = g.put("k", value(2), &Expect::Is(no_version())).await;
+    let refused = g.put("k", value(2), &Precondition::Is(no_version())).await;
     assert!(refused.is_refused());
     let after = g.get("k").await;
     assert_eq!(after, before);
@@ -40,19 +44,19 @@ pub(super) async fn an_update_of_another_version_is_refused(g: Ground) {
     let first = g.create("k", 1).await;
     let second = g.update("k", 2, &first).await;
     for stale in [first, no_version()] {
-        let outcome = g.put("k", value(3), &Expect::Is(stale)).await;
+        let outcome = g.put("k", value(3), &Precondition::Is(stale)).await;
         assert!(outcome.is_refused());
     }
     assert_eq!(g.get("k").await.version, second);
 }
 
 pub(super) async fn an_update_of_a_missing_key_is_refused(g: Ground) {
-    let outcome = g.put("k", value(1), &Expect::Is(no_version())).await;
+    let outcome = g.put("k", value(1), &Precondition::Is(no_version())).await;
     assert!(outcome.is_refused());
     assert!(g.is_missing("k").await);
     let version = g.create("deleted", 1).await;
     saved(g.delete("deleted", &version).await);
-    let outcome = g.put("deleted", value(2), &Expect::Is(version)).await;
+    let outcome = g.put("deleted", value(2), &Precondition::Is(version)).await;
     assert!(outcome.is_refused());
     assert!(g.is_missing("deleted").await);
 }
@@ -81,7 +85,7 @@ pub(super) async fn a_delete_of_another_version_is_refused(g: Ground) {
 }
 
 /// All at once, and what came of each.
-async fn race(g: &Ground, expect: &Expect) -> Vec<Outcome> {
+async fn race(g: &Ground, expect: &Precondition) -> Vec<Outcome> {
     let start = Arc::new(Barrier::new(WRITERS as usize));
     let writers = (0..WRITERS).map(|writer| {
         let (g, start, expect) = (g.clone(), Arc::clone(&start), expect.clone());
@@ -95,9 +99,9 @@ async fn race(g: &Ground, expect: &Expect) -> Vec<Outcome> {
 }
 
 pub(super) async fn of_many_creates_one_wins(g: Ground) {
-    let outcomes = race(&g, &Expect::Absent).await;
+    let outcomes = race(&g, &Precondition::Absent).await;
     let won: Vec<_> = outcomes.iter().filter(|one| !one.is_refused()).collect();
-    assert_eq!(won, [&Outcome::Saved(g.get("k").await.version)]);
+    assert_eq!(won, [&Outcome::Committed(g.get("k").await.version)]);
 }
 
 pub(super) async fn a_counter_loses_no_increment(g: Ground) {
@@ -112,7 +116,7 @@ pub(super) async fn a_counter_loses_no_increment(g: Ground) {
                     let text = String::from_utf8(there.bytes.to_vec()).unwrap();
                     let digits: String = text.chars().filter(char::is_ascii_digit).collect();
                     let next = digits.parse::<u32>().unwrap() + 1;
-                    let expect = Expect::Is(there.version);
+                    let expect = Precondition::Is(there.version);
                     if !g.put("k", value(next), &expect).await.is_refused() {
                         break;
                     }
@@ -131,10 +135,10 @@ pub(super) async fn the_number_of_a_save_comes_back(g: Ground) {
     let key = g.key("k");
     assert_eq!(g.store.last_put(&key).await.unwrap(), None);
     let id = PutId::new(Uuid::new_v4().as_u128());
-    let envelope = g.store.fresh_envelope(&key);
+    let metadata = g.store.fresh_metadata(&key);
     let put = g
         .store
-        .put_as(&key, value(1), &envelope, &Expect::Absent, id);
+        .put_as(&key, value(1), &metadata, &Precondition::Absent, id);
     saved(put.await.unwrap());
     assert_eq!(g.store.last_put(&key).await.unwrap(), Some(id));
 }

@@ -1,9 +1,9 @@
 //! Reads: of the newest version or of one, whole or in part.
 
 use bytes::{Bytes, BytesMut};
-use etagfs::backend::Pin;
-use etagfs::model::{Expect, FileName, Version};
-use etagfs::store::{Dir, Entry, Envelope, Error, Found, Opened};
+use etagfs::backend::ReadCondition;
+use etagfs::model::{FileName, Precondition, Version};
+use etagfs::store::{Dir, Entry, Error, Found, Metadata, Opened};
 
 use super::ground::{ALL, Ground, saved, value};
 
@@ -16,19 +16,19 @@ pub(super) async fn a_missing_key_is_absent_everywhere(g: Ground) {
     assert_eq!(g.store.inspect(&key).await.unwrap(), None);
     let opened = g.store.open(&key, None, ALL).await;
     assert!(matches!(opened, Err(Error::NotFound(_))), "{opened:?}");
-    let sliced = g.store.slice(&key, &Pin::Newest, 0, 1).await;
+    let sliced = g.store.slice(&key, &ReadCondition::Newest, 0, 1).await;
     assert!(matches!(sliced, Err(Error::NotFound(_))), "{sliced:?}");
 }
 
 pub(super) async fn a_value_is_read_as_its_save_said(g: Ground) {
-    let mut base = Expect::Absent;
+    let mut base = Precondition::Absent;
     for n in 0..3 {
         let version = saved(g.put("k", value(n), &base).await);
         let promised = g.promised("k", value(n), &version);
         let there = g.get("k").await;
         assert_eq!(there.version, version);
         assert_eq!(Some(there.bytes), promised);
-        base = Expect::Is(version);
+        base = Precondition::Is(version);
     }
 }
 
@@ -69,7 +69,7 @@ pub(super) async fn an_unchanged_value_is_not_sent_again(g: Ground) {
 pub(super) async fn a_pinned_read_gets_that_version_and_no_other(g: Ground) {
     let key = g.key("k");
     let first = g.create("k", 1).await;
-    let pin = Pin::Is(first.clone());
+    let pin = ReadCondition::Is(first.clone());
     assert!(matches!(
         g.store.open_pinned(&key, &pin, ALL).await,
         Ok(Opened::Whole(value)) if value.version == first
@@ -78,7 +78,10 @@ pub(super) async fn a_pinned_read_gets_that_version_and_no_other(g: Ground) {
     let gone = g.store.open_pinned(&key, &pin, ALL).await;
     assert!(matches!(gone, Err(Error::VersionGone(_))), "{gone:?}");
     saved(g.delete("k", &second).await);
-    let gone = g.store.open_pinned(&key, &Pin::Is(second), ALL).await;
+    let gone = g
+        .store
+        .open_pinned(&key, &ReadCondition::Is(second), ALL)
+        .await;
     let is_gone = matches!(gone, Err(Error::VersionGone(_) | Error::NotFound(_)));
     assert!(is_gone, "{gone:?}");
 }
@@ -87,11 +90,13 @@ pub(super) async fn a_pinned_read_gets_that_version_and_no_other(g: Ground) {
 async fn large(g: &Ground) -> (Bytes, Version) {
     let bytes: Bytes = (0..2_u32 << 20).map(|n| (n * 31 % 251) as u8).collect();
     let key = g.key("large");
-    let envelope = Envelope {
+    let metadata = Metadata {
         binary: true,
-        ..g.store.fresh_envelope(&key)
+        ..g.store.fresh_metadata(&key)
     };
-    let put = g.store.put(&key, bytes.clone(), &envelope, &Expect::Absent);
+    let put = g
+        .store
+        .put(&key, bytes.clone(), &metadata, &Precondition::Absent);
     let version = saved(put.await.unwrap());
     (bytes, version)
 }
@@ -139,11 +144,15 @@ pub(super) async fn a_slice_is_a_part_of_the_whole(g: Ground) {
     let size = whole.bytes.len();
     for (start, end) in [(0, size), (0, 2), (3, 6), (size - 1, size + 9)] {
         let (from, len) = (start as u64, (end - start) as u64);
-        let slice = g.store.slice(&key, &Pin::Newest, from, len).await.unwrap();
+        let slice = g
+            .store
+            .slice(&key, &ReadCondition::Newest, from, len)
+            .await
+            .unwrap();
         let slice = slice.unwrap();
         assert_eq!(slice.bytes, whole.bytes.slice(start..end.min(size)));
         assert_eq!(slice.entry.version, whole.version);
     }
-    let not = Pin::Not(whole.version);
+    let not = ReadCondition::Not(whole.version);
     assert_eq!(g.store.slice(&key, &not, 0, 1).await.unwrap(), None);
 }

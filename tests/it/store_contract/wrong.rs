@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use etagfs::backend::Pin;
-use etagfs::model::{Expect, FileName, Key, Outcome, PutId, Version};
+use etagfs::backend::ReadCondition;
+use etagfs::model::{FileName, Key, Outcome, Precondition, PutId, Version};
 use etagfs::store::{
-    Child, Dir, Entry, Envelope, Error, Found, LayoutName, Listing, Opened, ReadBack, Scanned,
+    Child, Dir, Entry, Error, Found, LayoutName, Listing, Metadata, Opened, ReadBack, Scanned,
     Store, StoreName,
 };
 use futures_util::future::LocalBoxFuture;
@@ -127,9 +127,11 @@ struct Wrong {
 
 impl Wrong {
     /// What is there now, as a condition.
-    async fn newest(&self, key: &Key) -> Result<Expect, Error> {
+    async fn newest(&self, key: &Key) -> Result<Precondition, Error> {
         let there = self.inner.describe(key).await?;
-        Ok(there.map_or(Expect::Absent, |entry| Expect::Is(entry.version)))
+        Ok(there.map_or(Precondition::Absent, |entry| {
+            Precondition::Is(entry.version)
+        }))
     }
 }
 
@@ -178,20 +180,20 @@ impl Store for Wrong {
         }
     }
 
-    fn read_only(&self, key: &Key, envelope: &Envelope) -> Option<&'static str> {
-        self.inner.read_only(key, envelope)
+    fn read_only(&self, key: &Key, metadata: &Metadata) -> Option<&'static str> {
+        self.inner.read_only(key, metadata)
     }
 
-    fn fresh_envelope(&self, key: &Key) -> Envelope {
-        self.inner.fresh_envelope(key)
+    fn fresh_metadata(&self, key: &Key) -> Metadata {
+        self.inner.fresh_metadata(key)
     }
 
-    fn recreated_envelope(&self, key: &Key, moved: &Envelope) -> Envelope {
-        self.inner.recreated_envelope(key, moved)
+    fn recreated_metadata(&self, key: &Key, moved: &Metadata) -> Metadata {
+        self.inner.recreated_metadata(key, moved)
     }
 
-    fn is_default(&self, key: &Key, envelope: &Envelope) -> bool {
-        self.inner.is_default(key, envelope)
+    fn is_default(&self, key: &Key, metadata: &Metadata) -> bool {
+        self.inner.is_default(key, metadata)
     }
 
     async fn lookup(&self, dir: &Dir, name: &FileName) -> Result<Found, Error> {
@@ -223,21 +225,26 @@ impl Store for Wrong {
         }
     }
 
-    async fn inspect(&self, key: &Key) -> Result<Option<(Entry, Envelope)>, Error> {
+    async fn inspect(&self, key: &Key) -> Result<Option<(Entry, Metadata)>, Error> {
         match (self.how, self.inner.inspect(key).await) {
             (How::TakesAnErrorForAbsence, Err(_)) => Ok(None),
-            (How::TellsAnotherSize, Ok(Some((entry, envelope)))) => {
+            (How::TellsAnotherSize, Ok(Some((entry, metadata)))) => {
                 let size = entry.size.map(|size| size + 1);
-                Ok(Some((Entry { size, ..entry }, envelope)))
+                Ok(Some((Entry { size, ..entry }, metadata)))
             }
             (_, inspected) => inspected,
         }
     }
 
-    async fn open_pinned(&self, key: &Key, pin: &Pin, limit: u64) -> Result<Opened, Error> {
+    async fn open_pinned(
+        &self,
+        key: &Key,
+        pin: &ReadCondition,
+        limit: u64,
+    ) -> Result<Opened, Error> {
         let pin = match (self.how, pin) {
-            (How::ReadsTheNewestForAnother, Pin::Is(_))
-            | (How::SendsWhatIsUnchanged, Pin::Not(_)) => &Pin::Newest,
+            (How::ReadsTheNewestForAnother, ReadCondition::Is(_))
+            | (How::SendsWhatIsUnchanged, ReadCondition::Not(_)) => &ReadCondition::Newest,
             (_, pin) => pin,
         };
         self.inner.open_pinned(key, pin, limit).await
@@ -256,22 +263,24 @@ impl Store for Wrong {
         &self,
         key: &Key,
         bytes: Bytes,
-        envelope: &Envelope,
-        expect: &Expect,
+        metadata: &Metadata,
+        expect: &Precondition,
         id: PutId,
     ) -> Result<Outcome, Error> {
         let expect = match (self.how, expect) {
-            (How::SavesOverAnyVersion, Expect::Is(_))
-            | (How::CreatesOverAnything, Expect::Absent) => &self.newest(key).await?,
+            (How::SavesOverAnyVersion, Precondition::Is(_))
+            | (How::CreatesOverAnything, Precondition::Absent) => &self.newest(key).await?,
             (_, expect) => expect,
         };
-        let envelope = match self.how {
-            How::ForgetsMetadata => &self.inner.fresh_envelope(key),
-            _ => envelope,
+        let metadata = match self.how {
+            How::ForgetsMetadata => &self.inner.fresh_metadata(key),
+            _ => metadata,
         };
-        let outcome = self.inner.put_as(key, bytes, envelope, expect, id).await?;
+        let outcome = self.inner.put_as(key, bytes, metadata, expect, id).await?;
         Ok(match (self.how, outcome) {
-            (How::SaysThatARefusedPutWasSaved, Outcome::Refused(_)) => Outcome::Saved(no_version()),
+            (How::SaysThatARefusedPutWasSaved, Outcome::Refused(_)) => {
+                Outcome::Committed(no_version())
+            }
             (How::SaysThatAnUnknownPutWasRefused, Outcome::Unknown) => Outcome::Refused(None),
             (_, outcome) => outcome,
         })
@@ -284,7 +293,9 @@ impl Store for Wrong {
 
     async fn delete(&self, key: &Key, version: &Version) -> Result<Outcome<()>, Error> {
         match (self.how, self.newest(key).await?) {
-            (How::DeletesAnyVersion, Expect::Is(newest)) => self.inner.delete(key, &newest).await,
+            (How::DeletesAnyVersion, Precondition::Is(newest)) => {
+                self.inner.delete(key, &newest).await
+            }
             _ => self.inner.delete(key, version).await,
         }
     }

@@ -160,7 +160,7 @@ impl Caller {
                 let fh = self.live_of(file, &live)?;
                 let save = |vfs: Arc<Vfs>| async move {
                     match why {
-                        Save::Fsync => vfs.save(fh, etagfs::model::Trigger::Fsync).await,
+                        Save::Fsync => vfs.save(fh, etagfs::model::SaveReason::Fsync).await,
                         _ => vfs.flush(fh, thread).await,
                     }
                 };

@@ -1,4 +1,4 @@
-//! Names that are moved away (W8), in every order of events: the real rule of `model/away.rs`
+//! Names that are moved away (W8), in every order of events: the real rule of `model/pending_renames.rs`
 //! between an editor, somebody elsewhere, a clock and a daemon that may end at any moment.
 //!
 //! Versions never repeat here. The explorer is told nothing of the rule but its outcome; rules with

@@ -1,4 +1,4 @@
-//! The shelf: where the scratch files of a mount lie, in the state directory (W9).
+//! Where the scratch files of a mount lie, in the state directory (W9).
 //!
 //! Each [`Scratch`] is a [pair](super::pairs): its bytes, read and written in place, and its [`Label`],
 //! which says what name it has in which directory. The label appears by renaming, last at the
@@ -30,7 +30,7 @@ use crate::store::{Dir, StoreName};
 
 /// The scratch files of a mount.
 #[derive(Debug)]
-pub(super) struct Shelf {
+pub(super) struct ScratchDir {
     /// None where nothing is written.
     dir: Option<PathBuf>,
     place: Place,
@@ -41,14 +41,14 @@ pub(super) struct Shelf {
     files: HashMap<Folder, BTreeMap<FileName, Arc<Scratch>>>,
 }
 
-impl Shelf {
-    /// The shelf of the mount of `place` at `mounted_at`, with what an earlier mount left there.
+impl ScratchDir {
+    /// The scratch files of the mount of `place` at `mounted_at`, with what an earlier mount left there.
     pub(super) fn new(dir: Option<PathBuf>, place: Place, mounted_at: &Path) -> Self {
         let mut hash = Sha256::new();
         hash.update(&place.source);
         hash.update([0]);
         hash.update(mounted_at.as_os_str().as_encoded_bytes());
-        let mut shelf = Self {
+        let mut scratch_dir = Self {
             dir,
             place,
             mounted_at: mounted_at.to_owned(),
@@ -56,10 +56,10 @@ impl Shelf {
             next: 1,
             files: HashMap::new(),
         };
-        if let Err(error) = shelf.load() {
+        if let Err(error) = scratch_dir.load() {
             tracing::warn!(%error, "the scratch files of an earlier mount cannot be read");
         }
-        shelf
+        scratch_dir
     }
 
     /// Takes in what is there. What cannot be read hides nothing else.
@@ -86,7 +86,7 @@ impl Shelf {
         Ok(())
     }
 
-    /// Puts a file of an earlier mount on the shelf, if it was one of this place.
+    /// Puts a file of an earlier mount in the directory, if it was one of this place.
     fn take_in(&mut self, dir: &Path, label: Label) -> io::Result<()> {
         let id = label.id.strip_prefix(&self.mark);
         let id = id.and_then(|id| id.strip_prefix('-')?.parse::<ScratchId>().ok());
@@ -189,7 +189,7 @@ impl Shelf {
         Ok(Scratch::new(id, creator, Body::File(file)))
     }
 
-    /// Gives a file that has none a name. What had it before is taken off the shelf, when the label is on
+    /// Gives a file that has none a name. What had it before is taken out of the directory, when the label is on
     /// the disk.
     ///
     /// # Errors
@@ -248,7 +248,7 @@ impl Shelf {
         }
     }
 
-    /// Gives a scratch file another name. What had it before is taken off the shelf and returned.
+    /// Gives a scratch file another name. What had it before is taken out of the directory and returned.
     ///
     /// # Errors
     /// Any error of the local file system.
@@ -267,7 +267,7 @@ impl Shelf {
         Ok(replaced)
     }
 
-    /// Takes a scratch file off the shelf. Who has it open goes on reading and writing it.
+    /// Takes a scratch file out of the directory. Who has it open goes on reading and writing it.
     ///
     /// # Errors
     /// Any error of the local file system.
@@ -361,7 +361,7 @@ impl Shelf {
         }
     }
 
-    /// What makes durable under which name a file is on the shelf, and may be done without holding it.
+    /// What makes durable under which name a file is in the directory, and may be done without holding it.
     pub(super) fn name_of(&self, scratch: &Scratch) -> Option<Named> {
         let dir = self.dir.clone()?;
         let label = record_path(&dir, &self.full_id(scratch.id));
@@ -392,31 +392,33 @@ mod tests {
         (StoreName::Flat, Dir::of_prefix("a/".to_owned()))
     }
 
-    fn shelf(dir: &Path) -> Shelf {
-        Shelf::new(
+    fn scratch_dir(dir: &Path) -> ScratchDir {
+        ScratchDir::new(
             Some(dir.join("scratch")),
             place("s3://b", "http://h"),
             Path::new("/mnt"),
         )
     }
 
-    fn names(shelf: &Shelf) -> Vec<String> {
+    fn names(scratch_dir: &ScratchDir) -> Vec<String> {
         let folder = folder();
-        let names = shelf.in_folder(&folder).map(|(name, _)| name.to_string());
+        let names = scratch_dir
+            .in_folder(&folder)
+            .map(|(name, _)| name.to_string());
         names.collect()
     }
 
     #[test]
-    fn what_is_on_the_shelf_is_there_after_a_restart_of_the_same_mount_only() {
+    fn what_is_in_the_directory_is_there_after_a_restart_of_the_same_mount_only() {
         let dir = tempfile::tempdir().unwrap();
-        let mut first = shelf(dir.path());
+        let mut first = scratch_dir(dir.path());
         let file = first.make(&folder(), &name("f~"), None, None).unwrap();
         file.write(Some(0), b"bytes").unwrap();
         let link = Some("user@host".to_owned());
         first.make(&folder(), &name(".#f"), link, None).unwrap();
         drop(first);
 
-        let mut second = shelf(dir.path());
+        let mut second = scratch_dir(dir.path());
         assert_eq!(names(&second), [".#f", "f~"]);
         let file = second.get(&folder(), &name("f~")).unwrap();
         assert_eq!(&file.read_all(99).unwrap()[..], b"bytes");
@@ -427,28 +429,37 @@ mod tests {
 
         let at = Some(dir.path().join("scratch"));
         let here = place("s3://b", "http://h");
-        let elsewhere = Shelf::new(at.clone(), here, Path::new("/other"));
+        let elsewhere = ScratchDir::new(at.clone(), here, Path::new("/other"));
         assert_eq!(elsewhere.all().count(), 0);
         let there = place("s3://b", "http://other");
-        let mut elsewhere = Shelf::new(at, there, Path::new("/mnt"));
+        let mut elsewhere = ScratchDir::new(at, there, Path::new("/mnt"));
         assert_eq!(elsewhere.all().count(), 0);
         let other = elsewhere.make(&folder(), &name("f~"), None, None).unwrap();
         assert!(other.id > fresh.id);
-        assert_eq!(names(&shelf(dir.path())), [".#f", "f~", "g~"]);
+        assert_eq!(names(&scratch_dir(dir.path())), [".#f", "f~", "g~"]);
         assert_eq!(ScratchFiles::of(dir.path()).unwrap().labels().count(), 4);
     }
 
     #[test]
-    fn a_rename_takes_what_had_the_name_off_the_shelf_and_the_disk() {
+    fn a_rename_takes_what_had_the_name_out_of_the_directory_and_the_disk() {
         let dir = tempfile::tempdir().unwrap();
-        let mut shelf = shelf(dir.path());
-        let old = shelf.make(&folder(), &name("f~"), None, None).unwrap();
-        let new = shelf.make(&folder(), &name("sedAAA"), None, None).unwrap();
+        let mut scratch_dir = scratch_dir(dir.path());
+        let old = scratch_dir
+            .make(&folder(), &name("f~"), None, None)
+            .unwrap();
+        let new = scratch_dir
+            .make(&folder(), &name("sedAAA"), None, None)
+            .unwrap();
         let (from, to) = (name("sedAAA"), name("f~"));
-        let replaced = shelf.rename((&folder(), &from), (&folder(), &to)).unwrap();
+        let replaced = scratch_dir
+            .rename((&folder(), &from), (&folder(), &to))
+            .unwrap();
         assert_eq!(replaced.map(|gone| gone.id), Some(old.id));
-        assert_eq!(names(&shelf), ["f~"]);
-        assert_eq!(shelf.get(&folder(), &to).map(|file| file.id), Some(new.id));
+        assert_eq!(names(&scratch_dir), ["f~"]);
+        assert_eq!(
+            scratch_dir.get(&folder(), &to).map(|file| file.id),
+            Some(new.id)
+        );
         assert_eq!(ScratchFiles::of(dir.path()).unwrap().labels().count(), 1);
         old.write(Some(0), b"still open").unwrap();
     }
@@ -456,7 +467,7 @@ mod tests {
     #[test]
     fn two_daemons_of_one_place_do_not_take_each_others_files() {
         let dir = tempfile::tempdir().unwrap();
-        let (mut detached, mut mounted) = (shelf(dir.path()), shelf(dir.path()));
+        let (mut detached, mut mounted) = (scratch_dir(dir.path()), scratch_dir(dir.path()));
         let theirs = detached.make(&folder(), &name("f~"), None, None).unwrap();
         let link = Some("target".to_owned());
         let link = detached.make(&folder(), &name(".#f"), link, None).unwrap();
@@ -468,21 +479,23 @@ mod tests {
     #[test]
     fn a_removed_file_leaves_nothing_behind() {
         let dir = tempfile::tempdir().unwrap();
-        let mut shelf = shelf(dir.path());
-        shelf.make(&folder(), &name("f~"), None, None).unwrap();
-        assert!(shelf.is_in_use(&folder()));
-        shelf.remove(&folder(), &name("f~")).unwrap();
-        assert!(!shelf.is_in_use(&folder()));
+        let mut scratch_dir = scratch_dir(dir.path());
+        scratch_dir
+            .make(&folder(), &name("f~"), None, None)
+            .unwrap();
+        assert!(scratch_dir.is_in_use(&folder()));
+        scratch_dir.remove(&folder(), &name("f~")).unwrap();
+        assert!(!scratch_dir.is_in_use(&folder()));
         assert_eq!(fs::read_dir(dir.path().join("scratch")).unwrap().count(), 0);
     }
 
     #[test]
     fn reads_end_at_the_end_and_holes_are_zeros() {
         let dir = tempfile::tempdir().unwrap();
-        let file = shelf(dir.path())
+        let file = scratch_dir(dir.path())
             .make(&folder(), &name("f~"), None, None)
             .unwrap();
-        file.holds_value(crate::store::Envelope::default());
+        file.holds_value(crate::store::Metadata::default());
         file.write(Some(2), b"ab").unwrap();
         assert!(!file.is_pristine());
         file.write(None, b"c").unwrap();

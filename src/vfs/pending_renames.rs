@@ -1,6 +1,6 @@
 //! Names that are moved away, created anew, or brought back (W8).
 //!
-//! What each step means is decided by `model/away.rs`; here it is carried out: on the shelf, and in
+//! What each step means is decided by `model/pending_renames.rs`; here it is carried out: in the directory, and in
 //! the store once a departure turns out to be meant. Every order of writes leaves the old or the
 //! new value in the store if the daemon ends in between. Renames as such are in `rename.rs`.
 
@@ -17,7 +17,7 @@ use super::scratch::{Scratch, ScratchId};
 use super::table::{Kind, Place};
 use super::{Error, Source, Vfs, Who};
 use crate::model::{
-    Base, Caller, Due, Expect, FileName, Ino, Key, Outcome, Process, Unlinked, Version,
+    Base, Caller, Due, FileName, Ino, Key, Outcome, Precondition, Process, Unlinked, Version,
 };
 use crate::store::{Child, Dir, Store, StoreName, Value};
 
@@ -49,12 +49,12 @@ impl Vfs {
     /// Whether a name shows nothing, though the store has its key.
     pub(super) fn is_away(&self, store: &Arc<dyn Store>, dir: &Dir, name: &FileName) -> bool {
         let key = key_of(store, dir, name);
-        key.is_some_and(|key| self.table().away.is_away(&(store.name(), key)))
+        key.is_some_and(|key| self.table().pending_renames.is_away(&(store.name(), key)))
     }
 
     /// What the first save of a name that is not in the store, or is moved away, must find.
-    pub(super) fn unsaved_base(&self, place: &Place) -> Expect {
-        self.table().away.base(place).cloned().into()
+    pub(super) fn unsaved_base(&self, place: &Place) -> Precondition {
+        self.table().pending_renames.base(place).cloned().into()
     }
 
     /// What a new value of a name replaces from which `moved` was moved away: just that, unless whoever makes
@@ -66,10 +66,10 @@ impl Vfs {
         moved: &Version,
     ) -> Base {
         self.settle_doubts(place);
-        let moved = Expect::Is(moved.clone());
+        let moved = Precondition::Is(moved.clone());
         match self.table().seen.base(callers, place, &moved) {
             lost @ Base::AlreadyLost {
-                shown: Expect::Is(_),
+                shown: Precondition::Is(_),
             } => lost,
             _ => Base::Take(moved),
         }
@@ -106,7 +106,10 @@ impl Vfs {
         let _moving = self.moving.lock().await;
         let newest = self.newest(ino, &store, &key, by.thread).await?;
         self.check_not_missed(ino, &store, &key, &newest, by)?;
-        let alias = self.shelf().make_aside(by.who).map_err(Error::of_disk)?;
+        let alias = self
+            .scratch_dir()
+            .make_aside(by.who)
+            .map_err(Error::of_disk)?;
         let filled = self.fill(&alias, &store, &key, newest).await;
         let ready = match (filled, self.scratch_at(&to_store, &to_dir, to.1)) {
             (Ok(version), Some(old)) => self.give_up(&old).await.map(|()| version),
@@ -116,24 +119,24 @@ impl Vfs {
             Ok(version) => version,
             Err(error) => {
                 // It holds a part of the value; the key, and what has the name, are where they were.
-                self.shelf().discard(&alias);
+                self.scratch_dir().discard(&alias);
                 return Err(error);
             }
         };
-        self.shelf()
+        self.scratch_dir()
             .put(&folder, to.1, Arc::clone(&alias))
             .map_err(Error::of_disk)?;
-        alias.is_no_key();
+        alias.note_absence();
         let place = (store.name(), key);
         self.settle_doubts(&place);
         let now = self.now();
         let mut table = self.table();
         let shown = by.who.and_then(|who| table.seen.shown_to(&who, &place));
         let base = match shown {
-            Some(Expect::Is(version)) if version != current => version,
+            Some(Precondition::Is(version)) if version != current => version,
             _ => current,
         };
-        table.away.depart(place, base, alias.id, now);
+        table.pending_renames.depart(place, base, alias.id, now);
         table.changed_by(ino, by.who);
         // The kernel may believe a name, and moves that: it finds the key's inode by the new one then.
         let identity = table.identity(to.0, to.1, &Kind::Scratch(alias));
@@ -168,10 +171,10 @@ impl Vfs {
             store,
             key,
             callers: by.who.as_slice(),
-            expected: &Expect::Absent,
+            expected: &Precondition::Absent,
         };
         Err(self
-            .conflict(&attempt, Some(&Expect::Is(current)), None)
+            .conflict(&attempt, Some(&Precondition::Is(current)), None)
             .error)
     }
 
@@ -183,23 +186,23 @@ impl Vfs {
         key: &Key,
         newest: Opened,
     ) -> Result<Version, Error> {
-        let (version, envelope) = match newest {
+        let (version, metadata) = match newest {
             Opened::Whole(value) => {
                 let written = alias.write(Some(0), &value.bytes);
                 written.map_err(Error::of_disk)?;
-                (value.version.clone(), value.envelope.clone())
+                (value.version.clone(), value.metadata.clone())
             }
             Opened::Large(large) => {
-                let (entry, envelope) = *large;
+                let (entry, metadata) = *large;
                 self.each_block(store, key, &entry, |at, block| {
                     let written = alias.write(Some(at), block);
                     written.map(drop).map_err(Error::of_disk)
                 })
                 .await?;
-                (entry.version, envelope)
+                (entry.version, metadata)
             }
         };
-        alias.holds_value(envelope);
+        alias.holds_value(metadata);
         Ok(version)
     }
 
@@ -232,7 +235,9 @@ impl Vfs {
         scratch: &Scratch,
     ) -> Result<(), Error> {
         self.give_up(scratch).await?;
-        self.shelf().remove(folder, name).map_err(Error::of_disk)?;
+        self.scratch_dir()
+            .remove(folder, name)
+            .map_err(Error::of_disk)?;
         Ok(())
     }
 
@@ -242,12 +247,14 @@ impl Vfs {
     /// # Errors
     /// Any [`Error`]; then nothing has changed.
     pub(super) async fn give_up(&self, scratch: &Scratch) -> Result<(), Error> {
-        let gone = self.table().away.alias_removed(scratch.id);
+        let gone = self.table().pending_renames.alias_removed(scratch.id);
         if let Some((place, base)) = gone {
             let result = self.delete_departed(&place, &base, scratch.creator).await;
             if let Err(error) = result {
                 let now = self.now();
-                self.table().away.depart(place, base, scratch.id, now);
+                self.table()
+                    .pending_renames
+                    .depart(place, base, scratch.id, now);
                 return Err(error);
             }
         }
@@ -263,9 +270,11 @@ impl Vfs {
     ) -> Result<Deleted, Error> {
         let store = self.store(place.0)?;
         match store.delete(&place.1, base).await? {
-            Outcome::Saved(()) => {
+            Outcome::Committed(()) => {
                 let mut table = self.table();
-                table.seen.removed(who, place, &Expect::Is(base.clone()));
+                table
+                    .seen
+                    .removed(who, place, &Precondition::Is(base.clone()));
                 table.values.remove(place);
                 table.deletes.note(place.clone(), Instant::now());
                 table.listings.remove_store(place.0);
@@ -289,8 +298,8 @@ impl Vfs {
         let now = self.now();
         let is_due = {
             let mut table = self.table();
-            table.away.forget_ghosts(now);
-            !table.away.due(Some(now)).is_empty()
+            table.pending_renames.forget_ghosts(now);
+            !table.pending_renames.due(Some(now)).is_empty()
         };
         is_due && self.moving.try_lock().is_ok()
     }
@@ -304,10 +313,10 @@ impl Vfs {
         let due = {
             let table = self.table();
             match which {
-                Departures::Due => table.away.due(Some(self.now())),
-                Departures::All => table.away.due(None),
+                Departures::Due => table.pending_renames.due(Some(self.now())),
+                Departures::All => table.pending_renames.due(None),
                 Departures::From(ino) => {
-                    let mut due = table.away.due(None);
+                    let mut due = table.pending_renames.due(None);
                     // Above the stores, everything is below.
                     if let Ok((store, dir)) = table.dir(ino) {
                         due.retain(|due| {
@@ -322,7 +331,7 @@ impl Vfs {
         let mut result = Ok(());
         for due in due {
             let now = self.now();
-            self.table().away.postpone(&due.key, now);
+            self.table().pending_renames.postpone(&due.key, now);
             if let Err(error) = self.settle_departure(&due).await {
                 let (store, key) = &due.key;
                 tracing::warn!(op = "rename", %store, %key, %error, "moved away here, not yet in the store");
@@ -335,38 +344,38 @@ impl Vfs {
     /// Puts the bytes under the new name, and then deletes the key: in this order, so that one of
     /// them is there at any time.
     async fn settle_departure(&self, due: &Due<Place, ScratchId>) -> Result<(), Error> {
-        let found = self.shelf().find(due.alias);
+        let found = self.scratch_dir().find(due.alias);
         let Some(((store_name, dir), name, scratch)) = found else {
-            self.table().away.dissolve(&due.key);
+            self.table().pending_renames.dissolve(&due.key);
             return Ok(());
         };
         let store = self.store(store_name)?;
         let Some(key) = key_of(&store, &dir, &name) else {
-            self.table().away.dissolve(&due.key);
+            self.table().pending_renames.dissolve(&due.key);
             return Ok(());
         };
         let changes = scratch.changes();
         let bytes = scratch.read_all(store.value_limit())?;
-        let envelope = store.with_tags(scratch.envelope_of(&bytes)).await?;
+        let metadata = store.with_tags(scratch.metadata_of(&bytes)).await?;
         let saved = match store
-            .put(&key, bytes.clone(), &envelope, &Expect::Absent)
+            .put(&key, bytes.clone(), &metadata, &Precondition::Absent)
             .await
         {
             Err(crate::store::Error::ReadOnly(why)) => {
                 // It will never be possible: a log of konserve stays where it is.
                 tracing::warn!(op = "rename", store = %due.key.0, key = %due.key.1, to = %key, why, "the key stays, and the moved bytes are scratch");
                 let mut table = self.table();
-                table.away.dissolve(&due.key);
+                table.pending_renames.dissolve(&due.key);
                 table.listings.remove_store(store_name);
                 return Ok(());
             }
             saved => saved?,
         };
         let version = match saved {
-            Outcome::Saved(version) => version,
+            Outcome::Committed(version) => version,
             Outcome::Refused(_) => {
                 tracing::warn!(op = "rename", store = %due.key.0, key = %due.key.1, to = %key, "somebody else made the new name: both keys stay, and the moved bytes are scratch");
-                self.table().away.dissolve(&due.key);
+                self.table().pending_renames.dissolve(&due.key);
                 return Ok(());
             }
             Outcome::Unknown => {
@@ -382,17 +391,17 @@ impl Vfs {
             // is a copy too many.
             let mover = scratch.creator.map(|who| who.process);
             let now = self.now();
-            self.table().away.refused(&due.key, mover, now);
+            self.table().pending_renames.refused(&due.key, mover, now);
             drop(store.delete(&key, &version).await);
             return Ok(());
         }
-        self.table().away.dissolve(&due.key);
-        self.moved_away(due.key.clone(), envelope.clone());
+        self.table().pending_renames.dissolve(&due.key);
+        self.moved_away(due.key.clone(), metadata.clone());
         let value = Value {
             bytes,
             modified: self.saved_now(&(store_name, key.clone()), &version),
             version,
-            envelope,
+            metadata,
         };
         self.journal.saved();
         let put = Put {
@@ -412,10 +421,10 @@ impl Vfs {
     pub(super) fn not_recreated(&self, writer: &Writer, place: &Place) {
         let (now, by) = (self.now(), writer.who.map(|who| who.process));
         let mut table = self.table();
-        if table.away.base(place).is_none() {
+        if table.pending_renames.base(place).is_none() {
             return;
         }
-        table.away.refused(place, by, now);
+        table.pending_renames.refused(place, by, now);
         if let Some(node) = table.tree.get_mut(writer.ino) {
             node.file.give_up();
             node.known = None;
@@ -445,7 +454,7 @@ impl Vfs {
         let Ok(bytes) = state.content.read(0, size) else {
             return false;
         };
-        let shelf = self.shelf();
+        let shelf = self.scratch_dir();
         let mut own = shelf.in_folder(&folder).filter(|(_, scratch)| {
             scratch
                 .creator
@@ -463,7 +472,10 @@ impl Vfs {
     fn cleaned_up_by(&self, process: Process, ino: Ino, place: &Place) -> Option<Folder> {
         let now = self.now();
         let table = self.table();
-        if !table.away.is_cleaning_up(place, Some(process), now) {
+        if !table
+            .pending_renames
+            .is_cleaning_up(place, Some(process), now)
+        {
             return None;
         }
         let (parent, _) = table.tree.name(ino)?;
@@ -475,7 +487,7 @@ impl Vfs {
     pub(super) fn unlinked(&self, place: &Place, who: Who) -> Unlinked {
         let now = self.now();
         let process = who.map(|who| who.process);
-        self.table().away.unlink(place, process, now)
+        self.table().pending_renames.unlink(place, process, now)
     }
 
     /// The store of a name.

@@ -5,7 +5,7 @@
 //! of says the layout of the store; it is remembered in `cache.rs`.
 //!
 //! Many programs move the old value aside and then make the name anew (`sed -i.bak`, `perl -i.bak`,
-//! `patch -b`). If the other name is scratch, the key never left the store, see `away.rs`. Else it is a new
+//! `patch -b`). If the other name is scratch, the key never left the store, see `pending_renames.rs`. Else it is a new
 //! key now, and the old one is gone; what travelled with it is remembered here for a while.
 
 use std::num::NonZeroUsize;
@@ -16,8 +16,8 @@ use tokio::time::Instant;
 use super::Vfs;
 use super::table::Place;
 use super::{Error, open::Opening};
-use crate::model::{Expect, Ino, Key, Version};
-use crate::store::{Entry, Envelope, Store};
+use crate::model::{Ino, Key, Precondition, Version};
+use crate::store::{Entry, Metadata, Store};
 
 /// So many keys that were moved away are remembered.
 pub(super) const REMEMBERED: NonZeroUsize = NonZeroUsize::new(1024).expect("it is not zero");
@@ -27,26 +27,26 @@ const ANEW: Duration = Duration::from_secs(60);
 
 impl Vfs {
     /// A key was moved to another name, with all that travels with it.
-    pub(super) fn moved_away(&self, place: Place, envelope: Envelope) {
-        self.table().moved.put(place, (envelope, Instant::now()));
+    pub(super) fn moved_away(&self, place: Place, metadata: Metadata) {
+        self.table().moved.put(place, (metadata, Instant::now()));
     }
 
     /// What travels with a key that is made, of which the store has none.
-    pub(super) fn new_envelope(&self, store: &Arc<dyn Store>, key: &Key) -> Envelope {
+    pub(super) fn new_metadata(&self, store: &Arc<dyn Store>, key: &Key) -> Metadata {
         let moved = self
             .table()
             .moved
             .get(&(store.name(), key.clone()))
             .filter(|(_, at)| at.elapsed() < ANEW)
-            .map(|(envelope, _)| envelope.clone());
+            .map(|(metadata, _)| metadata.clone());
         match moved {
-            Some(envelope) => store.recreated_envelope(key, &envelope),
-            None => store.fresh_envelope(key),
+            Some(metadata) => store.recreated_metadata(key, &metadata),
+            None => store.fresh_metadata(key),
         }
     }
 
     /// The newest version of a key and what travels with it. No request if this system call asked
-    /// for the version already and the envelope is at hand, otherwise one.
+    /// for the version already and the metadata is at hand, otherwise one.
     ///
     /// # Errors
     /// Any [`Error`].
@@ -56,23 +56,23 @@ impl Vfs {
         store: &Arc<dyn Store>,
         key: &Key,
         by: Opening,
-    ) -> Result<(Expect, Envelope), Error> {
+    ) -> Result<(Precondition, Metadata), Error> {
         if let Some(entry) = self.just_asked(ino, by.thread)
-            && let Some(envelope) = self.envelope_at_hand(store, key, &entry.version)
+            && let Some(metadata) = self.metadata_at_hand(store, key, &entry.version)
         {
-            return Ok((Expect::Is(entry.version), envelope));
+            return Ok((Precondition::Is(entry.version), metadata));
         }
         let asked = Instant::now();
         let found = self.ask(store, key).await?;
         let mut table = self.table();
-        let Some((entry, envelope)) = found else {
+        let Some((entry, metadata)) = found else {
             table.learn_absent(ino, asked);
             drop(table);
-            return Ok((Expect::Absent, self.new_envelope(store, key)));
+            return Ok((Precondition::Absent, self.new_metadata(store, key)));
         };
-        let expect = Expect::Is(entry.version.clone());
+        let expect = Precondition::Is(entry.version.clone());
         table.learn(ino, entry, asked, None);
-        Ok((expect, envelope))
+        Ok((expect, metadata))
     }
 
     /// The newest version of a key and what travels with it, which is remembered; one request.
@@ -83,13 +83,13 @@ impl Vfs {
         &self,
         store: &Arc<dyn Store>,
         key: &Key,
-    ) -> Result<Option<(Entry, Envelope)>, Error> {
+    ) -> Result<Option<(Entry, Metadata)>, Error> {
         let found = store.inspect(key).await?;
-        if let Some((entry, envelope)) = &found {
+        if let Some((entry, metadata)) = &found {
             let place = (store.name(), key.clone());
             let version = entry.version.clone();
             let mut table = self.table();
-            table.values.put_envelope(place, version, envelope.clone());
+            table.values.put_metadata(place, version, metadata.clone());
         }
         Ok(found)
     }
@@ -99,28 +99,28 @@ impl Vfs {
     ///
     /// # Errors
     /// Any [`Error`].
-    pub(super) async fn envelope_of(
+    pub(super) async fn metadata_of(
         &self,
         store: &Arc<dyn Store>,
         key: &Key,
         version: &Version,
-    ) -> Result<Envelope, Error> {
-        if let Some(envelope) = self.envelope_at_hand(store, key, version) {
-            return Ok(envelope);
+    ) -> Result<Metadata, Error> {
+        if let Some(metadata) = self.metadata_at_hand(store, key, version) {
+            return Ok(metadata);
         }
         Ok(match self.ask(store, key).await? {
-            Some((_, envelope)) => envelope,
-            None => self.new_envelope(store, key),
+            Some((_, metadata)) => metadata,
+            None => self.new_metadata(store, key),
         })
     }
 
-    fn envelope_at_hand(
+    fn metadata_at_hand(
         &self,
         store: &Arc<dyn Store>,
         key: &Key,
         version: &Version,
-    ) -> Option<Envelope> {
+    ) -> Option<Metadata> {
         let place = (store.name(), key.clone());
-        self.table().values.envelope(&place, version)
+        self.table().values.metadata(&place, version)
     }
 }

@@ -1,15 +1,15 @@
 //! A small world around one key: an editor that follows its save pattern, somebody elsewhere who
 //! saves and deletes, a daemon that may end at any moment, a clock, and failing saves.
 //!
-//! What a step means is decided by the real `Away`, `Seen` and `Draft`; the store, the shelf and the
+//! What a step means is decided by the real `PendingRenames`, `Seen` and `Draft`; the store, the shelf and the
 //! judgement are the world's own. [`World::successors`] is everything that can happen next.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use etagfs::model::{
-    Ancestors, Away, Base, Caller, Draft, Everlasting, Expect, Job, Outcome, Process, Returned,
-    STAY, Seen, Trigger, Unlinked, Version,
+    Ancestors, Base, Caller, Draft, Everlasting, Job, Outcome, PendingRenames, Precondition,
+    Process, Returned, STAY, SaveReason, Seen, Unlinked, Version,
 };
 
 /// A value, different from all others.
@@ -81,7 +81,7 @@ pub(super) struct World {
     backup: Option<Value>,
     /// The scratch file of the backup name: its number and content.
     shelf: Option<(u64, Value)>,
-    away: Away<&'static str, u64>,
+    pending_renames: PendingRenames<&'static str, u64>,
     seen: Seen<&'static str>,
     draft: Option<(Draft, Value)>,
     now: Duration,
@@ -107,7 +107,7 @@ fn version(value: Value) -> Version {
     Version::new(format!("\"{value}\""))
 }
 
-fn expect(value: Option<Value>) -> Expect {
+fn expect(value: Option<Value>) -> Precondition {
     value.map(version).into()
 }
 
@@ -135,7 +135,7 @@ impl World {
             key: Some(1),
             backup: None,
             shelf: None,
-            away: Away::default(),
+            pending_renames: PendingRenames::default(),
             seen: memory(),
             draft: None,
             now: Duration::ZERO,
@@ -202,7 +202,7 @@ impl World {
                 });
             }
         }
-        if !self.away.due(None).is_empty() && !self.is_due() {
+        if !self.pending_renames.due(None).is_empty() && !self.is_due() {
             add("time passes", &|world| {
                 world.now += STAY;
                 world.disturbed = true;
@@ -229,7 +229,7 @@ impl World {
     }
 
     fn is_due(&self) -> bool {
-        !self.away.due(Some(self.now)).is_empty()
+        !self.pending_renames.due(Some(self.now)).is_empty()
     }
 
     fn run(&mut self, step: Step) {
@@ -237,10 +237,10 @@ impl World {
         let who = Some(editor().process);
         match step {
             Step::Read => {
-                let visible = self.key.filter(|_| !self.away.is_away(&KEY));
+                let visible = self.key.filter(|_| !self.pending_renames.is_away(&KEY));
                 if let Some(value) = visible {
                     self.seen.show(&editor(), &KEY, &version(value));
-                    self.away.shown(&KEY, editor().process);
+                    self.pending_renames.shown(&KEY, editor().process);
                     self.shown.push(value);
                 }
             }
@@ -249,18 +249,18 @@ impl World {
             Step::Save => self.save(),
             Step::CloseUnwritten => {
                 if self.draft.take().is_some() {
-                    self.away.closed_unsaved(&KEY, self.now);
+                    self.pending_renames.closed_unsaved(&KEY, self.now);
                 }
             }
             Step::UnlinkBackup => {
                 if let Some((id, _)) = self.shelf.take()
-                    && let Some((_, base)) = self.away.alias_removed(id)
+                    && let Some((_, base)) = self.pending_renames.alias_removed(id)
                 {
                     self.deleted_on_purpose = true;
                     self.delete(&base);
                 }
             }
-            Step::UnlinkKey => match self.away.unlink(&KEY, who, self.now) {
+            Step::UnlinkKey => match self.pending_renames.unlink(&KEY, who, self.now) {
                 Unlinked::Delete(base) => {
                     self.deleted_on_purpose = true;
                     self.draft = None;
@@ -270,7 +270,8 @@ impl World {
                 Unlinked::CleanUp => {}
                 Unlinked::Ordinary => {
                     let current = expect(self.key);
-                    if let Base::Take(Expect::Is(base)) = self.seen.base([editor()], &KEY, &current)
+                    if let Base::Take(Precondition::Is(base)) =
+                        self.seen.base([editor()], &KEY, &current)
                     {
                         self.means_what_is_there();
                         self.deleted_on_purpose |= self.key.is_some_and(|value| self.knows(value));
@@ -283,7 +284,7 @@ impl World {
     }
 
     fn move_away(&mut self) {
-        let Some(current) = self.key.filter(|_| !self.away.is_away(&KEY)) else {
+        let Some(current) = self.key.filter(|_| !self.pending_renames.is_away(&KEY)) else {
             // Nothing to move: the editor gives up.
             self.at = (usize::MAX - 1, true);
             return;
@@ -298,18 +299,18 @@ impl World {
         self.next_scratch += 1;
         let shown = self.seen.shown_to(&editor(), &KEY);
         let base = match (self.rule, shown) {
-            (Rule::BaseIsNewest, _) | (_, None | Some(Expect::Absent)) => version(current),
-            (_, Some(Expect::Is(version))) => version,
+            (Rule::BaseIsNewest, _) | (_, None | Some(Precondition::Absent)) => version(current),
+            (_, Some(Precondition::Is(version))) => version,
         };
         self.means_what_is_there();
-        self.away.depart(KEY, base, id, self.now);
+        self.pending_renames.depart(KEY, base, id, self.now);
         self.shelf = Some((id, current));
     }
 
     fn create(&mut self) {
         let current = expect(self.key);
-        let base = match self.away.base(&KEY) {
-            Some(base) => Base::Take(Expect::Is(base.clone())),
+        let base = match self.pending_renames.base(&KEY) {
+            Some(base) => Base::Take(Precondition::Is(base.clone())),
             None if self.rule == Rule::BaseIsNewest => Base::Take(current.clone()),
             None => self.seen.base([editor()], &KEY, &current),
         };
@@ -319,7 +320,7 @@ impl World {
             return;
         };
         self.means_what_is_there();
-        self.away.recreate(&KEY);
+        self.pending_renames.recreate(&KEY);
         let value = self.fresh();
         let mut draft = Draft::replacing(base);
         draft.edit().unwrap();
@@ -330,7 +331,7 @@ impl World {
         let Some((mut draft, value)) = self.draft.take() else {
             return;
         };
-        let Ok(Some(save)) = draft.begin_save(Trigger::Fsync) else {
+        let Ok(Some(save)) = draft.begin_save(SaveReason::Fsync) else {
             return;
         };
         let base = match self.rule {
@@ -349,7 +350,7 @@ impl World {
         self.key = Some(value);
         self.shown.push(value);
         self.seen.saved([editor()], &KEY, &base, &version(value));
-        self.away.saved(&KEY);
+        self.pending_renames.saved(&KEY);
         if self.key != Some(value) {
             self.broken = Some(Promise::Saved);
         }
@@ -366,10 +367,10 @@ impl World {
         self.failed = true;
         self.at = (0, true);
         match self.rule {
-            Rule::WithoutGhosts => self.away.dissolve(&KEY),
+            Rule::WithoutGhosts => self.pending_renames.dissolve(&KEY),
             _ => {
                 let who = Some(editor().process);
-                self.away.refused(&KEY, who, self.now);
+                self.pending_renames.refused(&KEY, who, self.now);
             }
         }
     }
@@ -379,7 +380,7 @@ impl World {
         let Some((id, content)) = self.shelf.take() else {
             // The backup is a key by now, or nothing.
             if let Some(content) = self.backup
-                && !self.away.is_cleaning_up(&KEY, who, self.now)
+                && !self.pending_renames.is_cleaning_up(&KEY, who, self.now)
             {
                 let current = expect(self.key);
                 if let Base::Take(_) = self.seen.base([editor()], &KEY, &current) {
@@ -391,7 +392,7 @@ impl World {
             }
             return;
         };
-        if self.away.move_back(id, &KEY, who, self.now) != Returned::Ordinary {
+        if self.pending_renames.move_back(id, &KEY, who, self.now) != Returned::Ordinary {
             self.draft = None;
             return;
         }
@@ -407,7 +408,7 @@ impl World {
 
     /// Carries out the departure, or half of it.
     fn settle(&mut self, ends_within: bool) {
-        let Some(due) = self.away.due(Some(self.now)).pop() else {
+        let Some(due) = self.pending_renames.due(Some(self.now)).pop() else {
             return;
         };
         let Some((id, content)) = self.shelf.take() else {
@@ -429,16 +430,16 @@ impl World {
             self.backup = None;
             self.shelf = Some((id, content));
             let mover = Some(editor().process);
-            self.away.refused(&KEY, mover, self.now);
+            self.pending_renames.refused(&KEY, mover, self.now);
             return;
         }
-        self.away.dissolve(&KEY);
+        self.pending_renames.dissolve(&KEY);
     }
 
     fn crash(&mut self) {
         self.crashes -= 1;
         self.disturbed = true;
-        self.away = Away::default();
+        self.pending_renames = PendingRenames::default();
         self.seen = memory();
         self.draft = None;
         // The editor hears errors from here on.

@@ -16,13 +16,13 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::backend::Meta;
 pub(super) use crate::cli::units::header as text;
-use crate::client::{About, Metadata, Place};
+use crate::client::{About, MetadataChoice, Place};
 use crate::model::Version;
 
 /// What the user says of a value.
 #[derive(Clone, Debug, Default, ClapArgs)]
-#[command(next_help_heading = "Metadata")]
-pub(in crate::cli) struct Said {
+#[command(next_help_heading = "MetadataChoice")]
+pub(in crate::cli) struct MetadataArgs {
     /// Its media type. With this or --meta the value has just what is said here; without both it
     /// keeps what it had, and a new one has a type from its name.
     #[arg(long, value_name = "TYPE", value_parser = text)]
@@ -48,13 +48,13 @@ pub(super) fn user(name: &str, value: &str) -> Result<(String, String), String> 
     Ok((name.to_owned(), text(value)?))
 }
 
-impl Said {
+impl MetadataArgs {
     /// The metadata of the value.
-    pub(super) fn metadata(&self) -> Metadata {
+    pub(super) fn metadata(&self) -> MetadataChoice {
         if self.content_type.is_none() && self.meta.is_empty() {
-            return Metadata::Inherited;
+            return MetadataChoice::Inherited;
         }
-        Metadata::Given(Meta {
+        MetadataChoice::Given(Meta {
             content_type: self.content_type.clone(),
             user: self.meta.iter().cloned().collect(),
             ..Meta::default()
@@ -88,14 +88,14 @@ pub(super) fn about(place: &dyn Place, about: &About) -> Map<String, Value> {
         map.insert("size".to_owned(), size.into());
     }
     map.insert("modified".to_owned(), time(about.modified).into());
-    let meta = &about.envelope.meta;
+    let meta = &about.metadata.meta;
     for (name, value) in meta.headers() {
         map.insert(name.to_owned(), value.into());
     }
     if !meta.user.is_empty() {
         map.insert("metadata".to_owned(), json!(meta.user));
     }
-    if let Some(told) = about.envelope.attributes() {
+    if let Some(told) = about.metadata.attributes() {
         let values = told.values.into_iter();
         let values: Map<_, _> = values
             .map(|(name, value)| (name.to_owned(), value.into()))
@@ -155,12 +155,15 @@ mod tests {
 
     #[test]
     fn without_options_the_metadata_is_inherited() {
-        assert_eq!(Said::default().metadata(), Metadata::Inherited);
-        let said = Said {
+        assert_eq!(
+            MetadataArgs::default().metadata(),
+            MetadataChoice::Inherited
+        );
+        let said = MetadataArgs {
             content_type: None,
             meta: vec![("a".to_owned(), "b".to_owned())],
         };
-        let Metadata::Given(meta) = said.metadata() else {
+        let MetadataChoice::Given(meta) = said.metadata() else {
             panic!("it was given");
         };
         assert_eq!((meta.content_type, &*meta.user["a"]), (None, "b"));

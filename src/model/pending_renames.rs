@@ -4,8 +4,8 @@
 //! save fails they delete the new file and move the backup back. Done literally, the key would be
 //! gone in between, and the clean-up would destroy what somebody else saved. So a move to a scratch
 //! name (the *alias*) changes nothing in the store: the name is *away*, and remembers what its
-//! re-creation replaces. [`Away`] decides what each step means; `vfs/away.rs` carries it out.
-//! `tests/it/away_model/` runs it through every interleaving of a small world.
+//! re-creation replaces. [`PendingRenames`] decides what each step means; `vfs/pending_renames.rs` carries it out.
+//! `tests/it/pending_renames_model/` runs it through every interleaving of a small world.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -33,7 +33,7 @@ struct Departure<X> {
 /// What is left of a name whose new value was refused: its writer may clean up, and means its own
 /// failed file, not the winner's. (gzip, compilers and curl delete what they could not finish.)
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Ghost<X> {
+struct FailedRecreate<X> {
     by: Process,
     /// Where the value is that the editor will move back, if it moved one away.
     alias: Option<X>,
@@ -82,12 +82,12 @@ pub enum Returned {
 /// The away and ghost names of a mount. `K` names a key, `X` a scratch file; times count from any
 /// common beginning.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Away<K: Hash + Eq, X> {
+pub struct PendingRenames<K: Hash + Eq, X> {
     departures: HashMap<K, Departure<X>>,
-    ghosts: HashMap<K, Ghost<X>>,
+    ghosts: HashMap<K, FailedRecreate<X>>,
 }
 
-impl<K: Hash + Eq, X> Default for Away<K, X> {
+impl<K: Hash + Eq, X> Default for PendingRenames<K, X> {
     fn default() -> Self {
         Self {
             departures: HashMap::new(),
@@ -96,7 +96,7 @@ impl<K: Hash + Eq, X> Default for Away<K, X> {
     }
 }
 
-impl<K: Hash + Eq + Clone, X: Copy + Eq> Away<K, X> {
+impl<K: Hash + Eq + Clone, X: Copy + Eq> PendingRenames<K, X> {
     /// The key is moved to `alias`; what replaces it must find `base`.
     pub fn depart(&mut self, key: K, base: Version, alias: X, now: Duration) {
         self.ghosts.remove(&key);
@@ -141,7 +141,7 @@ impl<K: Hash + Eq + Clone, X: Copy + Eq> Away<K, X> {
         // A second failure of the same save (a close after an fsync) leaves the alias known.
         let before = self.ghosts.get(key).filter(|ghost| ghost.by == by);
         let alias = alias.or(before.and_then(|ghost| ghost.alias));
-        let ghost = Ghost {
+        let ghost = FailedRecreate {
             by,
             alias,
             unlinked: false,
@@ -287,7 +287,7 @@ impl<K: Hash + Eq + Clone, X: Copy + Eq> Away<K, X> {
         found.map(|(key, _)| key.clone())
     }
 
-    fn ghost_of(&self, key: &K, by: Option<Process>, now: Duration) -> Option<&Ghost<X>> {
+    fn ghost_of(&self, key: &K, by: Option<Process>, now: Duration) -> Option<&FailedRecreate<X>> {
         let ghost = self.ghosts.get(key)?;
         (Some(ghost.by) == by && now < ghost.since + CLEAN_UP).then_some(ghost)
     }
@@ -307,8 +307,8 @@ mod tests {
         Process { id, start: 1 }
     }
 
-    fn away() -> Away<&'static str, u32> {
-        let mut away = Away::default();
+    fn away() -> PendingRenames<&'static str, u32> {
+        let mut away = PendingRenames::default();
         away.depart("f", v(1), 7, NOW);
         away
     }
@@ -402,7 +402,7 @@ mod tests {
     #[test]
     fn who_was_refused_deletes_its_own_failed_file_once_and_then_what_is_there() {
         let writer = Some(process(1));
-        let mut away = Away::<&str, u32>::default();
+        let mut away = PendingRenames::<&str, u32>::default();
         away.refused(&"f", writer, NOW);
         assert!(away.is_cleaning_up(&"f", writer, NOW));
         assert_eq!(away.unlink(&"f", writer, NOW), Unlinked::CleanUp);

@@ -6,7 +6,7 @@
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use bytes::Bytes;
 
-use crate::backend::Span;
+use crate::backend::ByteRange;
 
 /// So much is read for a part of it, from a server that ignores ranges; more would be a denial of
 /// service.
@@ -62,7 +62,7 @@ impl Extent {
 
 /// Checks what an answer announces against what was asked for. Gateways that compress or convert send
 /// no Content-Length.
-pub(super) fn announced(answer: &GetObjectOutput, span: Span) -> Result<Announced, String> {
+pub(super) fn announced(answer: &GetObjectOutput, span: ByteRange) -> Result<Announced, String> {
     let length = match answer.content_length.map(u64::try_from) {
         None => None,
         Some(Ok(length)) => Some(length),
@@ -74,12 +74,12 @@ pub(super) fn announced(answer: &GetObjectOutput, span: Span) -> Result<Announce
         skip: 0,
     };
     match span {
-        Span::UpTo(most) => Ok(body(match length {
+        ByteRange::UpTo(most) => Ok(body(match length {
             Some(length) if length <= most => Extent::exactly(length),
             Some(_) => Extent::Nothing,
             None => Extent::UpTo(most.min(MOST_FOR_A_PART)),
         })),
-        Span::Range { start, len } => match answer.content_range() {
+        ByteRange::Range { start, len } => match answer.content_range() {
             Some(range) => {
                 let (first, last, size) =
                     content_range(range).ok_or_else(|| format!("the range {range:?}"))?;
@@ -149,10 +149,10 @@ mod tests {
 
     #[test]
     fn a_larger_object_than_asked_for_is_announced_and_not_read() {
-        let all = |length| announced(&answer(Some(length), None), Span::UpTo(10)).unwrap();
+        let all = |length| announced(&answer(Some(length), None), ByteRange::UpTo(10)).unwrap();
         assert_eq!(all(10), announced_as(10, 10, 0));
         assert_eq!(all(11), announced_as(11, 0, 0));
-        assert!(announced(&answer(Some(-1), None), Span::UpTo(10)).is_err());
+        assert!(announced(&answer(Some(-1), None), ByteRange::UpTo(10)).is_err());
     }
 
     #[test]
@@ -162,10 +162,10 @@ mod tests {
             body: Extent::UpTo(most),
             skip,
         };
-        let whole = |most| announced(&answer(None, None), Span::UpTo(most)).unwrap();
+        let whole = |most| announced(&answer(None, None), ByteRange::UpTo(most)).unwrap();
         assert_eq!(whole(10), unannounced(10, 0));
         assert_eq!(whole(u64::MAX), unannounced(MOST_FOR_A_PART, 0));
-        let span = Span::Range { start: 4, len: 4 };
+        let span = ByteRange::Range { start: 4, len: 4 };
         let part = |range| announced(&answer(None, range), span);
         assert_eq!(part(Some("bytes 4-7/100")), Ok(announced_as(100, 4, 0)));
         assert_eq!(part(None), Ok(unannounced(MOST_FOR_A_PART, 4)));
@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn a_range_is_what_was_asked_for_or_nothing() {
-        let span = Span::Range { start: 4, len: 4 };
+        let span = ByteRange::Range { start: 4, len: 4 };
         let part = |length, range| announced(&answer(Some(length), Some(range)), span);
         assert_eq!(part(4, "bytes 4-7/100"), Ok(announced_as(100, 4, 0)));
         assert_eq!(part(2, "bytes 4-5/6"), Ok(announced_as(6, 2, 0)));
@@ -193,7 +193,7 @@ mod tests {
 
     #[test]
     fn a_whole_object_is_cut_to_the_part_if_it_is_not_too_large() {
-        let span = Span::Range { start: 4, len: 4 };
+        let span = ByteRange::Range { start: 4, len: 4 };
         let whole = |length| announced(&answer(Some(length), None), span);
         assert_eq!(whole(8), Ok(announced_as(8, 8, 4)));
         assert_eq!(whole(3), Ok(announced_as(3, 3, 4)));

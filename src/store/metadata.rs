@@ -28,7 +28,7 @@ pub trait Origin: Any + fmt::Debug + Send + Sync {
 
 /// What travels with a value and survives an edit of its bytes.
 #[derive(Clone, Debug, Default)]
-pub struct Envelope {
+pub struct Metadata {
     /// What travels with the value, whatever its layout.
     pub meta: Meta,
     /// What the layout knows of the value that the bytes came from.
@@ -46,7 +46,7 @@ pub struct Attributes {
     pub values: Vec<(&'static str, String)>,
 }
 
-impl PartialEq for Envelope {
+impl PartialEq for Metadata {
     fn eq(&self, other: &Self) -> bool {
         let same_origin = match (&self.origin, &other.origin) {
             (Some(one), Some(other)) => one.is(&**other),
@@ -57,9 +57,9 @@ impl PartialEq for Envelope {
     }
 }
 
-impl Eq for Envelope {}
+impl Eq for Metadata {}
 
-impl From<Meta> for Envelope {
+impl From<Meta> for Metadata {
     fn from(meta: Meta) -> Self {
         Self {
             meta,
@@ -68,7 +68,7 @@ impl From<Meta> for Envelope {
     }
 }
 
-impl Envelope {
+impl Metadata {
     /// What the layout says of the value, if it says anything.
     pub fn attributes(&self) -> Option<Attributes> {
         let origin = self.origin.as_ref()?;
@@ -92,12 +92,12 @@ impl Envelope {
     /// look like it.
     #[must_use]
     pub fn of(&self, bytes: &[u8]) -> Self {
-        let mut envelope = self.clone();
-        envelope.meta.content_encoding = envelope
+        let mut metadata = self.clone();
+        metadata.meta.content_encoding = metadata
             .meta
             .content_encoding
             .filter(|coding| has_coding(bytes, coding));
-        envelope
+        metadata
     }
 
     /// The headers that are set, by name.
@@ -145,16 +145,16 @@ mod tests {
             ("deflate", b"\x78\x9c", false),
         ];
         for (coding, bytes, travels) in cases {
-            let mut envelope = Envelope::from(Meta {
+            let mut metadata = Metadata::from(Meta {
                 content_type: Some("text/plain".to_owned()),
                 user: [("colour".to_owned(), "red".to_owned())].into(),
                 ..Meta::default()
             });
-            envelope.meta.content_encoding = Some(coding.to_owned());
-            let of = envelope.of(bytes);
-            assert_eq!(of == envelope, travels, "{coding}");
-            envelope.meta.content_encoding = None;
-            assert_eq!(of == envelope, !travels, "{coding}");
+            metadata.meta.content_encoding = Some(coding.to_owned());
+            let of = metadata.of(bytes);
+            assert_eq!(of == metadata, travels, "{coding}");
+            metadata.meta.content_encoding = None;
+            assert_eq!(of == metadata, !travels, "{coding}");
         }
     }
 }
