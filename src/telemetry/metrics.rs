@@ -6,14 +6,13 @@
 
 use std::time::Duration;
 
-use prometheus::core::Collector;
 use prometheus::{
-    HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    TextEncoder,
+    HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder,
 };
 
 use super::labels::{Cache, Counts, Levels, Place, Request};
-use super::rescues::Rescues;
+use super::maker::{Maker, number};
+use super::rescues::{Bound, Rescues};
 
 /// Operations of the kernel: from those answered from memory to those that wait for a slow store.
 const OPERATION_BUCKETS: [f64; 10] = [
@@ -64,44 +63,10 @@ pub struct Metrics {
     uptime: IntGauge,
 }
 
-const VALID: &str = "names and labels are constants, and a test registers them all";
-
-/// Makes metrics and registers each.
-pub(super) struct Maker<'a>(&'a Registry);
-
-impl Maker<'_> {
-    fn add<M: Collector + Clone + 'static>(&self, made: prometheus::Result<M>) -> M {
-        let metric = made.expect(VALID);
-        self.0.register(Box::new(metric.clone())).expect(VALID);
-        metric
-    }
-
-    pub(super) fn counter(&self, name: &str, help: &str) -> IntCounter {
-        self.add(IntCounter::new(name, help))
-    }
-
-    pub(super) fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
-        self.add(IntCounterVec::new(Opts::new(name, help), labels))
-    }
-
-    pub(super) fn gauge(&self, name: &str, help: &str) -> IntGauge {
-        self.add(IntGauge::new(name, help))
-    }
-
-    pub(super) fn gauges(&self, name: &str, help: &str, label: &str) -> IntGaugeVec {
-        self.add(IntGaugeVec::new(Opts::new(name, help), &[label]))
-    }
-
-    fn times(&self, name: &str, help: &str, label: &str, buckets: &[f64]) -> HistogramVec {
-        let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
-        self.add(HistogramVec::new(options, &[label]))
-    }
-}
-
 impl Default for Metrics {
     fn default() -> Self {
         let registry = Registry::new();
-        let make = Maker(&registry);
+        let make = Maker::of(&registry);
         let build = make.gauges(
             "etagfs_build_info",
             "Always 1; the label tells the version of etagfs.",
@@ -245,6 +210,21 @@ impl Default for Metrics {
 }
 
 impl Metrics {
+    /// Bytes were kept, in the state directory or until there is room in it.
+    pub fn rescued(&self) {
+        self.rescues.was_kept();
+    }
+
+    /// Bytes could not be kept.
+    pub fn rescue_lost(&self) {
+        self.rescues.was_lost();
+    }
+
+    /// A rescue was dropped because of a bound.
+    pub fn rescue_dropped(&self, bound: Bound) {
+        self.rescues.was_dropped(bound);
+    }
+
     /// A series that appears with its first event hides that event from `rate()`.
     fn show_from_the_start(&self) {
         for op in ["lookup", "open", "read", "write", "flush"] {
@@ -444,10 +424,6 @@ impl Metrics {
             .encode_to_string(&self.registry.gather())
             .unwrap_or_default()
     }
-}
-
-pub(super) fn number(count: impl TryInto<i64>) -> i64 {
-    count.try_into().unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ mod access;
 pub mod exchange;
 mod failures;
 mod labels;
+mod maker;
 mod metrics;
 mod rescues;
 #[cfg(feature = "otlp")]

@@ -4,7 +4,7 @@
 
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
-use super::metrics::{Maker, Metrics, number};
+use super::maker::{Maker, number};
 
 /// Why a rescue was dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,6 +95,18 @@ impl Rescues {
         made
     }
 
+    pub(super) fn was_kept(&self) {
+        self.kept.inc();
+    }
+
+    pub(super) fn was_lost(&self) {
+        self.lost.inc();
+    }
+
+    pub(super) fn was_dropped(&self, bound: Bound) {
+        self.dropped.with_label_values(&[bound.as_str()]).inc();
+    }
+
     pub(super) fn total(&self) -> u64 {
         self.kept.get()
     }
@@ -106,25 +118,5 @@ impl Rescues {
         }
         self.unreadable.set(number(levels.unreadable));
         self.warning.set(i64::from(levels.is_warning));
-    }
-}
-
-impl Metrics {
-    /// Bytes were kept, in the state directory or until there is room in it.
-    pub fn rescued(&self) {
-        self.rescues.kept.inc();
-    }
-
-    /// Bytes could not be kept.
-    pub fn rescue_lost(&self) {
-        self.rescues.lost.inc();
-    }
-
-    /// A rescue was dropped because of a bound.
-    pub fn rescue_dropped(&self, bound: Bound) {
-        self.rescues
-            .dropped
-            .with_label_values(&[bound.as_str()])
-            .inc();
     }
 }

@@ -1,7 +1,7 @@
 //! Labels: what scratch files are called and where they belong, and the view of those who look at them from
 //! outside of a mount.
 //!
-//! It knows the files, not what is open; that is `shelf.rs`'s.
+//! It knows the files, not what is open; that is `scratch_dir.rs`'s.
 
 use std::fs;
 use std::io;

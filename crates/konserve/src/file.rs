@@ -132,6 +132,11 @@ pub fn is_element(metadata: &Metadata, object: Uuid) -> bool {
 }
 
 impl Stored {
+    /// Whether it is the head of a log.
+    pub fn is_log(&self) -> bool {
+        matches!(self.content, Content::Log(..))
+    }
+
     /// Why its file cannot be saved, if it cannot.
     pub fn read_only(&self) -> Option<&'static str> {
         if self.metadata.is_immutable() {

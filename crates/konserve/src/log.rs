@@ -6,7 +6,6 @@
 
 use uuid::Uuid;
 
-use super::file::{Content, Stored};
 use super::value::Value;
 use super::{edn, hasch};
 
@@ -85,13 +84,6 @@ impl Element {
         let mut line = edn::print_line(&self.value);
         line.push('\n');
         line
-    }
-}
-
-impl Stored {
-    /// Whether it is the head of a log.
-    pub fn is_log(&self) -> bool {
-        matches!(self.content, Content::Log(..))
     }
 }
 
