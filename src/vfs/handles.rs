@@ -130,6 +130,12 @@ impl Unshown {
         unshown.unwrap_or_else(PoisonError::into_inner).take()
     }
 
+    /// It counts no more, if it is of this key.
+    pub(super) fn take_of(&self, place: &Place) {
+        let mut unshown = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        unshown.take_if(|(of, _)| of == place);
+    }
+
     /// The handle reads another version now.
     fn put(&self, place: Place, version: Version) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((place, version));

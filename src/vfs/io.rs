@@ -54,16 +54,19 @@ impl Vfs {
                 Ok(log.read(&mut reading, start, len).into())
             }
             Handle::Dir(..) => Err(Error::IsDir("the directory".to_owned())),
+            // A read that fails shows nothing, so what was shown is noted behind each.
             Handle::Scratch(open) => {
+                let found = open.scratch.read(start, len).map_err(Error::of_disk)?;
                 if !open.was_read.swap(true, Ordering::Relaxed) {
                     self.note_reading_of_copy(open.scratch.ino(), open.who);
                 }
-                open.scratch.read(start, len).map_err(Error::of_disk)
+                Ok(found)
             }
             Handle::Writer(writer) => {
                 let state = writer.state.lock().await;
+                let found = state.content.read(start, len).map_err(Error::of_disk)?;
                 self.note_reading_of_writer(writer, &state)?;
-                state.content.read(start, len).map_err(Error::of_disk)
+                Ok(found)
             }
             Handle::Reader(reader) => {
                 if start >= reader.source().size() {
@@ -71,7 +74,6 @@ impl Vfs {
                     self.go_on(reader).await;
                 }
                 let source = reader.source();
-                self.note_reading(reader);
                 let found = self.read_from(reader, &source, start, len).await?;
                 let end = start.saturating_add(found.len() as u64);
                 reader.end.is_there(end >= source.size());
@@ -88,14 +90,20 @@ impl Vfs {
         len: usize,
     ) -> Result<Bytes, Error> {
         let pieces = match source {
-            ReadFrom::Nothing => return Ok(Bytes::new()),
-            ReadFrom::Whole(value) => return Ok(slice(&value.bytes, start, len)),
             ReadFrom::Pieces(pieces) => pieces,
+            ReadFrom::Whole(_) | ReadFrom::Nothing => {
+                self.note_reading(reader);
+                return Ok(match source {
+                    ReadFrom::Whole(value) => slice(&value.bytes, start, len),
+                    _ => Bytes::new(),
+                });
+            }
         };
         let mut block = pieces.block.lock().await;
         let found = self
             .read_pieces(reader.ino, &pieces.entry, &mut block, start, len)
             .await?;
+        self.note_reading(reader);
         let all = pieces.traced(&mut block, start, &found);
         if let (Some(all), Some(caller)) = (all, &reader.who) {
             let (store, key) = self.table().file(reader.ino)?;

@@ -165,10 +165,13 @@ impl Table {
         self.seen.show(caller, place, version)
     }
 
-    /// A process changed a file itself: it knows what there is, whatever its older handles read from
-    /// now on.
+    /// A process changed a file itself: it knows what its key is, whatever its older handles read from
+    /// now on. That it read what had another name before says what that name was.
     pub(super) fn changed_by(&self, ino: Ino, who: Who) {
-        let Some(who) = who else { return };
+        let (Some(who), Ok((store, key))) = (who, self.file(ino)) else {
+            return;
+        };
+        let place = (store.name(), key);
         for handle in self.handles_of(ino) {
             let (whose, unshown) = match &*handle {
                 Handle::Reader(reader) => (reader.who, &reader.unshown),
@@ -176,7 +179,7 @@ impl Table {
                 _ => continue,
             };
             if whose.is_some_and(|it| it.process == who.process) {
-                unshown.take();
+                unshown.take_of(&place);
             }
         }
     }

@@ -2,8 +2,9 @@
 //! network, in one thread and in virtual time. What is simulated, and how a seed is repeated, is in
 //! `docs/design.md`.
 //!
-//! `ETAGFS_SIMULATION_SECONDS` (default 60) is how long all histories together run;
-//! `ETAGFS_SIMULATION_SEED` repeats one, with all its lines.
+//! Without variables the histories of the seeds from 1 on run for a minute, three thousand at most.
+//! `ETAGFS_SIMULATION_SECONDS` is for how long histories run, from a seed on that is chosen by chance, or is
+//! `ETAGFS_SIMULATION_FIRST`; `ETAGFS_SIMULATION_SEED` repeats one, with all its lines.
 
 // This whole crate is a test; clippy's `allow-*-in-tests` covers only functions marked `#[test]`.
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
@@ -36,6 +37,9 @@ use plan::Plan;
 use shrink::{Story, shrink};
 use totals::Totals;
 use wrong::Wrong;
+
+/// How many histories the test command plays at most.
+const HISTORIES: u64 = 3_000;
 
 /// How long a broken promise is looked at, to find its shortest story.
 const SHRINKING: Duration = Duration::from_secs(20);
@@ -91,7 +95,16 @@ fn every_promise_holds_in_random_histories() {
         .map_or(1, usize::from)
         .min(4);
     let each = Duration::from_secs(time) / threads as u32;
-    let first = fastrand::u64(..1 << 40);
+    // The test command is the same for everybody; whoever gives a time looks for what nobody has seen.
+    let is_search = number("ETAGFS_SIMULATION_SECONDS").is_some();
+    let first = number("ETAGFS_SIMULATION_FIRST").unwrap_or_else(|| match is_search {
+        true => fastrand::u64(..1 << 40),
+        false => 1,
+    });
+    let last = match is_search {
+        true => u64::MAX,
+        false => first + HISTORIES,
+    };
     println!("the first seed is {first}");
     let (next, begun) = (AtomicU64::new(first), Instant::now());
     let is_broken = AtomicBool::new(false);
@@ -99,6 +112,9 @@ fn every_promise_holds_in_random_histories() {
         let disk = Arc::new(Disk::new());
         while begun.elapsed() < each && !is_broken.load(Ordering::Relaxed) {
             let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= last {
+                break;
+            }
             if let Some(story) = play_seed(seed, &disk, &totals) {
                 is_broken.store(true, Ordering::Relaxed);
                 panic!("a promise is broken:\n{}", story.tell());
@@ -110,7 +126,7 @@ fn every_promise_holds_in_random_histories() {
         let players: Vec<_> = (0..threads).map(|_| scope.spawn(play_on)).collect();
         players.into_iter().all(|player| player.join().unwrap())
     });
-    let histories = next.load(Ordering::Relaxed) - first;
+    let histories = next.load(Ordering::Relaxed).min(last) - first;
     let rate = histories as f64 / begun.elapsed().as_secs_f64();
     report(&format!(
         "{histories} histories from seed {first} on, {rate:.0} a second: {totals}"

@@ -1,7 +1,7 @@
 //! W1 to W6: what a save replaces, when it happens, and what becomes of a lost race.
 
 use std::fs::{self, File};
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::FileExt as _;
 
 use super::{World, errno, open_both, world, world_with};
@@ -66,6 +66,22 @@ fn w1_a_blind_writer_replaces_what_was_made_since_the_last_listing() {
     assert_eq!(refused.raw_os_error(), Some(libc::EEXIST));
     assert_eq!(world.other.text("lock"), "theirs");
     assert_eq!(world.rescues(), 0);
+}
+
+/// A read that fails shows nothing.
+#[test]
+fn w1_a_version_that_could_not_be_read_was_not_shown() {
+    let world = or_skip!(world_with(&["--flat", "--inline-limit=1K"]));
+    world.other.put("key", vec![b'a'; 4096]);
+    assert_eq!(fs::read(world.file("key")).unwrap(), [b'a'; 4096]);
+    world.other.put("key", vec![b'b'; 4096]);
+    let mut reader = File::open(world.file("key")).unwrap();
+    let when = When::op(Op::Get).key("key");
+    let denied = world.proxy.inject(when, Fault::access_denied());
+    assert_eq!(errno(reader.read(&mut [0; 4096])), libc::EACCES);
+    denied.remove();
+    assert_eq!(errno(fs::write(world.file("key"), "ours")), libc::EAGAIN);
+    assert_eq!(world.other.text("key"), "b".repeat(4096));
 }
 
 /// **Being told that there is no such file counts as well**: a process that was answered `ENOENT` was shown

@@ -57,7 +57,7 @@ const FOUND: [(How, Check); 18] = {
         (How::CreatesOverAnything, by!(puts::a_create_succeeds_once)),
         (
             How::SaysThatARefusedPutWasSaved,
-            by!(puts::a_counter_loses_no_increment),
+            by!(puts::a_refused_put_changes_nothing),
         ),
         (
             How::SaysThatAnUnknownPutWasRefused,

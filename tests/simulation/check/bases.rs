@@ -95,6 +95,16 @@ impl Judge<'_> {
                         .for_each(|bytes| shown.add(record, &file.path, bytes));
                 }
             }
+            // There is nothing to be read of an empty file: its opener may see that.
+            (Did::Open { path, file, .. }, Some(Ok(()))) if self.was_empty(*file) => {
+                let versions = self.values_in(path, record.begun, record.ended);
+                let mut versions = versions.into_iter().flatten();
+                // What is not saved yet is empty, and no version (W12).
+                let is_saved = !self.has_unsaved(record, path);
+                if is_saved && versions.any(|value| value.bytes.is_empty()) {
+                    shown.add(record, path, Bytes::new());
+                }
+            }
             (did, Some(Err(Errno::Conflict))) => {
                 let paths = match did {
                     Did::Save { file, .. } => vec![self.files[*file].path.clone()],
@@ -118,6 +128,19 @@ impl Judge<'_> {
             }
             _ => {}
         }
+    }
+
+    /// Whether the first read of a file found nothing, which its open knew already.
+    fn was_empty(&self, opened: Option<usize>) -> bool {
+        let Some(opened) = opened else { return false };
+        let how = self.files[opened].how;
+        let first = self.records.iter().find_map(|record| match &record.did {
+            Did::Read { file, bytes, .. } if *file == opened => {
+                Some(record.result == Some(Ok(())) && bytes.is_empty())
+            }
+            _ => None,
+        });
+        how.read && !how.truncate && first.unwrap_or_default()
     }
 
     /// What the nearest of its relatives that was shown anything was shown: the process itself, those that it

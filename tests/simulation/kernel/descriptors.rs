@@ -183,14 +183,9 @@ impl Caller {
     /// `close(2)`: the kernel flushes each descriptor, and says when the last one is gone.
     pub(crate) async fn close(&self, fd: u32) -> Result<(), Errno> {
         let file = self.file(fd);
-        let is_last = {
-            self.mount
-                .machine
-                .with(self.pid, |it| it.descriptors.remove(&fd));
-            let mut files = self.world().files();
-            files[file].descriptors -= 1;
-            files[file].descriptors == 0
-        };
+        self.mount
+            .machine
+            .with(self.pid, |it| it.descriptors.remove(&fd));
         let by_opener = self.world().files()[file].opener == self.pid;
         let want = self.world().files()[file].want();
         let closed = match self.world().is_wrong(Wrong::NoFlush) {
@@ -206,6 +201,12 @@ impl Caller {
                 .await
             }
             false => self.save(file, Save::Close { by_opener }).await,
+        };
+        // The descriptor is gone when its FLUSH was answered, not before.
+        let is_last = {
+            let mut files = self.world().files();
+            files[file].descriptors -= 1;
+            files[file].descriptors == 0
         };
         if is_last {
             self.release(file);
