@@ -1,6 +1,6 @@
 //! Scratch files: what editors and tools make besides the keys they save (W9).
 //!
-//! They are files like on any disk, kept on the [shelf](super::shelf); no version, no draft and no
+//! They are files like on any disk, kept in the [scratch directory](super::scratch_dir); no version, no draft and no
 //! store is concerned. Which names are scratch says `model/scratch.rs`; what it means to move a key
 //! to such a name, or one of these files over a key, is in `pending_renames.rs` and `rename.rs`.
 
