@@ -10,9 +10,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::{Instant, sleep};
 
-use super::handles::{Shape, WriterState};
 use super::open::Version as Newest;
 use super::save::SaveBegun;
+use super::writer::{Shape, WriterState};
 use super::{Error, Vfs};
 use crate::model::saving::{Saving, Step};
 use crate::model::{Precondition, Version};
@@ -88,10 +88,10 @@ impl Vfs {
         saving: &mut Saving,
         newest: Precondition,
     ) -> Result<Step, Error> {
-        let ino = begun.writer.ino;
+        let ino = begun.writer.ino();
         let step = {
             let mut table = self.table();
-            let file = &mut table.node_mut(ino)?.file;
+            let file = table.node_mut(ino)?.shared_mut();
             saving.rebased(file, &mut state.draft, &mut state.caught_up, newest)
         };
         let shape = state.draft.is_dirty().then(|| Shape {
@@ -111,8 +111,8 @@ impl Vfs {
         begun: &SaveBegun<'_>,
         own: Option<&Version>,
     ) -> Result<(Precondition, Bytes, Metadata), Error> {
-        let (ino, store, key) = (begun.writer.ino, begun.store, begun.key);
-        let cached = self.table().values.get(&(store.name(), key.clone()));
+        let (ino, store, key) = (begun.writer.ino(), begun.store, begun.key);
+        let cached = self.table().value(&(store.name(), key.clone()));
         if let Some(value) = cached
             && own == Some(&value.version)
         {

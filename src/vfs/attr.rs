@@ -66,7 +66,7 @@ impl Vfs {
 
     /// The attributes of a directory that is open.
     pub fn dir_attr(&self, ino: Ino) -> Attr {
-        let since = self.table().tree.get(ino).map(|node| node.since);
+        let since = self.table().get(ino).map(Node::since);
         self.fixed_attr(ino, FileKind::Dir, since.unwrap_or(UNIX_EPOCH))
     }
 
@@ -85,7 +85,7 @@ impl Vfs {
 
     /// The attributes of what is known of a file, for as long as that may be believed.
     pub(super) fn known_attr(&self, store: StoreName, ino: Ino, known: &Known) -> Attr {
-        let attr = self.entry_attr(store, ino, &known.entry);
+        let attr = self.entry_attr(store, ino, known.entry());
         Attr {
             ttl: known.time_left(attr.ttl),
             ..attr
@@ -101,7 +101,7 @@ impl Vfs {
         ino: Ino,
         entry: &Entry,
     ) -> Attr {
-        let known = table.tree.get(ino).and_then(|node| node.known.as_ref());
+        let known = table.known(ino);
         match known {
             Some(known) => self.known_attr(store, ino, known),
             None => Attr {
@@ -117,8 +117,8 @@ impl Vfs {
             ino,
             kind: FileKind::File,
             size: 0,
-            modified: node.since,
-            is_linked: !node.file.is_removed(),
+            modified: node.since(),
+            is_linked: !node.is_removed(),
             ttl: Duration::ZERO,
         }
     }
@@ -127,7 +127,7 @@ impl Vfs {
     /// from what is stored, the version it reads or the draft it writes.
     pub(super) fn own_attr(&self, ino: Ino, who: &Who) -> Option<Attr> {
         let process = who.as_ref()?.process;
-        let handles = self.table().handles_of(ino);
+        let handles = self.handles_of(ino);
         let is_own =
             |handle: &&Arc<Handle>| handle.who().is_some_and(|opener| opener.process == process);
         let mut own = handles.iter().rev().filter(is_own);
@@ -150,17 +150,14 @@ impl Vfs {
     /// What one handle shows: the version it reads, or the draft it writes. `None` if that cannot be
     /// told now.
     fn attr_through(&self, ino: Ino, fh: Fh) -> Option<Attr> {
-        let handle = self.table().handle(fh).ok()?;
+        let handle = self.handle(fh).ok()?;
         let attr = self.whole_attr(ino, &handle)?;
         Some(self.attr_of_open(attr))
     }
 
     fn attr_of_open(&self, attr: Attr) -> Attr {
         let table = self.table();
-        let removed = table
-            .tree
-            .get(attr.ino)
-            .is_some_and(|node| node.file.is_removed());
+        let removed = table.get(attr.ino).is_some_and(Node::is_removed);
         Attr {
             ttl: Duration::ZERO,
             is_linked: !removed,
@@ -172,14 +169,12 @@ impl Vfs {
     fn whole_attr(&self, ino: Ino, handle: &Handle) -> Option<Attr> {
         match handle {
             Handle::Writer(writer) if writer.shape().is_none() => {
-                let size = writer.state.try_lock().ok()?.content.len() as u64;
+                let size = writer.try_lock()?.content.len() as u64;
                 let table = self.table();
-                let node = table.tree.get(ino)?;
-                let modified = match (&node.kind, &node.known) {
-                    (Kind::File(store, _), Some(known)) => {
-                        self.shown_time(store.name(), &known.entry)
-                    }
-                    _ => node.since,
+                let node = table.get(ino)?;
+                let modified = match node.known_key() {
+                    Some((store, known)) => self.shown_time(store, known.entry()),
+                    None => node.since(),
                 };
                 Some(Attr {
                     size,
@@ -196,13 +191,12 @@ impl Vfs {
     fn removed_attr(&self, ino: Ino) -> Option<Attr> {
         {
             let table = self.table();
-            let node = table.tree.get(ino)?;
-            let is_key = matches!(node.kind, Kind::File(..));
-            if !node.file.is_removed() && (!is_key || table.tree.name(ino).is_some()) {
+            let node = table.get(ino)?;
+            if !node.is_removed() && (!node.is_key() || table.is_named(ino)) {
                 return None;
             }
         }
-        let handles = self.table().handles_of(ino);
+        let handles = self.handles_of(ino);
         let mut newest = handles.iter().rev();
         let attr = newest.find_map(|handle| self.whole_attr(ino, handle))?;
         Some(self.attr_of_open(attr))
@@ -211,14 +205,14 @@ impl Vfs {
     fn handle_attr(&self, ino: Ino, handle: &Handle) -> Option<Attr> {
         match handle {
             Handle::Reader(reader) => {
-                let (store, key) = &reader.place;
+                let (store, key) = reader.place();
                 match &*reader.source() {
                     ReadFrom::Nothing => None,
                     ReadFrom::Whole(value) => {
                         let entry = entry_of(key.clone(), value);
                         Some(self.entry_attr(*store, ino, &entry))
                     }
-                    ReadFrom::Pieces(pieces) => Some(self.entry_attr(*store, ino, &pieces.entry)),
+                    ReadFrom::Pieces(pieces) => Some(self.entry_attr(*store, ino, pieces.entry())),
                 }
             }
             Handle::Writer(writer) => {
@@ -239,8 +233,8 @@ impl Vfs {
     /// How many bytes a save or an open of a file may have to move.
     pub fn weight(&self, ino: Ino) -> u64 {
         let table = self.table();
-        let known = table.tree.get(ino).and_then(|node| node.known.as_ref());
-        let stored = known.and_then(|known| known.entry.size).unwrap_or(0);
+        let known = table.known(ino);
+        let stored = known.and_then(|known| known.entry().size).unwrap_or(0);
         let drafts = table
             .handles_of(ino)
             .into_iter()
@@ -275,18 +269,14 @@ impl Vfs {
     /// attributes.
     pub fn is_personal(&self, ino: Ino) -> bool {
         let table = self.table();
-        let is_key = |node: &Node| matches!(node.kind, Kind::File(..));
-        let is_open = table.tree.get(ino).is_some_and(is_key) && table.tree.handles(ino) > 0;
+        let is_open = table.get(ino).is_some_and(Node::is_key) && table.is_held(ino);
         is_open || table.has_strangers(ino)
     }
 
     fn known_attr_of(&self, ino: Ino) -> Option<Attr> {
         let table = self.table();
-        let node = table.tree.get(ino)?;
-        let (Kind::File(store, _), Some(known)) = (&node.kind, &node.known) else {
-            return None;
-        };
-        Some(self.known_attr(store.name(), ino, known))
+        let (store, known) = table.get(ino)?.known_key()?;
+        Some(self.known_attr(store, ino, known))
     }
 
     /// The attributes of an inode as they were last told, however old; for callers that changed
@@ -326,22 +316,22 @@ impl Vfs {
         let (store, key) = {
             let table = self.table();
             let node = table.node(ino)?;
-            match &node.kind {
+            match node.kind() {
                 Kind::Stores | Kind::Dir(..) => {
-                    return Ok(self.fixed_attr(ino, FileKind::Dir, node.since));
+                    return Ok(self.fixed_attr(ino, FileKind::Dir, node.since()));
                 }
                 Kind::Control(control) => {
                     // The table is not held over calls of the local disk.
-                    let (control, since) = (control.clone(), node.since);
+                    let (control, since) = (control.clone(), node.since());
                     drop(table);
                     return Ok(self.control_attr(ino, &control, since));
                 }
                 Kind::Scratch(scratch) => {
-                    let is_linked = table.tree.name(ino).is_some();
+                    let is_linked = table.is_named(ino);
                     return Ok(self.scratch_attr(ino, scratch, is_linked));
                 }
                 Kind::File(store, key) => {
-                    if node.file.is_unsaved() {
+                    if node.is_unsaved() {
                         return Ok(self.unsaved_attr(ino, node));
                     }
                     let known = node.fresh(self.options.ttl);
@@ -361,20 +351,19 @@ impl Vfs {
                 let mut table = self.table();
                 // The kernel may ask for attributes between a look-up and its open: that is still
                 // the same system call.
-                let known = table.node(ino)?.known.as_ref();
-                let asked_by = known.and_then(|known| known.asked_by);
+                let asked_by = table.node(ino)?.known().and_then(Known::asked_by);
                 table.learn(ino, entry.clone(), asked, asked_by);
                 Ok(self.noted_attr(&table, store.name(), ino, &entry))
             }
             None => {
                 let mut table = self.table();
-                let last = table.node(ino)?.known.clone();
-                match last.filter(|_| table.tree.handles(ino) > 0) {
+                let last = table.node(ino)?.known().cloned();
+                match last.filter(|_| table.is_held(ino)) {
                     // Deleted elsewhere, and still open here.
                     Some(known) => Ok(Attr {
                         is_linked: false,
                         ttl: Duration::ZERO,
-                        ..self.entry_attr(store.name(), ino, &known.entry)
+                        ..self.entry_attr(store.name(), ino, known.entry())
                     }),
                     None => {
                         table.learn_absent(ino, asked);

@@ -36,6 +36,17 @@ impl Closing {
         Arc::clone(&self.under_way).read_owned().await
     }
 
+    /// A handle was flushed just now, and perhaps its last close is on its way.
+    pub(super) fn note_flush(&mut self, fh: Fh) {
+        self.flushed = Some((fh, Instant::now()));
+    }
+
+    /// Whether a last close may be on its way, of a handle that is still open.
+    fn may_be_on_its_way(&self, is_open: impl FnOnce(Fh) -> bool) -> bool {
+        self.flushed
+            .is_some_and(|(fh, at)| at.elapsed() < ON_ITS_WAY && is_open(fh))
+    }
+
     async fn over(&self) {
         drop(self.under_way.write().await);
     }
@@ -63,13 +74,11 @@ impl Vfs {
     /// Waits for the closes of a file that came before.
     pub(super) async fn closed(&self, ino: Ino) {
         loop {
-            let (closing, is_on_its_way) = match self.table().tree.get(ino) {
-                Some(node) if !node.open.is_empty() => {
-                    let is_open = |(fh, at): (Fh, Instant)| {
-                        at.elapsed() < ON_ITS_WAY && node.open.contains(&fh)
-                    };
-                    let closing = node.closing.clone();
-                    (closing, node.closing.flushed.is_some_and(is_open))
+            let (closing, is_on_its_way) = match self.table().get(ino) {
+                Some(node) if node.is_open() => {
+                    let closing = node.closing();
+                    let is_on_its_way = closing.may_be_on_its_way(|fh| node.has_open(fh));
+                    (closing.clone(), is_on_its_way)
                 }
                 _ => return,
             };
@@ -84,15 +93,11 @@ impl Vfs {
     /// A handle was flushed that has nothing to save until it is closed for good: perhaps it is being
     /// closed, or a shell has put it where its command will write (W2).
     pub(super) fn note_flush(&self, ino: Ino, fh: Fh) {
-        if let Some(node) = self.table().tree.get_mut(ino) {
-            node.closing.flushed = Some((fh, Instant::now()));
-        }
+        self.table().note_flush(ino, fh);
     }
 
     fn closing(&self, fh: Fh) -> Option<Closing> {
-        let table = self.table();
-        let open = table.handles.get(&fh)?;
-        Some(table.tree.get(open.ino)?.closing.clone())
+        Some(self.table().opened_on(fh).ok()?.closing().clone())
     }
 
     /// Makes sure that no new file of this mount is in a directory or below it, which the store does
@@ -107,16 +112,14 @@ impl Vfs {
                 return false;
             };
             let is_new = table
-                .tree
-                .get(writer.ino)
-                .is_some_and(|node| node.file.is_unsaved());
+                .get(writer.ino())
+                .is_some_and(|node| node.is_unsaved());
             is_new
-                && table.file(writer.ino).is_ok_and(|(of, key)| {
+                && table.file(writer.ino()).is_ok_and(|(of, key)| {
                     of.name() == store.name() && key.as_str().starts_with(dir.prefix())
                 })
         };
-        let mut open = table.handles.values();
-        match open.any(|open| is_new_in(&open.handle)) {
+        match table.all_handles().any(|(_, handle)| is_new_in(handle)) {
             true => Err(Error::NotEmpty(dir.prefix().to_owned())),
             false => Ok(()),
         }

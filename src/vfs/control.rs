@@ -130,7 +130,7 @@ impl Vfs {
     /// Whether the kernel knows the mount's own directory by name.
     pub fn is_within_reach(&self) -> bool {
         let top = FileName::new(TOP.as_ref()).ok();
-        top.is_some_and(|top| self.table().tree.find(Ino::ROOT, &top).is_some())
+        top.is_some_and(|top| self.table().find(Ino::ROOT, &top).is_some())
     }
 
     pub(super) fn control_attr(&self, ino: Ino, control: &Control, since: SystemTime) -> Attr {
@@ -192,16 +192,8 @@ impl Vfs {
     }
 
     fn status(&self) -> String {
-        let (inodes, handles, cached, shown) = {
-            let table = self.table();
-            let cached = table.values.bytes();
-            (
-                table.tree.len(),
-                table.handles.len(),
-                cached,
-                table.seen.room(),
-            )
-        };
+        let sizes = self.table().sizes();
+        let shown = &sizes.shown;
         let scratch: Vec<_> = self
             .scratch_dir()
             .all()
@@ -215,7 +207,6 @@ impl Vfs {
             .collect();
         let away: Vec<_> = self
             .table()
-            .pending_renames
             .due(None)
             .into_iter()
             .map(|due| json!({ "store": due.key.0.to_string(), "key": due.key.1.to_string() }))
@@ -250,9 +241,9 @@ impl Vfs {
             "read_only": self.options.read_only,
             "ttl_seconds": self.options.ttl.as_secs_f64(),
             "inline_limit_bytes": self.options.inline_limit,
-            "inodes": inodes,
-            "open_handles": handles,
-            "cached_bytes": cached,
+            "inodes": sizes.inodes,
+            "open_handles": sizes.handles,
+            "cached_bytes": sizes.values.1,
             "shown": {
                 "readings": shown.readings,
                 "bytes": shown.bytes,

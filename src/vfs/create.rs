@@ -10,11 +10,12 @@ use tokio::time::Instant;
 
 use bytes::Bytes;
 
-use super::handles::{Fh, WriterState};
+use super::handles::Fh;
 use super::loss::Attempt;
 use super::numbers::Told;
 use super::open::{Access, Opening, entry_of};
 use super::table::Kind;
+use super::writer::WriterState;
 use super::{Error, OverExisting, Vfs};
 use crate::model::{Base, Draft, FileName, Ino, Key, Origin, Outcome, Precondition};
 use crate::store::{Child, Metadata, Store, Value};
@@ -32,12 +33,7 @@ impl Vfs {
     /// Takes back a creation that its caller never heard of.
     pub fn abandon(&self, fh: Fh) {
         let now = self.now();
-        let mut table = self.table();
-        let Some(ino) = table.close(fh) else { return };
-        table.end_unsaved(ino, now);
-        if table.tree.handles(ino) == 0 {
-            table.tree.unlink(ino);
-        }
+        self.table().abandon(fh, now);
     }
 
     /// Creates a file that a look-up just did not find, and opens it. Tells the kernel of it. No
@@ -57,7 +53,7 @@ impl Vfs {
     ) -> Result<(Told, Fh), Error> {
         self.check_writable(&name.display().to_string())?;
         let name = FileName::new(name)?;
-        let (store, dir) = self.table().dir(parent)?;
+        let (store, dir) = self.dir(parent)?;
         let key = match store.child(&dir, &name)? {
             Child::Either(key, _) | Child::Key(key) => key,
             Child::Dir(_) | Child::Shadowed(..) => {
@@ -69,12 +65,11 @@ impl Vfs {
         let place = (store.name(), key.clone());
         self.table().take_back_miss(by.thread, &place);
         // A name that was moved away stays so until this is decided.
-        let departed = self.table().pending_renames.base(&place).is_some();
-        let _moving = match departed {
+        let _moving = match self.departed(&place).is_some() {
             true => Some(self.moving.lock().await),
             false => None,
         };
-        let departed = self.table().pending_renames.base(&place).cloned();
+        let departed = self.departed(&place);
         let just_asked = self.table().is_just_absent(parent, &name, by.thread);
         let asked = Instant::now();
         if departed.is_none()
@@ -88,7 +83,7 @@ impl Vfs {
                 let mut table = self.table();
                 let ino = table.insert(parent, &name, Kind::File(store, key));
                 table.learn(ino, entry.clone(), asked, Some(by.thread));
-                let numbers = table.tree.remember(ino).ok_or(Error::BadHandle)?;
+                let numbers = table.remember(ino).ok_or(Error::BadHandle)?;
                 let attr = self.entry_attr(place.0, ino, &entry);
                 Told { attr, numbers }
             };
@@ -115,10 +110,7 @@ impl Vfs {
         let base = match &departed {
             Some(base) => self.departed_base(by.who, &place, base),
             None if only_appends => Base::Take(Precondition::Absent),
-            None => self
-                .table()
-                .seen
-                .base(by.who, &place, &Precondition::Absent),
+            None => self.base(by.who, &place, &Precondition::Absent),
         };
         if matches!(base, Base::Take(Precondition::Absent))
             && self.must_claim(&store, access, creation, by).await
@@ -127,7 +119,7 @@ impl Vfs {
             let claimed = self.claim(parent, &name, (store, key), metadata, by).await;
             if matches!(claimed, Err(Error::Exists(_))) {
                 // What was listed before is too old to say that there is none.
-                self.table().listings.remove(&folder);
+                self.table().forget_listing(&folder);
             }
             return claimed;
         }
@@ -148,21 +140,18 @@ impl Vfs {
                     expected: &shown,
                 };
                 let lost = self.conflict(&attempt, Some(&departed.into()), None);
-                self.table().tree.sweep(ino);
+                self.table().sweep(ino);
                 return Err(lost.error);
             }
         };
-        self.table().pending_renames.recreate(&place);
+        self.table().pending().recreate(&place);
         let state = WriterState::new(draft_of(expect), Bytes::new(), metadata);
         let writer = self.writer(ino, by, state);
         let fh = self.register(writer.exclusive(creation.over == OverExisting::Refuse));
         let mut table = self.table();
         table.note_durable(fh, access.durable);
-        let numbers = table.tree.remember(ino).ok_or(Error::BadHandle)?;
-        let node = table.node_mut(ino)?;
-        node.known = None;
-        node.file.create();
-        node.creator = by.who;
+        let numbers = table.remember(ino).ok_or(Error::BadHandle)?;
+        let node = table.create(ino, by.who)?;
         let attr = self.unsaved_attr(ino, node);
         Ok((Told { attr, numbers }, fh))
     }
@@ -209,11 +198,8 @@ impl Vfs {
         let (ino, numbers) = {
             let mut table = self.table();
             let ino = table.insert(parent, name, Kind::File(store, key));
-            table.learn_own(ino, entry.clone());
-            table.seen.saved(by.who, &place, &absent, &version);
-            table.values.put(place.clone(), Arc::new(value));
-            table.node_mut(ino)?.creator = by.who;
-            let numbers = table.tree.remember(ino).ok_or(Error::BadHandle)?;
+            table.claimed(ino, by.who, &place, value)?;
+            let numbers = table.remember(ino).ok_or(Error::BadHandle)?;
             (ino, numbers)
         };
         self.journal.saved();

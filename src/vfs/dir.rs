@@ -79,7 +79,7 @@ impl Vfs {
     /// # Errors
     /// Any [`Error`]; an outage is never an empty directory (R3).
     pub async fn open_dir(&self, ino: Ino) -> Result<Fh, Error> {
-        let kind = self.table().node(ino)?.kind.clone();
+        let kind = self.kind(ino)?;
         let mut age = Age::now();
         let items = match (kind, &self.source) {
             (Kind::Stores, Source::Bucket(catalog)) => {
@@ -103,7 +103,7 @@ impl Vfs {
             (Kind::File(_, key), _) => return Err(Error::NotDir(key.to_string())),
             (Kind::Scratch(_), _) => return Err(Error::NotDir("the scratch file".to_owned())),
         };
-        Ok(self.table().open(ino, Handle::Dir(items, age)))
+        Ok(self.open_handle(ino, Handle::Dir(items, age)))
     }
 
     /// The names of a listing, and those that only this mount knows of.
@@ -135,16 +135,13 @@ impl Vfs {
                 }),
         );
         let table = self.table();
-        let unsaved = table
-            .tree
-            .children(ino)
-            .filter(|(name, node)| node.file.is_unsaved() && !listing.contains_key(*name));
-        items.extend(unsaved.map(|(name, _)| DirItem {
+        let unsaved = table.unsaved_in(ino);
+        let unsaved = unsaved.filter(|name| !listing.contains_key(*name));
+        items.extend(unsaved.map(|name| DirItem {
             name: name.clone(),
             item: Item::Unsaved,
         }));
-        let kept = table.kept.iter().filter(|(name, _)| *name == store.name());
-        for (_, below) in kept {
+        for below in table.kept_dirs(store.name()) {
             let path = below.prefix().strip_suffix('/').unwrap_or_default();
             if let Some(named) = dir.name_of(path)
                 && !named.is_dir
@@ -166,7 +163,7 @@ impl Vfs {
     /// # Errors
     /// [`Error::BadHandle`].
     pub fn read_dir<T>(&self, fh: Fh, read: impl FnOnce(&[DirItem], Age) -> T) -> Result<T, Error> {
-        let handle = self.table().handle(fh)?;
+        let handle = self.handle(fh)?;
         match &*handle {
             Handle::Dir(items, age) => Ok(read(items, *age)),
             _ => Err(Error::BadHandle),
@@ -179,10 +176,7 @@ impl Vfs {
         loop {
             let attr = self.found(parent, item, age)?;
             // The kernel may have forgotten the inode since it was found; then it is found anew.
-            let mut table = self.table();
-            table.tree.renumber(attr.ino);
-            let told = table.tree.remember(attr.ino);
-            drop(table);
+            let told = self.table().remember_listed(attr.ino);
             if let Some(numbers) = told {
                 let attr = self.for_anybody(attr);
                 return Some(Told { attr, numbers });
@@ -196,12 +190,12 @@ impl Vfs {
             Item::Dir => self.tell_dir(parent, &item.name),
             Item::Unsaved => {
                 let table = self.table();
-                let ino = table.tree.find(parent, &item.name)?;
-                Some(self.unsaved_attr(ino, table.tree.get(ino)?))
+                let (ino, node) = table.child(parent, &item.name)?;
+                Some(self.unsaved_attr(ino, node))
             }
             Item::Scratch(_) => self.tell_scratch(parent, &item.name),
             Item::Control => {
-                let kind = self.table().node(parent).ok()?.kind.clone();
+                let kind = self.kind(parent).ok()?;
                 let control =
                     Control::find(&kind, parent == Ino::ROOT, &item.name, self).ok()??;
                 Some(self.found_control(parent, &item.name, control))
@@ -213,45 +207,36 @@ impl Vfs {
         let mut table = self.table();
         let (store, _) = table.dir(parent).ok()?;
         let place = (store.name(), entry.key.clone());
-        let is_gone = table.deletes.surely_since(&place, age.corrected);
-        let ino = match is_gone || table.pending_renames.is_away(&place) {
+        let (is_gone, is_old) = table.deleted_since(&place, age.corrected);
+        let ino = match is_gone || table.is_away(&place) {
             // It may have been created anew since.
-            true => table.tree.find(parent, name)?,
+            true => table.find(parent, name)?,
             false => table.insert(parent, name, Kind::File(store, entry.key.clone())),
         };
-        let is_old = table.deletes.since(&place, age.corrected);
-        let node = table.tree.get_mut(ino)?;
-        if node.file.is_unsaved() {
+        let node = table.get(ino)?;
+        if node.is_unsaved() {
             return Some(self.unsaved_attr(ino, node));
         }
-        if !is_old {
-            node.learn_listed(entry, age.asked);
-        }
-        // The kernel now believes the name: the next open may come without a look-up of its own.
-        node.end_call();
+        table.tell_listed(ino, entry, age.asked, is_old);
         Some(self.noted_attr(&table, place.0, ino, entry))
     }
 
     /// A scratch file, or what has its name by now: it may be gone, or have become a key.
     fn tell_scratch(&self, parent: Ino, name: &FileName) -> Option<Attr> {
-        let (store, dir) = self.table().dir(parent).ok()?;
+        let (store, dir) = self.dir(parent).ok()?;
         if let Some(scratch) = self.scratch_at(&store, &dir, name) {
             return Some(self.found_scratch(parent, name, &scratch));
         }
         let table = self.table();
-        let ino = table.tree.find(parent, name)?;
-        let node = table.tree.get(ino)?;
-        match (&node.kind, &node.known) {
-            (Kind::File(store, _), Some(known)) if !node.file.is_unsaved() => {
-                Some(self.known_attr(store.name(), ino, known))
-            }
-            (Kind::File(..), _) => Some(self.unsaved_attr(ino, node)),
-            _ => None,
+        let (ino, node) = table.child(parent, name)?;
+        match node.known_key() {
+            Some((store, known)) if !node.is_unsaved() => Some(self.known_attr(store, ino, known)),
+            _ => node.is_key().then(|| self.unsaved_attr(ino, node)),
         }
     }
 
     fn tell_dir(&self, parent: Ino, name: &FileName) -> Option<Attr> {
-        let kind = self.table().node(parent).ok()?.kind.clone();
+        let kind = self.kind(parent).ok()?;
         match (kind, &self.source) {
             (Kind::Stores, Source::Bucket(catalog)) => {
                 let store = catalog.store(StoreId::parse(name.as_str())?);
@@ -282,7 +267,7 @@ impl Vfs {
     pub async fn make_dir(&self, parent: Ino, name: &OsStr) -> Result<Told, Error> {
         self.check_writable(&name.display().to_string())?;
         let name = FileName::new(name)?;
-        let kind = self.table().node(parent)?.kind.clone();
+        let kind = self.kind(parent)?;
         let (store, below) = match (kind, &self.source) {
             (Kind::Stores, Source::Bucket(catalog)) => {
                 let id = StoreId::parse(name.as_str()).ok_or_else(|| {
@@ -306,9 +291,7 @@ impl Vfs {
                     }
                 };
                 store.make_dir(&below).await?;
-                let mut table = self.table();
-                table.listings.remove(&(store.name(), dir));
-                table.listings.outdate();
+                self.table().relisted(&(store.name(), dir));
                 (store, below)
             }
             (Kind::Control(control), _) => {
@@ -336,7 +319,7 @@ impl Vfs {
     pub async fn remove_dir(&self, parent: Ino, name: &OsStr) -> Result<(), Error> {
         self.check_writable(&name.display().to_string())?;
         let name = FileName::new(name)?;
-        let kind = self.table().node(parent)?.kind.clone();
+        let kind = self.kind(parent)?;
         let (store, below) = match (kind, &self.source) {
             (Kind::Stores, Source::Bucket(catalog)) => {
                 let id = StoreId::parse(name.as_str())
@@ -347,7 +330,7 @@ impl Vfs {
                 match catalog.remove(id).await {
                     // Emptied by this mount, and nothing ever kept it in the bucket.
                     Err(crate::store::Error::NotFound(_))
-                        if self.table().kept.contains(&(store.name(), Dir::root())) => {}
+                        if self.table().keeps_dir(store.name(), &Dir::root()) => {}
                     result => result?,
                 }
                 (store, Dir::root())
@@ -360,7 +343,7 @@ impl Vfs {
                 self.check_unused(&store, &below)?;
                 store.remove_dir(&below).await?;
                 let mut table = self.table();
-                table.listings.remove(&(store.name(), dir.clone()));
+                table.forget_listing(&(store.name(), dir.clone()));
                 table.keep_dir(&store, &dir);
                 drop(table);
                 (store, below)
@@ -372,11 +355,8 @@ impl Vfs {
                 return Err(Error::NotDir(name.to_string()));
             }
         };
-        let mut table = self.table();
-        table.kept.remove(&(store.name(), below));
-        if let Some(ino) = table.tree.find(parent, &name) {
-            table.tree.unlink(ino);
-        }
+        self.table()
+            .removed_dir((parent, &name), store.name(), below);
         Ok(())
     }
 }

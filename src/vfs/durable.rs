@@ -57,7 +57,7 @@ impl Vfs {
     /// # Errors
     /// As [`save`](Self::save) of each.
     pub async fn sync_dir(&self, ino: Ino) -> Result<(), Error> {
-        let Ok((store, dir)) = self.table().dir(ino) else {
+        let Ok((store, dir)) = self.dir(ino) else {
             return Ok(());
         };
         let folder = folder(&store, &dir);

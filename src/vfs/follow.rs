@@ -18,13 +18,13 @@ impl Vfs {
     /// may be more by now. At most one request in the TTL.
     pub(super) async fn follow(&self, ino: Ino, fh: Option<Fh>, who: &Who) {
         let handle = match (fh, who) {
-            (Some(fh), _) => self.table().handle(fh).ok(),
+            (Some(fh), _) => self.handle(fh).ok(),
             (None, Some(who)) => {
                 let is_own = |handle: &Arc<Handle>| {
                     let opener = handle.who();
                     opener.is_some_and(|opener| opener.process == who.process)
                 };
-                let handles = self.table().handles_of(ino);
+                let handles = self.handles_of(ino);
                 handles.into_iter().rev().find(is_own)
             }
             (None, None) => None,
@@ -37,20 +37,20 @@ impl Vfs {
     /// If a reader stands at the end of its version, and there is a newer one that begins with all its
     /// bytes, the reader goes on in that one. At most one request in the TTL, for all readers of a file.
     pub(super) async fn go_on(&self, reader: &Reader) {
-        if !reader.end.is_asked_again() {
+        if !reader.end().is_asked_again() {
             return;
         }
         let (store, key, more) = {
             let table = self.table();
-            let (Ok((store, key)), Ok(node)) = (table.file(reader.ino), table.node(reader.ino))
+            let (Ok((store, key)), Ok(node)) = (table.file(reader.ino()), table.node(reader.ino()))
             else {
                 return;
             };
-            let is_left = node.file.is_removed() || table.tree.name(reader.ino).is_none();
-            if node.file.is_unsaved() || is_left {
+            let is_left = node.is_removed() || !table.is_named(reader.ino());
+            if node.is_unsaved() || is_left {
                 return;
             }
-            (store, key, Arc::clone(&node.more))
+            (store, key, node.more())
         };
         // Who is asking now is answered now; nobody waits behind somebody else's request.
         let Ok(mut asked) = more.try_lock() else {
@@ -64,12 +64,12 @@ impl Vfs {
         };
         let begins_alike =
             |newest: &Value| own.is_none_or(|own| newest.bytes.starts_with(&own.bytes));
-        let newest = match self.at_hand(reader.ino, &store, &key) {
+        let newest = match self.at_hand(reader.ino(), &store, &key) {
             AtHand::Version(version) if own.is_some_and(|own| own.version == version) => return,
             AtHand::Value(newest) if begins_alike(&newest) => newest,
             _ if asked.is_some_and(|asked| asked.elapsed() < self.options.ttl) => return,
             _ => {
-                let answer = self.ask_newer(reader.ino, &store, &key, own).await;
+                let answer = self.ask_newer(reader.ino(), &store, &key, own).await;
                 *asked = Some(Instant::now());
                 match answer {
                     Ok(Version::Whole(newest)) => newest,
@@ -92,30 +92,27 @@ impl Vfs {
             reader.goes_on_in(ReadFrom::Whole(newest), place);
             return;
         }
-        reader.end.is_last();
-        if let Some(who) = &reader.who {
+        reader.end().is_last();
+        if let Some(who) = reader.who() {
             self.table().is_another_for(place, who.process);
         }
     }
 
     /// Bytes are compared in memory, and these are too many: the reader keeps the version that it has.
     fn is_too_large(reader: &Reader, store: &Arc<dyn Store>, key: &Key) {
-        reader.end.is_last();
+        reader.end().is_last();
         let key = store.address(key);
         tracing::warn!(%key, "larger than --inline-limit: its readers do not see what is appended, before they open it again");
     }
 
     /// What is known of the newest version of a key without asking, if that is not older than the TTL.
     fn at_hand(&self, ino: Ino, store: &Arc<dyn Store>, key: &Key) -> AtHand {
-        let mut table = self.table();
-        let known = table.tree.get(ino).and_then(|node| node.known.as_ref());
-        let Some(known) = known.filter(|known| known.asked.elapsed() < self.options.ttl) else {
-            return AtHand::Nothing;
-        };
-        let version = known.entry.version.clone();
-        match table.values.get(&(store.name(), key.clone())) {
-            Some(value) if value.version == version => AtHand::Value(value),
-            _ => AtHand::Version(version),
+        let place = (store.name(), key.clone());
+        let at_hand = self.table().at_hand(ino, &place, self.options.ttl);
+        match at_hand {
+            None => AtHand::Nothing,
+            Some((_, Some(value))) => AtHand::Value(value),
+            Some((version, None)) => AtHand::Version(version),
         }
     }
 }

@@ -3,19 +3,19 @@
 //! A reader's bytes are one version's to the last (R2); a writer reads back its own draft. Writes
 //! touch memory only: the store hears of them in `save.rs`.
 
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::SystemTime;
 
 use bytes::{Bytes, BytesMut};
 
 use super::content::{Content, slice};
-use super::handles::{Block, Fh, Hand, Handle, ReadFrom, Reader, Shape, Writer, WriterState};
+use super::handles::{Block, Fh, Handle, ReadFrom, Reader};
 use super::loss::Attempt;
 use super::open::{Access, Opening};
 use super::table::Kind;
+use super::writer::{Shape, Writer, WriterState};
 use super::{Attr, Error, Vfs, Who};
-use crate::model::{Base, Caller, Ino, Key, SaveReason};
+use crate::model::{Base, Ino, Key, SaveReason};
 use crate::store::{Entry, Metadata, Store, Value};
 
 /// How much of a large value one request reads.
@@ -45,7 +45,7 @@ impl Vfs {
     /// # Errors
     /// [`Error::Stale`] when the version of the handle is not to be had any more; any other.
     pub async fn read(&self, fh: Fh, start: u64, len: usize) -> Result<Bytes, Error> {
-        let handle = self.table().handle(fh)?;
+        let handle = self.handle(fh)?;
         match &*handle {
             Handle::Fixed(text) => text.read(start, len).map_err(Error::of_disk),
             Handle::Access(reading) => {
@@ -56,27 +56,27 @@ impl Vfs {
             Handle::Dir(..) => Err(Error::IsDir("the directory".to_owned())),
             // A read that fails shows nothing, so what was shown is noted behind each.
             Handle::Scratch(open) => {
-                let found = open.scratch.read(start, len).map_err(Error::of_disk)?;
-                if !open.was_read.swap(true, Ordering::Relaxed) {
-                    self.note_reading_of_copy(open.scratch.ino(), open.who);
+                let found = open.scratch().read(start, len).map_err(Error::of_disk)?;
+                if open.is_first_reading() {
+                    self.note_reading_of_copy(open.scratch().ino(), open.who());
                 }
                 Ok(found)
             }
             Handle::Writer(writer) => {
-                let state = writer.state.lock().await;
+                let state = writer.lock().await;
                 let found = state.content.read(start, len).map_err(Error::of_disk)?;
                 self.note_reading_of_writer(writer, &state)?;
                 Ok(found)
             }
             Handle::Reader(reader) => {
                 if start >= reader.source().size() {
-                    reader.end.is_there(true);
+                    reader.end().is_there(true);
                     self.go_on(reader).await;
                 }
                 let source = reader.source();
                 let found = self.read_from(reader, &source, start, len).await?;
                 let end = start.saturating_add(found.len() as u64);
-                reader.end.is_there(end >= source.size());
+                reader.end().is_there(end >= source.size());
                 Ok(found)
             }
         }
@@ -99,14 +99,14 @@ impl Vfs {
                 });
             }
         };
-        let mut block = pieces.block.lock().await;
+        let mut block = pieces.block().await;
         let found = self
-            .read_pieces(reader.ino, &pieces.entry, &mut block, start, len)
+            .read_pieces(reader.ino(), pieces.entry(), &mut block, start, len)
             .await?;
         self.note_reading(reader);
         let all = pieces.traced(&mut block, start, &found);
-        if let (Some(all), Some(caller)) = (all, &reader.who) {
-            let (store, key) = self.table().file(reader.ino)?;
+        if let (Some(all), Some(caller)) = (all, reader.who()) {
+            let (store, key) = self.file(reader.ino())?;
             self.read_bytes(caller, &(store.name(), key), all);
         }
         Ok(found)
@@ -120,7 +120,7 @@ impl Vfs {
         start: u64,
         len: usize,
     ) -> Result<Bytes, Error> {
-        let (store, key) = self.table().file(ino)?;
+        let (store, key) = self.file(ino)?;
         let size = entry.size.unwrap_or(u64::MAX);
         let end = start.saturating_add(len as u64).min(size);
         let mut found = BytesMut::new();
@@ -234,31 +234,35 @@ impl Vfs {
         durable: Durable,
         thread: u32,
     ) -> Result<(), Error> {
-        let mut handle = self.table().handle(fh)?;
+        let mut handle = self.handle(fh)?;
         if let Handle::Scratch(open) = &*handle {
-            if let Some(hand) = self.new_hand(&open.hand, open.who, thread) {
-                open.scratch.is_made_by(Some(hand));
+            if open.is_new_hand(thread)
+                && let Some(hand) = self.processes.caller(thread)
+            {
+                open.scratch().is_made_by(Some(hand));
             }
             if open.write(at, data)? {
-                self.table().copies.written(open.scratch.ino(), at);
+                self.table().written(open.scratch().ino(), at);
                 return match durable {
                     Durable::AtSave => Ok(()),
                     Durable::AtOnce => self.save(fh, SaveReason::Fsync).await,
                 };
             }
-            handle = self.table().handle(fh)?;
+            handle = self.handle(fh)?;
         }
         let writer = handle.as_writer()?;
-        if let Some(hand) = self.new_hand(&writer.hand, writer.who, thread) {
-            self.table().node_mut(writer.ino)?.creator = Some(hand);
+        if writer.is_new_hand(thread)
+            && let Some(hand) = self.processes.caller(thread)
+        {
+            self.table().is_made_by(writer.ino(), Some(hand))?;
         }
-        let mut state = writer.state.lock().await;
-        self.table().copies.written(writer.ino, at);
+        let mut state = writer.lock().await;
+        self.table().written(writer.ino(), at);
         let start = match at {
             At::End => state.content.len() as u64,
             At::Offset(start) => start,
         };
-        let (store, key) = self.table().file(writer.ino)?;
+        let (store, key) = self.file(writer.ino())?;
         let bytes = start..start.saturating_add(data.len() as u64);
         let end = self.check_size(&store, &key, bytes.end);
         // Who wrote up to here did not mean what there is now.
@@ -305,14 +309,6 @@ impl Vfs {
         }
     }
 
-    /// Who writes, if that is perhaps somebody else than the opener, and than who wrote last.
-    fn new_hand(&self, hand: &Hand, opener: Who, thread: u32) -> Option<Caller> {
-        match hand.is_new(opener, thread) {
-            true => self.processes.caller(thread),
-            false => None,
-        }
-    }
-
     /// The size as a number of bytes in memory, if the store can hold it.
     fn check_size(&self, store: &Arc<dyn Store>, key: &Key, size: u64) -> Result<usize, Error> {
         match usize::try_from(size) {
@@ -330,21 +326,21 @@ impl Vfs {
     /// [`Error::Conflict`] when a writer that empties the file has already lost its race;
     /// [`Error::Stale`] after it lost one; any other.
     pub async fn truncate(&self, ino: Ino, fh: Fh, size: u64, who: Who) -> Result<Attr, Error> {
-        let mut handle = self.table().handle(fh)?;
-        self.table().copies.forget(ino);
+        let mut handle = self.handle(fh)?;
+        self.table().is_no_copy(ino);
         if let Handle::Scratch(open) = &*handle {
-            if open.scratch.set_len(size).map_err(Error::of_disk)? {
+            if open.scratch().set_len(size).map_err(Error::of_disk)? {
                 return self.attr(ino, who).await;
             }
-            handle = self.table().handle(fh)?;
+            handle = self.handle(fh)?;
         }
         let writer = handle.as_writer()?;
-        let (store, key) = self.table().file(ino)?;
-        let mut state = writer.state.lock().await;
+        let (store, key) = self.file(ino)?;
+        let mut state = writer.lock().await;
         let len = self.check_size(&store, &key, size)?;
         if size == 0 {
             // What it reads from now on is its own.
-            writer.unshown.take();
+            writer.take_unshown();
         }
         if size == 0 && !state.draft.is_dirty() && state.draft.lost().is_none() {
             self.check_shown(writer, &mut state, &store, &key, who)?;
@@ -381,16 +377,14 @@ impl Vfs {
     ) -> Result<(), Error> {
         let place = (store.name(), key.clone());
         let base = state.draft.base().clone();
-        self.settle_doubts(&place);
-        let found = self.table().seen.base(who, &place, &base);
-        match found {
+        match self.base(who, &place, &base) {
             Base::Take(_) => Ok(()),
             Base::AlreadyLost { shown } => {
                 // What it writes from here on is based on that: its save is refused.
                 state.draft.outdated(shown.clone());
                 let attempt = Attempt {
                     op: "truncate",
-                    ino: writer.ino,
+                    ino: writer.ino(),
                     store,
                     key,
                     callers: who.as_slice(),
@@ -406,7 +400,7 @@ impl Vfs {
     /// # Errors
     /// [`Error::Conflict`], or any other.
     pub async fn truncate_closed(&self, ino: Ino, size: u64, by: Opening) -> Result<Attr, Error> {
-        self.table().copies.forget(ino);
+        self.table().is_no_copy(ino);
         if let Some(scratch) = self.scratch_of(ino)
             && scratch.set_len(size).map_err(Error::of_disk)?
         {
@@ -437,7 +431,7 @@ impl Vfs {
     /// name, and nobody has it open.
     pub fn check_changeable(&self, ino: Ino) -> Result<(), Error> {
         self.check_reached(ino)?;
-        let kind = self.table().node(ino)?.kind.clone();
+        let kind = self.kind(ino)?;
         match kind {
             Kind::File(store, key) => self.check_writable(&store.address(&key)),
             Kind::Scratch(_) => self.check_writable("the scratch file"),

@@ -14,7 +14,7 @@ use super::control::Control;
 use super::dir::Age;
 use super::numbers::Told;
 use super::open::entry_of;
-use super::table::Kind;
+use super::table::{Kind, Node};
 use super::{Error, Source, Vfs};
 use crate::model::{BadName, FileName, Ino, NodeId, StoreId};
 use crate::store::{Catalog, Child, Dir, Entry, Found, Listing, Shown, Store};
@@ -46,7 +46,7 @@ impl Vfs {
                 (found, _) => found?,
             };
             // The kernel may have forgotten the inode since it was found; then it is found anew.
-            let told = self.table().tree.remember(attr.ino);
+            let told = self.table().remember(attr.ino);
             if let Some(numbers) = told {
                 let attr = self.for_anybody(attr);
                 return Ok(Told { attr, numbers });
@@ -56,7 +56,7 @@ impl Vfs {
 
     /// The kernel forgot so many of the times it was told of this number.
     pub fn forget(&self, id: NodeId, times: u64) {
-        self.table().tree.forget(id, times);
+        self.table().kernel_forgot(id, times);
     }
 
     /// Finds a name for a system call that has looked it up already, or begins to now.
@@ -67,7 +67,7 @@ impl Vfs {
             Err(BadName::TooLong) => return Err(Error::NameTooLong),
             Err(BadName::Illegal | BadName::Unspelled(_)) => return Err(not_found()),
         };
-        let kind = self.table().node(parent)?.kind.clone();
+        let kind = self.kind(parent)?;
         if let Some(control) = Control::find(&kind, parent == Ino::ROOT, &name, self)? {
             return Ok(self.found_control(parent, &name, control));
         }
@@ -92,15 +92,13 @@ impl Vfs {
         let ttl = self.options.ttl;
         {
             let table = self.table();
-            if let Some(ino) = table.tree.find(Ino::ROOT, name)
-                && let Some(node) = table.tree.get(ino)
+            if let Some((ino, node)) = table.child(Ino::ROOT, name)
                 && node.is_fresh_dir(ttl)
             {
-                return Ok(self.fixed_attr(ino, FileKind::Dir, node.since));
+                return Ok(self.fixed_attr(ino, FileKind::Dir, node.since()));
             }
         }
-        let kept =
-            |store: &Arc<dyn Store>| self.table().kept.contains(&(store.name(), Dir::root()));
+        let kept = |store: &Arc<dyn Store>| self.table().keeps_dir(store.name(), &Dir::root());
         let found = catalog.find(id).await?;
         let store = catalog.store(id);
         match found {
@@ -117,12 +115,12 @@ impl Vfs {
         name: &FileName,
         thread: u32,
     ) -> Result<Attr, Error> {
-        let known = self.table().tree.find(parent, name);
+        let known = self.table().find(parent, name);
         if let Some(ino) = known {
             self.closed(ino).await;
         }
         if self.is_away(store, dir, name) {
-            self.table().just_absent = Some((parent, name.clone(), thread));
+            self.table().note_absent(parent, name, thread);
             return Err(Error::NotFound(name.to_string()));
         }
         let Some(scratch) = self.scratch_at(store, dir, name) else {
@@ -181,10 +179,11 @@ impl Vfs {
             Found::Read(key, value) => {
                 let entry = entry_of(key.clone(), &value);
                 let kind = Kind::File(Arc::clone(store), key.clone());
+                let value = Arc::from(value);
                 let mut table = self.table();
-                table.values.put((store.name(), key), Arc::from(value));
                 let ino = table.insert(parent, name, kind);
-                table.learn(ino, entry.clone(), asked, Some(thread));
+                let place = (store.name(), key);
+                table.learn_value(ino, place, &value, asked, Some(thread));
                 Ok(self.noted_attr(&table, store.name(), ino, &entry))
             }
             Found::Dir(below) => Ok(self.found_dir(parent, name, Arc::clone(store), below)),
@@ -192,15 +191,15 @@ impl Vfs {
                 let below = self.below(store, dir, name);
                 let mut table = self.table();
                 if let Some(below) = below
-                    && table.kept.contains(&(store.name(), below.clone()))
+                    && table.keeps_dir(store.name(), &below)
                 {
                     drop(table);
                     return Ok(self.found_dir(parent, name, Arc::clone(store), below));
                 }
-                if let Some(ino) = table.tree.find(parent, name) {
+                if let Some(ino) = table.find(parent, name) {
                     table.learn_absent(ino, asked);
                 }
-                table.just_absent = Some((parent, name.clone(), thread));
+                table.note_absent(parent, name, thread);
                 Err(Error::NotFound(name.to_string()))
             }
         }
@@ -218,19 +217,19 @@ impl Vfs {
     ) -> Result<Option<Attr>, Error> {
         let ttl = self.options.ttl;
         let mut table = self.table();
-        if let Some(ino) = table.tree.find(parent, name) {
+        if let Some(ino) = table.find(parent, name) {
             let node = table.node(ino)?;
             if node.is_fresh_dir(ttl) {
-                return Ok(Some(self.fixed_attr(ino, FileKind::Dir, node.since)));
+                return Ok(Some(self.fixed_attr(ino, FileKind::Dir, node.since())));
             }
-            if node.file.is_unsaved() {
+            if node.is_unsaved() {
                 return Ok(Some(self.unsaved_attr(ino, node)));
             }
-            if let Some(known) = node.known.as_ref() {
-                if known.asked_by == Some(thread) {
+            if let Some(known) = node.known() {
+                if known.asked_by() == Some(thread) {
                     return Ok(Some(self.known_attr(store.name(), ino, known)));
                 }
-                if known.own {
+                if known.is_own() {
                     return Ok(None);
                 }
                 if !known.time_left(ttl).is_zero() {
@@ -239,15 +238,14 @@ impl Vfs {
             }
         }
         let folder = (store.name(), dir.clone());
-        let Some((listing, at)) = table.listings.get(&folder) else {
+        let Some((listing, at)) = table.listing(&folder) else {
             return Ok(None);
         };
         match listing.get(name) {
             Some(Shown::File(entry)) => {
                 let kind = Kind::File(Arc::clone(store), entry.key.clone());
                 let ino = table.insert(parent, name, kind);
-                let node = table.node_mut(ino)?;
-                let known = node.learn_listed(entry, at);
+                let known = table.learn_listed(ino, entry, at)?;
                 Ok(Some(self.known_attr(store.name(), ino, known)))
             }
             Some(Shown::Dir) => match self.below(store, dir, name) {
@@ -260,7 +258,7 @@ impl Vfs {
             // It may be another name of something that is listed.
             None if store.has_unlisted_names() => Ok(None),
             None => match self.below(store, dir, name) {
-                Some(below) if table.kept.contains(&(store.name(), below.clone())) => {
+                Some(below) if table.keeps_dir(store.name(), &below) => {
                     drop(table);
                     Ok(Some(self.found_dir(parent, name, Arc::clone(store), below)))
                 }
@@ -286,17 +284,14 @@ impl Vfs {
     ) -> Attr {
         let mut table = self.table();
         let ino = table.insert(parent, name, Kind::Dir(store, dir));
-        let since = table.tree.get_mut(ino).map(|node| {
-            node.there = Some(Instant::now());
-            node.since
-        });
+        let since = table.found_dir(ino);
         self.fixed_attr(ino, FileKind::Dir, since.unwrap_or(std::time::UNIX_EPOCH))
     }
 
     pub(super) fn found_control(&self, parent: Ino, name: &FileName, control: Control) -> Attr {
         let mut table = self.table();
         let ino = table.insert(parent, name, Kind::Control(control.clone()));
-        let since = table.tree.get(ino).map(|node| node.since);
+        let since = table.get(ino).map(Node::since);
         drop(table);
         self.control_attr(ino, &control, since.unwrap_or(std::time::UNIX_EPOCH))
     }
@@ -310,13 +305,13 @@ impl Vfs {
     ) -> Result<(Arc<Listing>, Age), Error> {
         let folder = (store.name(), dir.clone());
         let corrected = Instant::now();
-        let known = self.table().listings.get(&folder);
+        let known = self.table().listing(&folder);
         self.looked_up(Cache::Listings, known.is_some());
         if let Some((listing, asked)) = known {
             return Ok((listing, Age { asked, corrected }));
         }
         let mut asked = Instant::now();
-        let mut changes = self.table().listings.changes();
+        let mut changes = self.table().listing_changes();
         let mut listing = store.list(dir).await?;
         if store.learns_names()
             && !self.options.ttl.is_zero()
@@ -324,25 +319,17 @@ impl Vfs {
         {
             // Names were learned, which takes its time, and are known now: a listing that is outdated
             // already would make `ls -l` ask for each of them again.
-            (asked, changes) = (Instant::now(), self.table().listings.changes());
+            (asked, changes) = (Instant::now(), self.table().listing_changes());
             listing = store.list(dir).await?;
         }
         let listing = Arc::new(listing);
-        let mut table = self.table();
-        if table.listings.changes() == changes {
-            table.listings.put(folder, Arc::clone(&listing), asked);
-        }
+        self.table().keep_listing(folder, &listing, asked, changes);
         let corrected = asked;
         Ok((listing, Age { asked, corrected }))
     }
 
     /// What the store last said of a file, if it said so in the present system call of `thread`.
     pub(super) fn just_asked(&self, ino: Ino, thread: u32) -> Option<Entry> {
-        let mut table = self.table();
-        let known = table.tree.get_mut(ino)?.known.as_mut()?;
-        let asked_by = known.asked_by.take()?;
-        // A file can also be opened without a look-up (through /proc/self/fd), long after one.
-        let in_this_call = asked_by == thread && known.answered.elapsed() < SAME_CALL;
-        in_this_call.then(|| known.entry.clone())
+        self.table().take_just_asked(ino, thread, SAME_CALL)
     }
 }

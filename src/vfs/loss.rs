@@ -99,13 +99,13 @@ impl Vfs {
             // Whose save was refused may clean up after itself; whose delete was refused does not
             // clean up when it deletes again.
             let now = self.now();
-            self.table().pending_renames.refused(&place, by, now);
+            self.table().pending().refused(&place, by, now);
         }
         if let Some(found) = found
             && self.options.after_conflict == AfterConflict::Told
         {
             let callers = attempt.callers.iter().copied();
-            self.table().seen.told(callers, &place, found);
+            self.table().told(callers, &place, found);
         }
         let found = found.map_or_else(|| "unknown".to_owned(), ToString::to_string);
         let error = Error::Conflict {

@@ -28,17 +28,14 @@ const ANEW: Duration = Duration::from_secs(60);
 impl Vfs {
     /// A key was moved to another name, with all that travels with it.
     pub(super) fn moved_away(&self, place: Place, metadata: Metadata) {
-        self.table().moved.put(place, (metadata, Instant::now()));
+        self.table().moved_away(place, metadata);
     }
 
     /// What travels with a key that is made, of which the store has none.
     pub(super) fn new_metadata(&self, store: &Arc<dyn Store>, key: &Key) -> Metadata {
         let moved = self
             .table()
-            .moved
-            .get(&(store.name(), key.clone()))
-            .filter(|(_, at)| at.elapsed() < ANEW)
-            .map(|(metadata, _)| metadata.clone());
+            .moved_lately(&(store.name(), key.clone()), ANEW);
         match moved {
             Some(metadata) => store.recreated_metadata(key, &metadata),
             None => store.fresh_metadata(key),
@@ -87,9 +84,7 @@ impl Vfs {
         let found = store.inspect(key).await?;
         if let Some((entry, metadata)) = &found {
             let place = (store.name(), key.clone());
-            let version = entry.version.clone();
-            let mut table = self.table();
-            table.values.put_metadata(place, version, metadata.clone());
+            self.table().keep_metadata(place, entry, metadata);
         }
         Ok(found)
     }
@@ -121,6 +116,6 @@ impl Vfs {
         version: &Version,
     ) -> Option<Metadata> {
         let place = (store.name(), key.clone());
-        self.table().values.metadata(&place, version)
+        self.table().metadata(&place, version)
     }
 }

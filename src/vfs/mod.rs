@@ -19,10 +19,8 @@ mod blank;
 mod cache;
 mod claim;
 mod closing;
-mod commit;
 mod content;
 mod control;
-mod copies;
 mod copy;
 mod create;
 mod dir;
@@ -34,13 +32,10 @@ mod handles;
 mod io;
 mod journal;
 mod keeper;
-mod known;
 mod label;
 mod lookup;
 mod loss;
 mod metadata;
-mod misses;
-mod numbers;
 mod open;
 mod pairs;
 mod pending_renames;
@@ -58,6 +53,7 @@ mod stats;
 mod subject;
 mod table;
 mod times;
+mod writer;
 mod xattr;
 
 use std::path::PathBuf;
@@ -66,6 +62,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use async_trait::async_trait;
+use tokio::sync::OwnedMutexGuard;
 
 pub use attr::{Attr, FileKind};
 pub use claim::{Begun, Claim};
@@ -84,18 +81,21 @@ pub use rescue::{Loss, Reason, Record, Rescue};
 pub use state::{StateDir, Unfit, replace};
 pub use xattr::SetMode;
 
-use crate::model::{Caller, FileName, Living, NodeId, Process, ScratchNames, Seen, Server, Times};
-use crate::store::{Catalog, Store};
+use crate::model::{
+    Caller, FileName, Ino, Key, Living, NodeId, Process, ScratchNames, Seen, Server, Times,
+};
+use crate::store::{Catalog, Dir, Store};
 pub use crate::store::{Queues, in_queues};
 use crate::telemetry::Telemetry;
 use content::Room;
+use handles::Handle;
 use journal::Journal;
 use keeper::Keeper;
 pub use rename::OverExisting;
 use rescue::Place;
 use scratch_dir::ScratchDir;
 pub use shutdown::Ending;
-use table::{Kind, Table};
+use table::{Kind, Table, commit, known, numbers};
 
 /// What the root of the mount shows.
 #[derive(Clone, Debug)]
@@ -247,7 +247,7 @@ impl Vfs {
         let label = label.into();
         let root = match &source {
             Source::Bucket(_) => Kind::Stores,
-            Source::Store(store) => Kind::Dir(Arc::clone(store), crate::store::Dir::root()),
+            Source::Store(store) => Kind::Dir(Arc::clone(store), Dir::root()),
         };
         let place = Place {
             source: label.clone(),
@@ -334,6 +334,50 @@ impl Vfs {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// A handle.
+    ///
+    /// # Errors
+    /// [`Error::BadHandle`] when there is none of this number.
+    fn handle(&self, fh: Fh) -> Result<Arc<Handle>, Error> {
+        self.table().handle(fh)
+    }
+
+    /// The open handles of a file, oldest first.
+    fn handles_of(&self, ino: Ino) -> Vec<Arc<Handle>> {
+        self.table().handles_of(ino)
+    }
+
+    /// Opens a handle.
+    fn open_handle(&self, ino: Ino, handle: Handle) -> Fh {
+        self.table().open(ino, handle)
+    }
+
+    /// What an inode stands for.
+    fn kind(&self, ino: Ino) -> Result<Kind, Error> {
+        Ok(self.table().node(ino)?.kind().clone())
+    }
+
+    /// The store and key of a file.
+    fn file(&self, ino: Ino) -> Result<(Arc<dyn Store>, Key), Error> {
+        self.table().file(ino)
+    }
+
+    /// The store and directory of a directory.
+    fn dir(&self, ino: Ino) -> Result<(Arc<dyn Store>, Dir), Error> {
+        self.table().dir(ino)
+    }
+
+    /// Whether this mount created a file and has not saved it yet.
+    fn is_unsaved(&self, ino: Ino) -> Result<bool, Error> {
+        Ok(self.table().node(ino)?.is_unsaved())
+    }
+
+    /// Whoever saves or removes a file has it to itself until this is dropped (W12).
+    async fn save_lock(&self, ino: Ino) -> Result<OwnedMutexGuard<()>, Error> {
+        let save_lock = self.table().save_lock(ino)?;
+        Ok(save_lock.lock_owned().await)
+    }
+
     fn check_writable(&self, what: &str) -> Result<(), Error> {
         match self.options.read_only {
             true => Err(Error::ReadOnly(what.to_owned())),
@@ -350,7 +394,7 @@ pub(crate) mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::model::{Key, Version};
+    use crate::model::Version;
     use crate::store::StoreName;
 
     /// A process table that knows nobody.
@@ -413,9 +457,7 @@ pub(crate) mod tests {
         vfs.started = Instant::now().checked_sub(Duration::from_secs(60)).unwrap();
         let place = (StoreName::Flat, Key::new("key").unwrap());
         let base = Version::new("\"1\"");
-        vfs.table()
-            .pending_renames
-            .depart(place, base, 1, Duration::ZERO);
+        vfs.table().pending().depart(place, base, 1, Duration::ZERO);
         assert!(vfs.has_departures_due());
         let _moving = vfs.moving.try_lock().unwrap();
         assert!(!vfs.has_departures_due());

@@ -10,9 +10,10 @@ use tokio::time::Instant;
 use bytes::Bytes;
 
 use super::content::Content;
-use super::handles::{Fh, Handle, Pieces, ReadFrom, Reader, Unshown, Writer, WriterState};
+use super::handles::{Fh, Handle, Pieces, ReadFrom, Reader, Unshown};
 use super::loss::Attempt;
 use super::table::Kind;
+use super::writer::{Writer, WriterState};
 use super::{Durable, Error, Vfs, Who};
 use crate::model::{self, Base, Draft, Ino, Key, Precondition, Rival};
 use crate::store::{Entry, Metadata, Opened, Store, Value};
@@ -59,7 +60,7 @@ impl Vfs {
         let _held = self.hold(ino)?;
         self.closed(ino).await;
         self.check_named(ino)?;
-        let kind = self.table().node(ino)?.kind.clone();
+        let kind = self.kind(ino)?;
         let (store, key) = match kind {
             Kind::File(store, key) => (store, key),
             Kind::Stores | Kind::Dir(..) => return Err(Error::IsDir("the directory".to_owned())),
@@ -69,7 +70,7 @@ impl Vfs {
             }
             Kind::Control(control) => {
                 let handle = self.control_handle(&control)?;
-                return Ok(self.table().open(ino, handle));
+                return Ok(self.open_handle(ino, handle));
             }
         };
         if access.write {
@@ -114,10 +115,10 @@ impl Vfs {
         key: &Key,
         by: Opening,
     ) -> Result<Fh, Error> {
-        if self.table().node(ino)?.file.is_unsaved() {
+        if self.is_unsaved(ino)? {
             let (place, nothing) = ((store.name(), key.clone()), Unshown::default());
             let reader = Reader::new(ino, by.who, place, ReadFrom::Nothing, nothing);
-            return Ok(self.table().open(ino, Handle::Reader(Box::new(reader))));
+            return Ok(self.open_handle(ino, Handle::Reader(Box::new(reader))));
         }
         let before = self.told(ino);
         let (version, source) = match self.newest(ino, store, key, by.thread).await? {
@@ -142,14 +143,12 @@ impl Vfs {
             // Its opener may see that there is nothing to be read.
             self.note_reading(&reader);
         }
-        Ok(self.table().open(ino, Handle::Reader(Box::new(reader))))
+        Ok(self.open_handle(ino, Handle::Reader(Box::new(reader))))
     }
 
     /// The version that the kernel was last told of.
     fn told(&self, ino: Ino) -> Option<model::Version> {
-        let table = self.table();
-        let known = table.tree.get(ino)?.known.as_ref()?;
-        Some(known.entry.version.clone())
+        self.table().known_version(ino)
     }
 
     /// A writer that keeps what is there: it saves over the version it opened.
@@ -161,7 +160,7 @@ impl Vfs {
         access: Access,
         by: Opening,
     ) -> Result<Fh, Error> {
-        if self.table().node(ino)?.file.is_unsaved() {
+        if self.is_unsaved(ino)? {
             let base = self.unsaved_base(&(store.name(), key.clone()));
             let starts_empty = base == Precondition::Absent;
             let draft = Draft::joining(base);
@@ -218,9 +217,9 @@ impl Vfs {
         key: &Key,
         by: Opening,
     ) -> Result<Fh, Error> {
-        let unsaved = self.table().node(ino)?.file.is_unsaved();
+        let unsaved = self.is_unsaved(ino)?;
         let place = (store.name(), key.clone());
-        let departed = self.table().pending_renames.base(&place).cloned();
+        let departed = self.departed(&place);
         let (mut current, metadata) = match (unsaved, &departed) {
             (true, Some(base)) => {
                 let metadata = self.metadata_of(store, key, base).await?;
@@ -232,12 +231,11 @@ impl Vfs {
         let base = match departed {
             Some(base) => self.departed_base(by.who, &place, &base),
             None => {
-                self.settle_doubts(&place);
-                let base = self.table().seen.base(by.who, &place, &current);
+                let base = self.base(by.who, &place, &current);
                 match base {
                     Base::AlreadyLost { .. } if self.table().is_only_listed(ino) => {
                         current = self.current(ino, store, key).await?;
-                        self.table().seen.base(by.who, &place, &current)
+                        self.table().base(by.who, &place, &current)
                     }
                     base => base,
                 }
@@ -246,11 +244,7 @@ impl Vfs {
         match base {
             Base::Take(expect) => {
                 refuse(store, key, &metadata)?;
-                {
-                    let mut table = self.table();
-                    table.copies.forget(ino);
-                    table.node_mut(ino)?.creator = by.who;
-                }
+                self.table().is_begun_anew(ino, by.who)?;
                 let draft = Draft::replacing(expect);
                 Ok(self.add_writer(ino, by, draft, metadata))
             }
@@ -270,7 +264,7 @@ impl Vfs {
 
     /// Reports that a value cannot be changed, if its newest known version says so.
     fn check_value(&self, store: &Arc<dyn Store>, key: &Key) -> Result<(), Error> {
-        let known = self.table().values.get(&(store.name(), key.clone()));
+        let known = self.table().value(&(store.name(), key.clone()));
         match known {
             Some(value) => refuse(store, key, &value.metadata),
             None => Ok(()),
@@ -300,12 +294,8 @@ impl Vfs {
 
     pub(super) fn register(&self, mut writer: Writer) -> Fh {
         let mut table = self.table();
-        writer.opened_as = table.file(writer.ino).ok();
-        let (ino, state) = (writer.ino, writer.state.get_mut());
-        if let Some(node) = table.tree.get(ino) {
-            state.caught_up = node.file.now();
-        }
-        table.open(ino, Handle::Writer(Box::new(writer)))
+        writer.is_of(&table);
+        table.open(writer.ino(), Handle::Writer(Box::new(writer)))
     }
 
     /// What a key is now; one request.
@@ -353,7 +343,7 @@ impl Vfs {
     ) -> Result<Version, Error> {
         let place = (store.name(), key.clone());
         let just_asked = self.just_asked(ino, thread);
-        let cached = self.table().values.get(&place);
+        let cached = self.table().value(&place);
         if let (Some(value), Some(entry)) = (&cached, &just_asked)
             && value.version == entry.version
         {
@@ -383,7 +373,7 @@ impl Vfs {
         held: Option<&Arc<Value>>,
     ) -> Result<Version, Error> {
         let place = (store.name(), key.clone());
-        let cached = self.table().values.get(&place);
+        let cached = self.table().value(&place);
         let cached = cached.or_else(|| held.map(Arc::clone));
         let have = cached.as_ref().map(|value| &value.version);
         let asked = Instant::now();
@@ -405,24 +395,17 @@ impl Vfs {
             },
             Ok(Opened::Whole(value)) => {
                 let value = Arc::new(value);
-                let mut table = self.table();
-                table.learn(ino, entry_of(key.clone(), &value), asked, None);
-                table.values.put(place, Arc::clone(&value));
+                self.table().learn_value(ino, place, &value, asked, None);
                 Ok(Version::Whole(value))
             }
             Ok(Opened::Large { entry, metadata }) => {
-                let mut table = self.table();
-                table.values.remove(&place);
-                let (version, known) = (entry.version.clone(), metadata.clone());
-                table.values.put_metadata(place, version, known);
-                table.learn(ino, entry.clone(), asked, None);
+                let large = (&entry, &metadata);
+                self.table().learn_large(ino, place, large, asked);
                 Ok(Version::Large(Box::new((entry, metadata))))
             }
             Err(error) => {
                 if matches!(error, crate::store::Error::NotFound(_)) {
-                    let mut table = self.table();
-                    table.values.remove(&place);
-                    table.learn_absent(ino, asked);
+                    self.table().learn_no_value(ino, &place, asked);
                 }
                 Err(error.into())
             }

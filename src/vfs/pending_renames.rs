@@ -6,15 +6,15 @@
 
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::Instant;
 
 use super::cache::Folder;
-use super::handles::{Handle, Writer, WriterState};
+use super::handles::Handle;
 use super::loss::Attempt;
 use super::open::{Opening, Version as Opened};
 use super::publish::Put;
 use super::scratch::{Scratch, ScratchId};
 use super::table::{Kind, Place};
+use super::writer::{Writer, WriterState};
 use super::{Error, Source, Vfs, Who};
 use crate::model::{
     Base, Caller, Due, FileName, Ino, Key, Outcome, Precondition, Process, Unlinked, Version,
@@ -49,12 +49,22 @@ impl Vfs {
     /// Whether a name shows nothing, though the store has its key.
     pub(super) fn is_away(&self, store: &Arc<dyn Store>, dir: &Dir, name: &FileName) -> bool {
         let key = key_of(store, dir, name);
-        key.is_some_and(|key| self.table().pending_renames.is_away(&(store.name(), key)))
+        key.is_some_and(|key| self.table().is_away(&(store.name(), key)))
+    }
+
+    /// The version of a key that was moved away, if its name is not settled yet.
+    pub(super) fn departed(&self, place: &Place) -> Option<Version> {
+        self.table().departed(place)
+    }
+
+    /// A key that was moved away is settled, or stays where it is.
+    fn dissolve(&self, place: &Place) {
+        self.table().pending().dissolve(place);
     }
 
     /// What the first save of a name that is not in the store, or is moved away, must find.
     pub(super) fn unsaved_base(&self, place: &Place) -> Precondition {
-        self.table().pending_renames.base(place).cloned().into()
+        self.departed(place).into()
     }
 
     /// What a new value of a name replaces from which `moved` was moved away: just that, unless whoever makes
@@ -65,9 +75,8 @@ impl Vfs {
         place: &Place,
         moved: &Version,
     ) -> Base {
-        self.settle_doubts(place);
         let moved = Precondition::Is(moved.clone());
-        match self.table().seen.base(callers, place, &moved) {
+        match self.base(callers, place, &moved) {
             lost @ Base::AlreadyLost {
                 shown: Precondition::Is(_),
             } => lost,
@@ -80,9 +89,8 @@ impl Vfs {
     pub(super) fn can_depart(&self, ino: Ino) -> bool {
         let table = self.table();
         let is_key = table
-            .tree
             .get(ino)
-            .is_some_and(|node| matches!(node.kind, Kind::File(..)) && !node.file.is_unsaved());
+            .is_some_and(|node| node.is_key() && !node.is_unsaved());
         let handles = table.handles_of(ino);
         is_key
             && !handles
@@ -100,8 +108,8 @@ impl Vfs {
         to: (Ino, &FileName),
         by: Opening,
     ) -> Result<(), Error> {
-        let (store, key) = self.table().file(ino)?;
-        let (to_store, to_dir) = self.table().dir(to.0)?;
+        let (store, key) = self.file(ino)?;
+        let (to_store, to_dir) = self.dir(to.0)?;
         let folder = (to_store.name(), to_dir.clone());
         let _moving = self.moving.lock().await;
         let newest = self.newest(ino, &store, &key, by.thread).await?;
@@ -131,16 +139,15 @@ impl Vfs {
         self.settle_doubts(&place);
         let now = self.now();
         let mut table = self.table();
-        let shown = by.who.and_then(|who| table.seen.shown_to(&who, &place));
+        let shown = by.who.and_then(|who| table.shown_to(&who, &place));
         let base = match shown {
             Some(Precondition::Is(version)) if version != current => version,
             _ => current,
         };
-        table.pending_renames.depart(place, base, alias.id, now);
+        table.pending().depart(place, base, alias.id(), now);
         table.changed_by(ino, by.who);
         // The kernel may believe a name, and moves that: it finds the key's inode by the new one then.
-        let identity = table.identity(to.0, to.1, &Kind::Scratch(alias));
-        table.tree.mistake(ino, identity);
+        table.may_be_mistaken(ino, to, &Kind::Scratch(alias));
         drop(table);
         self.forget_in_kernel(ino);
         Ok(())
@@ -157,7 +164,7 @@ impl Vfs {
     ) -> Result<(), Error> {
         let place = (store.name(), key.clone());
         self.settle_doubts(&place);
-        let has_missed = |who: &Caller| self.table().seen.has_missed(who, &place);
+        let has_missed = |who: &Caller| self.table().has_missed(who, &place);
         if !by.who.as_ref().is_some_and(has_missed) {
             return Ok(());
         }
@@ -216,14 +223,11 @@ impl Vfs {
         name: &FileName,
         scratch: &Scratch,
     ) -> Result<(), Error> {
-        let (store, dir) = self.table().dir(parent)?;
+        let (store, dir) = self.dir(parent)?;
         let _moving = self.moving.lock().await;
         self.drop_scratch(&(store.name(), dir), name, scratch)
             .await?;
-        let mut table = self.table();
-        if let Some(ino) = table.tree.find(parent, name) {
-            table.tree.unlink(ino);
-        }
+        self.table().unlink_name(parent, name);
         Ok(())
     }
 
@@ -247,14 +251,14 @@ impl Vfs {
     /// # Errors
     /// Any [`Error`]; then nothing has changed.
     pub(super) async fn give_up(&self, scratch: &Scratch) -> Result<(), Error> {
-        let gone = self.table().pending_renames.alias_removed(scratch.id);
+        let gone = self.table().alias_removed(scratch);
         if let Some((place, base)) = gone {
-            let result = self.delete_departed(&place, &base, scratch.creator).await;
+            let result = self.delete_departed(&place, &base, scratch.creator()).await;
             if let Err(error) = result {
                 let now = self.now();
                 self.table()
-                    .pending_renames
-                    .depart(place, base, scratch.id, now);
+                    .pending()
+                    .depart(place, base, scratch.id(), now);
                 return Err(error);
             }
         }
@@ -271,13 +275,7 @@ impl Vfs {
         let store = self.store(place.0)?;
         match store.delete(&place.1, base).await? {
             Outcome::Committed(()) => {
-                let mut table = self.table();
-                table
-                    .seen
-                    .removed(who, place, &Precondition::Is(base.clone()));
-                table.values.remove(place);
-                table.deletes.note(place.clone(), Instant::now());
-                table.listings.remove_store(place.0);
+                self.table().departed_is_deleted(who, place, base);
                 Ok(Deleted::Gone)
             }
             Outcome::Refused(_) => {
@@ -286,7 +284,7 @@ impl Vfs {
                 Ok(Deleted::Changed)
             }
             Outcome::Unknown => {
-                self.table().listings.remove_store(place.0);
+                self.table().forget_listings(place.0);
                 Err(Error::Unknown(store.address(&place.1)))
             }
         }
@@ -298,8 +296,8 @@ impl Vfs {
         let now = self.now();
         let is_due = {
             let mut table = self.table();
-            table.pending_renames.forget_ghosts(now);
-            !table.pending_renames.due(Some(now)).is_empty()
+            table.pending().forget_ghosts(now);
+            !table.due(Some(now)).is_empty()
         };
         is_due && self.moving.try_lock().is_ok()
     }
@@ -313,10 +311,10 @@ impl Vfs {
         let due = {
             let table = self.table();
             match which {
-                Departures::Due => table.pending_renames.due(Some(self.now())),
-                Departures::All => table.pending_renames.due(None),
+                Departures::Due => table.due(Some(self.now())),
+                Departures::All => table.due(None),
                 Departures::From(ino) => {
-                    let mut due = table.pending_renames.due(None);
+                    let mut due = table.due(None);
                     // Above the stores, everything is below.
                     if let Ok((store, dir)) = table.dir(ino) {
                         due.retain(|due| {
@@ -331,7 +329,7 @@ impl Vfs {
         let mut result = Ok(());
         for due in due {
             let now = self.now();
-            self.table().pending_renames.postpone(&due.key, now);
+            self.table().pending().postpone(&due.key, now);
             if let Err(error) = self.settle_departure(&due).await {
                 let (store, key) = &due.key;
                 tracing::warn!(op = "rename", %store, %key, %error, "moved away here, not yet in the store");
@@ -346,12 +344,12 @@ impl Vfs {
     async fn settle_departure(&self, due: &Due<Place, ScratchId>) -> Result<(), Error> {
         let found = self.scratch_dir().find(due.alias);
         let Some(((store_name, dir), name, scratch)) = found else {
-            self.table().pending_renames.dissolve(&due.key);
+            self.dissolve(&due.key);
             return Ok(());
         };
         let store = self.store(store_name)?;
         let Some(key) = key_of(&store, &dir, &name) else {
-            self.table().pending_renames.dissolve(&due.key);
+            self.dissolve(&due.key);
             return Ok(());
         };
         let changes = scratch.changes();
@@ -365,8 +363,8 @@ impl Vfs {
                 // It will never be possible: a log of konserve stays where it is.
                 tracing::warn!(op = "rename", store = %due.key.0, key = %due.key.1, to = %key, why, "the key stays, and the moved bytes are scratch");
                 let mut table = self.table();
-                table.pending_renames.dissolve(&due.key);
-                table.listings.remove_store(store_name);
+                table.pending().dissolve(&due.key);
+                table.forget_listings(store_name);
                 return Ok(());
             }
             saved => saved?,
@@ -375,27 +373,27 @@ impl Vfs {
             Outcome::Committed(version) => version,
             Outcome::Refused(_) => {
                 tracing::warn!(op = "rename", store = %due.key.0, key = %due.key.1, to = %key, "somebody else made the new name: both keys stay, and the moved bytes are scratch");
-                self.table().pending_renames.dissolve(&due.key);
+                self.dissolve(&due.key);
                 return Ok(());
             }
             Outcome::Unknown => {
-                self.table().listings.remove_store(store_name);
+                self.table().forget_listings(store_name);
                 return Err(Error::Unknown(store.address(&key)));
             }
         };
         let deleted = self
-            .delete_departed(&due.key, &due.base, scratch.creator)
+            .delete_departed(&due.key, &due.base, scratch.creator())
             .await;
         if let Ok(Deleted::Changed) = deleted {
             // What was moved is not what is there now. The move is taken back; if that fails, there
             // is a copy too many.
-            let mover = scratch.creator.map(|who| who.process);
+            let mover = scratch.creator().map(|who| who.process);
             let now = self.now();
-            self.table().pending_renames.refused(&due.key, mover, now);
+            self.table().pending().refused(&due.key, mover, now);
             drop(store.delete(&key, &version).await);
             return Ok(());
         }
-        self.table().pending_renames.dissolve(&due.key);
+        self.dissolve(&due.key);
         self.moved_away(due.key.clone(), metadata.clone());
         let value = Value {
             bytes,
@@ -419,17 +417,9 @@ impl Vfs {
     /// A save of a key did not happen. If the key had been moved away, its name shows the store's
     /// value again, and its editor may clean up.
     pub(super) fn not_recreated(&self, writer: &Writer, place: &Place) {
-        let (now, by) = (self.now(), writer.who.map(|who| who.process));
-        let mut table = self.table();
-        if table.pending_renames.base(place).is_none() {
-            return;
-        }
-        table.pending_renames.refused(place, by, now);
-        if let Some(node) = table.tree.get_mut(writer.ino) {
-            node.file.give_up();
-            node.known = None;
-            table.listings.remove_store(place.0);
-        }
+        let (now, by) = (self.now(), writer.who().map(|who| who.process));
+        let ino = writer.ino();
+        self.table().draft_is_not_recreated(ino, place, by, now);
     }
 
     /// Whether a save would put a backup over a winner: after a refusal, an editor that copies its backup over
@@ -440,10 +430,10 @@ impl Vfs {
         state: &WriterState,
         place: &Place,
     ) -> bool {
-        let Some(process) = writer.who.map(|who| who.process) else {
+        let Some(process) = writer.who().map(|who| who.process) else {
             return false;
         };
-        let Some(folder) = self.cleaned_up_by(process, writer.ino, place) else {
+        let Some(folder) = self.cleaned_up_by(process, writer.ino(), place) else {
             return false;
         };
         let size = state.content.len();
@@ -457,7 +447,7 @@ impl Vfs {
         let shelf = self.scratch_dir();
         let mut own = shelf.in_folder(&folder).filter(|(_, scratch)| {
             scratch
-                .creator
+                .creator()
                 .is_some_and(|maker| maker.process == process)
         });
         own.any(|(_, scratch)| {
@@ -472,13 +462,10 @@ impl Vfs {
     fn cleaned_up_by(&self, process: Process, ino: Ino, place: &Place) -> Option<Folder> {
         let now = self.now();
         let table = self.table();
-        if !table
-            .pending_renames
-            .is_cleaning_up(place, Some(process), now)
-        {
+        if !table.is_cleaning_up(place, Some(process), now) {
             return None;
         }
-        let (parent, _) = table.tree.name(ino)?;
+        let (parent, _) = table.name(ino)?;
         let (store, dir) = table.dir(parent).ok()?;
         Some((store.name(), dir))
     }
@@ -487,7 +474,7 @@ impl Vfs {
     pub(super) fn unlinked(&self, place: &Place, who: Who) -> Unlinked {
         let now = self.now();
         let process = who.map(|who| who.process);
-        self.table().pending_renames.unlink(place, process, now)
+        self.table().pending().unlink(place, process, now)
     }
 
     /// The store of a name.

@@ -9,10 +9,11 @@ use std::sync::Arc;
 
 use super::cache::Folder;
 use super::commit::{Change, Commit, Kept};
-use super::handles::{Handle, ReadFrom, Reader, Unshown, Writer, WriterState};
+use super::handles::{Handle, ReadFrom, Reader, Unshown};
 use super::open::entry_of;
 use super::scratch::{OpenScratch, Scratch};
 use super::table::Place;
+use super::writer::{Writer, WriterState};
 use super::{Error, Vfs};
 use crate::model::{CaughtUp, Draft, FileName, Ino, Key, Outcome, Precondition};
 use crate::store::{Metadata, ReadBack, Store, Value};
@@ -66,11 +67,8 @@ impl Vfs {
                 }
             };
             let place = (store.name(), key.clone());
-            let mut table = self.table();
-            table
-                .seen
-                .saved(scratch.maker(), &place, &replaced, &version);
-            drop(table);
+            self.table()
+                .saved_by(scratch.maker(), &place, &replaced, &version);
             self.journal.saved();
             let (bytes, metadata) = match store.read_back(key, &version) {
                 ReadBack::Same => (bytes, metadata),
@@ -125,15 +123,15 @@ impl OpenScratch {
         value: &Arc<Value>,
         caught_up: CaughtUp,
     ) -> Handle {
-        if !self.access.write {
+        if !self.is_for_writing() {
             let source = ReadFrom::Whole(Arc::clone(value));
-            let reader = Reader::new(ino, self.who, place, source, Unshown::default());
+            let reader = Reader::new(ino, self.who(), place, source, Unshown::default());
             return Handle::Reader(Box::new(reader));
         }
         let draft = Draft::editing(value.version.clone());
         let mut state = WriterState::new(draft, value.bytes.clone(), value.metadata.clone());
         state.caught_up = caught_up;
-        let writer = Writer::new(ino, self.who, None, state);
+        let writer = Writer::new(ino, self.who(), None, state);
         Handle::Writer(Box::new(writer))
     }
 }

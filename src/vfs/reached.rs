@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use super::table::Kind;
+use super::table::{Kind, Node};
 use super::{Error, Vfs};
 use crate::model::{Ino, Key};
 use crate::store::Store;
@@ -20,7 +20,7 @@ pub(super) struct Held<'a> {
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
-        self.vfs.table().tree.unhold(self.ino);
+        self.vfs.table().unhold(self.ino);
     }
 }
 
@@ -34,7 +34,7 @@ impl Vfs {
     /// # Errors
     /// [`Error::Stale`] when there is none any more.
     pub(super) fn hold(&self, ino: Ino) -> Result<Held<'_>, Error> {
-        match self.table().tree.hold(ino) {
+        match self.table().hold(ino) {
             true => Ok(Held { vfs: self, ino }),
             false => Err(stale("the file")),
         }
@@ -46,11 +46,9 @@ impl Vfs {
     /// [`Error::Stale`].
     pub(super) fn check_named(&self, ino: Ino) -> Result<(), Error> {
         let table = self.table();
-        match table.tree.get(ino).map(|node| &node.kind) {
+        match table.kind(ino) {
             None => Err(stale("the file")),
-            Some(Kind::File(store, key)) if table.tree.name(ino).is_none() => {
-                Err(stale(&store.address(key)))
-            }
+            Some(Kind::File(store, key)) if !table.is_named(ino) => Err(stale(&store.address(key))),
             Some(_) => Ok(()),
         }
     }
@@ -61,10 +59,10 @@ impl Vfs {
     /// # Errors
     /// [`Error::Stale`].
     pub(super) fn check_reached(&self, ino: Ino) -> Result<(), Error> {
-        let is_open = |ino| Some(!self.table().tree.get(ino)?.open.is_empty());
-        match is_open(ino) {
-            Some(true) => Ok(()),
-            _ => self.check_named(ino),
+        let is_open = self.table().get(ino).is_some_and(Node::is_open);
+        match is_open {
+            true => Ok(()),
+            false => self.check_named(ino),
         }
     }
 
@@ -80,9 +78,7 @@ impl Vfs {
     ) -> Result<(), Error> {
         let table = self.table();
         match table.file(ino) {
-            Ok((of, is))
-                if of.name() == store.name() && is == *key && table.tree.name(ino).is_some() =>
-            {
+            Ok((of, is)) if of.name() == store.name() && is == *key && table.is_named(ino) => {
                 Ok(())
             }
             _ => Err(stale(&store.address(key))),
@@ -149,10 +145,10 @@ mod tests {
         let (ino, fh) = written(&vfs).await;
         {
             let mut table = vfs.table();
-            let known = table.tree.numbers(ino).unwrap().node;
-            table.tree.unhold(ino);
-            table.tree.forget(known, 1);
-            assert!(table.tree.get(ino).is_none());
+            let known = table.ids(ino)[0];
+            table.unhold(ino);
+            table.kernel_forgot(known, 1);
+            assert!(table.get(ino).is_none());
         }
         assert!(matches!(vfs.flush(fh, 1).await, Err(Error::Failed(_))));
         let rescues = std::fs::read_dir(dir.path().join("rescue")).unwrap();

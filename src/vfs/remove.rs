@@ -12,7 +12,7 @@ use super::open::Opening;
 use super::pending_renames::Deleted;
 use super::table::Kind;
 use super::{Error, Vfs};
-use crate::model::{Base, FileName, Ino, Key, Outcome, Precondition, Unlinked, Version};
+use crate::model::{Base, FileName, Ino, Key, Outcome, Precondition, Unlinked};
 use crate::store::{Dir, Store};
 
 /// Why a name that was removed is free.
@@ -39,15 +39,14 @@ impl Vfs {
         if let Some(scratch) = self.scratch_of(attr.ino) {
             return self.remove_scratch(parent, &name, &scratch).await;
         }
-        let (store, key) = self.table().file(attr.ino)?;
-        let (_, dir) = self.table().dir(parent)?;
+        let (store, key) = self.file(attr.ino)?;
+        let (_, dir) = self.dir(parent)?;
         // Held to the end: a save that is under way decides whether there is anything to delete, and
         // one that waits must find the file removed.
-        let save_lock = Arc::clone(&self.table().node(attr.ino)?.save_lock);
-        let _save_lock = save_lock.lock().await;
+        let _save_lock = self.save_lock(attr.ino).await?;
         let place = (store.name(), key.clone());
         let gone = match self.unlinked(&place, by.who) {
-            Unlinked::Ordinary if self.table().node(attr.ino)?.file.is_unsaved() => Gone::NeverWas,
+            Unlinked::Ordinary if self.is_unsaved(attr.ino)? => Gone::NeverWas,
             Unlinked::Ordinary => self.delete(attr.ino, &store, &key, by).await?,
             Unlinked::Delete(base) => {
                 let sent = Instant::now();
@@ -71,7 +70,7 @@ impl Vfs {
                 return Ok(());
             }
             Unlinked::CleanUp => {
-                self.table().tree.unlink(attr.ino);
+                self.table().unlink(attr.ino);
                 return Ok(());
             }
         };
@@ -88,14 +87,14 @@ impl Vfs {
         by: Opening,
     ) -> Result<Gone, Error> {
         let place = (store.name(), key.clone());
-        let mut current = match self.known_version(ino) {
+        let known = self.table().known_version(ino);
+        let mut current = match known {
             Some(version) => Precondition::Is(version),
             None => self.current(ino, store, key).await?,
         };
         let mut is_only_listed = self.table().is_only_listed(ino);
-        self.settle_doubts(&place);
         for _ in 0..LOOKS {
-            let base = self.table().seen.base_of_delete(by.who, &place, &current);
+            let base = self.base_of_delete(by.who, &place, &current);
             let version = match base {
                 Base::Take(Precondition::Is(version)) => version,
                 Base::Take(Precondition::Absent) => {
@@ -121,8 +120,7 @@ impl Vfs {
             let sent = Instant::now();
             match store.delete(key, &version).await? {
                 Outcome::Committed(()) => {
-                    let replaced = Precondition::Is(version);
-                    self.table().seen.removed(by.who, &place, &replaced);
+                    self.table().deleted_by(by.who, &place, &version);
                     return Ok(Gone::Deleted(sent));
                 }
                 Outcome::Unknown => {
@@ -142,12 +140,6 @@ impl Vfs {
         })
     }
 
-    fn known_version(&self, ino: Ino) -> Option<Version> {
-        let table = self.table();
-        let known = table.tree.get(ino)?.known.as_ref()?;
-        Some(known.entry.version.clone())
-    }
-
     /// A name was removed: forgets it, and lets its open handles go on in vain.
     fn removed(
         &self,
@@ -164,24 +156,12 @@ impl Vfs {
             Gone::NeverWas => table.forget(ino),
         }
         table.keep_dir(store, dir);
-        table.leaves_behind(ino);
-        table.tree.unlink(ino);
-        if let Ok((_, key)) = table.file(ino) {
-            let place = (store.name(), key);
-            table.values.remove(&place);
-            table.moved.pop(&place);
-        }
-        debug_assert!(table.tree.find(parent, name).is_none());
-        if let Some(node) = table.tree.get_mut(ino) {
-            node.file.remove();
-        }
+        table.removed(ino);
+        debug_assert!(table.find(parent, name).is_none());
     }
 
     /// Whether a directory inode is one whose names can be renamed and removed.
     pub(super) fn is_store_dir(&self, ino: Ino) -> bool {
-        matches!(
-            self.table().node(ino).map(|node| node.kind.clone()),
-            Ok(Kind::Dir(..))
-        )
+        matches!(self.kind(ino), Ok(Kind::Dir(..)))
     }
 }

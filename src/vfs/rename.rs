@@ -20,7 +20,7 @@ use super::loss::Attempt;
 use super::open::{Opening, Version as Newest, entry_of};
 use super::publish::Put;
 use super::rescue::Reason;
-use super::scratch::{Body, Scratch};
+use super::scratch::Scratch;
 use super::table::Kind;
 use super::{Error, FileKind, Vfs};
 use crate::model::{
@@ -95,7 +95,7 @@ impl Vfs {
             return Err(Error::CrossDevice(from.1.display().to_string()));
         }
         let to_name = FileName::new(to.1)?;
-        let (store, dir) = self.table().dir(to.0)?;
+        let (store, dir) = self.dir(to.0)?;
         let key = match store.child(&dir, &to_name)? {
             Child::Either(key, _) | Child::Shadowed(key, _) | Child::Key(key) => key,
             Child::Dir(_) => return Err(Error::Invalid(to_name.to_string())),
@@ -113,7 +113,7 @@ impl Vfs {
             Err(Error::NotFound(_)) => None,
             Err(error) => return Err(error),
         };
-        let moved = self.table().file(source.ino).ok();
+        let moved = self.file(source.ino).ok();
         // As rename(2) has it of two links to one file.
         let is_same = moved.is_some_and(|(of, was)| of.name() == store.name() && was == key);
         if taken == Some(source.ino) || (taken.is_some() && is_same) {
@@ -170,13 +170,13 @@ impl Vfs {
         };
         let old = self.scratch_dir().get(&to_folder, to.1);
         if let Some(old) = &old {
-            let is_alias = self.table().pending_renames.is_alias(scratch.id);
+            let is_alias = self.table().pending().is_alias(scratch.id());
             if is_alias {
                 self.give_up(old).await?;
             } else {
                 self.table()
-                    .pending_renames
-                    .alias_replaced(old.id, scratch.id);
+                    .pending()
+                    .alias_replaced(old.id(), scratch.id());
             }
         }
         let renamed = self
@@ -185,13 +185,13 @@ impl Vfs {
         if let Err(error) = renamed {
             if let Some(old) = &old {
                 self.table()
-                    .pending_renames
-                    .alias_replaced(scratch.id, old.id);
+                    .pending()
+                    .alias_replaced(scratch.id(), old.id());
             }
             return Err(Error::of_disk(error));
         }
         let mut table = self.table();
-        let kind = table.node(ino)?.kind.clone();
+        let kind = table.node(ino)?.kind().clone();
         table.rename(ino, to, &kind, None);
         Ok(())
     }
@@ -205,7 +205,7 @@ impl Vfs {
         target: Target<'_>,
         by: Opening,
     ) -> Result<(), Error> {
-        let (store, dir) = self.table().dir(from.0)?;
+        let (store, dir) = self.dir(from.0)?;
         let folder = (store.name(), dir);
         let place = (target.store.name(), target.key.clone());
         if scratch.is_pristine() {
@@ -213,23 +213,23 @@ impl Vfs {
             let returned = {
                 let mut table = self.table();
                 table
-                    .pending_renames
-                    .move_back(scratch.id, &place, process, now)
+                    .pending()
+                    .move_back(scratch.id(), &place, process, now)
             };
             if returned != Returned::Ordinary {
                 self.scratch_dir()
                     .remove(&folder, from.1)
                     .map_err(Error::of_disk)?;
                 let mut table = self.table();
-                table.tree.unlink(ino);
+                table.unlink(ino);
                 if let (Returned::Back, Some(draft)) = (returned, target.taken) {
                     table.forget_draft(draft);
                 }
-                table.listings.remove_store(target.store.name());
+                table.forget_listings(target.store.name());
                 return Ok(());
             }
         }
-        if let Body::Link(_) = scratch.body {
+        if scratch.link().is_some() {
             let name = target.at.1;
             return Err(Error::NotPermitted(format!(
                 "{name}: there are no symbolic links in a store"
@@ -262,10 +262,7 @@ impl Vfs {
         by: Opening,
     ) -> Result<(), Error> {
         let _save_lock = match target.taken {
-            Some(ino) => {
-                let save_lock = Arc::clone(&self.table().node(ino)?.save_lock);
-                Some(save_lock.lock_owned().await)
-            }
+            Some(ino) => Some(self.save_lock(ino).await?),
             None => None,
         };
         let (expect, metadata) = match self.rename_base(moved, &target, by).await {
@@ -343,11 +340,7 @@ impl Vfs {
     fn departure_failed(&self, moved: &Moved, target: &Target<'_>) {
         let place = (target.store.name(), target.key.clone());
         let (now, by) = (self.now(), moved.callers.first().map(|who| who.process));
-        let mut table = self.table();
-        if table.pending_renames.base(&place).is_some() {
-            table.pending_renames.refused(&place, by, now);
-            table.listings.remove_store(target.store.name());
-        }
+        self.table().is_not_recreated(&place, by, now);
     }
 
     /// Saves what the caller wrote to the moved file, and reads it. What others are writing goes on under
@@ -358,7 +351,7 @@ impl Vfs {
         let (open, unsaved) = {
             let table = self.table();
             let node = table.node(ino)?;
-            (node.open.clone(), node.file.is_unsaved())
+            (node.open_handles(), node.is_unsaved())
         };
         for fh in open {
             let trigger = match unsaved {
@@ -369,11 +362,11 @@ impl Vfs {
             };
             match self.save(fh, trigger).await {
                 // It was closed meanwhile, which saved it.
-                Err(Error::BadHandle) if self.table().handle(fh).is_err() => {}
+                Err(Error::BadHandle) if self.handle(fh).is_err() => {}
                 saved => saved?,
             }
         }
-        let (store, key) = self.table().file(ino)?;
+        let (store, key) = self.file(ino)?;
         let value = match self.newest(ino, &store, &key, by.thread).await? {
             Newest::Whole(value) => value,
             Newest::Large(large) => self.read_whole(&store, &key, *large).await?,
@@ -384,8 +377,7 @@ impl Vfs {
         });
         let place = (store.name(), key.clone());
         let current = Precondition::Is(value.version.clone());
-        self.settle_doubts(&place);
-        let base = self.table().seen.base_of_delete(by.who, &place, &current);
+        let base = self.base_of_delete(by.who, &place, &current);
         if let Base::AlreadyLost { shown } = base {
             let attempt = Attempt {
                 op: "rename",
@@ -397,7 +389,7 @@ impl Vfs {
             };
             return Err(self.conflict(&attempt, Some(&current), None).error);
         }
-        let creator = self.table().node(ino)?.creator;
+        let creator = self.table().maker(ino);
         Ok(Moved {
             ino,
             value,
@@ -435,15 +427,12 @@ impl Vfs {
                     to: value.version.clone(),
                     metadata: Some(value.metadata.clone()),
                 });
-                if let Ok(node) = self.table().node_mut(ino) {
-                    node.kind = Kind::File(Arc::clone(&target.store), target.key.clone());
-                }
+                let kind = Kind::File(Arc::clone(&target.store), target.key.clone());
+                self.table().becomes(ino, kind);
                 self.committed(commit);
                 let old = (store.name(), key.clone());
                 let callers = moved.callers.iter().copied();
-                self.table()
-                    .seen
-                    .removed(callers, &old, &Precondition::Is(was));
+                self.table().deleted_by(callers, &old, &was);
                 self.moved_away(old, moved.value.metadata.clone());
             }
             From::ScratchDir(folder, name, scratch, changes) => {
@@ -460,11 +449,11 @@ impl Vfs {
                 if let Err(error) = self.publish(put).await {
                     tracing::warn!(op = "rename", store = %folder.0, key = %target.key, %error, "what was written while it was moved is scratch");
                 }
-                let gone = self.table().pending_renames.alias_removed(scratch.id);
+                let gone = self.table().alias_removed(scratch);
                 // It was the value of yet another key, which moved here in two steps.
                 let Some((old, base)) = gone else { return };
                 self.moved_away(old.clone(), moved.value.metadata.clone());
-                if let Err(error) = self.delete_departed(&old, &base, scratch.creator).await {
+                if let Err(error) = self.delete_departed(&old, &base, scratch.creator()).await {
                     tracing::warn!(op = "rename", store = %old.0, key = %old.1, %error, "the old name stays");
                 }
             }
@@ -489,14 +478,14 @@ impl Vfs {
             if let Ok((store, dir)) = table.dir(from) {
                 table.keep_dir(&store, &dir);
             }
-            table.values.remove(&(store.name(), key.clone()));
+            table.forget_value(&(store.name(), key.clone()));
         }
         let kind = Kind::File(Arc::clone(&target.store), target.key.clone());
         let mover = moved.callers.first().copied();
         let replaced = table.rename(moved.ino, target.at, &kind, mover);
-        if let Some(node) = replaced.and_then(|ino| table.tree.get_mut(ino)) {
+        if let Some(replaced) = replaced {
             // Its writers lost the race to this rename, and shall hear of it (W12).
-            node.file.save(&commit.replaced, &commit.entry.version);
+            table.is_moved_over(replaced, commit);
         }
         if let Some(taken) = target.taken {
             table.changed_by(taken, mover);

@@ -12,9 +12,10 @@ use tokio::time::Instant;
 use super::append::Tries;
 use super::commit::{self, Change, Commit};
 use super::content::Content;
-use super::handles::{Fh, Handle, Writer, WriterState};
+use super::handles::{Fh, Handle};
 use super::loss::{Attempt, Kept};
 use super::rescue::Reason;
+use super::writer::{Writer, WriterState};
 use super::{Error, Vfs};
 use crate::model::saving::{End, Facts, Saving, Step};
 use crate::model::{Key, Outcome, Precondition, Rebase, SaveReason, Version};
@@ -37,7 +38,7 @@ impl Vfs {
     /// # Errors
     /// As [`save`](Self::save).
     pub async fn flush(&self, fh: Fh, closer: u32) -> Result<(), Error> {
-        let handle = self.table().handle(fh)?;
+        let handle = self.handle(fh)?;
         let writer = match &*handle {
             Handle::Writer(writer) => writer,
             Handle::Scratch(open) => {
@@ -47,11 +48,9 @@ impl Vfs {
             _ => return Ok(()),
         };
         let by_opener = writer
-            .who
+            .who()
             .and_then(|who| self.processes.has_thread(who.process, closer));
-        if let (Some(opener), Some(false)) = (&writer.opener, by_opener)
-            && opener.goes_on()
-        {
+        if by_opener == Some(false) && writer.opener_goes_on() {
             return Ok(());
         }
         let trigger = self.flush_or_close(writer, closer, by_opener).await;
@@ -67,14 +66,14 @@ impl Vfs {
         by_opener: Option<bool>,
     ) -> SaveReason {
         // Not held while others are looked at.
-        if !writer.state.lock().await.draft.waits_empty() {
+        if !writer.lock().await.draft.waits_empty() {
             return SaveReason::Flush;
         }
-        let can_write = match self.numbers_in_proc(writer.ino) {
+        let can_write = match self.numbers_in_proc(writer.ino()) {
             Some(numbers) => self.processes.can_write(closer, numbers).await,
             None => None,
         };
-        match (can_write, writer.is_exclusive, by_opener) {
+        match (can_write, writer.is_exclusive(), by_opener) {
             (Some(false), true, _) | (Some(false), _, Some(true)) => SaveReason::Close,
             // It cannot be seen, and of several creators only one may hear of a success (W15).
             (None, true, _) => SaveReason::Close,
@@ -89,19 +88,19 @@ impl Vfs {
     /// [`Error::Conflict`] when somebody else saved first, now or earlier; any other. The bytes
     /// are then in a rescue.
     pub async fn save(&self, fh: Fh, trigger: SaveReason) -> Result<(), Error> {
-        let handle = self.table().handle(fh)?;
+        let handle = self.handle(fh)?;
         let writer = match &*handle {
             Handle::Writer(writer) => writer,
             Handle::Scratch(open) if trigger == SaveReason::Fsync => {
-                return self.sync_scratch(vec![Arc::clone(&open.scratch)]).await;
+                return self.sync_scratch(vec![Arc::clone(open.scratch())]).await;
             }
             _ => return Ok(()),
         };
-        let mut state = writer.state.lock().await;
+        let mut state = writer.lock().await;
         self.note_written(writer, &state.content);
         self.save_draft(writer, &mut state, trigger).await?;
         if trigger == SaveReason::Flush && state.draft.is_dirty() {
-            self.note_flush(writer.ino, fh);
+            self.note_flush(writer.ino(), fh);
         }
         Ok(())
     }
@@ -116,16 +115,11 @@ impl Vfs {
         state: &mut WriterState,
         trigger: SaveReason,
     ) -> Result<(), Error> {
-        let save_lock = self
-            .table()
-            .node(writer.ino)
-            .map(|node| Arc::clone(&node.save_lock));
-        let Ok(save_lock) = save_lock else {
+        let Ok(_save_lock) = self.save_lock(writer.ino()).await else {
             return self.save_unknown(writer, state, trigger);
         };
-        let _save_lock = save_lock.lock().await;
         // Only now: while this save waited for the save lock, the file may have been renamed.
-        let (store, key) = self.table().file(writer.ino)?;
+        let (store, key) = self.file(writer.ino())?;
         self.catch_up(writer, state);
         let begun = SaveBegun {
             writer,
@@ -151,7 +145,7 @@ impl Vfs {
                 stands_elsewhere: state.stands_elsewhere,
             };
             let (draft, caught_up) = (&mut state.draft, &state.caught_up);
-            Saving::begin(&table.node(writer.ino)?.file, draft, caught_up, facts)
+            Saving::begin(table.node(writer.ino())?.shared(), draft, caught_up, facts)
         };
         let end = loop {
             let next = match step {
@@ -175,7 +169,7 @@ impl Vfs {
                 }
                 Step::Wait => Ok(saving.waited(&mut state.draft, tries.another().await)),
                 Step::Look(rival) => {
-                    let found = self.rival(writer.ino, &store, &key, (rival, sent)).await;
+                    let found = self.rival(writer.ino(), &store, &key, (rival, sent)).await;
                     Ok(saving.found(found.ok()))
                 }
                 Step::End(end) => break end,
@@ -241,8 +235,7 @@ impl Vfs {
         state: &mut WriterState,
         trigger: SaveReason,
     ) -> Result<(), Error> {
-        let Some((store, key)) = writer.opened_as.as_ref().filter(|_| state.draft.is_dirty())
-        else {
+        let Some((store, key)) = writer.opened_as().filter(|_| state.draft.is_dirty()) else {
             return Ok(());
         };
         let begun = SaveBegun {
@@ -262,11 +255,11 @@ impl Vfs {
     /// Learns what became of the file since the draft last looked.
     pub(super) fn catch_up(&self, writer: &Writer, state: &mut WriterState) {
         let table = self.table();
-        let Some(node) = table.tree.get(writer.ino) else {
+        let Some(node) = table.get(writer.ino()) else {
             return;
         };
         let (draft, caught_up) = (&mut state.draft, &mut state.caught_up);
-        if let Some(metadata) = node.file.catch_up(draft, caught_up) {
+        if let Some(metadata) = node.shared().catch_up(draft, caught_up) {
             state.metadata = metadata;
         }
     }
@@ -309,7 +302,7 @@ impl Vfs {
             false => Change::Value,
         };
         self.committed(Commit {
-            ino: writer.ino,
+            ino: writer.ino(),
             place,
             replaced,
             entry: Entry {
@@ -319,11 +312,11 @@ impl Vfs {
                 version: version.clone(),
             },
             kept,
-            by: writer.who.into_iter().collect(),
+            by: writer.who().iter().copied().collect(),
             change,
         });
-        if let Some(node) = self.table().tree.get(writer.ino) {
-            node.file.saved_by(&mut state.caught_up);
+        if let Some(node) = self.table().get(writer.ino()) {
+            node.shared().saved_by(&mut state.caught_up);
         }
         tracing::debug!(op = save.op, store = %store.name(), key = %key, %version, "saved");
     }
@@ -372,14 +365,8 @@ impl Vfs {
         expected: &Precondition,
         current: Option<&Precondition>,
     ) -> Error {
-        let (ino, store, key) = (save.writer.ino, save.store, save.key);
-        {
-            let mut table = self.table();
-            table.values.remove(&(store.name(), key.clone()));
-            if let Some(node) = table.tree.get_mut(ino) {
-                node.file.give_up();
-            }
-        }
+        let (ino, store, key) = (save.writer.ino(), save.store, save.key);
+        self.table().is_overtaken(ino, &(store.name(), key.clone()));
         self.not_recreated(save.writer, &(store.name(), key.clone()));
         let kept = self.kept(save, state, expected);
         let lost = self.conflict_over(&save.attempt(expected), current, kept.as_ref());
@@ -399,7 +386,7 @@ impl Vfs {
         let place = (save.store.name(), save.key.clone());
         self.not_recreated(save.writer, &place);
         if reason == Reason::Unknown {
-            self.table().forget(save.writer.ino);
+            self.table().forget(save.writer.ino());
         }
         let kept = self.kept(save, state, expected);
         let lost = self.not_done(
@@ -446,10 +433,10 @@ impl SaveBegun<'_> {
     fn attempt<'a>(&'a self, expected: &'a Precondition) -> Attempt<'a> {
         Attempt {
             op: self.op,
-            ino: self.writer.ino,
+            ino: self.writer.ino(),
             store: self.store,
             key: self.key,
-            callers: self.writer.who.as_slice(),
+            callers: self.writer.who().as_slice(),
             expected,
         }
     }

@@ -4,6 +4,8 @@
 //! store is concerned. Which names are scratch says `model/scratch.rs`; what it means to move a key
 //! to such a name, or one of these files over a key, is in `pending_renames.rs` and `rename.rs`.
 
+mod handle;
+
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
@@ -18,8 +20,7 @@ use bytes::Bytes;
 use super::attr::{Attr, FileKind};
 use super::cache::Folder;
 use super::content::zeros;
-use super::handles::{Fh, Hand, Handle};
-use super::io::At;
+use super::handles::{Fh, Handle};
 use super::numbers::Told;
 use super::open::{Access, Opening};
 use super::rescue::{Loss, Reason};
@@ -27,6 +28,7 @@ use super::table::Kind;
 use super::{Error, Vfs, Who};
 use crate::model::{FileName, Ino, Origin};
 use crate::store::{Dir, Metadata, Store};
+pub(super) use handle::OpenScratch;
 
 /// Identifies a scratch file among those of its mount.
 pub(super) type ScratchId = u64;
@@ -34,12 +36,12 @@ pub(super) type ScratchId = u64;
 /// A file that lives only in this mount.
 #[derive(Debug)]
 pub(super) struct Scratch {
-    pub(super) id: ScratchId,
+    id: ScratchId,
     /// Who made it, if that is known.
-    pub(super) creator: Who,
+    creator: Who,
     /// Who made what it holds: its creator, or who opened it for writing last.
     maker: Mutex<Who>,
-    pub(super) body: Body,
+    body: Body,
     /// Whether nothing was written to it since it was filled with the value of a key.
     pristine: AtomicBool,
     /// What travelled with that value.
@@ -77,6 +79,24 @@ impl Scratch {
             changes: AtomicU64::new(0),
             is_key: RwLock::new(false),
         })
+    }
+
+    /// Its number among those of its mount.
+    pub(super) fn id(&self) -> ScratchId {
+        self.id
+    }
+
+    /// Who made it, if that is known.
+    pub(super) fn creator(&self) -> Who {
+        self.creator
+    }
+
+    /// Where it points to, if it is a symbolic link.
+    pub(super) fn link(&self) -> Option<&str> {
+        match &self.body {
+            Body::Link(target) => Some(target),
+            Body::File(_) => None,
+        }
     }
 
     /// Who made what it holds, if that is known.
@@ -238,41 +258,6 @@ impl Scratch {
     }
 }
 
-/// A handle of a scratch file.
-#[derive(Debug)]
-pub(super) struct OpenScratch {
-    pub(super) scratch: Arc<Scratch>,
-    pub(super) who: Who,
-    pub(super) access: Access,
-    pub(super) hand: Hand,
-    /// Whether anything was read through it.
-    pub(super) was_read: AtomicBool,
-}
-
-impl OpenScratch {
-    fn new(scratch: &Arc<Scratch>, who: Who, access: Access) -> Self {
-        Self {
-            scratch: Arc::clone(scratch),
-            who,
-            access,
-            hand: Hand::default(),
-            was_read: AtomicBool::new(false),
-        }
-    }
-
-    /// As [`Scratch::write`].
-    pub(super) fn write(&self, at: At, data: &[u8]) -> Result<bool, Error> {
-        if !self.access.write {
-            return Err(Error::BadHandle);
-        }
-        let start = match at {
-            At::Offset(start) => Some(start),
-            At::End => None,
-        };
-        self.scratch.write(start, data).map_err(Error::of_disk)
-    }
-}
-
 pub(super) fn folder(store: &Arc<dyn Store>, dir: &Dir) -> Folder {
     (store.name(), dir.clone())
 }
@@ -290,7 +275,7 @@ impl Vfs {
 
     /// The scratch file that an inode stands for.
     pub(super) fn scratch_of(&self, ino: Ino) -> Option<Arc<Scratch>> {
-        match &self.table().tree.get(ino)?.kind {
+        match self.table().kind(ino)? {
             Kind::Scratch(scratch) => Some(Arc::clone(scratch)),
             _ => None,
         }
@@ -335,8 +320,8 @@ impl Vfs {
         scratch: &Scratch,
     ) -> bool {
         let table = self.table();
-        let ino = table.tree.find(parent, name);
-        scratch.was_no_key(self.options.ttl) || ino.is_some_and(|ino| table.tree.handles(ino) > 0)
+        let ino = table.find(parent, name);
+        scratch.was_no_key(self.options.ttl) || ino.is_some_and(|ino| table.is_held(ino))
     }
 
     /// The store has a key of this name after all: the scratch file gives way, and its bytes are
@@ -376,7 +361,7 @@ impl Vfs {
             }
         }
         // Whatever was moved there stays where it is in the store.
-        let _ = self.table().pending_renames.alias_removed(scratch.id);
+        let _ = self.table().alias_removed(scratch);
         if let Err(error) = self.scratch_dir().remove(&folder(store, dir), name) {
             tracing::warn!(store = %store.name(), key, %error, "a scratch file could not be removed");
         }
@@ -390,7 +375,7 @@ impl Vfs {
         access: Access,
         by: Opening,
     ) -> Result<(Told, Fh), Error> {
-        let (store, dir) = self.table().dir(parent)?;
+        let (store, dir) = self.dir(parent)?;
         let made = self
             .scratch_dir()
             .make(&folder(&store, &dir), name, None, by.who)
@@ -398,7 +383,7 @@ impl Vfs {
         made.note_absence();
         let told = self.tell_found(|| self.found_scratch(parent, name, &made));
         let open = OpenScratch::new(&made, by.who, access);
-        let fh = self.table().open(told.attr.ino, Handle::Scratch(open));
+        let fh = self.open_handle(told.attr.ino, Handle::Scratch(open));
         Ok((told, fh))
     }
 
@@ -413,7 +398,7 @@ impl Vfs {
         if access.write && access.truncate {
             self.check_writable("the mount")?;
             scratch.set_len(0).map_err(Error::of_disk)?;
-            self.table().copies.forget(ino);
+            self.table().is_no_copy(ino);
         }
         if access.write {
             scratch.is_made_by(by.who);
@@ -427,7 +412,7 @@ impl Vfs {
         match *is_key {
             // Whoever looks it up again finds that.
             true => Err(Error::Stale("the scratch file is a key now".to_owned())),
-            false => Ok(self.table().open(ino, Handle::Scratch(open))),
+            false => Ok(self.open_handle(ino, Handle::Scratch(open))),
         }
     }
 
@@ -445,7 +430,7 @@ impl Vfs {
     ) -> Result<Told, Error> {
         self.check_writable(&name.display().to_string())?;
         let name = FileName::new(name)?;
-        let (store, dir) = self.table().dir(parent)?;
+        let (store, dir) = self.dir(parent)?;
         let target = target
             .to_str()
             .filter(|_| self.is_scratch_name(&name, Origin::Other));

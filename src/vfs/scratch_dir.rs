@@ -143,7 +143,7 @@ impl ScratchDir {
     /// Where a scratch file is.
     pub(super) fn find(&self, id: ScratchId) -> Option<(Folder, FileName, Arc<Scratch>)> {
         let mut all = self.all();
-        let (folder, name, scratch) = all.find(|(_, _, scratch)| scratch.id == id)?;
+        let (folder, name, scratch) = all.find(|(_, _, scratch)| scratch.id() == id)?;
         Some((folder.clone(), name.clone(), Arc::clone(scratch)))
     }
 
@@ -212,7 +212,7 @@ impl ScratchDir {
     /// Forgets a file that was never given a name.
     pub(super) fn discard(&self, made: &Scratch) {
         if let Ok(dir) = self.dir() {
-            let id = self.full_id(made.id);
+            let id = self.full_id(made.id());
             // What is left of it has no label, so that nobody sees it.
             let _ = fs::remove_file(record_path(dir, &id));
             let _ = fs::remove_file(value_path(dir, &id));
@@ -283,7 +283,7 @@ impl ScratchDir {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         };
-        let (dir, id) = (self.dir()?, self.full_id(scratch.id));
+        let (dir, id) = (self.dir()?, self.full_id(scratch.id()));
         gone(fs::remove_file(record_path(dir, &id)))?;
         gone(fs::remove_file(value_path(dir, &id)))?;
         self.unshelve((folder, name));
@@ -310,7 +310,7 @@ impl ScratchDir {
     /// # Errors
     /// There is no state directory.
     pub(super) fn path(&self, scratch: &Scratch) -> io::Result<PathBuf> {
-        Ok(value_path(self.dir()?, &self.full_id(scratch.id)))
+        Ok(value_path(self.dir()?, &self.full_id(scratch.id())))
     }
 
     fn dir(&self) -> io::Result<&Path> {
@@ -331,7 +331,7 @@ impl ScratchDir {
         durable: Durable,
     ) -> io::Result<()> {
         let now = OffsetDateTime::now_utc().format(&Rfc3339);
-        let id = self.full_id(scratch.id);
+        let id = self.full_id(scratch.id());
         let label = Label {
             format: FORMAT,
             id: id.clone(),
@@ -342,10 +342,7 @@ impl ScratchDir {
             store: folder.0.to_string(),
             dir: folder.1.prefix().to_owned(),
             name: name.to_string(),
-            link: match &scratch.body {
-                Body::Link(target) => Some(target.clone()),
-                Body::File(_) => None,
-            },
+            link: scratch.link().map(str::to_owned),
         };
         let json = serde_json::to_vec_pretty(&label).map_err(io::Error::other)?;
         let path = record_path(self.dir()?, &id);
@@ -364,7 +361,7 @@ impl ScratchDir {
     /// What makes durable under which name a file is in the directory, and may be done without holding it.
     pub(super) fn name_of(&self, scratch: &Scratch) -> Option<Named> {
         let dir = self.dir.clone()?;
-        let label = record_path(&dir, &self.full_id(scratch.id));
+        let label = record_path(&dir, &self.full_id(scratch.id()));
         Some(Named { dir, label })
     }
 }
@@ -423,9 +420,9 @@ mod tests {
         let file = second.get(&folder(), &name("f~")).unwrap();
         assert_eq!(&file.read_all(99).unwrap()[..], b"bytes");
         let link = second.get(&folder(), &name(".#f")).unwrap();
-        assert!(matches!(&link.body, Body::Link(target) if target == "user@host"));
+        assert_eq!(link.link(), Some("user@host"));
         let fresh = second.make(&folder(), &name("g~"), None, None).unwrap();
-        assert!(fresh.id > link.id.max(file.id));
+        assert!(fresh.id() > link.id().max(file.id()));
 
         let at = Some(dir.path().join("scratch"));
         let here = place("s3://b", "http://h");
@@ -435,7 +432,7 @@ mod tests {
         let mut elsewhere = ScratchDir::new(at, there, Path::new("/mnt"));
         assert_eq!(elsewhere.all().count(), 0);
         let other = elsewhere.make(&folder(), &name("f~"), None, None).unwrap();
-        assert!(other.id > fresh.id);
+        assert!(other.id() > fresh.id());
         assert_eq!(names(&scratch_dir(dir.path())), [".#f", "f~", "g~"]);
         assert_eq!(ScratchFiles::of(dir.path()).unwrap().labels().count(), 4);
     }
@@ -454,11 +451,11 @@ mod tests {
         let replaced = scratch_dir
             .rename((&folder(), &from), (&folder(), &to))
             .unwrap();
-        assert_eq!(replaced.map(|gone| gone.id), Some(old.id));
+        assert_eq!(replaced.map(|gone| gone.id()), Some(old.id()));
         assert_eq!(names(&scratch_dir), ["f~"]);
         assert_eq!(
-            scratch_dir.get(&folder(), &to).map(|file| file.id),
-            Some(new.id)
+            scratch_dir.get(&folder(), &to).map(|file| file.id()),
+            Some(new.id())
         );
         assert_eq!(ScratchFiles::of(dir.path()).unwrap().labels().count(), 1);
         old.write(Some(0), b"still open").unwrap();
@@ -472,7 +469,7 @@ mod tests {
         let link = Some("target".to_owned());
         let link = detached.make(&folder(), &name(".#f"), link, None).unwrap();
         let ours = mounted.make(&folder(), &name("g~"), None, None).unwrap();
-        assert!(![theirs.id, link.id].contains(&ours.id));
+        assert!(![theirs.id(), link.id()].contains(&ours.id()));
         assert_eq!(ScratchFiles::of(dir.path()).unwrap().labels().count(), 3);
     }
 

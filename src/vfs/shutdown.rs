@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use super::handles::{Handle, Writer};
+use super::handles::Handle;
 use super::loss::{Attempt, Kept};
 use super::pending_renames::Departures;
 use super::rescue::Reason;
+use super::writer::Writer;
 use super::{Error, Vfs};
 use crate::model::{Precondition, SaveReason};
 
@@ -31,10 +32,8 @@ impl Vfs {
     pub async fn finish(&self, ending: Ending) {
         let left: Vec<_> = {
             let table = self.table();
-            let handles = table.handles.iter();
-            handles
-                .map(|(fh, open)| (*fh, open.handle.clone()))
-                .collect()
+            let handles = table.all_handles();
+            handles.map(|(fh, handle)| (fh, handle.clone())).collect()
         };
         for (fh, handle) in left {
             let Handle::Writer(writer) = &*handle else {
@@ -63,7 +62,7 @@ impl Vfs {
     }
 
     async fn rescue_draft(&self, writer: &Writer) {
-        let mut state = writer.state.lock().await;
+        let mut state = writer.lock().await;
         self.catch_up(writer, &mut state);
         if state.draft.is_dirty() && state.content.len() > 0 && !state.is_half() {
             let base = state.draft.base().clone();
@@ -71,7 +70,7 @@ impl Vfs {
             match state.kept() {
                 Ok(kept) => self.rescue_at_end(writer, &base, &kept, why),
                 Err(error) => {
-                    let ino = writer.ino.0;
+                    let ino = writer.ino().0;
                     tracing::error!(ino, %error, "a draft could not be rescued");
                 }
             }
@@ -80,15 +79,15 @@ impl Vfs {
     }
 
     fn rescue_at_end(&self, writer: &Writer, base: &Precondition, kept: &Kept, why: &str) {
-        let Ok((store, key)) = self.table().file(writer.ino) else {
+        let Ok((store, key)) = self.file(writer.ino()) else {
             return;
         };
         let attempt = Attempt {
             op: "end",
-            ino: writer.ino,
+            ino: writer.ino(),
             store: &store,
             key: &key,
-            callers: writer.who.as_slice(),
+            callers: writer.who().as_slice(),
             expected: base,
         };
         let error = Error::Failed(format!("{}: {why}", store.address(&key)));

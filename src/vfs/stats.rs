@@ -31,15 +31,17 @@ impl Vfs {
             }
         }
         let table = self.table();
-        levels.inodes = table.tree.len();
-        levels.moved_away = table.pending_renames.due(None).len();
-        (levels.cached_values, levels.cached_bytes) = (table.values.len(), table.values.bytes());
-        levels.cached_names = table.listings.names();
-        let room = table.seen.room();
-        levels.readings = (room.readings, room.bytes);
-        self.telemetry.metrics.forgot_readings(room.forgotten);
-        for open in table.handles.values() {
-            let kind = match &*open.handle {
+        let sizes = table.sizes();
+        levels.inodes = sizes.inodes;
+        levels.moved_away = sizes.moved_away;
+        (levels.cached_values, levels.cached_bytes) = sizes.values;
+        levels.cached_names = sizes.names;
+        levels.readings = (sizes.shown.readings, sizes.shown.bytes);
+        self.telemetry
+            .metrics
+            .forgot_readings(sizes.shown.forgotten);
+        for (_, handle) in table.all_handles() {
+            let kind = match &**handle {
                 Handle::Reader(_) => 0,
                 Handle::Writer(writer) => {
                     if let Some(shape) = writer.shape() {

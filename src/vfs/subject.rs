@@ -43,18 +43,17 @@ impl Vfs {
 
 /// The inode of a name, if it is that of a key.
 fn known_child(table: &Table, parent: Ino, name: &OsStr) -> Option<Ino> {
-    let child = table.tree.find(parent, &FileName::new(name).ok()?)?;
-    let node = table.tree.get(child)?;
-    matches!(node.kind, Kind::File(..)).then_some(child)
+    let (child, node) = table.child(parent, &FileName::new(name).ok()?)?;
+    node.is_key().then_some(child)
 }
 
 fn of(table: &Table, ino: Ino) -> Subject {
-    match table.tree.get(ino).map(|node| &node.kind) {
+    match table.kind(ino) {
         Some(Kind::File(store, key)) => inside(store.name(), &key.to_string()),
         Some(Kind::Dir(store, dir)) => inside(store.name(), dir.prefix()),
         Some(Kind::Control(control)) => own(of_own(control)),
-        Some(Kind::Scratch(_)) => match table.tree.name(ino) {
-            Some((parent, name)) => match table.tree.get(parent).map(|node| &node.kind) {
+        Some(Kind::Scratch(_)) => match table.name(ino) {
+            Some((parent, name)) => match table.kind(parent) {
                 Some(Kind::Dir(store, dir)) => {
                     inside(store.name(), &format!("{}{name}", dir.prefix()))
                 }

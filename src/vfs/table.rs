@@ -3,6 +3,17 @@
 //! All of it is behind one mutex that is never held over a wait, see [`super::Vfs`]. It makes no
 //! request.
 
+pub(super) mod commit;
+mod copies;
+pub(super) mod known;
+mod misses;
+mod names;
+mod node;
+pub(super) mod numbers;
+mod pending;
+pub(super) mod remembered;
+mod shown;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -10,16 +21,16 @@ use tokio::time::Instant;
 
 use lru::LruCache;
 
+use self::commit::Commit;
+use self::copies::Copies;
+use self::known::Known;
+use self::misses::Misses;
+use self::numbers::STRANGE;
 use super::cache::{Deletes, ListingCache, ValueCache};
 use super::closing::Closing;
-use super::commit::Commit;
 use super::control::Control;
-use super::copies::Copies;
 use super::handles::{Fh, Handle};
-use super::known::Known;
 use super::metadata::REMEMBERED;
-use super::misses::Misses;
-use super::numbers::STRANGE;
 use super::scratch::{Scratch, ScratchId};
 use super::{Durable, Error, Who};
 use crate::model::{
@@ -49,8 +60,8 @@ pub(super) enum Kind {
 /// closes it.
 #[derive(Debug)]
 pub(super) struct Opened {
-    pub(super) ino: Ino,
-    pub(super) handle: Arc<Handle>,
+    ino: Ino,
+    handle: Arc<Handle>,
     /// When each write through it is to be saved: what the kernel does not repeat in a copy.
     durable: Durable,
 }
@@ -58,25 +69,25 @@ pub(super) struct Opened {
 /// What a mount knows of an inode.
 #[derive(Debug)]
 pub(super) struct Node {
-    pub(super) kind: Kind,
-    pub(super) known: Option<Known>,
+    kind: Kind,
+    known: Option<Known>,
     /// When the store last said that this directory is there.
-    pub(super) there: Option<Instant>,
+    there: Option<Instant>,
     /// Open handles, oldest first.
-    pub(super) open: Vec<Fh>,
+    open: Vec<Fh>,
     /// What this mount did to it, and what its writers have to learn of that.
-    pub(super) file: File<Metadata>,
+    file: File<Metadata>,
     /// Who made what it holds, through this mount: who created it, emptied it, or wrote to it for
     /// somebody else.
-    pub(super) creator: Who,
+    creator: Who,
     /// Its readers that stand at the end ask here for more, one for all of them; when they asked last.
-    pub(super) more: Arc<tokio::sync::Mutex<Option<Instant>>>,
+    more: Arc<tokio::sync::Mutex<Option<Instant>>>,
     /// Saves of this file queue here (W12).
-    pub(super) save_lock: Arc<tokio::sync::Mutex<()>>,
+    save_lock: Arc<tokio::sync::Mutex<()>>,
     /// Its handles that are being closed.
-    pub(super) closing: Closing,
+    closing: Closing,
     /// When it was made; the time of files that have no other.
-    pub(super) since: SystemTime,
+    since: SystemTime,
 }
 
 impl Node {
@@ -94,39 +105,34 @@ impl Node {
             since: SystemTime::now(),
         }
     }
-
-    /// Whether this is a directory that was there less than `ttl` ago.
-    pub(super) fn is_fresh_dir(&self, ttl: Duration) -> bool {
-        self.there.is_some_and(|there| there.elapsed() < ttl)
-    }
 }
 
 /// Everything a mount remembers.
 #[derive(Debug)]
 pub(super) struct Table {
-    pub(super) tree: Tree<Node>,
-    pub(super) handles: HashMap<Fh, Opened>,
+    tree: Tree<Node>,
+    handles: HashMap<Fh, Opened>,
     next_fh: u64,
-    pub(super) seen: Seen<Place>,
-    pub(super) copies: Copies,
-    pub(super) misses: Misses,
-    pub(super) pending_renames: PendingRenames<Place, ScratchId>,
-    pub(super) values: ValueCache,
-    pub(super) listings: ListingCache,
-    pub(super) deletes: Deletes,
+    seen: Seen<Place>,
+    copies: Copies,
+    misses: Misses,
+    pending_renames: PendingRenames<Place, ScratchId>,
+    values: ValueCache,
+    listings: ListingCache,
+    deletes: Deletes,
     /// Which processes see another number of a file than it shows, and which: who moved it here, and who
     /// reads what had its name before.
-    pub(super) strangers: LruCache<Place, Vec<(Process, u64)>>,
+    strangers: LruCache<Place, Vec<(Process, u64)>>,
     /// How many such numbers were given to readers.
-    pub(super) others: u64,
+    others: u64,
     /// What travelled with keys that this mount moved away, and when.
-    pub(super) moved: LruCache<Place, (Metadata, Instant)>,
+    moved: LruCache<Place, (Metadata, Instant)>,
     /// The last name that the store did not have, and the thread in whose present system call it was
     /// asked. One is enough: losing it costs a request, and nothing else.
-    pub(super) just_absent: Option<(Ino, FileName, u32)>,
+    just_absent: Option<(Ino, FileName, u32)>,
     /// Directories that this mount emptied, and that no object keeps: they stay until they are
     /// removed, as users of a file system expect.
-    pub(super) kept: HashSet<(StoreName, Dir)>,
+    kept: HashSet<(StoreName, Dir)>,
 }
 
 impl Table {
@@ -173,13 +179,8 @@ impl Table {
         };
         let place = (store.name(), key);
         for handle in self.handles_of(ino) {
-            let (whose, unshown) = match &*handle {
-                Handle::Reader(reader) => (reader.who, &reader.unshown),
-                Handle::Writer(writer) => (writer.who, &writer.unshown),
-                _ => continue,
-            };
-            if whose.is_some_and(|it| it.process == who.process) {
-                unshown.take_of(&place);
+            if handle.who().is_some_and(|it| it.process == who.process) {
+                handle.knows(&place);
             }
         }
     }
@@ -354,7 +355,7 @@ impl Kind {
             (Self::Stores, Self::Stores) => true,
             (Self::Dir(_, one), Self::Dir(_, two)) => one == two,
             (Self::File(_, one), Self::File(_, two)) => one == two,
-            (Self::Scratch(one), Self::Scratch(two)) => one.id == two.id,
+            (Self::Scratch(one), Self::Scratch(two)) => one.id() == two.id(),
             (Self::Control(one), Self::Control(two)) => one == two,
             _ => false,
         }

@@ -75,18 +75,18 @@ impl Vfs {
         }
         if name == OBJECT {
             self.check_named(ino)?;
-            return match &self.table().node(ino)?.kind {
+            return match self.table().node(ino)?.kind() {
                 Kind::File(store, key) => Ok(store.identity(key)),
                 _ => Err(Error::NoAttribute),
             };
         }
         if name == LAST_PUT {
-            let (store, key) = self.table().file(ino).map_err(|_| Error::NoAttribute)?;
+            let (store, key) = self.file(ino).map_err(|_| Error::NoAttribute)?;
             let id = store.last_put(&key).await?;
             return Ok(id.map(|id| id.to_string()).unwrap_or_default());
         }
         // What only the layout of the store tells.
-        let layout = self.table().file(ino).ok().map(|(store, _)| store.layout());
+        let layout = self.file(ino).ok().map(|(store, _)| store.layout());
         let before = layout.map(|layout| format!("{USER}{layout}."));
         let of_layout = before.and_then(|before| name.strip_prefix(&*before));
         if !is_ours(name) && of_layout.is_none() {
@@ -142,11 +142,10 @@ impl Vfs {
             None => None,
         };
         let _held = self.hold(ino)?;
-        let save_lock = Arc::clone(&self.table().node(ino)?.save_lock);
-        let _save_lock = save_lock.lock().await;
+        let _save_lock = self.save_lock(ino).await?;
         self.check_named(ino)?;
-        let (store, key) = self.table().file(ino)?;
-        if self.table().node(ino)?.file.is_unsaved() {
+        let (store, key) = self.file(ino)?;
+        if self.is_unsaved(ino)? {
             return Err(Error::Unsupported(format!(
                 "{key} is not saved yet; close it before setting {name}"
             )));
@@ -200,7 +199,7 @@ impl Vfs {
         metadata: Metadata,
         who: Who,
     ) {
-        let Ok((_, key)) = self.table().file(ino) else {
+        let Ok((_, key)) = self.file(ino) else {
             return;
         };
         let (bytes, metadata) = match store.read_back(&key, &version) {
@@ -236,13 +235,13 @@ impl Vfs {
         let (store, key) = {
             let table = self.table();
             let node = table.node(ino)?;
-            match &node.kind {
-                Kind::File(store, key) if !node.file.is_unsaved() => (store.clone(), key.clone()),
+            match node.kind() {
+                Kind::File(store, key) if !node.is_unsaved() => (store.clone(), key.clone()),
                 _ => return Ok(None),
             }
         };
         if let Some(caller) = by.who {
-            let handles = self.table().handles_of(ino);
+            let handles = self.handles_of(ino);
             let own = handles.iter().rev().find(|handle| {
                 handle
                     .who()
@@ -255,8 +254,8 @@ impl Vfs {
                         return Ok(Some((value.version.to_string(), value.metadata.clone())));
                     }
                     ReadFrom::Pieces(pieces) => {
-                        let version = pieces.entry.version.to_string();
-                        return Ok(Some((version, pieces.metadata.clone())));
+                        let version = pieces.entry().version.to_string();
+                        return Ok(Some((version, pieces.metadata().clone())));
                     }
                 }
             }

@@ -16,7 +16,7 @@ use crate::store::{Entry, Metadata};
 impl Vfs {
     /// Whether another process opened this handle than the one that asks.
     pub(super) fn is_others(&self, fh: Fh, by: Opening) -> bool {
-        let handle = self.table().handle(fh).ok();
+        let handle = self.handle(fh).ok();
         let opener = handle.and_then(|handle| handle.who());
         let pair = opener.zip(by.who);
         pair.is_some_and(|(opener, by)| opener.process != by.process)
@@ -43,7 +43,7 @@ impl Vfs {
         let (store, key) = (&target.store, &target.key);
         let place = (store.name(), key.clone());
         let own = Self::own_metadata(moved, target);
-        let departed = self.table().pending_renames.base(&place).cloned();
+        let departed = self.departed(&place);
         if let Some(base) = departed {
             let callers = moved.callers.iter().copied();
             if let Base::AlreadyLost { shown } = self.departed_base(callers, &place, &base) {
@@ -70,7 +70,7 @@ impl Vfs {
         let fresh = || self.new_metadata(store, key).of(&moved.value.bytes);
         let (mut current, metadata) = match (target.taken, own) {
             (None, own) => (Precondition::Absent, own.unwrap_or_else(fresh)),
-            (Some(ino), own) if self.table().node(ino)?.file.is_unsaved() => {
+            (Some(ino), own) if self.is_unsaved(ino)? => {
                 (Precondition::Absent, own.unwrap_or_else(fresh))
             }
             (Some(ino), None) => {
@@ -82,7 +82,6 @@ impl Vfs {
                 None => (self.current(ino, store, key).await?, own),
             },
         };
-        self.settle_doubts(&place);
         let mut base = self.shown_of(moved, &place, &current);
         if let (Base::AlreadyLost { .. }, Some(ino)) = (&base, target.taken)
             && self.table().is_only_listed(ino)
@@ -100,11 +99,12 @@ impl Vfs {
 
     /// What the moved file may replace, when this is there.
     fn shown_of(&self, moved: &Moved, place: &Place, current: &Precondition) -> Base {
+        self.settle_doubts(place);
         if self.replaces_its_original(moved, place, current) {
             return Base::Take(current.clone());
         }
         let asked = moved.callers.iter().copied();
-        self.table().seen.base(asked, place, current)
+        self.table().base(asked, place, current)
     }
 
     /// Whether a file that is moved over a key began as a copy of what that key is now. Then whoever
@@ -126,11 +126,11 @@ impl Vfs {
     fn restores_backup(&self, moved: &Moved, target: &Target<'_>, place: &Place) -> bool {
         let (now, by) = (self.now(), moved.callers.first().map(|who| who.process));
         let table = self.table();
-        let from = table.tree.name(moved.ino);
+        let from = table.name(moved.ino);
         let original = from.and_then(|(dir, name)| Some((dir, backed_up(name)?)));
         let is_backup = original.is_some_and(|(dir, name)| (dir, &name) == target.at)
-            || table.copies.is_of(moved.ino, place);
-        is_backup && table.pending_renames.is_cleaning_up(place, by, now)
+            || table.is_copy_of(moved.ino, place);
+        is_backup && table.is_cleaning_up(place, by, now)
     }
 
     pub(super) async fn rename_refused(
@@ -161,7 +161,7 @@ impl Vfs {
             let kind = Kind::File(Arc::clone(&target.store), target.key.clone());
             let taken = table.insert(parent, name, kind);
             table.learn_rival(taken, &target.key, &rival, asked);
-            table.tree.sweep(taken);
+            table.sweep(taken);
         }
         self.rename_lost(moved, target, expect, Some(&rival.version))
     }
@@ -204,7 +204,7 @@ impl Vfs {
     pub(super) fn shown_before(&self, moved: &Moved, target: &Target<'_>) -> Precondition {
         let place = (target.store.name(), target.key.clone());
         let asked = moved.callers.iter().copied();
-        match self.table().seen.base(asked, &place, &Precondition::Absent) {
+        match self.table().base(asked, &place, &Precondition::Absent) {
             Base::Take(expect) | Base::AlreadyLost { shown: expect } => expect,
         }
     }

@@ -7,16 +7,16 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use super::dir::{DirItem, Item};
-use super::handles::Handle;
-use super::pending_renames::key_of;
-use super::table::{Kind, Place, Table};
-use super::{Attr, Error, Vfs, Who};
+use super::super::dir::{DirItem, Item};
+use super::super::handles::Handle;
+use super::super::pending_renames::key_of;
+use super::super::{Attr, Error, Vfs, Who};
+use super::{Kind, Place, Table};
 use crate::model::{FileName, Identity, Ino, NodeId, Numbers, Process};
 use crate::store::{Dir, Store};
 
 /// How many files show another number to some processes: the last ones.
-pub(super) const STRANGE: NonZeroUsize = NonZeroUsize::new(64).expect("it is not zero");
+pub(in crate::vfs) const STRANGE: NonZeroUsize = NonZeroUsize::new(64).expect("it is not zero");
 
 /// How many processes see another number of one file: the last ones.
 const STRANGERS: usize = 16;
@@ -45,7 +45,7 @@ fn of_dir(store: &Arc<dyn Store>, dir: &Dir) -> Identity {
 
 impl Table {
     /// What a name stands for that is of this kind.
-    pub(super) fn identity(&self, parent: Ino, name: &FileName, kind: &Kind) -> Identity {
+    pub(in crate::vfs) fn identity(&self, parent: Ino, name: &FileName, kind: &Kind) -> Identity {
         match kind {
             Kind::Stores => Identity::of_own("/", true),
             Kind::Dir(store, dir) => of_dir(store, dir),
@@ -61,7 +61,7 @@ impl Table {
     /// Gives a file another name, of which it is this kind. The inode that had the name before loses it
     /// and is returned. Who moved it still sees the number that it saw: a program may remember that of its
     /// temporary file, to know the one that it moved it over.
-    pub(super) fn rename(
+    pub(in crate::vfs) fn rename(
         &mut self,
         ino: Ino,
         to: (Ino, &FileName),
@@ -91,20 +91,20 @@ impl Table {
 
     /// What a process reads of a key is not what the key is now. Whoever keeps a descriptor open to read on
     /// (`tail -F`) goes by the number to see that its name is another file.
-    pub(super) fn is_another_for(&mut self, place: Place, process: Process) {
+    pub(in crate::vfs) fn is_another_for(&mut self, place: Place, process: Process) {
         self.others += 1;
         let number = self.tree.shown(Identity::of_another(self.others));
         self.sees_number(place, process, number);
     }
 
     /// The name of a file is about to be that of another one, or of none: its readers keep what they have.
-    pub(super) fn leaves_behind(&mut self, ino: Ino) {
+    pub(in crate::vfs) fn leaves_behind(&mut self, ino: Ino) {
         let Ok((store, key)) = self.file(ino) else {
             return;
         };
         for handle in self.handles_of(ino) {
             if let Handle::Reader(reader) = &*handle
-                && let Some(who) = reader.who
+                && let Some(who) = reader.who()
             {
                 self.is_another_for((store.name(), key.clone()), who.process);
             }
@@ -122,7 +122,7 @@ impl Table {
     }
 
     /// Whether somebody sees another number of a file than everybody else.
-    pub(super) fn has_strangers(&self, ino: Ino) -> bool {
+    pub(in crate::vfs) fn has_strangers(&self, ino: Ino) -> bool {
         !self.strangers(ino).is_empty()
     }
 
@@ -156,7 +156,7 @@ impl Vfs {
 
     /// Has `find` find an inode, and tells the kernel of it. The kernel may have forgotten it since it was
     /// found; then it is found anew.
-    pub(super) fn tell_found(&self, find: impl Fn() -> Attr) -> Told {
+    pub(in crate::vfs) fn tell_found(&self, find: impl Fn() -> Attr) -> Told {
         loop {
             let attr = find();
             if let Some(numbers) = self.table().tree.remember(attr.ino) {
@@ -198,7 +198,7 @@ impl Vfs {
     /// The numbers that `/proc` may tell of a file that is open: what the kernel was last told of it as an
     /// answer to anything. None if it may tell one of them of another
     /// file that is open.
-    pub(super) fn numbers_in_proc(&self, ino: Ino) -> Option<Vec<u64>> {
+    pub(in crate::vfs) fn numbers_in_proc(&self, ino: Ino) -> Option<Vec<u64>> {
         let table = self.table();
         let told = table.tree.ids(ino).map(|id| id.0);
         let shown = table.tree.numbers(ino)?.shown;
@@ -212,11 +212,11 @@ impl Vfs {
     }
 
     /// Has the kernel drop what it remembers of a file: its attributes and its pages.
-    pub(super) fn forget_in_kernel(&self, ino: Ino) {
+    pub(in crate::vfs) fn forget_in_kernel(&self, ino: Ino) {
         let Some(kernel) = self.kernel.get() else {
             return;
         };
-        let ids: Vec<_> = self.table().tree.ids(ino).collect();
+        let ids = self.table().ids(ino);
         for id in ids {
             kernel.forget_file(id);
         }

@@ -13,23 +13,24 @@ use std::sync::Arc;
 
 use lru::LruCache;
 
-use super::content::Content;
-use super::handles::{Handle, ReadFrom, Reader, Writer, WriterState};
-use super::io::At;
-use super::scratch::{OpenScratch, Scratch};
-use super::table::Place;
-use super::{Error, Vfs, Who};
-use crate::model::{Caller, Fingerprint, Ino, Precondition, Process, Tracing, Version};
+use super::super::content::Content;
+use super::super::handles::{Handle, ReadFrom, Reader};
+use super::super::io::At;
+use super::super::scratch::{OpenScratch, Scratch};
+use super::super::writer::{Writer, WriterState};
+use super::super::{Error, Vfs, Who};
+use super::Place;
+use crate::model::{Base, Caller, Fingerprint, Ino, Precondition, Process, Tracing, Version};
 
 /// The files that began as copies of a key.
 #[derive(Debug)]
-pub(super) struct Copies(LruCache<Ino, Copy>);
+pub(in crate::vfs) struct Copies(LruCache<Ino, Copy>);
 
 /// A version of a key whose bytes a file began with.
 #[derive(Clone, Debug)]
-pub(super) struct Copy {
-    pub(super) of: Place,
-    pub(super) version: Version,
+pub(in crate::vfs) struct Copy {
+    pub(in crate::vfs) of: Place,
+    pub(in crate::vfs) version: Version,
 }
 
 /// How many copies are remembered.
@@ -39,24 +40,24 @@ const COPIES: NonZeroUsize = NonZeroUsize::new(1024).expect("it is not zero");
 const PIECE: usize = 1 << 20;
 
 impl Copies {
-    pub(super) fn new() -> Self {
+    pub(in crate::vfs) fn new() -> Self {
         Self(LruCache::new(COPIES))
     }
 
     /// The file was written. What is put behind a copy leaves it one; anything else does not.
-    pub(super) fn written(&mut self, ino: Ino, at: At) {
+    pub(in crate::vfs) fn written(&mut self, ino: Ino, at: At) {
         if at != At::End {
             self.forget(ino);
         }
     }
 
     /// Whether a file began as a copy of a key.
-    pub(super) fn is_of(&self, ino: Ino, place: &Place) -> bool {
+    pub(in crate::vfs) fn is_of(&self, ino: Ino, place: &Place) -> bool {
         self.0.peek(&ino).is_some_and(|copy| copy.of == *place)
     }
 
     /// The file holds something else now.
-    pub(super) fn forget(&mut self, ino: Ino) {
+    pub(in crate::vfs) fn forget(&mut self, ino: Ino) {
         if !self.0.is_empty() {
             self.0.pop(&ino);
         }
@@ -64,10 +65,32 @@ impl Copies {
 }
 
 impl Vfs {
+    /// What a save of a key that starts from nothing replaces, when the key is `current` now (W1).
+    pub(in crate::vfs) fn base(
+        &self,
+        callers: impl IntoIterator<Item = Caller>,
+        place: &Place,
+        current: &Precondition,
+    ) -> Base {
+        self.settle_doubts(place);
+        self.table().base(callers, place, current)
+    }
+
+    /// As [`base`](Self::base), of a delete, or of a key that is moved away.
+    pub(in crate::vfs) fn base_of_delete(
+        &self,
+        by: Who,
+        place: &Place,
+        current: &Precondition,
+    ) -> Base {
+        self.settle_doubts(place);
+        self.table().base_of_delete(by, place, current)
+    }
+
     /// Whoever opened this handle is now shown what it reads (W1). An open alone shows nothing: vis
     /// opens a file to look at its attributes just before it replaces it, `flock` to lock it.
-    pub(super) fn note_reading(&self, reader: &Reader) {
-        let (Some((place, version)), Some(caller)) = (reader.unshown.take(), &reader.who) else {
+    pub(in crate::vfs) fn note_reading(&self, reader: &Reader) {
+        let (Some((place, version)), Some(caller)) = (reader.take_unshown(), reader.who()) else {
             return;
         };
         let is_doubtful = self.show(caller, &place, &version);
@@ -79,13 +102,13 @@ impl Vfs {
             ReadFrom::Whole(_) | ReadFrom::Nothing => {}
             ReadFrom::Pieces(pieces) => pieces.trace(is_doubtful),
         }
-        if self.is_own(reader.ino, &version) {
-            self.note_reading_of_copy(reader.ino, reader.who);
+        if self.is_own(reader.ino(), &version) {
+            self.note_reading_of_copy(reader.ino(), *reader.who());
         }
     }
 
     /// Remembers that a process was given a version; whether that is in doubt.
-    pub(super) fn show(&self, caller: &Caller, place: &Place, version: &Version) -> bool {
+    pub(in crate::vfs) fn show(&self, caller: &Caller, place: &Place, version: &Version) -> bool {
         let mut table = self.table();
         let before = table.seen.room().forgotten;
         let is_doubtful = table.show(caller, place, version);
@@ -103,14 +126,14 @@ impl Vfs {
     }
 
     /// Whether this version of a file is the last one that this mount made of it.
-    pub(super) fn is_own(&self, ino: Ino, version: &Version) -> bool {
+    pub(in crate::vfs) fn is_own(&self, ino: Ino, version: &Version) -> bool {
         let table = self.table();
         let node = table.tree.get(ino);
         node.is_some_and(|node| node.file.was_saved_as(version))
     }
 
     /// A process was shown a version in doubt, and these are its bytes.
-    pub(super) fn read_bytes(&self, caller: &Caller, place: &Place, bytes: Fingerprint) {
+    pub(in crate::vfs) fn read_bytes(&self, caller: &Caller, place: &Place, bytes: Fingerprint) {
         if bytes.len > 0 {
             let mut table = self.table();
             table.seen.knows_bytes(caller.process, place, bytes);
@@ -119,7 +142,7 @@ impl Vfs {
 
     /// Somebody reads a file, and the version of another one that it began with (but not who was
     /// refused just now: it brings its backup back).
-    pub(super) fn note_reading_of_copy(&self, ino: Ino, who: Who) {
+    pub(in crate::vfs) fn note_reading_of_copy(&self, ino: Ino, who: Who) {
         let now = self.now();
         let mut table = self.table();
         let Some(copy) = table.copies.0.get(&ino).cloned() else {
@@ -133,7 +156,12 @@ impl Vfs {
     }
 
     /// Whether a file began as a copy of this version of this key.
-    pub(super) fn is_copy_of(&self, ino: Ino, place: &Place, version: &Precondition) -> bool {
+    pub(in crate::vfs) fn is_copy_of(
+        &self,
+        ino: Ino,
+        place: &Place,
+        version: &Precondition,
+    ) -> bool {
         let table = self.table();
         let copy = table.copies.0.peek(&ino);
         copy.is_some_and(|copy| copy.of == *place && version.version() == Some(&copy.version))
@@ -175,25 +203,25 @@ impl Vfs {
     }
 
     /// As [`note_copy`](Self::note_copy), of what a writer has so far.
-    pub(super) fn note_written(&self, writer: &Writer, content: &Content) {
+    pub(in crate::vfs) fn note_written(&self, writer: &Writer, content: &Content) {
         let creator = {
             let table = self.table();
-            table.tree.get(writer.ino).and_then(|node| node.creator)
+            table.tree.get(writer.ino()).and_then(|node| node.creator)
         };
-        let hands = [writer.who, creator].map(|who| who.map(|who| who.process));
+        let hands = [*writer.who(), creator].map(|who| who.map(|who| who.process));
         let len = content.len() as u64;
-        self.note_copy(writer.ino, hands, len, || {
+        self.note_copy(writer.ino(), hands, len, || {
             fingerprint(|start| content.read(start, PIECE))
         });
     }
 
     /// As [`note_copy`](Self::note_copy), of what a scratch file holds.
-    pub(super) fn note_written_scratch(&self, open: &OpenScratch) {
-        let scratch: &Scratch = &open.scratch;
-        if !open.access.write || !self.table().seen.is_anybody_in_doubt() {
+    pub(in crate::vfs) fn note_written_scratch(&self, open: &OpenScratch) {
+        let scratch: &Scratch = open.scratch();
+        if !open.is_for_writing() || !self.table().seen.is_anybody_in_doubt() {
             return;
         }
-        let hands = [open.who, scratch.maker()].map(|who| who.map(|who| who.process));
+        let hands = [open.who(), scratch.maker()].map(|who| who.map(|who| who.process));
         let Ok((len, _)) = scratch.shape() else {
             return;
         };
@@ -204,7 +232,7 @@ impl Vfs {
 
     /// Before it is decided what a save of a key replaces: notes who missed it, and looks at the files
     /// that are still being written by who is in doubt about the key.
-    pub(super) fn settle_doubts(&self, place: &Place) {
+    pub(in crate::vfs) fn settle_doubts(&self, place: &Place) {
         let open: Vec<_> = {
             let mut table = self.table();
             table.settle_misses(place);
@@ -216,10 +244,12 @@ impl Vfs {
             let handles = table.handles.values().map(|open| &open.handle);
             let handles = handles.filter(|handle| match &***handle {
                 Handle::Writer(writer) => {
-                    let node = table.tree.get(writer.ino);
-                    is_doubter(writer.who) || is_doubter(node.and_then(|node| node.creator))
+                    let node = table.tree.get(writer.ino());
+                    is_doubter(*writer.who()) || is_doubter(node.and_then(|node| node.creator))
                 }
-                Handle::Scratch(open) => is_doubter(open.who) || is_doubter(open.scratch.maker()),
+                Handle::Scratch(open) => {
+                    is_doubter(open.who()) || is_doubter(open.scratch().maker())
+                }
                 _ => false,
             });
             handles.map(Arc::clone).collect()
@@ -228,7 +258,7 @@ impl Vfs {
             match &*handle {
                 // Who holds it now is the one who asks, or is saving it, and has looked.
                 Handle::Writer(writer) => {
-                    if let Ok(state) = writer.state.try_lock() {
+                    if let Some(state) = writer.try_lock() {
                         self.note_written(writer, &state.content);
                     }
                 }
@@ -239,20 +269,20 @@ impl Vfs {
     }
 
     /// Whoever opened this handle to write and to read reads: it is shown what it opened.
-    pub(super) fn note_reading_of_writer(
+    pub(in crate::vfs) fn note_reading_of_writer(
         &self,
         writer: &Writer,
         state: &WriterState,
     ) -> Result<(), Error> {
-        let (Some((place, version)), Some(caller)) = (writer.unshown.take(), &writer.who) else {
+        let (Some((place, version)), Some(caller)) = (writer.take_unshown(), writer.who()) else {
             return Ok(());
         };
         if self.show(caller, &place, &version) && !state.draft.is_dirty() {
             let bytes = fingerprint(|start| state.content.read(start, PIECE));
             self.read_bytes(caller, &place, bytes.map_err(Error::of_disk)?);
         }
-        if self.is_own(writer.ino, &version) {
-            self.note_reading_of_copy(writer.ino, writer.who);
+        if self.is_own(writer.ino(), &version) {
+            self.note_reading_of_copy(writer.ino(), *writer.who());
         }
         Ok(())
     }

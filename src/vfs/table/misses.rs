@@ -15,14 +15,14 @@ use tokio::time::Instant;
 
 use lru::LruCache;
 
-use super::table::{Place, Table};
-use super::{Vfs, Who};
+use super::super::{Vfs, Who};
+use super::{Place, Table};
 use crate::model::{Caller, FileName, Ino, Origin};
 use crate::store::Child;
 
 /// The misses whose system calls may not be over, and who asked lately.
 #[derive(Debug)]
-pub(super) struct Misses {
+pub(in crate::vfs) struct Misses {
     by_thread: LruCache<u32, (Caller, Place)>,
     callers: LruCache<u32, (Instant, Who)>,
 }
@@ -34,7 +34,7 @@ const THREADS: NonZeroUsize = NonZeroUsize::new(1024).expect("it is not zero");
 const SAME_CALLER: Duration = Duration::from_millis(100);
 
 impl Misses {
-    pub(super) fn new() -> Self {
+    pub(in crate::vfs) fn new() -> Self {
         Self {
             by_thread: LruCache::new(THREADS),
             callers: LruCache::new(THREADS),
@@ -44,14 +44,14 @@ impl Misses {
 
 impl Table {
     /// A thread begins another system call: what it missed before, its process was told.
-    pub(super) fn end_miss(&mut self, thread: u32) {
+    pub(in crate::vfs) fn end_miss(&mut self, thread: u32) {
         if let Some((caller, place)) = self.misses.by_thread.pop(&thread) {
             self.seen.miss(&caller, &place);
         }
     }
 
     /// A thread goes on to make the key that it missed, and its program never hears that there was none.
-    pub(super) fn take_back_miss(&mut self, thread: u32, place: &Place) {
+    pub(in crate::vfs) fn take_back_miss(&mut self, thread: u32, place: &Place) {
         let is_of_this_call = |(_, missed): &(Caller, Place)| missed == place;
         match self
             .misses
@@ -65,7 +65,7 @@ impl Table {
     }
 
     /// Before anybody asks who was shown what of a key, or is shown it: whoever missed it was told.
-    pub(super) fn settle_misses(&mut self, place: &Place) {
+    pub(in crate::vfs) fn settle_misses(&mut self, place: &Place) {
         let missed = self.misses.by_thread.iter();
         let missed = missed.filter(|(_, (_, missed))| missed == place);
         let threads: Vec<_> = missed.map(|(thread, _)| *thread).collect();
@@ -77,7 +77,7 @@ impl Table {
 
 impl Vfs {
     /// The caller of a look-up is about to be told that there is no such name.
-    pub(super) fn note_miss(&self, parent: Ino, name: &FileName, thread: u32) {
+    pub(in crate::vfs) fn note_miss(&self, parent: Ino, name: &FileName, thread: u32) {
         if thread == 0 || self.options.read_only || self.is_scratch_name(name, Origin::Other) {
             return;
         }

@@ -8,33 +8,59 @@
 use std::time::Duration;
 use tokio::time::Instant;
 
-use super::cache::Folder;
-use super::table::{Kind, Node, Table};
-use crate::model::{FileName, Ino, Key, Precondition, Rival};
+use super::super::Error;
+use super::super::cache::Folder;
+use super::{Kind, Node, Table};
+use crate::model::{FileName, Ino, Key, Precondition, Rival, Version};
 use crate::store::Entry;
 
 /// What the backend last said of a file.
 #[derive(Clone, Debug)]
-pub(super) struct Known {
-    pub(super) entry: Entry,
+pub(in crate::vfs) struct Known {
+    entry: Entry,
     /// When it was asked: what was asked before is older. It is believed from then on.
-    pub(super) asked: Instant,
+    asked: Instant,
     /// When it answered.
-    pub(super) answered: Instant,
+    answered: Instant,
     /// The thread in whose present system call it was asked; it need not be asked again before
     /// that call ends.
-    pub(super) asked_by: Option<u32>,
+    asked_by: Option<u32>,
     /// This mount saved it itself, and the time in the entry is our clock's: the next `stat` asks
     /// the store for its own.
-    pub(super) own: bool,
+    own: bool,
     /// Only a listing said so, which some servers spell, or keep, otherwise than the object: enough to show, not
     /// enough to refuse anybody.
     is_listed: bool,
 }
 
 impl Known {
+    /// What was said.
+    pub(in crate::vfs) fn entry(&self) -> &Entry {
+        &self.entry
+    }
+
+    /// Which version it is.
+    pub(in crate::vfs) fn version(&self) -> &Version {
+        &self.entry.version
+    }
+
+    /// Whether it was asked for less than `ttl` ago.
+    pub(in crate::vfs) fn is_younger_than(&self, ttl: Duration) -> bool {
+        self.asked.elapsed() < ttl
+    }
+
+    /// The thread in whose present system call it was asked.
+    pub(in crate::vfs) fn asked_by(&self) -> Option<u32> {
+        self.asked_by
+    }
+
+    /// Whether this mount saved it itself, and knows no time of the store's.
+    pub(in crate::vfs) fn is_own(&self) -> bool {
+        self.own
+    }
+
     /// For how long it may still be believed, when nothing is believed for longer than `ttl`.
-    pub(super) fn time_left(&self, ttl: Duration) -> Duration {
+    pub(in crate::vfs) fn time_left(&self, ttl: Duration) -> Duration {
         match self.own {
             true => Duration::ZERO,
             false => ttl.saturating_sub(self.asked.elapsed()),
@@ -44,7 +70,7 @@ impl Known {
 
 impl Node {
     /// What is known, if it is not older than `ttl`.
-    pub(super) fn fresh(&self, ttl: Duration) -> Option<&Known> {
+    pub(in crate::vfs) fn fresh(&self, ttl: Duration) -> Option<&Known> {
         self.known
             .as_ref()
             .filter(|known| !known.time_left(ttl).is_zero() && known.entry.size.is_some())
@@ -53,7 +79,7 @@ impl Node {
     /// Notes what a listing said that was asked for at this time, unless something newer is known; what
     /// is known now. The kernel will believe in the name for a while, so that the next open comes
     /// without a look-up, and has to ask for itself.
-    pub(super) fn learn_listed(&mut self, entry: &Entry, asked: Instant) -> &Known {
+    pub(in crate::vfs) fn learn_listed(&mut self, entry: &Entry, asked: Instant) -> &Known {
         let listed = || Known {
             entry: entry.clone(),
             asked,
@@ -71,7 +97,7 @@ impl Node {
     }
 
     /// The system call in which the backend was asked is over.
-    pub(super) fn end_call(&mut self) {
+    pub(in crate::vfs) fn end_call(&mut self) {
         if let Some(known) = self.known.as_mut() {
             known.asked_by = None;
         }
@@ -99,7 +125,13 @@ impl Node {
 impl Table {
     /// Notes what the backend said of a file, wherever it is remembered. `asked` is when it was asked,
     /// here and below: an answer may be older than what became known while it was on its way.
-    pub(super) fn learn(&mut self, ino: Ino, entry: Entry, asked: Instant, asked_by: Option<u32>) {
+    pub(in crate::vfs) fn learn(
+        &mut self,
+        ino: Ino,
+        entry: Entry,
+        asked: Instant,
+        asked_by: Option<u32>,
+    ) {
         let Some(node) = self.tree.get_mut(ino) else {
             return;
         };
@@ -119,7 +151,13 @@ impl Table {
     }
 
     /// As [`learn`](Self::learn), from the answer to a look-up, which is a listing.
-    pub(super) fn learn_found(&mut self, ino: Ino, entry: Entry, asked: Instant, asked_by: u32) {
+    pub(in crate::vfs) fn learn_found(
+        &mut self,
+        ino: Ino,
+        entry: Entry,
+        asked: Instant,
+        asked_by: u32,
+    ) {
         self.learn(ino, entry, asked, Some(asked_by));
         if let Some(node) = self.tree.get_mut(ino)
             && let Some(known) = node.known.as_mut()
@@ -128,14 +166,58 @@ impl Table {
         }
     }
 
+    /// What the store last said of a file, if it said so in the present system call of `thread`, and
+    /// less than `most` ago: a file can also be opened without a look-up (through /proc/self/fd), long
+    /// after one. A second open of the call asks for itself.
+    pub(in crate::vfs) fn take_just_asked(
+        &mut self,
+        ino: Ino,
+        thread: u32,
+        most: Duration,
+    ) -> Option<Entry> {
+        let known = self.tree.get_mut(ino)?.known.as_mut()?;
+        let asked_by = known.asked_by.take()?;
+        let in_this_call = asked_by == thread && known.answered.elapsed() < most;
+        in_this_call.then(|| known.entry.clone())
+    }
+
+    /// As [`Node::learn_listed`].
+    pub(in crate::vfs) fn learn_listed(
+        &mut self,
+        ino: Ino,
+        entry: &Entry,
+        asked: Instant,
+    ) -> Result<&Known, Error> {
+        Ok(self.node_mut(ino)?.learn_listed(entry, asked))
+    }
+
+    /// The kernel is told of a file by a listing: what it says, unless this mount may have deleted that
+    /// since (`is_old`). The kernel believes the name from then on: the next open may come without a
+    /// look-up of its own.
+    pub(in crate::vfs) fn tell_listed(
+        &mut self,
+        ino: Ino,
+        entry: &Entry,
+        asked: Instant,
+        is_old: bool,
+    ) {
+        let Some(node) = self.tree.get_mut(ino) else {
+            return;
+        };
+        if !is_old {
+            node.learn_listed(entry, asked);
+        }
+        node.end_call();
+    }
+
     /// Whether a listing alone says what a file is. Then it is looked at before anybody is refused for it.
-    pub(super) fn is_only_listed(&self, ino: Ino) -> bool {
+    pub(in crate::vfs) fn is_only_listed(&self, ino: Ino) -> bool {
         let known = self.tree.get(ino).and_then(|node| node.known.as_ref());
         known.is_some_and(|known| known.is_listed)
     }
 
     /// Notes what this mount itself made of a file.
-    pub(super) fn learn_own(&mut self, ino: Ino, entry: Entry) {
+    pub(in crate::vfs) fn learn_own(&mut self, ino: Ino, entry: Entry) {
         if let Ok((store, key)) = self.file(ino) {
             self.deletes.undone(&(store.name(), key));
         }
@@ -154,7 +236,7 @@ impl Table {
     }
 
     /// Notes that the store deleted the key of a file when this mount asked for it, at `sent`.
-    pub(super) fn learn_deleted(&mut self, ino: Ino, sent: Instant) {
+    pub(in crate::vfs) fn learn_deleted(&mut self, ino: Ino, sent: Instant) {
         // What was asked meanwhile may have been answered before.
         if let Some(node) = self.tree.get_mut(ino)
             && node.known_since(sent).is_some_and(|known| !known.own)
@@ -169,7 +251,7 @@ impl Table {
 
     /// Notes that an answer said that a file does not exist (any more). Nothing else may be noted so,
     /// see [`forget`](Self::forget).
-    pub(super) fn learn_absent(&mut self, ino: Ino, asked: Instant) {
+    pub(in crate::vfs) fn learn_absent(&mut self, ino: Ino, asked: Instant) {
         let Some(node) = self.tree.get_mut(ino) else {
             return;
         };
@@ -182,7 +264,13 @@ impl Table {
     }
 
     /// Notes what a write that was sent at `sent`, and refused, found in the place of the key.
-    pub(super) fn learn_rival(&mut self, ino: Ino, key: &Key, rival: &Rival, sent: Instant) {
+    pub(in crate::vfs) fn learn_rival(
+        &mut self,
+        ino: Ino,
+        key: &Key,
+        rival: &Rival,
+        sent: Instant,
+    ) {
         match (&rival.version, rival.modified) {
             (Precondition::Absent, _) => self.learn_absent(ino, sent),
             (Precondition::Is(version), Some(modified)) => {
@@ -200,7 +288,7 @@ impl Table {
 
     /// Forgets what is known of a file, since it proved wrong or nobody can know: whoever asks next
     /// asks the store. That is not to note an absence: whether there is such a key, an answer says.
-    pub(super) fn forget(&mut self, ino: Ino) {
+    pub(in crate::vfs) fn forget(&mut self, ino: Ino) {
         if let Some(node) = self.tree.get_mut(ino) {
             node.known = None;
         }
@@ -216,7 +304,7 @@ impl Table {
     }
 
     /// As [`forget`](Self::forget), of whatever has this name or will be found to have it.
-    pub(super) fn forget_name(&mut self, parent: Ino, name: &FileName) {
+    pub(in crate::vfs) fn forget_name(&mut self, parent: Ino, name: &FileName) {
         self.no_longer_absent(parent, name);
         if let Some(ino) = self.tree.find(parent, name) {
             self.forget(ino);
@@ -235,7 +323,7 @@ impl Table {
 
     /// A system call begins with the look-up of this name: what earlier calls asked, they asked for
     /// themselves.
-    pub(super) fn begin_call(&mut self, parent: Ino, name: &FileName) {
+    pub(in crate::vfs) fn begin_call(&mut self, parent: Ino, name: &FileName) {
         if let Some(ino) = self.tree.find(parent, name)
             && let Some(node) = self.tree.get_mut(ino)
         {
@@ -245,7 +333,7 @@ impl Table {
     }
 
     /// Something has this name: whoever asked before and heard that there is none must ask again.
-    pub(super) fn no_longer_absent(&mut self, parent: Ino, name: &FileName) {
+    pub(in crate::vfs) fn no_longer_absent(&mut self, parent: Ino, name: &FileName) {
         let absent = self.just_absent.as_ref();
         if absent.is_some_and(|(dir, absent, _)| *dir == parent && absent == name) {
             self.just_absent = None;
@@ -253,7 +341,7 @@ impl Table {
     }
 
     /// Whether the store said in the present system call of `thread` that there is no such name.
-    pub(super) fn is_just_absent(&self, parent: Ino, name: &FileName, thread: u32) -> bool {
+    pub(in crate::vfs) fn is_just_absent(&self, parent: Ino, name: &FileName, thread: u32) -> bool {
         let absent = self.just_absent.as_ref();
         absent.is_some_and(|(dir, absent, asked_by)| {
             *dir == parent && absent == name && *asked_by == thread
@@ -281,7 +369,7 @@ mod tests {
     use std::time::SystemTime;
 
     use super::*;
-    use crate::model::{Seen, Version};
+    use crate::model::Seen;
     use crate::store::Dir;
     use crate::vfs::tests::Nobody;
 

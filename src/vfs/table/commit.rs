@@ -5,33 +5,33 @@
 
 use std::sync::Arc;
 
-use super::Vfs;
-use super::table::{Place, Table};
+use super::super::Vfs;
+use super::{Place, Table};
 use crate::model::{Caller, Ino, Precondition, Rebase};
 use crate::store::{Entry, Metadata, Value};
 
 /// A write that the store has carried out.
 #[derive(Debug)]
-pub(super) struct Commit {
+pub(in crate::vfs) struct Commit {
     /// The file that the version is of.
-    pub(super) ino: Ino,
+    pub(in crate::vfs) ino: Ino,
     /// Its key.
-    pub(super) place: Place,
+    pub(in crate::vfs) place: Place,
     /// What the version took the place of.
-    pub(super) replaced: Precondition,
+    pub(in crate::vfs) replaced: Precondition,
     /// The version, and what is known of it.
-    pub(super) entry: Entry,
+    pub(in crate::vfs) entry: Entry,
     /// What of it is kept for readers to come.
-    pub(super) kept: Kept,
+    pub(in crate::vfs) kept: Kept,
     /// Whose memories count as the base of the write; the first of them made it.
-    pub(super) by: Vec<Caller>,
+    pub(in crate::vfs) by: Vec<Caller>,
     /// What the change is to the writers of the file.
-    pub(super) change: Change,
+    pub(in crate::vfs) change: Change,
 }
 
 /// What is kept of a version for readers to come.
 #[derive(Debug)]
-pub(super) enum Kept {
+pub(in crate::vfs) enum Kept {
     /// All of it.
     Whole(Arc<Value>),
     /// What travels with it: its bytes are too many.
@@ -42,7 +42,7 @@ pub(super) enum Kept {
 
 /// What a commit is to those who have the file open for writing.
 #[derive(Debug)]
-pub(super) enum Change {
+pub(in crate::vfs) enum Change {
     /// Other bytes: their drafts are overtaken (W12).
     Value,
     /// Other bytes; but whoever is based on what this says has these bytes too.
@@ -53,7 +53,7 @@ pub(super) enum Change {
 
 impl Table {
     /// Learns what a write did.
-    pub(super) fn commit(&mut self, commit: Commit) {
+    pub(in crate::vfs) fn commit(&mut self, commit: Commit) {
         self.advance(&commit);
         let Commit {
             ino,
@@ -89,8 +89,15 @@ impl Table {
         }
     }
 
+    /// Another file was moved over this one by a write.
+    pub(in crate::vfs) fn is_moved_over(&mut self, ino: Ino, commit: &Commit) {
+        if let Some(node) = self.tree.get_mut(ino) {
+            node.file.save(&commit.replaced, &commit.entry.version);
+        }
+    }
+
     /// Those who made a write know what it did, wherever the file is now.
-    pub(super) fn advance(&mut self, commit: &Commit) {
+    pub(in crate::vfs) fn advance(&mut self, commit: &Commit) {
         let (place, by) = (&commit.place, &commit.by);
         self.pending_renames.saved(place);
         let version = &commit.entry.version;
@@ -102,7 +109,7 @@ impl Table {
 
 impl Vfs {
     /// Learns what a write did, and counts it.
-    pub(super) fn committed(&self, commit: Commit) {
+    pub(in crate::vfs) fn committed(&self, commit: Commit) {
         self.table().commit(commit);
         self.journal.saved();
     }

@@ -1,0 +1,70 @@
+//! A handle of a scratch file.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::super::io::At;
+use super::super::open::Access;
+use super::super::writer::Hand;
+use super::super::{Error, Who};
+use super::Scratch;
+
+/// A handle of a scratch file.
+#[derive(Debug)]
+pub(in crate::vfs) struct OpenScratch {
+    scratch: Arc<Scratch>,
+    who: Who,
+    access: Access,
+    hand: Hand,
+    /// Whether anything was read through it.
+    was_read: AtomicBool,
+}
+
+impl OpenScratch {
+    pub(super) fn new(scratch: &Arc<Scratch>, who: Who, access: Access) -> Self {
+        Self {
+            scratch: Arc::clone(scratch),
+            who,
+            access,
+            hand: Hand::default(),
+            was_read: AtomicBool::new(false),
+        }
+    }
+
+    /// The file.
+    pub(in crate::vfs) fn scratch(&self) -> &Arc<Scratch> {
+        &self.scratch
+    }
+
+    /// Who opened it.
+    pub(in crate::vfs) fn who(&self) -> Who {
+        self.who
+    }
+
+    /// Whether it was opened for writing.
+    pub(in crate::vfs) fn is_for_writing(&self) -> bool {
+        self.access.write
+    }
+
+    /// Notes who writes; whether it is perhaps somebody else than the opener, and who wrote last.
+    pub(in crate::vfs) fn is_new_hand(&self, thread: u32) -> bool {
+        self.hand.is_new(self.who, thread)
+    }
+
+    /// Something is read through it; whether it is the first time.
+    pub(in crate::vfs) fn is_first_reading(&self) -> bool {
+        !self.was_read.swap(true, Ordering::Relaxed)
+    }
+
+    /// As [`Scratch::write`].
+    pub(in crate::vfs) fn write(&self, at: At, data: &[u8]) -> Result<bool, Error> {
+        if !self.access.write {
+            return Err(Error::BadHandle);
+        }
+        let start = match at {
+            At::Offset(start) => Some(start),
+            At::End => None,
+        };
+        self.scratch.write(start, data).map_err(Error::of_disk)
+    }
+}

@@ -1,0 +1,273 @@
+//! A handle for writing: a draft that is its own alone (W12), and its bytes.
+//!
+//! What it does with them is in `io.rs` and `save.rs`.
+
+use std::io;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use tokio::sync::MutexGuard;
+
+use super::content::{Content, Missing, Room};
+use super::handles::Unshown;
+use super::loss::Kept;
+use super::table::{Place, Table};
+use super::{Life, Who};
+use crate::model::{CaughtUp, Draft, Ino, Key, Precondition, Version};
+use crate::store::{Metadata, Store};
+
+/// The thread that wrote last through a handle, if it is not the opener's only one.
+#[derive(Debug, Default)]
+pub(super) struct Hand(AtomicU32);
+
+impl Hand {
+    /// Notes who writes; whether it is perhaps somebody else than the opener, and who wrote last.
+    pub(super) fn is_new(&self, opener: Who, thread: u32) -> bool {
+        let is_opener = opener.is_some_and(|who| who.process.id == thread);
+        !is_opener && self.0.swap(thread, Ordering::Relaxed) != thread
+    }
+}
+
+/// A handle for writing.
+#[derive(Debug)]
+pub(super) struct Writer {
+    ino: Ino,
+    /// The key that it was opened as, if that is known; a file may be renamed.
+    opened_as: Option<(Arc<dyn Store>, Key)>,
+    who: Who,
+    /// The life of the opener, if it is known.
+    opener: Option<Arc<dyn Life>>,
+    /// It created the file, and demanded that nobody else had.
+    is_exclusive: bool,
+    hand: Hand,
+    unshown: Unshown,
+    state: tokio::sync::Mutex<WriterState>,
+    /// The base of the save that is under way, and what is to be kept of it, for a mount that ends
+    /// before it does.
+    under_way: Mutex<Option<(Precondition, Kept)>>,
+    /// What `stat` shows to the writer's own process, readable while a save holds `state`.
+    shape: Mutex<Option<Shape>>,
+}
+
+/// The size and time of a draft that differs from what is stored.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shape {
+    pub(super) size: u64,
+    pub(super) modified: SystemTime,
+}
+
+/// What a writer has so far.
+#[derive(Debug)]
+pub(super) struct WriterState {
+    pub(super) draft: Draft,
+    pub(super) content: Content,
+    pub(super) metadata: Metadata,
+    /// Where the bytes begin that were appended since the last save, if all that was ever done is
+    /// appending: the length of what it is based on.
+    pub(super) appended_from: usize,
+    /// What is stored since the last save is not these bytes, and not known: an append has to ask
+    /// first what it comes behind.
+    pub(super) stands_elsewhere: bool,
+    /// What is not among these bytes: there was no room for it, or the value would be too large.
+    pub(super) missing: Missing,
+    /// What the draft knows of what became of its file.
+    pub(super) caught_up: CaughtUp,
+    /// The rescue that holds these bytes, if a save of them failed.
+    pub(super) rescued: Option<String>,
+    /// The bytes of the last write that was to be saved at once and was not, and the rescue that holds them.
+    pub(super) taken_back: Option<(Bytes, String)>,
+}
+
+impl WriterState {
+    /// A draft whose bytes are those of its base.
+    pub(super) fn new(draft: Draft, bytes: Bytes, metadata: Metadata) -> Self {
+        Self::of(draft, Content::Shared(bytes), metadata)
+    }
+
+    /// As [`new`](Self::new), of bytes that may be too many for memory.
+    pub(super) fn of(draft: Draft, content: Content, metadata: Metadata) -> Self {
+        Self {
+            draft,
+            appended_from: content.len(),
+            content,
+            metadata,
+            stands_elsewhere: false,
+            missing: Missing::default(),
+            caught_up: CaughtUp::default(),
+            rescued: None,
+            taken_back: None,
+        }
+    }
+
+    /// Whether these bytes are a part of what was written, and worth nothing alone. Lines that were
+    /// appended are.
+    pub(super) fn is_half(&self) -> bool {
+        self.missing.is_something() && self.draft.is_dirty() && !self.draft.only_appends()
+    }
+
+    /// Puts what was appended behind other bytes.
+    ///
+    /// # Errors
+    /// Any error of the local disk; then nothing has changed.
+    pub(super) fn put_behind(
+        &mut self,
+        bytes: Bytes,
+        appended: &[u8],
+        room: &Room,
+    ) -> io::Result<()> {
+        let end = bytes.len();
+        let mut content = Content::Shared(bytes);
+        if !appended.is_empty() {
+            content.write(end, appended, room)?;
+        }
+        self.appended_from = end;
+        self.stands_elsewhere = false;
+        self.content = content;
+        Ok(())
+    }
+
+    /// What was appended since the last save.
+    ///
+    /// # Errors
+    /// Any error of the local disk.
+    pub(super) fn appended(&self) -> io::Result<Bytes> {
+        self.content.read(self.appended_from as u64, usize::MAX)
+    }
+
+    /// The bytes that must not be lost: of who only appended, what it appended since its last save.
+    ///
+    /// # Errors
+    /// Any error of the local disk.
+    pub(super) fn kept(&mut self) -> io::Result<Kept> {
+        let kept = match self.draft.only_appends() {
+            true => Kept::appended(self.appended()?),
+            false => Kept::whole(self.content.share()?),
+        };
+        Ok(kept.instead_of(self.rescued.clone()))
+    }
+}
+
+impl Writer {
+    pub(super) fn new(
+        ino: Ino,
+        who: Who,
+        opener: Option<Arc<dyn Life>>,
+        state: WriterState,
+    ) -> Self {
+        let shape = state.draft.is_dirty().then(|| Shape {
+            size: state.content.len() as u64,
+            modified: SystemTime::now(),
+        });
+        Self {
+            ino,
+            opened_as: None,
+            who,
+            opener,
+            is_exclusive: false,
+            hand: Hand::default(),
+            unshown: Unshown::default(),
+            state: tokio::sync::Mutex::new(state),
+            under_way: Mutex::new(None),
+            shape: Mutex::new(shape),
+        }
+    }
+
+    /// The same writer, of a file that it created exclusively (O_EXCL).
+    pub(super) fn exclusive(self, is_exclusive: bool) -> Self {
+        Self {
+            is_exclusive,
+            ..self
+        }
+    }
+
+    /// Its opener, who may read too, is shown this by its first reading.
+    pub(super) fn not_shown_yet(mut self, place: Place, version: Version) -> Self {
+        self.unshown = Unshown::new(place, version);
+        self
+    }
+
+    /// The file.
+    pub(super) fn ino(&self) -> Ino {
+        self.ino
+    }
+
+    /// Who opened it.
+    pub(super) fn who(&self) -> &Who {
+        &self.who
+    }
+
+    /// The key that it was opened as, if that is known.
+    pub(super) fn opened_as(&self) -> Option<(&Arc<dyn Store>, &Key)> {
+        let (store, key) = self.opened_as.as_ref()?;
+        Some((store, key))
+    }
+
+    /// Whether its opener goes on, as far as that is known.
+    pub(super) fn opener_goes_on(&self) -> bool {
+        self.opener.as_ref().is_some_and(|opener| opener.goes_on())
+    }
+
+    /// Whether it created the file, and demanded that nobody else had.
+    pub(super) fn is_exclusive(&self) -> bool {
+        self.is_exclusive
+    }
+
+    /// Notes who writes; whether it is perhaps somebody else than the opener, and who wrote last.
+    pub(super) fn is_new_hand(&self, thread: u32) -> bool {
+        self.hand.is_new(self.who, thread)
+    }
+
+    /// What its opener was not shown yet, if anything. From now on it counts as shown.
+    pub(super) fn take_unshown(&self) -> Option<(Place, Version)> {
+        self.unshown.take()
+    }
+
+    /// Its opener knows what this key is.
+    pub(super) fn knows(&self, place: &Place) {
+        self.unshown.take_of(place);
+    }
+
+    /// What it has so far, once nobody else uses that. Held over a save.
+    pub(super) async fn lock(&self) -> MutexGuard<'_, WriterState> {
+        self.state.lock().await
+    }
+
+    /// As [`lock`](Self::lock), if nobody else uses it now.
+    pub(super) fn try_lock(&self) -> Option<MutexGuard<'_, WriterState>> {
+        self.state.try_lock().ok()
+    }
+
+    /// It is about to be opened: what it is called, and where it stands among the writers of its file.
+    pub(super) fn is_of(&mut self, table: &Table) {
+        self.opened_as = table.file(self.ino).ok();
+        self.state.get_mut().caught_up = table.caught_up(self.ino);
+    }
+
+    /// Notes that a save over this base is under way, or that it ended.
+    pub(super) fn set_under_way(&self, save: Option<(Precondition, Kept)>) {
+        *self
+            .under_way
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = save;
+    }
+
+    /// The base of the save that is under way, and what is to be kept of it.
+    pub(super) fn under_way(&self) -> Option<(Precondition, Kept)> {
+        self.under_way
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// The size and time of the draft; `None` while it is what is stored.
+    pub(super) fn shape(&self) -> Option<Shape> {
+        *self.shape.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes the size and time after a change, or after a save (`None`).
+    pub(super) fn reshape(&self, shape: Option<Shape>) {
+        *self.shape.lock().unwrap_or_else(PoisonError::into_inner) = shape;
+    }
+}
