@@ -16,9 +16,8 @@ use super::answer::Bridge;
 use super::directory::{names, names_and_attributes};
 use super::errno;
 use super::negotiate::negotiate;
-use super::process::caller;
 use super::reply::{Created, Named, OpenedDir, OpenedFile, Written, Xattr};
-use super::request::{access, at, creation, durable, opening, over, set_mode};
+use super::request::{access, at, context, creation, durable, over, set_mode, thread_of};
 use crate::model::{NodeId, SaveReason};
 use crate::vfs::{Departures, Durable, Fh, SetMode};
 
@@ -32,10 +31,10 @@ impl Filesystem for Fs {
 
     fn lookup(&self, request: &Request, parent: INodeNo, name: &OsStr, reply: fuser::ReplyEntry) {
         let dir = self.ino(parent);
-        let (vfs, name, thread) = (self.0.vfs.clone(), name.to_owned(), request.pid());
+        let (vfs, name, by) = (self.0.vfs.clone(), name.to_owned(), thread_of(request));
         let op = self.op_on("lookup", parent, &name, request).locking(parent);
         self.0.answer(op, reply, async move {
-            vfs.lookup(dir, &name, thread).await.map(Named)
+            vfs.lookup(dir, &name, by).await.map(Named)
         });
     }
 
@@ -52,14 +51,14 @@ impl Filesystem for Fs {
     ) {
         let (vfs, node) = (self.0.vfs.clone(), self.ino(ino));
         let through = fh.map(|fh| Fh(fh.0)); // Only lseek(2) says which descriptor is meant.
-        let who = match vfs.is_personal(node) {
-            true => caller(request.pid()),
-            false => None,
+        let by = match vfs.is_personal(node) {
+            true => context(request),
+            false => thread_of(request),
         };
         // Who reads on at the end may be told of another version, which comes whole.
         let op = self.heavy(self.op("getattr", ino, request));
         self.0.answer(op, reply, async move {
-            vfs.numbered(vfs.attr_for(node, through, who).await?, who)
+            vfs.numbered(vfs.attr_for(node, through, by).await?, by)
         });
     }
 
@@ -81,17 +80,17 @@ impl Filesystem for Fs {
         _flags: Option<BsdFileFlags>,
         reply: fuser::ReplyAttr,
     ) {
-        let (vfs, node, by) = (self.0.vfs.clone(), self.ino(ino), opening(request));
+        let (vfs, node, by) = (self.0.vfs.clone(), self.ino(ino), context(request));
         let op = self.heavy(self.op("setattr", ino, request).saving().locking(ino));
         self.0.answer(op, reply, async move {
             vfs.check_changeable(node)?;
             let attr = match (size, fh) {
                 // Mode, owner and times are accepted and not stored (V5).
-                (None, _) => vfs.last_attr(node, by.who).await?,
-                (Some(size), Some(fh)) => vfs.truncate(node, Fh(fh.0), size, by.who).await?,
+                (None, _) => vfs.last_attr(node, by).await?,
+                (Some(size), Some(fh)) => vfs.truncate(node, Fh(fh.0), size, by).await?,
                 (Some(size), None) => vfs.truncate_closed(node, size, by).await?,
             };
-            vfs.numbered(attr, by.who)
+            vfs.numbered(attr, by)
         });
     }
 
@@ -126,7 +125,7 @@ impl Filesystem for Fs {
 
     fn unlink(&self, request: &Request, parent: INodeNo, name: &OsStr, reply: fuser::ReplyEmpty) {
         let dir = self.ino(parent);
-        let (vfs, name, by) = (self.0.vfs.clone(), name.to_owned(), opening(request));
+        let (vfs, name, by) = (self.0.vfs.clone(), name.to_owned(), context(request));
         let op = self
             .op_on("unlink", parent, &name, request)
             .saving()
@@ -150,7 +149,7 @@ impl Filesystem for Fs {
             let op = self.op_on("rename", parent, name, request);
             return self.0.refuse(op, reply, errno::UNKNOWN_FLAGS);
         };
-        let (vfs, by) = (self.0.vfs.clone(), opening(request));
+        let (vfs, by) = (self.0.vfs.clone(), context(request));
         let (name, newname) = (name.to_owned(), newname.to_owned());
         let op = self
             .op_on("rename", parent, &name, request)
@@ -164,7 +163,7 @@ impl Filesystem for Fs {
     }
 
     fn open(&self, request: &Request, ino: INodeNo, flags: OpenFlags, reply: fuser::ReplyOpen) {
-        let (vfs, node, by) = (self.0.vfs.clone(), self.ino(ino), opening(request));
+        let (vfs, node, by) = (self.0.vfs.clone(), self.ino(ino), context(request));
         let op = self.heavy(self.op("open", ino, request));
         self.0.answer(op, reply, async move {
             vfs.open(node, access(flags.0), by).await.map(OpenedFile)
@@ -182,7 +181,7 @@ impl Filesystem for Fs {
         reply: fuser::ReplyCreate,
     ) {
         let dir = self.ino(parent);
-        let (vfs, name, by) = (self.0.vfs.clone(), name.to_owned(), opening(request));
+        let (vfs, name, by) = (self.0.vfs.clone(), name.to_owned(), context(request));
         let mut op = self.op_on("create", parent, &name, request).locking(parent);
         if flags & libc::O_EXCL != 0 {
             // It may be a lock that is taken at once, and must not stay behind held by nobody.
@@ -226,7 +225,7 @@ impl Filesystem for Fs {
         reply: fuser::ReplyWrite,
     ) {
         let (vfs, data) = (self.0.vfs.clone(), Bytes::copy_from_slice(data));
-        let (at, thread) = (at(offset, write_flags, flags), request.pid());
+        let (at, by) = (at(offset, write_flags, flags), thread_of(request));
         let durable = durable(vfs.options().sync, write_flags, flags);
         let op = self.op("write", ino, request).through(fh);
         let op = match durable {
@@ -234,7 +233,7 @@ impl Filesystem for Fs {
             Durable::AtSave => op,
         };
         self.0.answer(op, reply, async move {
-            vfs.write(Fh(fh.0), at, &data, durable, thread).await?;
+            vfs.write(Fh(fh.0), at, &data, durable, by).await?;
             Ok(Written(u32::try_from(data.len()).unwrap_or(u32::MAX)))
         });
     }
@@ -252,12 +251,12 @@ impl Filesystem for Fs {
         _flags: fuser::CopyFileRangeFlags,
         reply: fuser::ReplyWrite,
     ) {
-        let (vfs, thread) = (self.0.vfs.clone(), request.pid());
+        let (vfs, by) = (self.0.vfs.clone(), thread_of(request));
         let (from, to) = ((Fh(fh_in.0), offset_in), (Fh(fh_out.0), offset_out));
         let op = self.op("copy", ino_out, request).saving();
         let op = self.heavy(op.locking(ino_out).through(fh_out));
         self.0.answer(op, reply, async move {
-            Ok(Written(vfs.copy_range(from, to, len, thread).await?))
+            Ok(Written(vfs.copy_range(from, to, len, by).await?))
         });
     }
 
@@ -269,10 +268,10 @@ impl Filesystem for Fs {
         _lock_owner: LockOwner,
         reply: fuser::ReplyEmpty,
     ) {
-        let (vfs, closer) = (self.0.vfs.clone(), request.pid());
+        let (vfs, by) = (self.0.vfs.clone(), thread_of(request));
         let op = self.heavy(self.op("flush", ino, request).saving().through(fh));
         self.0
-            .answer(op, reply, async move { vfs.flush(Fh(fh.0), closer).await });
+            .answer(op, reply, async move { vfs.flush(Fh(fh.0), by).await });
     }
 
     fn fsync(
@@ -402,7 +401,7 @@ impl Filesystem for Fs {
             return self.0.refuse::<Xattr, _>(op, reply, none);
         }
         let (vfs, node) = (self.0.vfs.clone(), self.ino(ino));
-        let (name, by) = (name.to_owned(), opening(request));
+        let (name, by) = (name.to_owned(), context(request));
         self.0.answer(op, reply, async move {
             let value = vfs.attribute(node, &name, by).await?;
             Ok(Xattr(value.into(), size))
@@ -410,7 +409,7 @@ impl Filesystem for Fs {
     }
 
     fn listxattr(&self, request: &Request, ino: INodeNo, size: u32, reply: fuser::ReplyXattr) {
-        let (vfs, node, by) = (self.0.vfs.clone(), self.ino(ino), opening(request));
+        let (vfs, node, by) = (self.0.vfs.clone(), self.ino(ino), context(request));
         let op = self.op("listxattr", ino, request);
         self.0.answer(op, reply, async move {
             let names = vfs.attributes(node, by).await?;
@@ -429,7 +428,7 @@ impl Filesystem for Fs {
         _position: u32,
         reply: fuser::ReplyEmpty,
     ) {
-        let (vfs, node, by) = (self.0.vfs.clone(), self.ino(ino), opening(request));
+        let (vfs, node, by) = (self.0.vfs.clone(), self.ino(ino), context(request));
         let (name, value, mode) = (name.to_owned(), value.to_vec(), set_mode(flags));
         let op = self.heavy(self.op("setxattr", ino, request).saving().locking(ino));
         self.0.answer(op, reply, async move {
@@ -439,7 +438,7 @@ impl Filesystem for Fs {
 
     fn removexattr(&self, request: &Request, ino: INodeNo, name: &OsStr, reply: fuser::ReplyEmpty) {
         let node = self.ino(ino);
-        let (vfs, name, by) = (self.0.vfs.clone(), name.to_owned(), opening(request));
+        let (vfs, name, by) = (self.0.vfs.clone(), name.to_owned(), context(request));
         let op = self.heavy(self.op("removexattr", ino, request).saving().locking(ino));
         self.0.answer(op, reply, async move {
             vfs.set_attribute(node, &name, None, SetMode::Any, by).await
@@ -455,7 +454,7 @@ impl Filesystem for Fs {
         reply: fuser::ReplyEntry,
     ) {
         let dir = self.ino(parent);
-        let (vfs, by) = (self.0.vfs.clone(), opening(request));
+        let (vfs, by) = (self.0.vfs.clone(), context(request));
         let (name, target) = (link_name.to_owned(), target.as_os_str().to_owned());
         let op = self
             .op_on("symlink", parent, &name, request)

@@ -10,7 +10,7 @@ use super::fs::Fs;
 use super::op::Op;
 use super::process::caller;
 use crate::model::{Ino, NodeId, Origin};
-use crate::vfs::{Access, At, Creation, Durable, Opening, OverExisting, SetMode};
+use crate::vfs::{Access, At, Context, Creation, Durable, OverExisting, SetMode};
 
 impl Fs {
     /// What the kernel calls by this number.
@@ -43,11 +43,14 @@ impl Fs {
     }
 }
 
-pub(super) fn opening(request: &Request) -> Opening {
-    Opening {
-        who: caller(request.pid()),
-        thread: request.pid(),
-    }
+/// The context of a request, with the process that waits for its answer.
+pub(super) fn context(request: &Request) -> Context {
+    Context::new(caller(request.pid()), request.pid())
+}
+
+/// The context of a request that seldom depends on the process, which costs a look into `/proc`.
+pub(super) fn thread_of(request: &Request) -> Context {
+    Context::on(request.pid())
 }
 
 pub(super) fn access(flags: i32) -> Access {

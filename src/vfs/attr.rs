@@ -10,7 +10,7 @@ use super::handles::{Fh, Handle, ReadFrom};
 use super::known::Known;
 use super::open::entry_of;
 use super::table::{Kind, Node, Table};
-use super::{Error, Vfs, Who};
+use super::{Context, Error, Vfs};
 use crate::model::Ino;
 use crate::store::{Entry, StoreName};
 use crate::telemetry::Cache;
@@ -125,8 +125,8 @@ impl Vfs {
 
     /// What a process that has the file open sees of it: what its newest handle shows that differs
     /// from what is stored, the version it reads or the draft it writes.
-    pub(super) fn own_attr(&self, ino: Ino, who: &Who) -> Option<Attr> {
-        let process = who.as_ref()?.process;
+    pub(super) fn own_attr(&self, ino: Ino, by: Context) -> Option<Attr> {
+        let process = by.process()?;
         let handles = self.handles_of(ino);
         let is_own =
             |handle: &&Arc<Handle>| handle.who().is_some_and(|opener| opener.process == process);
@@ -139,11 +139,11 @@ impl Vfs {
     ///
     /// # Errors
     /// As [`attr`](Self::attr).
-    pub async fn attr_for(&self, ino: Ino, fh: Option<Fh>, who: Who) -> Result<Attr, Error> {
-        self.follow(ino, fh, &who).await;
+    pub async fn attr_for(&self, ino: Ino, fh: Option<Fh>, by: Context) -> Result<Attr, Error> {
+        self.follow(ino, fh, by).await;
         match fh.and_then(|fh| self.attr_through(ino, fh)) {
             Some(attr) => Ok(attr),
-            None => self.attr(ino, who).await,
+            None => self.attr(ino, by).await,
         }
     }
 
@@ -284,8 +284,8 @@ impl Vfs {
     ///
     /// # Errors
     /// As [`attr`](Self::attr).
-    pub async fn last_attr(&self, ino: Ino, who: Who) -> Result<Attr, Error> {
-        if self.own_attr(ino, &who).is_none()
+    pub async fn last_attr(&self, ino: Ino, by: Context) -> Result<Attr, Error> {
+        if self.own_attr(ino, by).is_none()
             && let Some(attr) = self.known_attr_of(ino)
         {
             return Ok(Attr {
@@ -293,7 +293,7 @@ impl Vfs {
                 ..attr
             });
         }
-        self.attr(ino, who).await
+        self.attr(ino, by).await
     }
 
     /// The attributes of an inode. Zero or one request.
@@ -301,8 +301,8 @@ impl Vfs {
     /// # Errors
     /// [`Error::NotFound`] when the store says that the key is gone, and nobody has it open;
     /// [`Error::Stale`] when it lost its name.
-    pub async fn attr(&self, ino: Ino, who: Who) -> Result<Attr, Error> {
-        if let Some(attr) = self.own_attr(ino, &who) {
+    pub async fn attr(&self, ino: Ino, by: Context) -> Result<Attr, Error> {
+        if let Some(attr) = self.own_attr(ino, by) {
             return Ok(attr);
         }
         if let Some(attr) = self.removed_attr(ino) {

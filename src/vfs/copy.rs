@@ -5,14 +5,14 @@
 
 use super::handles::Fh;
 use super::io::{At, Durable};
-use super::{Error, Vfs};
+use super::{Context, Error, Vfs};
 
 /// How many bytes one call copies: programs ask again for the rest.
 const AT_ONCE: u64 = 4 << 20;
 
 impl Vfs {
     /// Copies at most `len` bytes, from where the first handle is to be read to where the second is to
-    /// be written; how many there were. `thread` is the one that copies.
+    /// be written; how many there were.
     ///
     /// # Errors
     /// Any of [`read`](Self::read) and [`write`](Self::write).
@@ -21,7 +21,7 @@ impl Vfs {
         from: (Fh, u64),
         to: (Fh, u64),
         len: u64,
-        thread: u32,
+        by: Context,
     ) -> Result<u32, Error> {
         let len = u32::try_from(len.min(AT_ONCE)).unwrap_or(u32::MAX);
         let bytes = self.read(from.0, from.1, len as usize).await?;
@@ -32,7 +32,7 @@ impl Vfs {
             true => Durable::AtOnce,
             false => self.table().durable(to.0),
         };
-        self.write(to.0, At::Offset(to.1), &bytes, durable, thread)
+        self.write(to.0, At::Offset(to.1), &bytes, durable, by)
             .await?;
         Ok(u32::try_from(bytes.len()).unwrap_or(u32::MAX))
     }

@@ -10,10 +10,11 @@ use tokio::time::Instant;
 
 use bytes::Bytes;
 
+use super::Context;
 use super::handles::Fh;
 use super::loss::Attempt;
 use super::numbers::Told;
-use super::open::{Access, Opening, entry_of};
+use super::open::{Access, entry_of};
 use super::table::Kind;
 use super::writer::WriterState;
 use super::{Error, OverExisting, Vfs};
@@ -49,7 +50,7 @@ impl Vfs {
         name: &OsStr,
         access: Access,
         creation: Creation,
-        by: Opening,
+        by: Context,
     ) -> Result<(Told, Fh), Error> {
         self.check_writable(&name.display().to_string())?;
         let name = FileName::new(name)?;
@@ -63,14 +64,14 @@ impl Vfs {
             }
         };
         let place = (store.name(), key.clone());
-        self.table().take_back_miss(by.thread, &place);
+        self.table().take_back_miss(by.thread(), &place);
         // A name that was moved away stays so until this is decided.
         let _moving = match self.departed(&place).is_some() {
             true => Some(self.moving.lock().await),
             false => None,
         };
         let departed = self.departed(&place);
-        let just_asked = self.table().is_just_absent(parent, &name, by.thread);
+        let just_asked = self.table().is_just_absent(parent, &name, by.call());
         let asked = Instant::now();
         if departed.is_none()
             && !just_asked
@@ -82,7 +83,7 @@ impl Vfs {
             let told = {
                 let mut table = self.table();
                 let ino = table.insert(parent, &name, Kind::File(store, key));
-                table.learn(ino, entry.clone(), asked, Some(by.thread));
+                table.learn(ino, entry.clone(), asked, Some(by.call()));
                 let numbers = table.remember(ino).ok_or(Error::BadHandle)?;
                 let attr = self.entry_attr(place.0, ino, &entry);
                 Told { attr, numbers }
@@ -108,9 +109,9 @@ impl Vfs {
         self.settle_doubts(&place);
         let only_appends = draft_of(Precondition::Absent).only_appends();
         let base = match &departed {
-            Some(base) => self.departed_base(by.who, &place, base),
+            Some(base) => self.departed_base(*by.who(), &place, base),
             None if only_appends => Base::Take(Precondition::Absent),
-            None => self.base(by.who, &place, &Precondition::Absent),
+            None => self.base(*by.who(), &place, &Precondition::Absent),
         };
         if matches!(base, Base::Take(Precondition::Absent))
             && self.must_claim(&store, access, creation, by).await
@@ -136,7 +137,7 @@ impl Vfs {
                     ino,
                     store: &store,
                     key: &key,
-                    callers: by.who.as_slice(),
+                    callers: by.callers(),
                     expected: &shown,
                 };
                 let lost = self.conflict(&attempt, Some(&departed.into()), None);
@@ -151,7 +152,7 @@ impl Vfs {
         let mut table = self.table();
         table.note_durable(fh, access.durable);
         let numbers = table.remember(ino).ok_or(Error::BadHandle)?;
-        let node = table.create(ino, by.who)?;
+        let node = table.create(ino, *by.who())?;
         let attr = self.unsaved_attr(ino, node);
         Ok((Told { attr, numbers }, fh))
     }
@@ -164,12 +165,12 @@ impl Vfs {
         store: &Arc<dyn Store>,
         access: Access,
         creation: Creation,
-        by: Opening,
+        by: Context,
     ) -> bool {
         creation.over == OverExisting::Refuse
             && !access.read
             && store.takes_empty()
-            && self.processes.ignores_close(by.thread).await
+            && self.processes.ignores_close(by.thread()).await
     }
 
     /// Creates a file in the store, empty, and opens it. One request.
@@ -179,7 +180,7 @@ impl Vfs {
         name: &FileName,
         (store, key): (Arc<dyn Store>, Key),
         metadata: Metadata,
-        by: Opening,
+        by: Context,
     ) -> Result<(Told, Fh), Error> {
         let absent = Precondition::Absent;
         let version = match store.put(&key, Bytes::new(), &metadata, &absent).await? {
@@ -198,7 +199,7 @@ impl Vfs {
         let (ino, numbers) = {
             let mut table = self.table();
             let ino = table.insert(parent, name, Kind::File(store, key));
-            table.claimed(ino, by.who, &place, value)?;
+            table.claimed(ino, *by.who(), &place, value)?;
             let numbers = table.remember(ino).ok_or(Error::BadHandle)?;
             (ino, numbers)
         };

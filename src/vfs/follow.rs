@@ -9,20 +9,20 @@ use tokio::time::Instant;
 
 use super::handles::{Fh, Handle, ReadFrom, Reader};
 use super::open::Version;
-use super::{Error, Vfs, Who};
+use super::{Context, Error, Vfs};
 use crate::model::{Ino, Key};
 use crate::store::{Store, Value};
 
 impl Vfs {
     /// Before a process is told how large a file is: if what it has open of it is read to the end, there
     /// may be more by now. At most one request in the TTL.
-    pub(super) async fn follow(&self, ino: Ino, fh: Option<Fh>, who: &Who) {
-        let handle = match (fh, who) {
+    pub(super) async fn follow(&self, ino: Ino, fh: Option<Fh>, by: Context) {
+        let handle = match (fh, by.process()) {
             (Some(fh), _) => self.handle(fh).ok(),
-            (None, Some(who)) => {
+            (None, Some(process)) => {
                 let is_own = |handle: &Arc<Handle>| {
                     let opener = handle.who();
-                    opener.is_some_and(|opener| opener.process == who.process)
+                    opener.is_some_and(|opener| opener.process == process)
                 };
                 let handles = self.handles_of(ino);
                 handles.into_iter().rev().find(is_own)

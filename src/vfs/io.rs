@@ -8,13 +8,14 @@ use std::time::SystemTime;
 
 use bytes::{Bytes, BytesMut};
 
+use super::Context;
 use super::content::{Content, slice};
 use super::handles::{Block, Fh, Handle, ReadFrom, Reader};
 use super::loss::Attempt;
-use super::open::{Access, Opening};
+use super::open::Access;
 use super::table::Kind;
 use super::writer::{Shape, Writer, WriterState};
-use super::{Attr, Error, Vfs, Who};
+use super::{Attr, Error, Vfs};
 use crate::model::{Base, Ino, Key, SaveReason};
 use crate::store::{Entry, Metadata, Store, Value};
 
@@ -219,8 +220,8 @@ impl Vfs {
     }
 
     /// Writes to the draft of a handle, and saves it if the bytes must be durable at once (W13).
-    /// `thread` is who writes: most files are written by who opened them, but dash, fish and ksh open
-    /// `> f` themselves and let a command write.
+    /// Most files are written by the thread that opened them, but dash, fish and ksh open `> f` themselves
+    /// and let a command write.
     ///
     /// # Errors
     /// [`Error::Stale`] when the handle lost a race, now or earlier: none of its bytes may mix with
@@ -232,12 +233,12 @@ impl Vfs {
         at: At,
         data: &[u8],
         durable: Durable,
-        thread: u32,
+        by: Context,
     ) -> Result<(), Error> {
         let mut handle = self.handle(fh)?;
         if let Handle::Scratch(open) = &*handle {
-            if open.is_new_hand(thread)
-                && let Some(hand) = self.processes.caller(thread)
+            if open.is_new_hand(by.thread())
+                && let Some(hand) = self.processes.caller(by.thread())
             {
                 open.scratch().is_made_by(Some(hand));
             }
@@ -251,8 +252,8 @@ impl Vfs {
             handle = self.handle(fh)?;
         }
         let writer = handle.as_writer()?;
-        if writer.is_new_hand(thread)
-            && let Some(hand) = self.processes.caller(thread)
+        if writer.is_new_hand(by.thread())
+            && let Some(hand) = self.processes.caller(by.thread())
         {
             self.table().is_made_by(writer.ino(), Some(hand))?;
         }
@@ -325,12 +326,12 @@ impl Vfs {
     /// # Errors
     /// [`Error::Conflict`] when a writer that empties the file has already lost its race;
     /// [`Error::Stale`] after it lost one; any other.
-    pub async fn truncate(&self, ino: Ino, fh: Fh, size: u64, who: Who) -> Result<Attr, Error> {
+    pub async fn truncate(&self, ino: Ino, fh: Fh, size: u64, by: Context) -> Result<Attr, Error> {
         let mut handle = self.handle(fh)?;
         self.table().is_no_copy(ino);
         if let Handle::Scratch(open) = &*handle {
             if open.scratch().set_len(size).map_err(Error::of_disk)? {
-                return self.attr(ino, who).await;
+                return self.attr(ino, by).await;
             }
             handle = self.handle(fh)?;
         }
@@ -343,7 +344,7 @@ impl Vfs {
             writer.take_unshown();
         }
         if size == 0 && !state.draft.is_dirty() && state.draft.lost().is_none() {
-            self.check_shown(writer, &mut state, &store, &key, who)?;
+            self.check_shown(writer, &mut state, &store, &key, by)?;
         }
         state
             .draft
@@ -373,11 +374,11 @@ impl Vfs {
         state: &mut WriterState,
         store: &Arc<dyn Store>,
         key: &Key,
-        who: Who,
+        by: Context,
     ) -> Result<(), Error> {
         let place = (store.name(), key.clone());
         let base = state.draft.base().clone();
-        match self.base(who, &place, &base) {
+        match self.base(*by.who(), &place, &base) {
             Base::Take(_) => Ok(()),
             Base::AlreadyLost { shown } => {
                 // What it writes from here on is based on that: its save is refused.
@@ -387,7 +388,7 @@ impl Vfs {
                     ino: writer.ino(),
                     store,
                     key,
-                    callers: who.as_slice(),
+                    callers: by.callers(),
                     expected: &shown,
                 };
                 Err(self.conflict(&attempt, Some(&base), None).error)
@@ -399,12 +400,12 @@ impl Vfs {
     ///
     /// # Errors
     /// [`Error::Conflict`], or any other.
-    pub async fn truncate_closed(&self, ino: Ino, size: u64, by: Opening) -> Result<Attr, Error> {
+    pub async fn truncate_closed(&self, ino: Ino, size: u64, by: Context) -> Result<Attr, Error> {
         self.table().is_no_copy(ino);
         if let Some(scratch) = self.scratch_of(ino)
             && scratch.set_len(size).map_err(Error::of_disk)?
         {
-            return self.attr(ino, by.who).await;
+            return self.attr(ino, by).await;
         }
         let access = Access {
             read: false,
@@ -415,13 +416,13 @@ impl Vfs {
         };
         let fh = self.open(ino, access, by).await?;
         let result = async {
-            self.truncate(ino, fh, size, by.who).await?;
+            self.truncate(ino, fh, size, by).await?;
             self.save(fh, SaveReason::Fsync).await
         }
         .await;
         self.table().close(fh);
         result?;
-        self.attr(ino, None).await
+        self.attr(ino, Context::OWN).await
     }
 
     /// Reports, without a request, that an inode is a file that can be written.

@@ -15,7 +15,7 @@ use super::dir::Age;
 use super::numbers::Told;
 use super::open::entry_of;
 use super::table::{Kind, Node};
-use super::{Error, Source, Vfs};
+use super::{Context, Error, Source, Vfs};
 use crate::model::{BadName, FileName, Ino, NodeId, StoreId};
 use crate::store::{Catalog, Child, Dir, Entry, Found, Listing, Shown, Store};
 use crate::telemetry::Cache;
@@ -24,23 +24,23 @@ use crate::telemetry::Cache;
 const SAME_CALL: Duration = Duration::from_secs(1);
 
 impl Vfs {
-    /// Finds a name in a directory and tells the kernel of it. `thread` is who asks.
+    /// Finds a name in a directory and tells the kernel of it.
     ///
     /// # Errors
     /// [`Error::NotFound`] only when the store said so, or no key can have the name.
-    pub async fn lookup(&self, parent: Ino, name: &OsStr, thread: u32) -> Result<Told, Error> {
+    pub async fn lookup(&self, parent: Ino, name: &OsStr, by: Context) -> Result<Told, Error> {
         let known_name = FileName::new(name);
         {
             let mut table = self.table();
-            table.end_miss(thread);
+            table.end_miss(by.thread());
             if let Ok(name) = &known_name {
                 table.begin_call(parent, name);
             }
         }
         loop {
-            let attr = match (self.find(parent, name, thread).await, &known_name) {
+            let attr = match (self.find(parent, name, by).await, &known_name) {
                 (Err(error @ Error::NotFound(_)), Ok(name)) => {
-                    self.note_miss(parent, name, thread);
+                    self.note_miss(parent, name, by);
                     return Err(error);
                 }
                 (found, _) => found?,
@@ -60,7 +60,7 @@ impl Vfs {
     }
 
     /// Finds a name for a system call that has looked it up already, or begins to now.
-    pub(super) async fn find(&self, parent: Ino, name: &OsStr, thread: u32) -> Result<Attr, Error> {
+    pub(super) async fn find(&self, parent: Ino, name: &OsStr, by: Context) -> Result<Attr, Error> {
         let not_found = || Error::NotFound(name.display().to_string());
         let name = match FileName::new(name) {
             Ok(name) => name,
@@ -76,7 +76,7 @@ impl Vfs {
                 Some(id) => self.find_store(&**catalog, &name, id).await,
                 None => Err(not_found()),
             },
-            (Kind::Dir(store, dir), _) => self.find_in(parent, &store, &dir, &name, thread).await,
+            (Kind::Dir(store, dir), _) => self.find_in(parent, &store, &dir, &name, by).await,
             (Kind::File(_, key), _) => Err(Error::NotDir(key.to_string())),
             (Kind::Scratch(_), _) => Err(Error::NotDir(name.to_string())),
             (Kind::Stores | Kind::Control(_), _) => Err(not_found()),
@@ -113,23 +113,23 @@ impl Vfs {
         store: &Arc<dyn Store>,
         dir: &Dir,
         name: &FileName,
-        thread: u32,
+        by: Context,
     ) -> Result<Attr, Error> {
         let known = self.table().find(parent, name);
         if let Some(ino) = known {
             self.closed(ino).await;
         }
         if self.is_away(store, dir, name) {
-            self.table().note_absent(parent, name, thread);
+            self.table().note_absent(parent, name, by.call());
             return Err(Error::NotFound(name.to_string()));
         }
         let Some(scratch) = self.scratch_at(store, dir, name) else {
-            return self.find_in_store(parent, store, dir, name, thread).await;
+            return self.find_in_store(parent, store, dir, name, by).await;
         };
         if self.is_surely_scratch(parent, name, &scratch) {
             return Ok(self.found_scratch(parent, name, &scratch));
         }
-        match self.find_in_store(parent, store, dir, name, thread).await {
+        match self.find_in_store(parent, store, dir, name, by).await {
             Ok(attr) => {
                 self.give_way(store, dir, name, &scratch);
                 Ok(attr)
@@ -150,14 +150,14 @@ impl Vfs {
         store: &Arc<dyn Store>,
         dir: &Dir,
         name: &FileName,
-        thread: u32,
+        by: Context,
     ) -> Result<Attr, Error> {
-        let known = self.find_locally(parent, store, dir, name, thread);
+        let known = self.find_locally(parent, store, dir, name, by);
         self.looked_up(Cache::Attributes, !matches!(known, Ok(None)));
         if let Some(attr) = known? {
             return Ok(attr);
         }
-        if self.table().is_just_absent(parent, name, thread) {
+        if self.table().is_just_absent(parent, name, by.call()) {
             return Err(Error::NotFound(name.to_string()));
         }
         let asked = Instant::now();
@@ -173,7 +173,7 @@ impl Vfs {
                 let kind = Kind::File(Arc::clone(store), entry.key.clone());
                 let mut table = self.table();
                 let ino = table.insert(parent, name, kind);
-                table.learn_found(ino, entry.clone(), asked, thread);
+                table.learn_found(ino, entry.clone(), asked, by.call());
                 Ok(self.noted_attr(&table, store.name(), ino, &entry))
             }
             Found::Read(key, value) => {
@@ -183,7 +183,7 @@ impl Vfs {
                 let mut table = self.table();
                 let ino = table.insert(parent, name, kind);
                 let place = (store.name(), key);
-                table.learn_value(ino, place, &value, asked, Some(thread));
+                table.learn_value(ino, place, &value, asked, Some(by.call()));
                 Ok(self.noted_attr(&table, store.name(), ino, &entry))
             }
             Found::Dir(below) => Ok(self.found_dir(parent, name, Arc::clone(store), below)),
@@ -199,7 +199,7 @@ impl Vfs {
                 if let Some(ino) = table.find(parent, name) {
                     table.learn_absent(ino, asked);
                 }
-                table.note_absent(parent, name, thread);
+                table.note_absent(parent, name, by.call());
                 Err(Error::NotFound(name.to_string()))
             }
         }
@@ -213,7 +213,7 @@ impl Vfs {
         store: &Arc<dyn Store>,
         dir: &Dir,
         name: &FileName,
-        thread: u32,
+        by: Context,
     ) -> Result<Option<Attr>, Error> {
         let ttl = self.options.ttl;
         let mut table = self.table();
@@ -226,7 +226,7 @@ impl Vfs {
                 return Ok(Some(self.unsaved_attr(ino, node)));
             }
             if let Some(known) = node.known() {
-                if known.asked_by() == Some(thread) {
+                if known.asked_by() == Some(by.call()) {
                     return Ok(Some(self.known_attr(store.name(), ino, known)));
                 }
                 if known.is_own() {
@@ -328,8 +328,8 @@ impl Vfs {
         Ok((listing, Age { asked, corrected }))
     }
 
-    /// What the store last said of a file, if it said so in the present system call of `thread`.
-    pub(super) fn just_asked(&self, ino: Ino, thread: u32) -> Option<Entry> {
-        self.table().take_just_asked(ino, thread, SAME_CALL)
+    /// What the store last said of a file, if it said so in the system call that asks now.
+    pub(super) fn just_asked(&self, ino: Ino, by: Context) -> Option<Entry> {
+        self.table().take_just_asked(ino, by.call(), SAME_CALL)
     }
 }

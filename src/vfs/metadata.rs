@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::Vfs;
 use super::table::Place;
-use super::{Error, open::Opening};
+use super::{Context, Error};
 use crate::model::{Ino, Key, Precondition, Version};
 use crate::store::{Entry, Metadata, Store};
 
@@ -52,9 +52,9 @@ impl Vfs {
         ino: Ino,
         store: &Arc<dyn Store>,
         key: &Key,
-        by: Opening,
+        by: Context,
     ) -> Result<(Precondition, Metadata), Error> {
-        if let Some(entry) = self.just_asked(ino, by.thread)
+        if let Some(entry) = self.just_asked(ino, by)
             && let Some(metadata) = self.metadata_at_hand(store, key, &entry.version)
         {
             return Ok((Precondition::Is(entry.version), metadata));

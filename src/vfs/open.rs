@@ -14,7 +14,7 @@ use super::handles::{Fh, Handle, Pieces, ReadFrom, Reader, Unshown};
 use super::loss::Attempt;
 use super::table::Kind;
 use super::writer::{Writer, WriterState};
-use super::{Durable, Error, Vfs, Who};
+use super::{Context, Durable, Error, Vfs};
 use crate::model::{self, Base, Draft, Ino, Key, Precondition, Rival};
 use crate::store::{Entry, Metadata, Opened, Store, Value};
 use crate::telemetry::Cache;
@@ -34,15 +34,6 @@ pub struct Access {
     pub durable: Durable,
 }
 
-/// Who opens.
-#[derive(Clone, Copy, Debug)]
-pub struct Opening {
-    /// The process and its job, if they can be known.
-    pub who: Who,
-    /// The thread, as the kernel numbers it.
-    pub thread: u32,
-}
-
 /// A version of a key, as an open found it.
 pub(super) enum Version {
     /// All of it.
@@ -56,7 +47,7 @@ impl Vfs {
     ///
     /// # Errors
     /// [`Error::Conflict`] when a truncating writer has already lost its race; any other.
-    pub async fn open(&self, ino: Ino, access: Access, by: Opening) -> Result<Fh, Error> {
+    pub async fn open(&self, ino: Ino, access: Access, by: Context) -> Result<Fh, Error> {
         let _held = self.hold(ino)?;
         self.closed(ino).await;
         self.check_named(ino)?;
@@ -113,15 +104,15 @@ impl Vfs {
         ino: Ino,
         store: &Arc<dyn Store>,
         key: &Key,
-        by: Opening,
+        by: Context,
     ) -> Result<Fh, Error> {
         if self.is_unsaved(ino)? {
             let (place, nothing) = ((store.name(), key.clone()), Unshown::default());
-            let reader = Reader::new(ino, by.who, place, ReadFrom::Nothing, nothing);
+            let reader = Reader::new(ino, *by.who(), place, ReadFrom::Nothing, nothing);
             return Ok(self.open_handle(ino, Handle::Reader(Box::new(reader))));
         }
         let before = self.told(ino);
-        let (version, source) = match self.newest(ino, store, key, by.thread).await? {
+        let (version, source) = match self.newest(ino, store, key, by).await? {
             Version::Whole(value) => (value.version.clone(), ReadFrom::Whole(value)),
             Version::Large(large) => {
                 let (entry, metadata) = *large;
@@ -138,7 +129,7 @@ impl Vfs {
         let is_empty = source.size() == 0;
         let place = (store.name(), key.clone());
         let unshown = Unshown::new(place.clone(), version);
-        let reader = Reader::new(ino, by.who, place, source, unshown);
+        let reader = Reader::new(ino, *by.who(), place, source, unshown);
         if is_empty {
             // Its opener may see that there is nothing to be read.
             self.note_reading(&reader);
@@ -158,7 +149,7 @@ impl Vfs {
         store: &Arc<dyn Store>,
         key: &Key,
         access: Access,
-        by: Opening,
+        by: Context,
     ) -> Result<Fh, Error> {
         if self.is_unsaved(ino)? {
             let base = self.unsaved_base(&(store.name(), key.clone()));
@@ -171,7 +162,7 @@ impl Vfs {
             let metadata = self.new_metadata(store, key);
             return Ok(self.add_writer(ino, by, draft, metadata));
         }
-        let (entry, content, metadata) = match self.newest(ino, store, key, by.thread).await? {
+        let (entry, content, metadata) = match self.newest(ino, store, key, by).await? {
             Version::Whole(value) => {
                 let entry = entry_of(key.clone(), &value);
                 let content = Content::Shared(value.bytes.clone());
@@ -186,7 +177,7 @@ impl Vfs {
         refuse(store, key, &metadata)?;
         if access.read
             && content.len() == 0
-            && let Some(caller) = &by.who
+            && let Some(caller) = by.who()
         {
             // It may see that there is nothing to be read.
             self.show(caller, &(store.name(), key.clone()), &entry.version);
@@ -215,7 +206,7 @@ impl Vfs {
         ino: Ino,
         store: &Arc<dyn Store>,
         key: &Key,
-        by: Opening,
+        by: Context,
     ) -> Result<Fh, Error> {
         let unsaved = self.is_unsaved(ino)?;
         let place = (store.name(), key.clone());
@@ -229,13 +220,13 @@ impl Vfs {
             (false, _) => self.inspect(ino, store, key, by).await?,
         };
         let base = match departed {
-            Some(base) => self.departed_base(by.who, &place, &base),
+            Some(base) => self.departed_base(*by.who(), &place, &base),
             None => {
-                let base = self.base(by.who, &place, &current);
+                let base = self.base(*by.who(), &place, &current);
                 match base {
                     Base::AlreadyLost { .. } if self.table().is_only_listed(ino) => {
                         current = self.current(ino, store, key).await?;
-                        self.table().base(by.who, &place, &current)
+                        self.table().base(*by.who(), &place, &current)
                     }
                     base => base,
                 }
@@ -244,7 +235,7 @@ impl Vfs {
         match base {
             Base::Take(expect) => {
                 refuse(store, key, &metadata)?;
-                self.table().is_begun_anew(ino, by.who)?;
+                self.table().is_begun_anew(ino, *by.who())?;
                 let draft = Draft::replacing(expect);
                 Ok(self.add_writer(ino, by, draft, metadata))
             }
@@ -254,7 +245,7 @@ impl Vfs {
                     ino,
                     store,
                     key,
-                    callers: by.who.as_slice(),
+                    callers: by.callers(),
                     expected: &shown,
                 };
                 Err(self.conflict(&attempt, Some(&current), None).error)
@@ -272,7 +263,7 @@ impl Vfs {
     }
 
     /// Registers a writer that starts from nothing.
-    pub(super) fn add_writer(&self, ino: Ino, by: Opening, draft: Draft, metadata: Metadata) -> Fh {
+    pub(super) fn add_writer(&self, ino: Ino, by: Context, draft: Draft, metadata: Metadata) -> Fh {
         let state = WriterState::new(draft, Bytes::new(), metadata);
         self.add_writer_of(ino, by, state, |writer| writer)
     }
@@ -280,16 +271,16 @@ impl Vfs {
     fn add_writer_of(
         &self,
         ino: Ino,
-        by: Opening,
+        by: Context,
         state: WriterState,
         with: impl FnOnce(Writer) -> Writer,
     ) -> Fh {
         self.register(with(self.writer(ino, by, state)))
     }
 
-    pub(super) fn writer(&self, ino: Ino, by: Opening, state: WriterState) -> Writer {
-        let life = by.who.map(|caller| self.processes.watch(caller.process));
-        Writer::new(ino, by.who, life, state)
+    pub(super) fn writer(&self, ino: Ino, by: Context, state: WriterState) -> Writer {
+        let life = by.who().map(|caller| self.processes.watch(caller.process));
+        Writer::new(ino, *by.who(), life, state)
     }
 
     pub(super) fn register(&self, mut writer: Writer) -> Fh {
@@ -339,10 +330,10 @@ impl Vfs {
         ino: Ino,
         store: &Arc<dyn Store>,
         key: &Key,
-        thread: u32,
+        by: Context,
     ) -> Result<Version, Error> {
         let place = (store.name(), key.clone());
-        let just_asked = self.just_asked(ino, thread);
+        let just_asked = self.just_asked(ino, by);
         let cached = self.table().value(&place);
         if let (Some(value), Some(entry)) = (&cached, &just_asked)
             && value.version == entry.version

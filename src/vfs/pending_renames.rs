@@ -7,10 +7,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Context;
 use super::cache::Folder;
 use super::handles::Handle;
 use super::loss::Attempt;
-use super::open::{Opening, Version as Opened};
+use super::open::Version as Opened;
 use super::publish::Put;
 use super::scratch::{Scratch, ScratchId};
 use super::table::{Kind, Place};
@@ -106,17 +107,17 @@ impl Vfs {
         &self,
         ino: Ino,
         to: (Ino, &FileName),
-        by: Opening,
+        by: Context,
     ) -> Result<(), Error> {
         let (store, key) = self.file(ino)?;
         let (to_store, to_dir) = self.dir(to.0)?;
         let folder = (to_store.name(), to_dir.clone());
         let _moving = self.moving.lock().await;
-        let newest = self.newest(ino, &store, &key, by.thread).await?;
+        let newest = self.newest(ino, &store, &key, by).await?;
         self.check_not_missed(ino, &store, &key, &newest, by)?;
         let alias = self
             .scratch_dir()
-            .make_aside(by.who)
+            .make_aside(*by.who())
             .map_err(Error::of_disk)?;
         let filled = self.fill(&alias, &store, &key, newest).await;
         let ready = match (filled, self.scratch_at(&to_store, &to_dir, to.1)) {
@@ -139,13 +140,13 @@ impl Vfs {
         self.settle_doubts(&place);
         let now = self.now();
         let mut table = self.table();
-        let shown = by.who.and_then(|who| table.shown_to(&who, &place));
+        let shown = by.who().and_then(|who| table.shown_to(&who, &place));
         let base = match shown {
             Some(Precondition::Is(version)) if version != current => version,
             _ => current,
         };
         table.pending().depart(place, base, alias.id(), now);
-        table.changed_by(ino, by.who);
+        table.changed_by(ino, *by.who());
         // The kernel may believe a name, and moves that: it finds the key's inode by the new one then.
         table.may_be_mistaken(ino, to, &Kind::Scratch(alias));
         drop(table);
@@ -160,12 +161,12 @@ impl Vfs {
         store: &Arc<dyn Store>,
         key: &Key,
         newest: &Opened,
-        by: Opening,
+        by: Context,
     ) -> Result<(), Error> {
         let place = (store.name(), key.clone());
         self.settle_doubts(&place);
         let has_missed = |who: &Caller| self.table().has_missed(who, &place);
-        if !by.who.as_ref().is_some_and(has_missed) {
+        if !by.who().as_ref().is_some_and(has_missed) {
             return Ok(());
         }
         let current = match newest {
@@ -177,7 +178,7 @@ impl Vfs {
             ino,
             store,
             key,
-            callers: by.who.as_slice(),
+            callers: by.callers(),
             expected: &Precondition::Absent,
         };
         Err(self

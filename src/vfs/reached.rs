@@ -91,12 +91,9 @@ mod tests {
     use super::*;
     use crate::model::Origin;
     use crate::vfs::tests::in_memory;
-    use crate::vfs::{Access, At, Creation, Durable, Fh, Opening, OverExisting};
+    use crate::vfs::{Access, At, Context, Creation, Durable, Fh, OverExisting};
 
-    const BY: Opening = Opening {
-        who: None,
-        thread: 1,
-    };
+    const BY: Context = Context::on(1);
     const ACCESS: Access = Access {
         read: true,
         write: true,
@@ -114,7 +111,7 @@ mod tests {
         let created = vfs.create(Ino::ROOT, "key".as_ref(), ACCESS, how, BY).await;
         let (told, fh) = created.unwrap();
         let at = At::Offset(0);
-        vfs.write(fh, at, b"important", Durable::AtSave, 1)
+        vfs.write(fh, at, b"important", Durable::AtSave, BY)
             .await
             .unwrap();
         (told.attr.ino, fh)
@@ -125,16 +122,16 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let vfs = in_memory(dir.path());
         let (ino, fh) = written(&vfs).await;
-        vfs.flush(fh, 1).await.unwrap();
+        vfs.flush(fh, BY).await.unwrap();
         vfs.remove(Ino::ROOT, "key".as_ref(), BY).await.unwrap();
-        assert_eq!(vfs.attr(ino, None).await.unwrap().size, 9);
+        assert_eq!(vfs.attr(ino, BY).await.unwrap().size, 9);
         assert_eq!(&vfs.read(fh, 0, 100).await.unwrap()[..], b"important");
         let opened = vfs.open(ino, ACCESS, BY).await;
         assert!(matches!(opened, Err(Error::Stale(_))));
         let cut = vfs.truncate_closed(ino, 0, BY).await;
         assert!(matches!(cut, Err(Error::Stale(_))));
         vfs.release(fh).await;
-        assert!(matches!(vfs.attr(ino, None).await, Err(Error::Stale(_))));
+        assert!(matches!(vfs.attr(ino, BY).await, Err(Error::Stale(_))));
         assert!(matches!(vfs.check_changeable(ino), Err(Error::Stale(_))));
     }
 
@@ -150,7 +147,7 @@ mod tests {
             table.kernel_forgot(known, 1);
             assert!(table.get(ino).is_none());
         }
-        assert!(matches!(vfs.flush(fh, 1).await, Err(Error::Failed(_))));
+        assert!(matches!(vfs.flush(fh, BY).await, Err(Error::Failed(_))));
         let rescues = std::fs::read_dir(dir.path().join("rescue")).unwrap();
         let mut kept = rescues.filter_map(|entry| std::fs::read(entry.unwrap().path()).ok());
         assert!(kept.any(|bytes| bytes == b"important"));

@@ -7,8 +7,8 @@ use std::ffi::OsStr;
 use std::sync::Arc;
 use tokio::time::Instant;
 
+use super::Context;
 use super::loss::{Attempt, UNLINK};
-use super::open::Opening;
 use super::pending_renames::Deleted;
 use super::table::Kind;
 use super::{Error, Vfs};
@@ -32,9 +32,9 @@ impl Vfs {
     /// # Errors
     /// [`Error::Conflict`] when the caller was shown another version than the one that is there;
     /// [`Error::NotFound`]; any other.
-    pub async fn remove(&self, parent: Ino, name: &OsStr, by: Opening) -> Result<(), Error> {
+    pub async fn remove(&self, parent: Ino, name: &OsStr, by: Context) -> Result<(), Error> {
         self.check_writable(&name.display().to_string())?;
-        let attr = self.find(parent, name, by.thread).await?;
+        let attr = self.find(parent, name, by).await?;
         let name = FileName::new(name)?;
         if let Some(scratch) = self.scratch_of(attr.ino) {
             return self.remove_scratch(parent, &name, &scratch).await;
@@ -45,12 +45,12 @@ impl Vfs {
         // one that waits must find the file removed.
         let _save_lock = self.save_lock(attr.ino).await?;
         let place = (store.name(), key.clone());
-        let gone = match self.unlinked(&place, by.who) {
+        let gone = match self.unlinked(&place, *by.who()) {
             Unlinked::Ordinary if self.is_unsaved(attr.ino)? => Gone::NeverWas,
             Unlinked::Ordinary => self.delete(attr.ino, &store, &key, by).await?,
             Unlinked::Delete(base) => {
                 let sent = Instant::now();
-                let deleted = self.delete_departed(&place, &base, by.who).await?;
+                let deleted = self.delete_departed(&place, &base, *by.who()).await?;
                 if let Deleted::Changed = deleted {
                     let current = self.current(attr.ino, &store, &key).await.ok();
                     let attempt = Attempt {
@@ -58,7 +58,7 @@ impl Vfs {
                         ino: attr.ino,
                         store: &store,
                         key: &key,
-                        callers: by.who.as_slice(),
+                        callers: by.callers(),
                         expected: &Precondition::Is(base),
                     };
                     return Err(self.conflict(&attempt, current.as_ref(), None).error);
@@ -74,7 +74,7 @@ impl Vfs {
                 return Ok(());
             }
         };
-        self.table().changed_by(attr.ino, by.who);
+        self.table().changed_by(attr.ino, *by.who());
         self.removed((parent, &name), attr.ino, &store, &dir, gone);
         Ok(())
     }
@@ -84,7 +84,7 @@ impl Vfs {
         ino: Ino,
         store: &Arc<dyn Store>,
         key: &Key,
-        by: Opening,
+        by: Context,
     ) -> Result<Gone, Error> {
         let place = (store.name(), key.clone());
         let known = self.table().known_version(ino);
@@ -94,7 +94,7 @@ impl Vfs {
         };
         let mut is_only_listed = self.table().is_only_listed(ino);
         for _ in 0..LOOKS {
-            let base = self.base_of_delete(by.who, &place, &current);
+            let base = self.base_of_delete(*by.who(), &place, &current);
             let version = match base {
                 Base::Take(Precondition::Is(version)) => version,
                 Base::Take(Precondition::Absent) => {
@@ -111,7 +111,7 @@ impl Vfs {
                         ino,
                         store,
                         key,
-                        callers: by.who.as_slice(),
+                        callers: by.callers(),
                         expected: &shown,
                     };
                     return Err(self.conflict(&attempt, Some(&current), None).error);
@@ -120,7 +120,7 @@ impl Vfs {
             let sent = Instant::now();
             match store.delete(key, &version).await? {
                 Outcome::Committed(()) => {
-                    self.table().deleted_by(by.who, &place, &version);
+                    self.table().deleted_by(*by.who(), &place, &version);
                     return Ok(Gone::Deleted(sent));
                 }
                 Outcome::Unknown => {

@@ -14,10 +14,11 @@ use std::sync::Arc;
 use std::time::SystemTime;
 use tokio::time::Instant;
 
+use super::Context;
 use super::cache::Folder;
 use super::commit::{Change, Commit, Kept};
 use super::loss::Attempt;
-use super::open::{Opening, Version as Newest, entry_of};
+use super::open::{Version as Newest, entry_of};
 use super::publish::Put;
 use super::rescue::Reason;
 use super::scratch::Scratch;
@@ -84,13 +85,13 @@ impl Vfs {
         from: (Ino, &OsStr),
         to: (Ino, &OsStr),
         over: OverExisting,
-        by: Opening,
+        by: Context,
     ) -> Result<(), Error> {
         self.check_writable(&from.1.display().to_string())?;
         if !self.is_store_dir(from.0) || !self.is_store_dir(to.0) {
             return Err(Error::CrossDevice(from.1.display().to_string()));
         }
-        let source = self.find(from.0, from.1, by.thread).await?;
+        let source = self.find(from.0, from.1, by).await?;
         if source.kind == FileKind::Dir {
             return Err(Error::CrossDevice(from.1.display().to_string()));
         }
@@ -101,8 +102,8 @@ impl Vfs {
             Child::Dir(_) => return Err(Error::Invalid(to_name.to_string())),
         };
         let place = (store.name(), key.clone());
-        self.table().take_back_miss(by.thread, &place);
-        let taken = match self.find(to.0, to.1, by.thread).await {
+        self.table().take_back_miss(by.thread(), &place);
+        let taken = match self.find(to.0, to.1, by).await {
             Ok(target) if target.kind == FileKind::Dir => {
                 return Err(Error::IsDir(to_name.to_string()));
             }
@@ -203,13 +204,13 @@ impl Vfs {
         from: (Ino, &FileName),
         scratch: Arc<Scratch>,
         target: Target<'_>,
-        by: Opening,
+        by: Context,
     ) -> Result<(), Error> {
         let (store, dir) = self.dir(from.0)?;
         let folder = (store.name(), dir);
         let place = (target.store.name(), target.key.clone());
         if scratch.is_pristine() {
-            let (now, process) = (self.now(), by.who.map(|who| who.process));
+            let (now, process) = (self.now(), by.process());
             let returned = {
                 let mut table = self.table();
                 table
@@ -247,7 +248,7 @@ impl Vfs {
         let moved = Moved {
             ino,
             value: Arc::new(value),
-            callers: by.who.into_iter().chain(scratch.maker()).collect(),
+            callers: by.who().iter().copied().chain(scratch.maker()).collect(),
             from: From::ScratchDir(folder, from.1.clone(), scratch, changes),
         };
         self.rename_key(&moved, from.0, target, by).await
@@ -259,7 +260,7 @@ impl Vfs {
         moved: &Moved,
         from: Ino,
         target: Target<'_>,
-        by: Opening,
+        by: Context,
     ) -> Result<(), Error> {
         let _save_lock = match target.taken {
             Some(ino) => Some(self.save_lock(ino).await?),
@@ -347,7 +348,7 @@ impl Vfs {
     /// the new name, and is saved when they close it: half a value is never sent (W3), unless the file is new
     /// and there is nothing else to move. Moving a key away is a delete: who was shown another version of it
     /// moves nothing (`sed -i.bak`, when somebody saved meanwhile).
-    async fn take_up(&self, ino: Ino, by: Opening) -> Result<Moved, Error> {
+    async fn take_up(&self, ino: Ino, by: Context) -> Result<Moved, Error> {
         let (open, unsaved) = {
             let table = self.table();
             let node = table.node(ino)?;
@@ -367,7 +368,7 @@ impl Vfs {
             }
         }
         let (store, key) = self.file(ino)?;
-        let value = match self.newest(ino, &store, &key, by.thread).await? {
+        let value = match self.newest(ino, &store, &key, by).await? {
             Newest::Whole(value) => value,
             Newest::Large(large) => self.read_whole(&store, &key, *large).await?,
         };
@@ -377,14 +378,14 @@ impl Vfs {
         });
         let place = (store.name(), key.clone());
         let current = Precondition::Is(value.version.clone());
-        let base = self.base_of_delete(by.who, &place, &current);
+        let base = self.base_of_delete(*by.who(), &place, &current);
         if let Base::AlreadyLost { shown } = base {
             let attempt = Attempt {
                 op: "rename",
                 ino,
                 store: &store,
                 key: &key,
-                callers: by.who.as_slice(),
+                callers: by.callers(),
                 expected: &shown,
             };
             return Err(self.conflict(&attempt, Some(&current), None).error);
@@ -393,7 +394,7 @@ impl Vfs {
         Ok(Moved {
             ino,
             value,
-            callers: by.who.into_iter().chain(creator).collect(),
+            callers: by.who().iter().copied().chain(creator).collect(),
             from: From::Key(store, key),
         })
     }

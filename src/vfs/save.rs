@@ -16,7 +16,7 @@ use super::handles::{Fh, Handle};
 use super::loss::{Attempt, Kept};
 use super::rescue::Reason;
 use super::writer::{Writer, WriterState};
-use super::{Error, Vfs};
+use super::{Context, Error, Vfs};
 use crate::model::saving::{End, Facts, Saving, Step};
 use crate::model::{Key, Outcome, Precondition, Rebase, SaveReason, Version};
 use crate::store::{Entry, Metadata, ReadBack, Store, Value};
@@ -32,12 +32,12 @@ fn op(trigger: SaveReason) -> &'static str {
 }
 
 impl Vfs {
-    /// A descriptor of a handle was closed by the thread `closer`. Saves what was written, unless the
+    /// A descriptor of a handle was closed. Saves what was written, unless the
     /// closer merely inherited the descriptor and its opener goes on (W2).
     ///
     /// # Errors
     /// As [`save`](Self::save).
-    pub async fn flush(&self, fh: Fh, closer: u32) -> Result<(), Error> {
+    pub async fn flush(&self, fh: Fh, by: Context) -> Result<(), Error> {
         let handle = self.handle(fh)?;
         let writer = match &*handle {
             Handle::Writer(writer) => writer,
@@ -49,11 +49,11 @@ impl Vfs {
         };
         let by_opener = writer
             .who()
-            .and_then(|who| self.processes.has_thread(who.process, closer));
+            .and_then(|who| self.processes.has_thread(who.process, by.thread()));
         if by_opener == Some(false) && writer.opener_goes_on() {
             return Ok(());
         }
-        let trigger = self.flush_or_close(writer, closer, by_opener).await;
+        let trigger = self.flush_or_close(writer, by, by_opener).await;
         self.save(fh, trigger).await
     }
 
@@ -62,7 +62,7 @@ impl Vfs {
     async fn flush_or_close(
         &self,
         writer: &Writer,
-        closer: u32,
+        closer: Context,
         by_opener: Option<bool>,
     ) -> SaveReason {
         // Not held while others are looked at.
@@ -70,7 +70,7 @@ impl Vfs {
             return SaveReason::Flush;
         }
         let can_write = match self.numbers_in_proc(writer.ino()) {
-            Some(numbers) => self.processes.can_write(closer, numbers).await,
+            Some(numbers) => self.processes.can_write(closer.thread(), numbers).await,
             None => None,
         };
         match (can_write, writer.is_exclusive(), by_opener) {

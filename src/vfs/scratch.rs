@@ -17,12 +17,13 @@ use tokio::time::Instant;
 
 use bytes::Bytes;
 
+use super::Context;
 use super::attr::{Attr, FileKind};
 use super::cache::Folder;
 use super::content::zeros;
 use super::handles::{Fh, Handle};
 use super::numbers::Told;
-use super::open::{Access, Opening};
+use super::open::Access;
 use super::rescue::{Loss, Reason};
 use super::table::Kind;
 use super::{Error, Vfs, Who};
@@ -373,16 +374,16 @@ impl Vfs {
         parent: Ino,
         name: &FileName,
         access: Access,
-        by: Opening,
+        by: Context,
     ) -> Result<(Told, Fh), Error> {
         let (store, dir) = self.dir(parent)?;
         let made = self
             .scratch_dir()
-            .make(&folder(&store, &dir), name, None, by.who)
+            .make(&folder(&store, &dir), name, None, *by.who())
             .map_err(Error::of_disk)?;
         made.note_absence();
         let told = self.tell_found(|| self.found_scratch(parent, name, &made));
-        let open = OpenScratch::new(&made, by.who, access);
+        let open = OpenScratch::new(&made, *by.who(), access);
         let fh = self.open_handle(told.attr.ino, Handle::Scratch(open));
         Ok((told, fh))
     }
@@ -393,7 +394,7 @@ impl Vfs {
         ino: Ino,
         scratch: Arc<Scratch>,
         access: Access,
-        by: Opening,
+        by: Context,
     ) -> Result<Fh, Error> {
         if access.write && access.truncate {
             self.check_writable("the mount")?;
@@ -401,9 +402,9 @@ impl Vfs {
             self.table().is_no_copy(ino);
         }
         if access.write {
-            scratch.is_made_by(by.who);
+            scratch.is_made_by(*by.who());
         }
-        let open = OpenScratch::new(&scratch, by.who, access);
+        let open = OpenScratch::new(&scratch, *by.who(), access);
         // Held until the handle is known: who makes a key of the file makes one of its handles, too.
         let is_key = scratch
             .is_key
@@ -426,7 +427,7 @@ impl Vfs {
         parent: Ino,
         name: &OsStr,
         target: &OsStr,
-        by: Opening,
+        by: Context,
     ) -> Result<Told, Error> {
         self.check_writable(&name.display().to_string())?;
         let name = FileName::new(name)?;
@@ -439,7 +440,7 @@ impl Vfs {
                 "{name}: there are no symbolic links in a store"
             )));
         };
-        match self.find(parent, name.as_str().as_ref(), by.thread).await {
+        match self.find(parent, name.as_str().as_ref(), by).await {
             Ok(_) => return Err(Error::Exists(name.to_string())),
             Err(Error::NotFound(_)) => {}
             Err(error) => return Err(error),
@@ -447,7 +448,7 @@ impl Vfs {
         let link = Some(target.to_owned());
         let made = self
             .scratch_dir()
-            .make(&folder(&store, &dir), &name, link, by.who)
+            .make(&folder(&store, &dir), &name, link, *by.who())
             .map_err(Error::of_disk)?;
         made.note_absence();
         Ok(self.tell_found(|| self.found_scratch(parent, &name, &made)))

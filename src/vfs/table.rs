@@ -28,6 +28,7 @@ use self::misses::Misses;
 use self::numbers::STRANGE;
 use super::cache::{Deletes, ListingCache, ValueCache};
 use super::closing::Closing;
+use super::context::Call;
 use super::control::Control;
 use super::handles::{Fh, Handle};
 use super::metadata::REMEMBERED;
@@ -127,9 +128,8 @@ pub(super) struct Table {
     others: u64,
     /// What travelled with keys that this mount moved away, and when.
     moved: LruCache<Place, (Metadata, Instant)>,
-    /// The last name that the store did not have, and the thread in whose present system call it was
-    /// asked. One is enough: losing it costs a request, and nothing else.
-    just_absent: Option<(Ino, FileName, u32)>,
+    /// The last name that the store did not have, and the system call in which it was asked. One is enough: losing it costs a request, and nothing else.
+    just_absent: Option<(Ino, FileName, Call)>,
     /// Directories that this mount emptied, and that no object keeps: they stay until they are
     /// removed, as users of a file system expect.
     kept: HashSet<(StoreName, Dir)>,

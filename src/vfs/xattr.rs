@@ -7,10 +7,11 @@ use std::ffi::OsStr;
 use std::sync::Arc;
 use tokio::time::Instant;
 
+use super::Context;
 use super::commit::{Change, Commit, Kept};
 use super::handles::{Handle, ReadFrom};
 use super::loss::Attempt;
-use super::open::{Opening, Version, entry_of};
+use super::open::{Version, entry_of};
 use super::table::Kind;
 use super::{Error, Vfs, Who};
 use crate::model::{
@@ -38,7 +39,7 @@ impl Vfs {
     ///
     /// # Errors
     /// Any [`Error`].
-    pub async fn attributes(&self, ino: Ino, by: Opening) -> Result<Vec<String>, Error> {
+    pub async fn attributes(&self, ino: Ino, by: Context) -> Result<Vec<String>, Error> {
         let Some((_, metadata)) = self.described(ino, by).await? else {
             return Ok(Vec::new());
         };
@@ -63,7 +64,7 @@ impl Vfs {
     ///
     /// # Errors
     /// [`Error::NoAttribute`], or any other.
-    pub async fn attribute(&self, ino: Ino, name: &OsStr, by: Opening) -> Result<String, Error> {
+    pub async fn attribute(&self, ino: Ino, name: &OsStr, by: Context) -> Result<String, Error> {
         let name = name.to_str().ok_or(Error::NoAttribute)?;
         if name == SCRATCH {
             return Ok(self
@@ -117,7 +118,7 @@ impl Vfs {
         name: &OsStr,
         value: Option<&[u8]>,
         mode: SetMode,
-        by: Opening,
+        by: Context,
     ) -> Result<(), Error> {
         self.check_changeable(ino)?;
         let name = name
@@ -150,7 +151,7 @@ impl Vfs {
                 "{key} is not saved yet; close it before setting {name}"
             )));
         }
-        let current = match self.newest(ino, &store, &key, by.thread).await? {
+        let current = match self.newest(ino, &store, &key, by).await? {
             Version::Whole(value) => value,
             Version::Large(large) => self.read_whole(&store, &key, *large).await?,
         };
@@ -167,7 +168,7 @@ impl Vfs {
             })?;
         match outcome {
             Outcome::Committed(version) => {
-                self.attributes_saved(ino, &store, &current, version, metadata, by.who);
+                self.attributes_saved(ino, &store, &current, version, metadata, *by.who());
                 Ok(())
             }
             Outcome::Refused(rival) => {
@@ -177,7 +178,7 @@ impl Vfs {
                     ino,
                     store: &store,
                     key: &key,
-                    callers: by.who.as_slice(),
+                    callers: by.callers(),
                     expected: &expect,
                 };
                 Err(self.conflict(&attempt, Some(&found), None).error)
@@ -230,7 +231,7 @@ impl Vfs {
     }
 
     /// The ETag and metadata that the caller sees; `None` for what is no value.
-    async fn described(&self, ino: Ino, by: Opening) -> Result<Option<(String, Metadata)>, Error> {
+    async fn described(&self, ino: Ino, by: Context) -> Result<Option<(String, Metadata)>, Error> {
         self.check_reached(ino)?;
         let (store, key) = {
             let table = self.table();
@@ -240,7 +241,7 @@ impl Vfs {
                 _ => return Ok(None),
             }
         };
-        if let Some(caller) = by.who {
+        if let Some(caller) = *by.who() {
             let handles = self.handles_of(ino);
             let own = handles.iter().rev().find(|handle| {
                 handle
@@ -261,15 +262,13 @@ impl Vfs {
             }
         }
         self.check_named(ino)?;
-        Ok(Some(
-            match self.newest(ino, &store, &key, by.thread).await? {
-                Version::Whole(value) => (value.version.to_string(), value.metadata.clone()),
-                Version::Large(large) => {
-                    let (entry, metadata) = *large;
-                    (entry.version.to_string(), metadata)
-                }
-            },
-        ))
+        Ok(Some(match self.newest(ino, &store, &key, by).await? {
+            Version::Whole(value) => (value.version.to_string(), value.metadata.clone()),
+            Version::Large(large) => {
+                let (entry, metadata) = *large;
+                (entry.version.to_string(), metadata)
+            }
+        }))
     }
 }
 

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use tokio::time::Instant;
 
+use super::super::Context;
 use super::super::handles::Fh;
 use super::super::loss::{Attempt, Kept};
-use super::super::open::Opening;
 use super::super::rescue::Reason;
 use super::super::table::{Kind, Place};
 use super::super::{Error, Vfs};
@@ -15,10 +15,10 @@ use crate::store::{Entry, Metadata};
 
 impl Vfs {
     /// Whether another process opened this handle than the one that asks.
-    pub(super) fn is_others(&self, fh: Fh, by: Opening) -> bool {
+    pub(super) fn is_others(&self, fh: Fh, by: Context) -> bool {
         let handle = self.handle(fh).ok();
         let opener = handle.and_then(|handle| handle.who());
-        let pair = opener.zip(by.who);
+        let pair = opener.zip(*by.who());
         pair.is_some_and(|(opener, by)| opener.process != by.process)
     }
 
@@ -38,7 +38,7 @@ impl Vfs {
         &self,
         moved: &Moved,
         target: &Target<'_>,
-        by: Opening,
+        by: Context,
     ) -> Result<(Precondition, Metadata), Error> {
         let (store, key) = (&target.store, &target.key);
         let place = (store.name(), key.clone());
@@ -77,7 +77,7 @@ impl Vfs {
                 let (current, metadata) = self.inspect(ino, store, key, by).await?;
                 (current, metadata.of(&moved.value.bytes))
             }
-            (Some(ino), Some(own)) => match self.just_asked(ino, by.thread) {
+            (Some(ino), Some(own)) => match self.just_asked(ino, by) {
                 Some(entry) => (Precondition::Is(entry.version), own),
                 None => (self.current(ino, store, key).await?, own),
             },

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::super::Error;
 use super::super::cache::Folder;
+use super::super::context::Call;
 use super::{Kind, Node, Table};
 use crate::model::{FileName, Ino, Key, Precondition, Rival, Version};
 use crate::store::Entry;
@@ -22,9 +23,8 @@ pub(in crate::vfs) struct Known {
     asked: Instant,
     /// When it answered.
     answered: Instant,
-    /// The thread in whose present system call it was asked; it need not be asked again before
-    /// that call ends.
-    asked_by: Option<u32>,
+    /// The system call in which it was asked; it need not be asked again before that ends.
+    asked_by: Option<Call>,
     /// This mount saved it itself, and the time in the entry is our clock's: the next `stat` asks
     /// the store for its own.
     own: bool,
@@ -49,8 +49,8 @@ impl Known {
         self.asked.elapsed() < ttl
     }
 
-    /// The thread in whose present system call it was asked.
-    pub(in crate::vfs) fn asked_by(&self) -> Option<u32> {
+    /// The system call in which it was asked.
+    pub(in crate::vfs) fn asked_by(&self) -> Option<Call> {
         self.asked_by
     }
 
@@ -110,7 +110,7 @@ impl Node {
     }
 
     /// Notes what the backend said.
-    fn learn(&mut self, entry: Entry, asked: Instant, asked_by: Option<u32>) {
+    fn learn(&mut self, entry: Entry, asked: Instant, asked_by: Option<Call>) {
         self.known = Some(Known {
             entry,
             asked,
@@ -130,7 +130,7 @@ impl Table {
         ino: Ino,
         entry: Entry,
         asked: Instant,
-        asked_by: Option<u32>,
+        asked_by: Option<Call>,
     ) {
         let Some(node) = self.tree.get_mut(ino) else {
             return;
@@ -156,7 +156,7 @@ impl Table {
         ino: Ino,
         entry: Entry,
         asked: Instant,
-        asked_by: u32,
+        asked_by: Call,
     ) {
         self.learn(ino, entry, asked, Some(asked_by));
         if let Some(node) = self.tree.get_mut(ino)
@@ -166,18 +166,18 @@ impl Table {
         }
     }
 
-    /// What the store last said of a file, if it said so in the present system call of `thread`, and
+    /// What the store last said of a file, if it said so in this system call, and
     /// less than `most` ago: a file can also be opened without a look-up (through /proc/self/fd), long
     /// after one. A second open of the call asks for itself.
     pub(in crate::vfs) fn take_just_asked(
         &mut self,
         ino: Ino,
-        thread: u32,
+        call: Call,
         most: Duration,
     ) -> Option<Entry> {
         let known = self.tree.get_mut(ino)?.known.as_mut()?;
         let asked_by = known.asked_by.take()?;
-        let in_this_call = asked_by == thread && known.answered.elapsed() < most;
+        let in_this_call = asked_by == call && known.answered.elapsed() < most;
         in_this_call.then(|| known.entry.clone())
     }
 
@@ -340,11 +340,11 @@ impl Table {
         }
     }
 
-    /// Whether the store said in the present system call of `thread` that there is no such name.
-    pub(in crate::vfs) fn is_just_absent(&self, parent: Ino, name: &FileName, thread: u32) -> bool {
+    /// Whether the store said in this system call that there is no such name.
+    pub(in crate::vfs) fn is_just_absent(&self, parent: Ino, name: &FileName, call: Call) -> bool {
         let absent = self.just_absent.as_ref();
         absent.is_some_and(|(dir, absent, asked_by)| {
-            *dir == parent && absent == name && *asked_by == thread
+            *dir == parent && absent == name && *asked_by == call
         })
     }
 
@@ -371,6 +371,7 @@ mod tests {
     use super::*;
     use crate::model::Seen;
     use crate::store::Dir;
+    use crate::vfs::Context;
     use crate::vfs::tests::Nobody;
 
     fn entry(version: &str) -> Entry {
@@ -405,7 +406,7 @@ mod tests {
         let first = Instant::now();
         let at = |n: u64| first + Duration::from_millis(n);
         table.learn(ino, entry("2"), at(2), None);
-        table.learn(ino, entry("1"), at(1), Some(7));
+        table.learn(ino, entry("1"), at(1), Some(Context::on(7).call()));
         assert_eq!(version(&table, ino).as_deref(), Some("2"));
         table.learn_absent(ino, at(1));
         assert_eq!(version(&table, ino).as_deref(), Some("2"));

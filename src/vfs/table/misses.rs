@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use lru::LruCache;
 
-use super::super::{Vfs, Who};
+use super::super::{Context, Vfs, Who};
 use super::{Place, Table};
 use crate::model::{Caller, FileName, Ino, Origin};
 use crate::store::Child;
@@ -77,7 +77,8 @@ impl Table {
 
 impl Vfs {
     /// The caller of a look-up is about to be told that there is no such name.
-    pub(in crate::vfs) fn note_miss(&self, parent: Ino, name: &FileName, thread: u32) {
+    pub(in crate::vfs) fn note_miss(&self, parent: Ino, name: &FileName, by: Context) {
+        let thread = by.thread();
         if thread == 0 || self.options.read_only || self.is_scratch_name(name, Origin::Other) {
             return;
         }

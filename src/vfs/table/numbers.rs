@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::super::dir::{DirItem, Item};
 use super::super::handles::Handle;
 use super::super::pending_renames::key_of;
-use super::super::{Attr, Error, Vfs, Who};
+use super::super::{Attr, Context, Error, Vfs, Who};
 use super::{Kind, Place, Table};
 use crate::model::{FileName, Identity, Ino, NodeId, Numbers, Process};
 use crate::store::{Dir, Store};
@@ -144,11 +144,11 @@ impl Vfs {
     ///
     /// # Errors
     /// [`Error::Stale`] when the kernel has forgotten it meanwhile.
-    pub fn numbered(&self, attr: Attr, who: Who) -> Result<Told, Error> {
+    pub fn numbered(&self, attr: Attr, by: Context) -> Result<Told, Error> {
         let table = self.table();
         let numbers = table.tree.numbers(attr.ino);
         let mut numbers = numbers.ok_or_else(|| Error::Stale("the file".to_owned()))?;
-        if let Some(seen) = table.number_for(attr.ino, who) {
+        if let Some(seen) = table.number_for(attr.ino, *by.who()) {
             numbers.shown = seen;
         }
         Ok(Told { attr, numbers })

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::super::cache::Folder;
+use super::super::context::Call;
 use super::super::open::entry_of;
 use super::super::{Error, Who};
 use super::known::Known;
@@ -75,7 +76,7 @@ impl Table {
         place: Place,
         value: &Arc<Value>,
         asked: Instant,
-        asked_by: Option<u32>,
+        asked_by: Option<Call>,
     ) {
         self.learn(ino, entry_of(place.1.clone(), value), asked, asked_by);
         self.values.put(place, Arc::clone(value));
@@ -180,9 +181,9 @@ impl Table {
         self.listings.remove_store(store);
     }
 
-    /// The store has no such name, as it said in the present system call of `thread`.
-    pub(in crate::vfs) fn note_absent(&mut self, parent: Ino, name: &FileName, thread: u32) {
-        self.just_absent = Some((parent, name.clone(), thread));
+    /// The store has no such name, as it said in this system call.
+    pub(in crate::vfs) fn note_absent(&mut self, parent: Ino, name: &FileName, call: Call) {
+        self.just_absent = Some((parent, name.clone(), call));
     }
 
     /// Whether this mount emptied a directory that no object keeps.

@@ -16,7 +16,7 @@ use etagfs::model::{
 };
 use etagfs::store::Bucket;
 use etagfs::vfs::{
-    self, Access, AfterConflict, At, Creation, Durable, Life, Opening, Options, OverExisting,
+    self, Access, AfterConflict, At, Context, Creation, Durable, Life, Options, OverExisting,
     Processes, RescueBounds, Source, StateDir, Vfs, Who,
 };
 
@@ -153,10 +153,7 @@ pub(super) struct Mount {
     _state: tempfile::TempDir,
 }
 
-pub(super) const BY: Opening = Opening {
-    who: None,
-    thread: 1,
-};
+pub(super) const BY: Context = Context::on(1);
 
 impl Mount {
     pub(super) fn of(memory: &Arc<Memory>) -> Self {
@@ -204,10 +201,7 @@ impl Mount {
     }
 
     pub(super) async fn lookup(&self, key: &str) -> Result<Ino, vfs::Error> {
-        let told = self
-            .vfs
-            .lookup(Ino::ROOT, OsStr::new(key), BY.thread)
-            .await?;
+        let told = self.vfs.lookup(Ino::ROOT, OsStr::new(key), BY).await?;
         Ok(told.attr.ino)
     }
 
@@ -235,10 +229,10 @@ impl Mount {
         };
         let written = self
             .vfs
-            .write(fh, At::Offset(0), text.as_bytes(), Durable::AtSave, 1)
+            .write(fh, At::Offset(0), text.as_bytes(), Durable::AtSave, BY)
             .await;
         let saved = match written {
-            Ok(_) => self.vfs.flush(fh, 0).await,
+            Ok(_) => self.vfs.flush(fh, Context::on(0)).await,
             Err(error) => Err(error),
         };
         self.vfs.release(fh).await;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use etagfs::model::NodeId;
-use etagfs::vfs::{At, Durable, Vfs};
+use etagfs::vfs::{At, Context, Durable, Vfs};
 
 use super::Caller;
 use crate::world::{Call, Did, Errno, How, Save};
@@ -94,10 +94,9 @@ impl Caller {
         let owned = &owned;
         self.call(Did::Write { file }, |live, call| async move {
             let fh = self.live_of(file, &live)?;
-            let (thread, data) = (self.pid, owned.clone());
-            let write = |vfs: Arc<Vfs>| async move {
-                vfs.write(fh, at, &data, Durable::AtSave, thread).await
-            };
+            let (by, data) = (Context::on(self.pid), owned.clone());
+            let write =
+                |vfs: Arc<Vfs>| async move { vfs.write(fh, at, &data, Durable::AtSave, by).await };
             live.request(call, None, |_, ()| {}, write).await
         })
         .await?;
@@ -125,11 +124,11 @@ impl Caller {
             let node = self.world().files()[file].node;
             let lock = live.file_lock(node);
             let _locked = lock.lock().await;
-            let who = self.mount.machine.who(self.pid);
+            let by = Context::new(self.mount.machine.who(self.pid), self.pid);
             let cut = |vfs: Arc<Vfs>| async move {
                 let ino = vfs.ino_of(NodeId(node));
                 vfs.check_changeable(ino)?;
-                vfs.truncate(ino, fh, size as u64, who).await.map(drop)
+                vfs.truncate(ino, fh, size as u64, by).await.map(drop)
             };
             live.request(call, Some([node, node]), |_, ()| {}, cut)
                 .await
@@ -154,14 +153,14 @@ impl Caller {
             why,
             want: want.clone(),
         };
-        let thread = self.pid;
+        let by = Context::on(self.pid);
         let saved = self
             .call(did, |live, call| async move {
                 let fh = self.live_of(file, &live)?;
                 let save = |vfs: Arc<Vfs>| async move {
                     match why {
                         Save::Fsync => vfs.save(fh, etagfs::model::SaveReason::Fsync).await,
-                        _ => vfs.flush(fh, thread).await,
+                        _ => vfs.flush(fh, by).await,
                     }
                 };
                 live.request(call, None, |_, ()| {}, save).await

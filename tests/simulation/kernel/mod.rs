@@ -11,7 +11,7 @@ use std::ffi::OsStr;
 use std::sync::Arc;
 
 use etagfs::model::{NodeId, Origin};
-use etagfs::vfs::{Access, Creation, Durable, Fh, FileKind, Opening, OverExisting, Told, Vfs};
+use etagfs::vfs::{Access, Context, Creation, Durable, Fh, FileKind, OverExisting, Told, Vfs};
 use tokio::time::Instant;
 
 use crate::mount::{Known, Live, Mount};
@@ -59,21 +59,18 @@ impl Syscall<'_> {
             .remembered(|it| *it.open.entry(node).or_default() += 1);
     }
 
-    fn by(&self) -> Opening {
-        Opening {
-            who: self.of.mount.machine.who(self.of.pid),
-            thread: self.of.pid,
-        }
+    fn by(&self) -> Context {
+        Context::new(self.of.mount.machine.who(self.of.pid), self.of.pid)
     }
 
     /// Asks for a name. The lock of its directory is held.
     async fn lookup(&self, dir: u64, name: &str) -> Result<Told, Errno> {
-        let (thread, owned) = (self.of.pid, name.to_owned());
+        let (by, owned) = (Context::on(self.of.pid), name.to_owned());
         let asked = self
             .live
             .request(self.call, Some([dir, dir]), forget, |vfs| async move {
                 let ino = vfs.ino_of(NodeId(dir));
-                vfs.lookup(ino, OsStr::new(&owned), thread).await
+                vfs.lookup(ino, OsStr::new(&owned), by).await
             })
             .await;
         let of = (dir, name.to_owned());

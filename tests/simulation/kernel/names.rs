@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use etagfs::model::{Ino, NodeId};
-use etagfs::vfs::{Opening, OverExisting, SetMode, Vfs};
+use etagfs::vfs::{Context, OverExisting, SetMode, Vfs};
 
 use super::{Caller, forget};
 use crate::world::{Did, Errno};
@@ -74,7 +74,7 @@ impl Caller {
         did: Did,
         path: &str,
         must_exist: bool,
-        change: impl Fn(Arc<Vfs>, Ino, String, Opening) -> F + Copy + Send,
+        change: impl Fn(Arc<Vfs>, Ino, String, Context) -> F + Copy + Send,
     ) -> Result<(), Errno>
     where
         F: Future<Output = Result<(), etagfs::vfs::Error>> + Send + 'static,
