@@ -26,7 +26,7 @@ use super::process::{Impatience, impatience};
 use super::reply::{Reply, Undo};
 use super::{Patience, Presentation};
 use crate::telemetry::Telemetry;
-use crate::vfs::{Departures, Error, Vfs, in_queues};
+use crate::vfs::{Departures, Error, Vfs, after_forgetting, in_queues};
 
 /// How often the watchdog looks.
 const TICK: Duration = Duration::from_millis(200);
@@ -182,7 +182,7 @@ impl Bridge {
         // Who ends the mount waits for what has begun, also while it is no task yet: it may have sent its
         // request already.
         let _begun = self.tasks.token();
-        let work = work.instrument(span);
+        let work = after_forgetting(work).instrument(span);
         let mut work: Pin<Box<dyn Future<Output = Result<T, Error>> + Send>> = match op.queues {
             Some(queues) => Box::pin(in_queues(queues, work)),
             None => Box::pin(work),

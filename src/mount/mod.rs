@@ -24,11 +24,12 @@ mod unmount;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{self, Sender, SyncSender};
+use std::sync::mpsc::{self, Sender};
 use std::time::{Duration, SystemTime};
 
 use fuser::{BackgroundSession, FileAttr, FileType, INodeNo, MountOption, Notifier, SessionACL};
 use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
 pub use failure::MountError;
@@ -38,7 +39,7 @@ pub use table::{is_mount_point, mount_above, mount_points};
 pub use unmount::{Busy, unmount};
 
 use crate::model::{FileName, NodeId};
-use crate::vfs::{Attr, Ending, FileKind, Kernel, Told, Vfs};
+use crate::vfs::{Attr, Ending, FileKind, Forgotten, Kernel, Told, Vfs};
 use answer::Bridge;
 use failure::Attempt;
 
@@ -140,13 +141,13 @@ struct Caches(Sender<Forget>);
 
 /// Something that the kernel is to forget.
 enum Forget {
-    File(NodeId, SyncSender<()>),
+    File(NodeId, oneshot::Sender<()>),
     Name(NodeId, FileName),
 }
 
 /// How long a caller waits for the kernel to forget: a thousand times longer than it takes. While a
 /// program faults in a page of a map, the kernel holds that page, and waits for a read that may wait for
-/// the caller's locks; then the caller goes on, and the kernel forgets a little later.
+/// the store; then the caller goes on, and the kernel forgets a little later.
 const FORGETTING: Duration = Duration::from_millis(50);
 
 impl Caches {
@@ -172,11 +173,11 @@ impl Caches {
 }
 
 impl Kernel for Caches {
-    fn forget_file(&self, id: NodeId) {
-        let (done, forgotten) = mpsc::sync_channel(1);
-        if self.0.send(Forget::File(id, done)).is_ok() {
-            let _ = forgotten.recv_timeout(FORGETTING);
-        }
+    fn forget_file(&self, id: NodeId) -> Forgotten {
+        let (done, forgotten) = oneshot::channel();
+        // The thread ends with the mount; then nobody is told, and nobody waits.
+        let _ = self.0.send(Forget::File(id, done));
+        Box::pin(async move { drop(tokio::time::timeout(FORGETTING, forgotten).await) })
     }
 
     fn forget_name(&self, parent: NodeId, name: &FileName) {

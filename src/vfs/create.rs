@@ -140,9 +140,9 @@ impl Vfs {
                     callers: by.callers(),
                     expected: &shown,
                 };
-                let lost = self.conflict(&attempt, Some(&departed.into()), None);
+                let lost = self.conflict(&attempt, Some(&departed.into()));
                 self.table().sweep(ino);
-                return Err(lost.error);
+                return Err(lost);
             }
         };
         self.table().pending().recreate(&place);

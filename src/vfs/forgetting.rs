@@ -1,14 +1,56 @@
-//! Forgetting on request (SIGHUP): everything that was kept only to save requests.
+//! Forgetting: what the kernel remembers of one file, and on request (SIGHUP) everything that was kept
+//! only to save requests.
 //!
-//! What is no cache stays: drafts, scratch files, who was shown what, open files and the versions they
+//! On request, what is no cache stays: drafts, scratch files, who was shown what, open files and the versions they
 //! read. What never changes stays too (which key an object of a konserve store has). It makes no
 //! request.
 
+use std::cell::RefCell;
+use std::future::Future;
+use std::pin::Pin;
+
+use tokio::runtime::Handle;
+
 use super::table::remembered::ToldOf;
 use super::{Kernel, Vfs};
+use crate::model::Ino;
+
+/// The kernel has forgotten what it was asked to forget.
+pub type Forgotten = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+tokio::task_local! {
+    /// What the kernel was asked to forget while a request was carried out.
+    static ASKED: RefCell<Vec<Forgotten>>;
+}
+
+/// Carries a request out, and then waits until the kernel has forgotten what it was asked to forget
+/// meanwhile: before the caller hears of the result, and after every lock that was held for it is free.
+pub async fn after_forgetting<F: Future>(work: F) -> F::Output {
+    let work = async {
+        let result = work.await;
+        for forgotten in ASKED.with(RefCell::take) {
+            forgotten.await;
+        }
+        result
+    };
+    ASKED.scope(RefCell::default(), work).await
+}
 
 impl Vfs {
-    /// Drops the caches, here and in the kernel. Waits for the kernel.
+    /// Has the kernel drop what it remembers of a file: its attributes and its pages. Waits for nothing;
+    /// the request does before it is answered, see [`after_forgetting`].
+    pub(super) fn forget_in_kernel(&self, ino: Ino) {
+        let Some(kernel) = self.kernel.get() else {
+            return;
+        };
+        for id in self.table().ids(ino) {
+            let forgotten = kernel.forget_file(id);
+            // Outside of a request there is nobody who might look too early.
+            let _ = ASKED.try_with(|asked| asked.borrow_mut().push(forgotten));
+        }
+    }
+
+    /// Drops the caches, here and in the kernel. Blocks until the kernel has.
     pub fn drop_caches(&self) {
         let told = self.table().drop_caches();
         if let Some(kernel) = self.kernel.get() {
@@ -22,7 +64,7 @@ impl Vfs {
 fn forget(kernel: &dyn Kernel, told: Vec<ToldOf>) {
     for ToldOf { ids, name } in told {
         for id in ids {
-            kernel.forget_file(id);
+            Handle::current().block_on(kernel.forget_file(id));
         }
         if let Some((parent, name)) = name {
             kernel.forget_name(parent, &name);

@@ -391,7 +391,7 @@ impl Vfs {
                     callers: by.callers(),
                     expected: &shown,
                 };
-                Err(self.conflict(&attempt, Some(&base), None).error)
+                Err(self.conflict(&attempt, Some(&base)))
             }
         }
     }

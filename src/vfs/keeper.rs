@@ -121,6 +121,13 @@ impl Keeper {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// As long as this is held, whoever keeps bytes waits as for a disk that does not answer, if there are
+    /// bounds.
+    #[cfg(test)]
+    pub(in crate::vfs) fn stands_still(&self) -> MutexGuard<'_, ()> {
+        self.sweeping.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Makes everything ready that a rescue needs.
     ///
     /// # Errors

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 use super::journal::Event;
+use super::keeper::Whereabouts;
 use super::rescue::{Loss, Reason};
 use super::{AfterConflict, Error, Vfs};
 use crate::model::{Caller, Ino, Key, Precondition};
@@ -74,24 +76,33 @@ pub(super) struct NotDone {
 }
 
 impl Vfs {
-    /// Somebody else saved first. `found` is what the key is now, if that could be asked; `bytes`
-    /// are what was to be saved, if there was anything.
-    pub(super) fn conflict(
-        &self,
-        attempt: &Attempt<'_>,
-        found: Option<&Precondition>,
-        bytes: Option<&Bytes>,
-    ) -> NotDone {
-        self.conflict_over(attempt, found, bytes.cloned().map(Kept::whole).as_ref())
+    /// Somebody else saved first, and there are no bytes to be kept. `found` is what the key is now, if
+    /// that could be asked.
+    pub(super) fn conflict(&self, attempt: &Attempt<'_>, found: Option<&Precondition>) -> Error {
+        let error = self.outdone(attempt, found);
+        let failed = Failed::new(attempt, Reason::Conflict, &found_now(found), None);
+        self.note(attempt, failed, (None, None), &error);
+        // Before the caller hears of it, so that it does not look at the loser's pages.
+        self.forget_in_kernel(attempt.ino);
+        error
     }
 
-    /// As [`conflict`](Self::conflict), over bytes that need not be a whole value.
-    pub(super) fn conflict_over(
+    /// As [`conflict`](Self::conflict), over bytes that are kept, if there are any.
+    pub(super) async fn conflict_over(
         &self,
         attempt: &Attempt<'_>,
         found: Option<&Precondition>,
-        kept: Option<&Kept>,
+        kept: Option<Kept>,
     ) -> NotDone {
+        let error = self.outdone(attempt, found);
+        let (reason, found) = (Reason::Conflict, found_now(found));
+        let not_done = self.not_done(attempt, reason, &found, kept, error).await;
+        self.forget_in_kernel(attempt.ino);
+        not_done
+    }
+
+    /// Those whose memories count are told what the key is now; the error that says so.
+    fn outdone(&self, attempt: &Attempt<'_>, found: Option<&Precondition>) -> Error {
         let (store, key) = (attempt.store, attempt.key);
         let place = (store.name(), key.clone());
         let by = attempt.callers.first().map(|who| who.process);
@@ -107,63 +118,220 @@ impl Vfs {
             let callers = attempt.callers.iter().copied();
             self.table().told(callers, &place, found);
         }
-        let found = found.map_or_else(|| "unknown".to_owned(), ToString::to_string);
-        let error = Error::Conflict {
+        Error::Conflict {
             key: store.address(key),
             expected: attempt.expected.to_string(),
-            found: found.clone(),
-        };
-        let not_done = self.not_done(attempt, Reason::Conflict, &found, kept, error);
-        // Before the caller hears of it, so that it does not look at the loser's pages.
-        self.forget_in_kernel(attempt.ino);
-        not_done
+            found: found_now(found),
+        }
     }
 
-    /// Keeps the bytes of an attempt that did not happen, and says so in log and journal.
-    pub(super) fn not_done(
+    /// Keeps the bytes of an attempt that did not happen, and says so in log and journal. The disk may
+    /// take its time: nobody shall wait for a lock meanwhile but those of the same handle.
+    pub(super) async fn not_done(
         &self,
         attempt: &Attempt<'_>,
         reason: Reason,
         found: &str,
-        kept: Option<&Kept>,
+        kept: Option<Kept>,
         error: Error,
     ) -> NotDone {
-        let &Attempt { op, store, key, .. } = attempt;
-        let expected = attempt.expected.to_string();
-        let pid = attempt.callers.first().map_or(0, |one| one.process.id);
-        let now = OffsetDateTime::now_utc();
-        let loss = Loss {
-            store: store.name().to_string(),
-            key: key.to_string(),
-            expected: expected.clone(),
-            found: found.to_owned(),
-            reason,
-            message: error.to_string(),
-            appended: kept.is_some_and(|kept| kept.appended),
-            pid,
-        };
+        let failed = Failed::new(attempt, reason, found, kept.as_ref());
         let (rescue, place) = match kept {
             Some(kept) => {
-                let older = kept.instead_of.as_deref();
-                let (rescue, place) = self.keeper.keep(loss, &kept.bytes, older, now);
+                let loss = failed.loss(error.to_string());
+                let (rescue, place) = self.keep(loss, kept, failed.now).await;
                 (rescue, Some(place))
             }
             None => (None, None),
         };
+        self.note(attempt, failed, (rescue.clone(), place), &error);
+        NotDone { error, rescue }
+    }
+
+    async fn keep(
+        &self,
+        loss: Loss,
+        kept: Kept,
+        now: OffsetDateTime,
+    ) -> (Option<String>, Whereabouts) {
+        let keeper = Arc::clone(&self.keeper);
+        let kept = on_disk(move || {
+            let older = kept.instead_of.as_deref();
+            keeper.keep(loss, &kept.bytes, older, now)
+        });
+        kept.await.unwrap_or_else(|error| {
+            tracing::error!(%error, "the bytes of a save that did not happen could not be kept: they are lost");
+            (None, Whereabouts::Lost)
+        })
+    }
+
+    fn note(
+        &self,
+        attempt: &Attempt<'_>,
+        failed: Failed,
+        (rescue, kept): (Option<String>, Option<Whereabouts>),
+        error: &Error,
+    ) {
+        let &Attempt { op, store, key, .. } = attempt;
+        let Failed {
+            reason,
+            expected,
+            found,
+            pid,
+            now,
+            ..
+        } = failed;
         tracing::warn!(op, store = %store.name(), %key, expected, found, pid, rescue, "{error}");
         self.journal.not_saved(Event {
             time: now.format(&Rfc3339).unwrap_or_default(),
             op,
-            store: store.name().to_string(),
-            key: key.to_string(),
+            store: failed.store,
+            key: failed.key,
             reason,
             expected,
-            found: found.to_owned(),
+            found,
             pid,
-            rescue: rescue.clone(),
-            kept: place,
+            rescue,
+            kept,
             message: error.to_string(),
         });
-        NotDone { error, rescue }
+    }
+}
+
+/// Does something that may have to wait for the local disk, not on a thread that serves requests. A
+/// runtime of one thread serves nobody else meanwhile, and what happens on it can be repeated.
+async fn on_disk<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, tokio::task::JoinError> {
+    match Handle::current().runtime_flavor() {
+        RuntimeFlavor::CurrentThread => Ok(work()),
+        _ => tokio::task::spawn_blocking(work).await,
+    }
+}
+
+fn found_now(found: Option<&Precondition>) -> String {
+    found.map_or_else(|| "unknown".to_owned(), ToString::to_string)
+}
+
+/// What is known of an attempt that did not happen.
+struct Failed {
+    store: String,
+    key: String,
+    reason: Reason,
+    expected: String,
+    found: String,
+    appended: bool,
+    pid: u32,
+    now: OffsetDateTime,
+}
+
+impl Failed {
+    fn new(attempt: &Attempt<'_>, reason: Reason, found: &str, kept: Option<&Kept>) -> Self {
+        Self {
+            store: attempt.store.name().to_string(),
+            key: attempt.key.to_string(),
+            reason,
+            expected: attempt.expected.to_string(),
+            found: found.to_owned(),
+            appended: kept.is_some_and(|kept| kept.appended),
+            pid: attempt.callers.first().map_or(0, |one| one.process.id),
+            now: OffsetDateTime::now_utc(),
+        }
+    }
+
+    fn loss(&self, message: String) -> Loss {
+        Loss {
+            store: self.store.clone(),
+            key: self.key.clone(),
+            expected: self.expected.clone(),
+            found: self.found.clone(),
+            reason: self.reason,
+            message,
+            appended: self.appended,
+            pid: self.pid,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::model::Origin;
+    use crate::vfs::tests::in_memory_within;
+    use crate::vfs::{Access, At, Context, Creation, Durable, Fh, OverExisting, RescueBounds};
+
+    const BY: Context = Context::on(1);
+    const ACCESS: Access = Access {
+        read: true,
+        write: true,
+        truncate: false,
+        append: false,
+        durable: Durable::AtSave,
+    };
+
+    async fn write(vfs: &Vfs, fh: Fh, bytes: &[u8]) {
+        let at = At::Offset(0);
+        let written = vfs.write(fh, at, bytes, Durable::AtSave, BY).await;
+        written.unwrap();
+    }
+
+    /// All requests have one thread.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn while_a_slow_disk_takes_a_rescue_the_file_can_be_looked_at_read_and_saved() {
+        let dir = tempfile::tempdir().unwrap();
+        let bounds = RescueBounds {
+            count: Some(1000),
+            ..RescueBounds::default()
+        };
+        let vfs = Arc::new(in_memory_within(dir.path(), bounds));
+        let how = Creation {
+            over: OverExisting::Replace,
+            origin: Origin::Other,
+        };
+        let made = vfs.create(Ino::ROOT, "key".as_ref(), ACCESS, how, BY).await;
+        let (told, fh) = made.unwrap();
+        let ino = told.attr.ino;
+        write(&vfs, fh, b"first").await;
+        vfs.flush(fh, BY).await.unwrap();
+        let loser = vfs.open(ino, ACCESS, BY).await.unwrap();
+        write(&vfs, loser, b"loser").await;
+        write(&vfs, fh, b"winner").await;
+        vfs.flush(fh, BY).await.unwrap();
+
+        let (goes_on, waits) = mpsc::channel::<()>();
+        let (stands, still) = mpsc::channel();
+        let disk = Arc::clone(&vfs);
+        let disk = std::thread::spawn(move || {
+            let _slow = disk.keeper.stands_still();
+            stands.send(()).unwrap();
+            waits.recv()
+        });
+        still.recv().unwrap();
+        let lost = Arc::clone(&vfs);
+        let lost = tokio::spawn(async move { lost.flush(loser, BY).await });
+        while !vfs.keeper.list().iter().any(|kept| kept.size == 5) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let others = Arc::clone(&vfs);
+        let others = tokio::spawn(async move {
+            let size = others.attr(ino, BY).await.unwrap().size;
+            let fh = others.open(ino, ACCESS, BY).await.unwrap();
+            let read = others.read(fh, 0, 100).await.unwrap();
+            write(&others, fh, b"third!").await;
+            others.flush(fh, BY).await.unwrap();
+            (size, read)
+        });
+        let others = tokio::time::timeout(Duration::from_secs(10), others).await;
+        let (size, read) = others.expect("nobody waits for the disk").unwrap();
+        assert_eq!((size, &read[..]), (6, &b"winner"[..]));
+        assert!(!lost.is_finished());
+        drop(goes_on);
+        disk.join().unwrap().unwrap_err();
+        assert!(matches!(lost.await.unwrap(), Err(Error::Conflict { .. })));
+        let kept = vfs.keeper.list();
+        assert_eq!(kept.len(), 1);
     }
 }

@@ -6,7 +6,8 @@
 //!
 //! # Locks
 //! `Writer::state` (one handle; held over a save) before `Node::save_lock` (one file; held over a save)
-//! before the table (all of the mount; never held over a wait). Never two handles at once, and never
+//! before the table (all of the mount; never held over a wait). Nobody waits for the kernel under any of
+//! them, and for the disk that a rescue is written to only under the first. Never two handles at once, and never
 //! a handle while a save lock is held: who renames, deletes or describes a file notes it in the table, and
 //! each writer catches up before it saves.
 //!
@@ -71,6 +72,7 @@ pub use context::Context;
 pub use create::Creation;
 pub use dir::{Age, DirItem};
 pub use error::Error;
+pub use forgetting::{Forgotten, after_forgetting};
 pub use handles::Fh;
 pub use io::{At, Durable};
 pub use keeper::RescueBounds;
@@ -151,8 +153,9 @@ pub enum AfterConflict {
 
 /// What the filesystem asks of the kernel's caches.
 pub trait Kernel: Send + Sync {
-    /// Drops what the kernel remembers of a file: its attributes and its pages.
-    fn forget_file(&self, id: NodeId);
+    /// Drops what the kernel remembers of a file: its attributes and its pages. It is asked at once;
+    /// what is returned waits until it has, or for as long as is worth waiting.
+    fn forget_file(&self, id: NodeId) -> Forgotten;
 
     /// Drops what the kernel remembers of a name in a directory.
     fn forget_name(&self, parent: NodeId, name: &FileName);
@@ -212,7 +215,7 @@ pub struct Vfs {
     scratch_dir: Mutex<ScratchDir>,
     /// Held while names are moved away and brought back, which is rare.
     moving: tokio::sync::Mutex<()>,
-    keeper: Keeper,
+    keeper: Arc<Keeper>,
     /// Where drafts are.
     room: Room,
     /// Held while a draft is saved that is too large to be kept in memory.
@@ -255,12 +258,12 @@ impl Vfs {
             source: label.clone(),
             server: options.server.clone(),
         };
-        let keeper = Keeper::new(
+        let keeper = Arc::new(Keeper::new(
             state,
             place.clone(),
             options.rescues,
             Arc::clone(&telemetry),
-        );
+        ));
         if !options.read_only {
             keeper.prepare()?;
             // What is too much by now, or too old.
@@ -425,6 +428,11 @@ pub(crate) mod tests {
 
     /// A filesystem of one store, in memory.
     pub(crate) fn in_memory(state_dir: &Path) -> Vfs {
+        in_memory_within(state_dir, RescueBounds::default())
+    }
+
+    /// As [`in_memory`], with so many rescues at most.
+    pub(crate) fn in_memory_within(state_dir: &Path, rescues: RescueBounds) -> Vfs {
         let options = Options {
             ttl: Duration::ZERO,
             inline_limit: 1 << 20,
@@ -437,7 +445,7 @@ pub(crate) mod tests {
             after_conflict: AfterConflict::Told,
             scratch: ScratchNames::new(Vec::new()),
             mounted_at: state_dir.to_owned(),
-            rescues: RescueBounds::default(),
+            rescues,
             server: Server::NONE,
         };
         let state = StateDir::make(state_dir).unwrap();

@@ -248,7 +248,7 @@ impl Vfs {
                     callers: by.callers(),
                     expected: &shown,
                 };
-                Err(self.conflict(&attempt, Some(&current), None).error)
+                Err(self.conflict(&attempt, Some(&current)))
             }
         }
     }

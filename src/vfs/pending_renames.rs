@@ -181,9 +181,7 @@ impl Vfs {
             callers: by.callers(),
             expected: &Precondition::Absent,
         };
-        Err(self
-            .conflict(&attempt, Some(&Precondition::Is(current)), None)
-            .error)
+        Err(self.conflict(&attempt, Some(&Precondition::Is(current))))
     }
 
     /// Fills a scratch file with a version of a key; which one that is.

@@ -61,7 +61,7 @@ impl Vfs {
                         callers: by.callers(),
                         expected: &Precondition::Is(base),
                     };
-                    return Err(self.conflict(&attempt, current.as_ref(), None).error);
+                    return Err(self.conflict(&attempt, current.as_ref()));
                 }
                 Gone::Deleted(sent)
             }
@@ -114,7 +114,7 @@ impl Vfs {
                         callers: by.callers(),
                         expected: &shown,
                     };
-                    return Err(self.conflict(&attempt, Some(&current), None).error);
+                    return Err(self.conflict(&attempt, Some(&current)));
                 }
             };
             let sent = Instant::now();

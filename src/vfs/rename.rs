@@ -272,7 +272,8 @@ impl Vfs {
             Err(conflict @ Error::Conflict { .. }) => return Err(conflict),
             Err(error) => {
                 let shown = self.shown_before(moved, &target);
-                return Err(self.rename_failed(moved, &target, &shown, Reason::Failed, error));
+                let failed = self.rename_failed(moved, &target, &shown, Reason::Failed, error);
+                return Err(failed.await);
             }
         };
         let bytes = moved.value.bytes.clone();
@@ -294,9 +295,11 @@ impl Vfs {
                         self.table().forget_name(target.at.0, target.at.1);
                         let error = Error::Unknown(target.store.address(&target.key));
                         self.rename_failed(moved, &target, &expect, Reason::Unknown, error)
+                            .await
                     }
                     Err(error) => {
                         self.rename_failed(moved, &target, &expect, Reason::Failed, error.into())
+                            .await
                     }
                 });
             }
@@ -388,7 +391,7 @@ impl Vfs {
                 callers: by.callers(),
                 expected: &shown,
             };
-            return Err(self.conflict(&attempt, Some(&current), None).error);
+            return Err(self.conflict(&attempt, Some(&current)));
         }
         let creator = self.table().maker(ino);
         Ok(Moved {

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tokio::sync::OwnedMutexGuard;
 use tokio::time::Instant;
 
 use super::append::Tries;
@@ -115,8 +116,8 @@ impl Vfs {
         state: &mut WriterState,
         trigger: SaveReason,
     ) -> Result<(), Error> {
-        let Ok(_save_lock) = self.save_lock(writer.ino()).await else {
-            return self.save_unknown(writer, state, trigger);
+        let Ok(save_lock) = self.save_lock(writer.ino()).await else {
+            return self.save_unknown(writer, state, trigger).await;
         };
         // Only now: while this save waited for the save lock, the file may have been renamed.
         let (store, key) = self.file(writer.ino())?;
@@ -127,13 +128,15 @@ impl Vfs {
             key: &key,
             op: op(trigger),
         };
+        let save_lock = Some(save_lock);
         if state.is_half() {
             let address = store.address(&key);
             let error = Error::NoSpace(format!(
                 "{address} is not saved: there was no room for all of it"
             ));
             let base = state.draft.base().clone();
-            return Err(self.failed(&begun, state, &base, Reason::Failed, error));
+            let failed = (&base, Reason::Failed, error);
+            return Err(self.failed(&begun, state, save_lock, failed).await);
         }
         let mut alone = None;
         let mut tries = Tries::new(self.options.append_retries);
@@ -178,7 +181,8 @@ impl Vfs {
                 Ok(step) => step,
                 Err(error) => {
                     let base = saving.failed(&mut state.draft);
-                    return Err(self.failed(&begun, state, &base, Reason::Failed, error));
+                    let failed = (&base, Reason::Failed, error);
+                    return Err(self.failed(&begun, state, save_lock, failed).await);
                 }
             };
         };
@@ -188,12 +192,13 @@ impl Vfs {
                 self.saved(&begun, state, replaced, version);
                 Ok(())
             }
-            End::Refused { expected, found } => {
-                Err(self.refused(&begun, state, &expected, found.as_ref()))
-            }
+            End::Refused { expected, found } => Err(self
+                .refused(&begun, state, save_lock, (&expected, found.as_ref()))
+                .await),
             End::Unknown { expected } => {
                 let error = Error::Unknown(store.address(&key));
-                Err(self.failed(&begun, state, &expected, Reason::Unknown, error))
+                let failed = (&expected, Reason::Unknown, error);
+                Err(self.failed(&begun, state, save_lock, failed).await)
             }
             End::LostBefore(error) => {
                 let expected = saving.base().to_string();
@@ -229,7 +234,7 @@ impl Vfs {
     }
 
     /// Nobody knows the file of a writer any more, which is a bug: what it wrote is kept.
-    fn save_unknown(
+    async fn save_unknown(
         &self,
         writer: &Writer,
         state: &mut WriterState,
@@ -249,7 +254,8 @@ impl Vfs {
             store.address(key)
         ));
         let base = state.draft.base().clone();
-        Err(self.failed(&begun, state, &base, Reason::Failed, error))
+        let failed = (&base, Reason::Failed, error);
+        Err(self.failed(&begun, state, None, failed).await)
     }
 
     /// Learns what became of the file since the draft last looked.
@@ -358,44 +364,44 @@ impl Vfs {
 
     /// Somebody else saved first, and the key is `current` now, if that could be asked: keeps the
     /// bytes, tells the process once, and makes the kernel forget what it showed.
-    fn refused(
+    async fn refused(
         &self,
         save: &SaveBegun<'_>,
         state: &mut WriterState,
-        expected: &Precondition,
-        current: Option<&Precondition>,
+        save_lock: Option<OwnedMutexGuard<()>>,
+        (expected, current): (&Precondition, Option<&Precondition>),
     ) -> Error {
         let (ino, store, key) = (save.writer.ino(), save.store, save.key);
         self.table().is_overtaken(ino, &(store.name(), key.clone()));
         self.not_recreated(save.writer, &(store.name(), key.clone()));
+        // Nobody else shall wait for the disk that the bytes are kept on.
+        drop(save_lock);
         let kept = self.kept(save, state, expected);
-        let lost = self.conflict_over(&save.attempt(expected), current, kept.as_ref());
+        let attempt = save.attempt(expected);
+        let lost = self.conflict_over(&attempt, current, kept).await;
         state.rescued = lost.rescue.or(state.rescued.take());
         lost.error
     }
 
     /// A save failed, or its fate is unknown.
-    fn failed(
+    async fn failed(
         &self,
         save: &SaveBegun<'_>,
         state: &mut WriterState,
-        expected: &Precondition,
-        reason: Reason,
-        error: Error,
+        save_lock: Option<OwnedMutexGuard<()>>,
+        (expected, reason, error): (&Precondition, Reason, Error),
     ) -> Error {
         let place = (save.store.name(), save.key.clone());
         self.not_recreated(save.writer, &place);
         if reason == Reason::Unknown {
             self.table().forget(save.writer.ino());
         }
+        drop(save_lock);
         let kept = self.kept(save, state, expected);
-        let lost = self.not_done(
-            &save.attempt(expected),
-            reason,
-            "unknown",
-            kept.as_ref(),
-            error,
-        );
+        let attempt = save.attempt(expected);
+        let lost = self
+            .not_done(&attempt, reason, "unknown", kept, error)
+            .await;
         state.rescued = lost.rescue.or(state.rescued.take());
         lost.error
     }

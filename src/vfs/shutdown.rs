@@ -41,7 +41,7 @@ impl Vfs {
             };
             if let Some((base, kept)) = writer.under_way() {
                 let why = "the mount ended while it was being saved";
-                self.rescue_at_end(writer, &base, &kept, why);
+                self.rescue_at_end(writer, &base, kept, why).await;
             } else if ending == Ending::Unmounted {
                 // Errors are logged and rescued where they happen.
                 let _ = self.save(fh, SaveReason::Release).await;
@@ -68,7 +68,7 @@ impl Vfs {
             let base = state.draft.base().clone();
             let why = "the mount ended before the file was closed";
             match state.kept() {
-                Ok(kept) => self.rescue_at_end(writer, &base, &kept, why),
+                Ok(kept) => self.rescue_at_end(writer, &base, kept, why).await,
                 Err(error) => {
                     let ino = writer.ino().0;
                     tracing::error!(ino, %error, "a draft could not be rescued");
@@ -78,7 +78,7 @@ impl Vfs {
         }
     }
 
-    fn rescue_at_end(&self, writer: &Writer, base: &Precondition, kept: &Kept, why: &str) {
+    async fn rescue_at_end(&self, writer: &Writer, base: &Precondition, kept: Kept, why: &str) {
         let Ok((store, key)) = self.file(writer.ino()) else {
             return;
         };
@@ -91,6 +91,7 @@ impl Vfs {
             expected: base,
         };
         let error = Error::Failed(format!("{}: {why}", store.address(&key)));
-        self.not_done(&attempt, Reason::Unmounted, "unknown", Some(kept), error);
+        self.not_done(&attempt, Reason::Unmounted, "unknown", Some(kept), error)
+            .await;
     }
 }

@@ -181,7 +181,7 @@ impl Vfs {
                     callers: by.callers(),
                     expected: &expect,
                 };
-                Err(self.conflict(&attempt, Some(&found), None).error)
+                Err(self.conflict(&attempt, Some(&found)))
             }
             Outcome::Unknown => {
                 self.table().forget(ino);

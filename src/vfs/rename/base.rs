@@ -49,7 +49,9 @@ impl Vfs {
             if let Base::AlreadyLost { shown } = self.departed_base(callers, &place, &base) {
                 let current = Precondition::Is(base);
                 self.departure_failed(moved, target);
-                return Err(self.rename_lost(moved, target, &shown, Some(&current)));
+                return Err(self
+                    .rename_lost(moved, target, &shown, Some(&current))
+                    .await);
             }
             let metadata = match own {
                 Some(own) => own,
@@ -65,7 +67,9 @@ impl Vfs {
                 Some(ino) => self.current(ino, store, key).await?,
                 None => Precondition::Absent,
             };
-            return Err(self.rename_lost(moved, target, &Precondition::Absent, Some(&current)));
+            return Err(self
+                .rename_lost(moved, target, &Precondition::Absent, Some(&current))
+                .await);
         }
         let fresh = || self.new_metadata(store, key).of(&moved.value.bytes);
         let (mut current, metadata) = match (target.taken, own) {
@@ -91,9 +95,9 @@ impl Vfs {
         }
         match base {
             Base::Take(expect) => Ok((expect, metadata)),
-            Base::AlreadyLost { shown } => {
-                Err(self.rename_lost(moved, target, &shown, Some(&current)))
-            }
+            Base::AlreadyLost { shown } => Err(self
+                .rename_lost(moved, target, &shown, Some(&current))
+                .await),
         }
     }
 
@@ -151,7 +155,7 @@ impl Vfs {
                         self.table().forget_name(target.at.0, target.at.1);
                         let (op, store, key) = ("rename", target.store.name(), &target.key);
                         tracing::debug!(op, %store, %key, %error, "who saved first cannot be seen");
-                        return self.rename_lost(moved, target, expect, None);
+                        return self.rename_lost(moved, target, expect, None).await;
                     }
                 }
             }
@@ -164,11 +168,12 @@ impl Vfs {
             table.sweep(taken);
         }
         self.rename_lost(moved, target, expect, Some(&rival.version))
+            .await
     }
 
     /// Somebody else saved first; `found` is what the key is now, if that could be asked. The temporary file
     /// stays, but programs tend to delete it when its rename fails: its bytes are kept.
-    fn rename_lost(
+    async fn rename_lost(
         &self,
         moved: &Moved,
         target: &Target<'_>,
@@ -176,13 +181,13 @@ impl Vfs {
         found: Option<&Precondition>,
     ) -> Error {
         let attempt = attempt(moved, target, expected);
-        self.conflict(&attempt, found, Some(&moved.value.bytes))
-            .error
+        let kept = Kept::whole(moved.value.bytes.clone());
+        self.conflict_over(&attempt, found, Some(kept)).await.error
     }
 
     /// The rename failed, or its fate is unknown. The bytes of a temporary file are kept, as after a
     /// conflict; a key still has its own.
-    pub(super) fn rename_failed(
+    pub(super) async fn rename_failed(
         &self,
         moved: &Moved,
         target: &Target<'_>,
@@ -195,7 +200,8 @@ impl Vfs {
             From::ScratchDir(..) => Some(Kept::whole(moved.value.bytes.clone())),
             From::Key(..) => None,
         };
-        self.not_done(&attempt, reason, "unknown", kept.as_ref(), error)
+        self.not_done(&attempt, reason, "unknown", kept, error)
+            .await
             .error
     }
 

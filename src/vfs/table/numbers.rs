@@ -210,15 +210,4 @@ impl Vfs {
         };
         (!all.iter().any(is_other)).then_some(all)
     }
-
-    /// Has the kernel drop what it remembers of a file: its attributes and its pages.
-    pub(in crate::vfs) fn forget_in_kernel(&self, ino: Ino) {
-        let Some(kernel) = self.kernel.get() else {
-            return;
-        };
-        let ids = self.table().ids(ino);
-        for id in ids {
-            kernel.forget_file(id);
-        }
-    }
 }
