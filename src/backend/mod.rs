@@ -105,7 +105,7 @@ pub enum ReadCondition {
 /// Which bytes a read wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ByteRange {
-    /// All, if there are at most so many; otherwise none, only the [`ObjectMeta`].
+    /// All, if there are at most this many; otherwise none, only the [`ObjectMeta`].
     UpTo(u64),
     /// Those from `start`, at most `len` of them; none if the object ends before `start`.
     Range {
@@ -159,7 +159,7 @@ pub struct ListQuery {
     pub fold: bool,
     /// Where to begin.
     pub after: After,
-    /// At most so many objects and prefixes together, 1 to 1000.
+    /// The most objects and prefixes together, 1 to 1000.
     pub limit: u16,
 }
 
@@ -202,7 +202,7 @@ pub struct Kept {
     pub newest: bool,
 }
 
-/// What a signed address allows, to whoever has it.
+/// What a presigned URL allows its holder to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Grant {
     /// To read the object.
@@ -252,12 +252,13 @@ pub enum Error {
     /// The pinned version is no longer to be had (ESTALE).
     #[error("{0} no longer has the version that was opened")]
     VersionGone(ObjectKey),
-    /// The backend knows who asks and says no, or does not know who asks (EACCES).
+    /// The backend refuses the caller, or does not know it (EACCES).
     #[error("access to {what} was denied: {why}")]
     Denied {
         /// Bucket or object.
         what: String,
         /// The backend's own words, with its request id, and whose credentials were used.
+        #[source]
         why: Why,
         /// What it said no to.
         to: Denial,
@@ -269,6 +270,7 @@ pub enum Error {
         /// Bucket or object.
         what: String,
         /// Cause, and the backend's request id if there was one.
+        #[source]
         why: Why,
     },
     /// Another conditional write of the object was under way, and this one certainly did nothing; it is
@@ -322,6 +324,7 @@ pub enum Error {
         /// Bucket or object.
         what: String,
         /// The backend's own words, with its request id.
+        #[source]
         why: Why,
     },
 }
@@ -447,8 +450,7 @@ pub trait Backend: Send + Sync + fmt::Debug {
         })
     }
 
-    /// An address that allows something to whoever has it, for so long. Sends nothing. A decorator
-    /// passes it on.
+    /// A presigned URL that grants `grant` to its holder for `expires`. Makes no request. A decorator passes it on.
     ///
     /// # Errors
     /// [`Error::Unsupported`], unless the backend has such addresses; any other [`Error`].

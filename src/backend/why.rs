@@ -3,13 +3,17 @@
 //! The words are for people. Whoever has to decide something (a hint, a verdict of the probe) goes by the
 //! cause, never by the words: those hold names of keys and whatever a server says. It knows no protocol.
 
+use std::error::Error;
 use std::fmt;
+use std::sync::Arc;
 
-/// Why something failed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Why something failed. As an error it is the link between ours and the one below it: that of a library, of
+/// the system, or of the layer below.
+#[derive(Clone, Debug)]
 pub struct Why {
     words: String,
     cause: Option<Cause>,
+    source: Option<Arc<dyn Error + Send + Sync>>,
 }
 
 /// What a failure comes of, as far as that is known. What to do about it is for the command line to say.
@@ -21,6 +25,8 @@ pub enum Cause {
     NothingListens,
     /// Nobody knows an address of the host.
     NoSuchHost,
+    /// The proxy that was named can be none.
+    Proxy,
     /// The server speaks http, and was spoken to in TLS.
     SpeaksHttp,
     /// The server answered something that is no HTTP, nothing, or that it does not understand, and was spoken to
@@ -40,7 +46,7 @@ pub enum Cause {
     Secret,
     /// The server does not know the key id.
     KeyId,
-    /// The credentials have expired.
+    /// The credentials have expired, or the session that hands them out.
     Expired,
     /// The clock of this machine is wrong.
     Clock,
@@ -62,6 +68,16 @@ impl Why {
         Self {
             words: words.into(),
             cause: cause.into(),
+            source: None,
+        }
+    }
+
+    /// The same; this is the error below it.
+    #[must_use]
+    pub fn over(self, error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self {
+            source: Some(error.into().into()),
+            ..self
         }
     }
 
@@ -97,6 +113,15 @@ impl Why {
         }
     }
 
+    /// The same, because of this.
+    #[must_use]
+    pub fn because_of(self, cause: Cause) -> Self {
+        Self {
+            cause: Some(cause),
+            ..self
+        }
+    }
+
     /// The same; the cause is not this one.
     #[must_use]
     pub fn but_not(self, cause: &Cause) -> Self {
@@ -113,9 +138,16 @@ impl fmt::Display for Why {
     }
 }
 
+impl Error for Why {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        let source = self.source.as_deref()?;
+        Some(source)
+    }
+}
+
 impl From<String> for Why {
     fn from(words: String) -> Self {
-        Self { words, cause: None }
+        Self::because(None, words)
     }
 }
 

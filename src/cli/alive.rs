@@ -1,8 +1,8 @@
 //! `etagfs alive`: whether a mount answers; and how the daemon itself finds out (`notify.rs`).
 //!
-//! A process asks, never a thread of the daemon: who waits for a mount cannot always be killed, and a
-//! daemon that waits for itself could not even die. It asks for what the daemon makes up by itself, so
-//! that a store that is out of reach makes no mount dead.
+//! A process asks, never a thread of the daemon: a process that waits for a mount cannot always be killed, and a
+//! daemon that waits for itself could not even die. It asks for what the daemon makes up by itself, so that a store
+//! that is out of reach makes no mount dead.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -26,7 +26,7 @@ const CLOSED: &str = "closed";
 pub(super) struct Args {
     /// The mount point.
     dir: PathBuf,
-    /// How long it may take, in seconds.
+    /// The longest time to wait, in seconds.
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = super::units::seconds)]
     timeout: Duration,
     /// Ask, and wait as long as it takes.
@@ -71,7 +71,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         ),
         Answer::Dead => Err(
             Failure::new(format!("{shown} is dead: its daemon is gone")).hint(format!(
-                "take it away: etagfs umount {}; then mount it again",
+                "unmount it: etagfs umount {}; then mount it again",
                 quoted(shown)
             )),
         ),
@@ -81,16 +81,16 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         .hint("ask as that user, or as root if root mounted it; --allow-other opens a mount to all users")),
         Answer::Silent(why) => Err(
             Failure::new(format!("{shown} does not answer: {why}")).hint(format!(
-                "take it away: etagfs umount --lazy {}; then mount it again",
+                "unmount it: etagfs umount --lazy {}; then mount it again",
                 quoted(shown)
             )),
         ),
     }
 }
 
-/// Lets another process ask the mount at `dir`, an absolute path, and waits for it so long.
+/// Lets another process ask the mount at `dir`, an absolute path, and waits up to `within`.
 pub(super) async fn ask(dir: &Path, within: Duration) -> Answer {
-    // Also if the program was replaced by a newer one since. No variable is any business of it.
+    // Also if the program was replaced by a newer one since. It needs no variable.
     let asking = tokio::process::Command::new("/proc/self/exe")
         .arg0("etagfs")
         .args(["alive", "--ask", "--"])
@@ -110,7 +110,10 @@ pub(super) async fn ask(dir: &Path, within: Duration) -> Answer {
             ELSEWHERE => Answer::Elsewhere,
             DEAD => Answer::Dead,
             CLOSED => Answer::Closed,
-            "" => Answer::Silent(format!("who asked it ended with {}", output.status)),
+            "" => Answer::Silent(format!(
+                "the process that asked it ended with {}",
+                output.status
+            )),
             why => Answer::Silent(why.to_owned()),
         },
     }
@@ -161,7 +164,7 @@ fn wait_for(dir: &Path) -> std::io::Result<bool> {
     if !is_mount_point(dir)? {
         return Ok(false);
     }
-    // To whom the mount is closed the kernel itself answers this, with nothing but zeros.
+    // If the mount is closed to this user, the kernel itself answers, with nothing but zeros.
     if rustix::fs::statfs(dir)?.f_blocks == 0 {
         return Err(std::io::ErrorKind::PermissionDenied.into());
     }

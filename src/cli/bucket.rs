@@ -2,6 +2,7 @@
 
 use clap::{Args as ClapArgs, Subcommand};
 
+use super::quoted::quoted;
 use super::report::Failure;
 use super::source::{Connection, Source};
 use super::{log, runtime};
@@ -15,7 +16,7 @@ pub(super) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Create a bucket, in the region of --region. One that is yours already is left as it is.
+    /// Create a bucket, in the region of --region. A bucket that is yours already is left as it is.
     Create(One),
     /// Remove a bucket, if it is empty.
     Rm(One),
@@ -44,8 +45,8 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
                     true => Ok(()),
                     false => Err(
                         Failure::new(format!("{} is not empty", source.label())).hint(format!(
-                            "see what is in it: etagfs ls --flat -R {0}; old versions count too",
-                            source.label()
+                            "see what is in it: etagfs ls --flat -R {}; old versions count too",
+                            quoted(source.label())
                         )),
                     ),
                 }

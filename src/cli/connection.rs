@@ -22,7 +22,7 @@ use crate::model::Server;
 use crate::mount::descriptor_limit;
 use crate::telemetry::Telemetry;
 
-/// Where a bucket is and who asks for it.
+/// Where a bucket is, and which credentials reach it.
 #[derive(Clone, Debug, ClapArgs)]
 #[command(next_help_heading = "Bucket")]
 pub(super) struct Connection {
@@ -36,10 +36,10 @@ pub(super) struct Connection {
     /// --endpoint-url].
     #[arg(long, env = "ETAGFS_PATH_STYLE")]
     path_style: bool,
-    /// Only objects whose names begin with this; the same as s3://BUCKET/PREFIX.
+    /// Use only objects whose names begin with this; the same as s3://BUCKET/PREFIX.
     #[arg(long, env = "ETAGFS_PREFIX")]
     pub(super) prefix: Option<String>,
-    /// The longest that one operation in the store may take, in seconds.
+    /// The longest time that one operation in the store may take, in seconds.
     #[arg(
         long,
         env = "ETAGFS_DEADLINE",
@@ -48,8 +48,8 @@ pub(super) struct Connection {
         value_parser = units::deadline
     )]
     deadline: Duration,
-    /// Memory for the names of directories and stores that are being listed, about 400 bytes for each; a
-    /// listing that does not fit fails. Units: K, M, G.
+    /// Memory for the names in listings under way, about 400 bytes each; a listing that does not fit
+    /// fails. Units: K, M, G.
     #[arg(
         long,
         env = "ETAGFS_LISTING_MEMORY",
@@ -140,7 +140,7 @@ struct Way {
     /// system's].
     #[arg(long, env = "ETAGFS_CA_BUNDLE", value_name = "FILE")]
     ca_bundle: Option<PathBuf>,
-    /// Send all requests by way of this HTTP proxy [else HTTPS_PROXY, HTTP_PROXY]; NO_PROXY names
+    /// Send all requests through this HTTP proxy [else HTTPS_PROXY, HTTP_PROXY]; NO_PROXY names
     /// exceptions.
     #[arg(long, env = "ETAGFS_PROXY", value_name = "URL", hide_env_values = true)]
     proxy: Option<Secret>,
@@ -150,16 +150,16 @@ struct Way {
 #[derive(Clone, Debug, ClapArgs)]
 #[command(next_help_heading = "Objects")]
 struct Objects {
-    /// Pay for requests and transfer, in buckets whose owner does not.
+    /// Pay for requests and transfer, in buckets whose owner does not pay.
     #[arg(long, env = "ETAGFS_REQUESTER_PAYS")]
     requester_pays: bool,
-    /// Account id of the bucket's owner; a bucket of anybody else is refused.
+    /// Account id of the bucket's owner; refuse a bucket of anybody else.
     #[arg(long, env = "ETAGFS_EXPECTED_BUCKET_OWNER", value_name = "ACCOUNT", value_parser = header)]
     expected_bucket_owner: Option<String>,
-    /// Storage class of what is saved: STANDARD_IA, INTELLIGENT_TIERING, ONEZONE_IA, ...
+    /// Storage class of saved objects: STANDARD_IA, INTELLIGENT_TIERING, ONEZONE_IA, ...
     #[arg(long, env = "ETAGFS_STORAGE_CLASS", value_name = "CLASS", value_parser = header)]
     storage_class: Option<String>,
-    /// How the server encrypts what is saved [else as the bucket says].
+    /// How the server encrypts saved objects [else as the bucket says].
     #[arg(long, env = "ETAGFS_SSE", value_name = "KIND", value_enum)]
     sse: Option<Sse>,
     /// Key of KMS: id, ARN or alias; implies --sse kms.
@@ -175,7 +175,7 @@ struct Objects {
         default_missing_value = "true"
     )]
     sse_bucket_key: Option<bool>,
-    /// Canned ACL of what is saved: bucket-owner-full-control, private, ...
+    /// Canned ACL of saved objects: bucket-owner-full-control, private, ...
     #[arg(long, env = "ETAGFS_ACL", value_parser = header)]
     acl: Option<String>,
 }
@@ -206,7 +206,7 @@ enum Sse {
 }
 
 impl Who {
-    /// Who asks, as far as options and variables say it; nothing secret.
+    /// The credentials in use, as far as options and variables name them; nothing secret.
     fn named(&self) -> String {
         let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
         if self.no_sign_request {
@@ -324,7 +324,7 @@ impl Connection {
         self.connect_counted(source, Arc::default()).await
     }
 
-    /// As [`connect`](Self::connect); `telemetry` is told of every request.
+    /// As [`connect`](Self::connect); `telemetry` counts every request.
     ///
     /// # Errors
     /// When the configuration makes no sense.

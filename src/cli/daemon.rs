@@ -13,6 +13,9 @@ use std::process::{Command, Stdio};
 use sha2::{Digest, Sha256};
 
 use super::log::{self, Held};
+use super::one_line::one_line;
+use super::output::note;
+use super::quoted::quoted;
 use super::report::Failure;
 use crate::vfs::{StateDir, open_regular};
 
@@ -52,7 +55,7 @@ pub(super) fn spawn(words: &[OsString]) -> Result<(), Failure> {
         match status.code().and_then(|code| u8::try_from(code).ok()) {
             // It has said why.
             Some(code @ 1..) => Failure::told(code),
-            _ => Failure::new(format!("the mount did not come up ({status})")),
+            _ => Failure::new(format!("the mount did not start ({status})")),
         },
     )
 }
@@ -119,8 +122,8 @@ impl Ready {
         }
     }
 
-    /// Where to log until then, and from then on, in the foreground. Who asks for more than the default
-    /// is to see everything at once.
+    /// Where to log until then, and from then on, in the foreground. A user who asks for more than the default is
+    /// to see everything at once.
     pub(super) fn log_target(&mut self, level: &str) -> log::Target {
         match level {
             "error" | "warn" | "info" => log::Target::Held(self.held.insert(Held::new()).clone()),
@@ -151,13 +154,12 @@ impl Ready {
         } else if let Some(welcome) = self.welcome {
             std::io::stdout().lock().write_all(welcome.as_bytes())?;
         } else if std::io::stderr().is_terminal() {
-            let at = at.display();
-            let mut out = std::io::stderr().lock();
             // For the eye only.
-            let _ = writeln!(
-                out,
-                "{label} is mounted at {at}. To end: Ctrl-C here, or: etagfs umount {at}"
-            );
+            note(&one_line(&format!(
+                "{label} is mounted at {}. To end: Ctrl-C here, or: etagfs umount {}",
+                at.display(),
+                quoted(at.display())
+            )));
         }
         Ok(())
     }

@@ -68,7 +68,7 @@ fn of(at: &Path, status: &Status, here: &Path) -> Vec<String> {
     }
     if status.rescues_in_memory > 0 {
         lines.push(format!(
-            "rescues of the mount at {shown} are in its memory alone ({}): ls -l {}",
+            "rescues of the mount at {shown} are in its memory only ({}): ls -l {}",
             status.rescues_in_memory,
             quoted(at.join(".etagfs/rescue").display())
         ));

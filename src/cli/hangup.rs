@@ -1,5 +1,5 @@
-//! What SIGHUP means: that the terminal is gone, for who was started on one; else, as for most
-//! services, to read everything anew.
+//! What SIGHUP means: that the terminal is gone, for a process that was started on one; else, as for most services,
+//! to read everything anew.
 //!
 //! It decides, and does nothing. `mount.rs` asks it.
 

@@ -76,7 +76,7 @@ pub(super) struct Shown {
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 enum Names {
-    /// Strings as they are, symbols behind a quote, everything else as EDN.
+    /// Strings as they are, symbols after a quote, everything else as EDN.
     Bare,
     /// Everything as EDN, strings in quotes.
     Edn,
@@ -88,7 +88,7 @@ impl Konserve {
         self.layout.into()
     }
 
-    /// All layouts, see [`Shown::layouts`]; a listing waits at most so long for names to be learned.
+    /// All layouts, see [`Shown::layouts`]; a listing waits at most this long for names to be read.
     ///
     /// # Errors
     /// When the encryption key cannot be read.
@@ -136,7 +136,7 @@ impl Shown {
     }
 }
 
-/// What is wrong with a key is told by its place alone: the rest would show parts of it.
+/// An error about a key names only the place in it: more would show parts of the key.
 fn key(text: &str) -> Result<EncryptionKey, Failure> {
     let value = edn::read(text).map_err(|error| {
         Failure::usage(format!(

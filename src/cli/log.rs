@@ -11,14 +11,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use clap::ValueEnum as _;
 use tracing::Level;
+use tracing::field::Field;
 use tracing_journald::{Priority, PriorityMappings};
+use tracing_subscriber::field::MakeExt as _;
 use tracing_subscriber::filter::FilterExt;
+use tracing_subscriber::fmt::FormatFields;
+use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Registry, fmt};
 
-use super::one_line::OneLine;
+use super::one_line::{OneLine, one_line};
 use super::redact::no_secrets;
 use super::variables::distance;
 
@@ -89,7 +93,7 @@ pub(super) fn start(level: &str, target: Target) -> Result<(), String> {
     start_as(level, Format::Auto, target, None)
 }
 
-/// Starts logging in this form; `also` hears everything that it wants to hear, whatever the level.
+/// Starts logging in this form; `also` receives everything that it asks for, whatever the level.
 ///
 /// # Errors
 /// As [`start`], or when there is no journal.
@@ -156,7 +160,7 @@ fn wanted(level: &str) -> Result<EnvFilter, String> {
     .map_err(|error| format!("{level:?} is no log level: {error}"))
 }
 
-/// Something that hears of events and spans.
+/// A layer that receives events and spans.
 pub(super) type Lines = Box<dyn Layer<Registry> + Send + Sync>;
 
 /// What makes lines of events.
@@ -207,8 +211,25 @@ fn lines(format: Format, target: Target) -> Result<Lines, String> {
             .flatten_event(true)
             .with_span_list(false)
             .boxed(),
-        _ => lines.with_ansi(colours).boxed(),
+        _ => lines.with_ansi(colours).fmt_fields(shown_fields()).boxed(),
     })
+}
+
+/// Fields as the `tracing` crates write them, with the control characters of their values shown: in a line with
+/// colours, nobody could tell those from the escapes of the colours.
+fn shown_fields() -> impl for<'writer> FormatFields<'writer> + Send + Sync + 'static {
+    let field = |to: &mut Writer<'_>, field: &Field, value: &dyn std::fmt::Debug| {
+        let value = format!("{value:?}");
+        let value = one_line(&value);
+        match field.name() {
+            "message" => write!(to, "{value}"),
+            name if to.has_ansi_escapes() => {
+                write!(to, "\x1b[3m{name}\x1b[0m\x1b[2m=\x1b[0m{value}")
+            }
+            name => write!(to, "{name}={value}"),
+        }
+    };
+    fmt::format::debug_fn(field).delimited(" ")
 }
 
 fn journal() -> io::Result<Lines> {
@@ -235,6 +256,51 @@ fn is_journal(stream: &impl AsFd) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn coloured_lines_hold_no_escapes_but_those_of_their_colours() {
+        #[derive(Clone, Default)]
+        struct Shared(Arc<Mutex<Vec<u8>>>);
+        impl io::Write for Shared {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                self.0.lock().expect("shared").extend_from_slice(bytes);
+                Ok(bytes.len())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let shared = Shared::default();
+        let out = shared.clone();
+        let writer = move || OneLine {
+            out: out.clone(),
+            colours: true,
+        };
+        let lines = fmt::layer().with_target(false).with_writer(writer);
+        let lines = lines.with_ansi(true).fmt_fields(shown_fields());
+        let subscriber = tracing_subscriber::registry().with(lines);
+        let key = "a\x1b]0;x\x07\x1b[31m\u{9b}2J\r\nb";
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::warn!(%key, ?key, why = key, "{key}");
+            let span = tracing::warn_span!("save", key, other = %key);
+            span.in_scope(|| tracing::error!("in a span"));
+        });
+        let bytes = shared.0.lock().expect("shared").clone();
+        let text = String::from_utf8(bytes).expect("text");
+        assert_eq!(text.lines().count(), 2, "{text:?}");
+        assert!(text.contains("\x1b[33m"), "{text:?}");
+        for piece in text.split('\x1b').skip(1) {
+            let colour = piece
+                .strip_prefix('[')
+                .and_then(|rest| rest.split_once('m'));
+            let is_ours = colour
+                .is_some_and(|(number, _)| ["0", "2", "3", "31", "33", "1"].contains(&number));
+            assert!(is_ours, "{piece:?}");
+        }
+        assert!(!text.contains(['\x07', '\u{9b}', '\r']), "{text:?}");
+        // The colour of the text is not one of ours.
+        assert_eq!(text.matches("\x1b[31m").count(), 1, "{text:?}");
+    }
 
     #[test]
     fn a_level_is_a_level_or_directives_and_a_mistyped_one_is_refused_with_the_nearest() {

@@ -66,7 +66,7 @@ impl Listening {
     pub(super) async fn at(address: SocketAddr, is_public: bool) -> Result<Self, Failure> {
         if !is_local(address.ip()) && !is_public {
             return Err(Failure::usage(format!(
-                "--metrics {address}: other machines could read the metrics there, and nobody would be asked who they are"
+                "--metrics {address}: other machines could read the metrics there without authentication"
             ))
             .hint("choose a loopback address (127.0.0.1:PORT), or say --metrics-public too"));
         }

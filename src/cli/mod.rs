@@ -80,7 +80,7 @@ Options can also be given as mount(8) and fstab(5) write them: -o sync,ro,allow_
     Mount(Box<mount::Args>),
     /// Unmount a directory.
     Umount(umount::Args),
-    /// Find out whether a mount answers.
+    /// Check whether a mount answers.
     #[command(after_help = "\
 Exits with 0 if it does and with 1 if not, never later than --timeout: for health checks. It
 asks the daemon, not the store.")]
@@ -89,7 +89,7 @@ asks the daemon, not the store.")]
     Demo(demo::Args),
     /// Run an S3-compatible server over a local directory.
     Serve(serve::Args),
-    /// Find out whether a server keeps the promises that saves rely on.
+    /// Check that a server enforces the conditions that saves rely on.
     Probe(probe::Args),
     /// List, create, copy and remove stores.
     Stores(stores::Args),
@@ -97,7 +97,7 @@ asks the daemon, not the store.")]
     Bucket(bucket::Args),
     /// Watch a mount: operations, requests, conflicts, the hottest keys.
     Top(top::Args),
-    /// Look at the kept bytes of refused and failed saves.
+    /// Show the kept bytes of refused and failed saves.
     Rescue(rescue::Args),
     #[command(flatten)]
     Keys(kv::Command),

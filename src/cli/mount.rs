@@ -31,7 +31,7 @@ use crate::store::{Bucket, Catalog as _, Glance};
 use crate::telemetry::Telemetry;
 use crate::vfs::{self, AfterConflict, Ending, StateDir, Vfs};
 
-/// How long saves may go on after the daemon was told to stop.
+/// How long saves may continue after the daemon was stopped.
 const GRACE: Duration = Duration::from_secs(10);
 
 /// Of how many names it is seen at the mount what they are.
@@ -40,7 +40,7 @@ const FIRST: u16 = 16;
 /// The options of `mount`.
 #[derive(Debug, ClapArgs)]
 pub(super) struct Args {
-    /// What to mount: s3://BUCKET[/PREFIX], or one store of it: s3://BUCKET[/PREFIX]/UUID.
+    /// What to mount: s3://BUCKET[/PREFIX], or one store in it: s3://BUCKET[/PREFIX]/UUID.
     source: String,
     /// Where: an empty directory.
     dir: PathBuf,
@@ -100,8 +100,8 @@ struct View {
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "Saving")]
 struct Saving {
-    /// What a process may do after it was told of a conflict: save over exactly what it was told of,
-    /// or only after reading the file again.
+    /// What a process may do after a conflict (EAGAIN): replace exactly the version that the
+    /// conflict reported, or save only after reading the file again.
     #[arg(
         long,
         env = "ETAGFS_AFTER_CONFLICT",
@@ -109,8 +109,8 @@ struct Saving {
         default_value = "told"
     )]
     after_conflict: AfterConflictArg,
-    /// How often an append that others were faster than is put behind what they saved; 0 makes it a
-    /// conflict like any other.
+    /// How often to retry an append after another writer saved first; 0 makes that a conflict like
+    /// any other.
     #[arg(
         long,
         env = "ETAGFS_APPEND_RETRIES",
@@ -118,16 +118,16 @@ struct Saving {
         default_value_t = 10
     )]
     append_retries: u32,
-    /// Memory for what is written to one open file and not saved yet; more of it lies in a file without
-    /// a name in the state directory. Units: K, M, G.
+    /// Memory for the unsaved bytes of one open file; the rest spills to an unnamed file in the state
+    /// directory. Units: K, M, G.
     #[arg(long, env = "ETAGFS_DRAFT_MEMORY", value_name = "SIZE", default_value = "64M", value_parser = size)]
     draft_memory: u64,
-    /// Memory for who was shown which version of which key, about 60 bytes for each file that a program
-    /// read. Units: K, M, G.
+    /// Memory for which process has read which version of which key, about 60 bytes for each file that
+    /// a program read. Units: K, M, G.
     #[arg(long, env = "ETAGFS_SHOWN_MEMORY", value_name = "SIZE", default_value = "64M", value_parser = memory)]
     shown_memory: u64,
     /// Save at every write, not only at close and fsync: for programs that ignore the error of close.
-    /// Each write is a PUT of the whole value.
+    /// Each write sends a PUT of the whole value.
     #[arg(long, env = "ETAGFS_SYNC")]
     sync: bool,
     #[arg(
@@ -144,13 +144,13 @@ struct Saving {
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 enum AfterConflictArg {
-    /// The next save replaces exactly the version it was told of.
+    /// The next save replaces exactly the version that the conflict reported.
     Told,
-    /// The next save fails too, until the file was read again.
+    /// The next save fails too, until the process has read the file again.
     Reread,
 }
 
-/// Who may do what.
+/// Who may access the mount, and how.
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "Access")]
 struct Access {
@@ -169,7 +169,7 @@ struct Access {
     /// Permissions of directories, in octal.
     #[arg(long, env = "ETAGFS_DIR_MODE", value_name = "MODE", default_value = "755", value_parser = mode)]
     dir_mode: u16,
-    /// Let other users in, as far as the permissions allow.
+    /// Let other users access the mount, as far as the permissions allow.
     #[arg(long, env = "ETAGFS_ALLOW_OTHER")]
     allow_other: bool,
     /// Run no programs from the mount.
@@ -181,11 +181,11 @@ struct Access {
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "Running")]
 struct Service {
-    /// Return when the mount is ready, and go on in the background.
+    /// Return when the mount is ready, and continue in the background.
     #[arg(long, env = "ETAGFS_DAEMON")]
     daemon: bool,
-    /// Read further variables from this file first: lines of NAME=VALUE, as in systemd's
-    /// EnvironmentFile=. For keys and options that an fstab should not hold.
+    /// First read variables from this file: lines of NAME=VALUE, as in systemd's EnvironmentFile=.
+    /// For keys and options that do not belong in fstab.
     #[arg(long, env = "ETAGFS_ENV_FILE", value_name = "FILE")]
     env_file: Option<PathBuf>,
     #[command(flatten)]
@@ -241,7 +241,7 @@ pub(super) fn run(mut args: Args, words: &[OsString]) -> Result<(), Failure> {
         tracing::warn!("{unfit}; a mount that only reads does without");
     }
     let result = runtime.block_on(serve(args, &source, state.as_ref(), ready));
-    // The last of it leaves by the runtime.
+    // The runtime sends the last of it.
     drop(going);
     result
 }
@@ -468,7 +468,7 @@ async fn root(view: &View, catalog: Bucket, source: &Source) -> Result<vfs::Sour
         None => Err(
             Failure::new(format!("{} has no store {id}", source.label())).hint(format!(
                 "create it: etagfs stores create {} {id}",
-                source.label()
+                quoted(source.label())
             )),
         ),
     }
@@ -487,8 +487,8 @@ async fn check_bucket(backend: &dyn Backend, source: &Source) -> Result<Page, Fa
         Err(error) if error.is_not_found() => {
             Err(
                 Failure::new(format!("the bucket {} does not exist", source.bucket)).hint(format!(
-                    "check its name and the endpoint, or create it: etagfs bucket create s3://{}",
-                    source.bucket
+                    "check its name and the endpoint, or create it: etagfs bucket create {}",
+                    quoted(format_args!("s3://{}", source.bucket))
                 )),
             )
         }

@@ -32,8 +32,8 @@ pub(super) fn check(dir: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Whether what a mount at `dir` keeps in `state` stays within reach of it: not where the mount itself hides
-/// it, nor in another mount of a bucket.
+/// Whether a mount at `dir` can still reach what it keeps in `state`: not where the mount itself hides it, nor in
+/// another mount of a bucket.
 ///
 /// # Errors
 /// A failure that says what to do.
@@ -82,10 +82,10 @@ fn check_directory(dir: &Path) -> Result<(), Failure> {
         }
         ErrorKind::NotConnected => Failure::new(format!("{shown} belongs to a mount that died"))
             .hint(format!(
-                "take it away: fusermount3 -uz {0}, or as root: umount -l {0}",
+                "unmount it: fusermount3 -uz {0}, or as root: umount -l {0}",
                 quoted(&shown)
             )),
-        _ => Failure::new(format!("{shown} cannot be looked into: {error}"))
+        _ => Failure::new(format!("{shown} cannot be read: {error}"))
             .hint("choose a directory of yours"),
     })?;
     if entries.next().is_some() {

@@ -1,4 +1,4 @@
-//! What a service manager is told: that the mount answers, how it goes, that it ends.
+//! What a service manager learns: that the mount answers, its state, that it ends.
 //!
 //! The protocol is sd_notify(3): `READY=1` when the mount answers and not before, `STATUS=` for
 //! `systemctl status`, `WATCHDOG=1` as long as it answers, `STOPPING=1`. Without `NOTIFY_SOCKET` nothing
@@ -29,7 +29,7 @@ pub(super) struct Manager {
 }
 
 impl Manager {
-    /// Who started this process, if it wants to be told.
+    /// The service manager, if it wants notifications.
     pub(super) fn of(label: &str, at: &Path) -> Option<Self> {
         std::env::var_os("NOTIFY_SOCKET")?;
         Some(Self {

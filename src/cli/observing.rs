@@ -1,4 +1,4 @@
-//! The options that say what a mount tells of itself, and to whom.
+//! The options for what a mount reports about itself, and where.
 //!
 //! It starts what was asked for. What is told is decided where it happens; the metrics are in
 //! `telemetry`.
@@ -21,7 +21,7 @@ use crate::telemetry::Telemetry;
 #[cfg(feature = "otlp")]
 use crate::telemetry::traces;
 
-/// What is told of a mount.
+/// What a mount reports.
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "Observability")]
 pub(super) struct Observing {
@@ -46,14 +46,14 @@ pub(super) struct Observing {
         value_parser = metrics::address
     )]
     metrics: Option<SocketAddr>,
-    /// Let --metrics listen where other machines can reach it. Anybody there can read them.
+    /// Let --metrics listen on an address that other machines can reach. Anybody there can read the metrics.
     #[arg(long, env = "ETAGFS_METRICS_PUBLIC", requires = "metrics")]
     metrics_public: bool,
     /// Send traces to a collector of OpenTelemetry, by OTLP over HTTP: http://127.0.0.1:4318.
     #[cfg(feature = "otlp")]
     #[arg(long, env = "ETAGFS_OTLP", value_name = "URL")]
     otlp: Option<String>,
-    /// Make the ids of traces such as AWS X-Ray wants, and tell the store of them (X-Amzn-Trace-Id).
+    /// Make trace ids in the format of AWS X-Ray, and send them to the store (X-Amzn-Trace-Id).
     #[cfg(feature = "otlp")]
     #[arg(long, env = "ETAGFS_X_RAY")]
     x_ray: bool,

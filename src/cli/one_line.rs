@@ -1,6 +1,6 @@
-//! What is told in one line stays one line, and no terminal obeys it: names of keys may hold line feeds and
-//! escape sequences, and whoever makes such a key must not be able to add lines to somebody else's log, or
-//! to change what somebody else's terminal shows.
+//! A message of one line stays one line, and no terminal obeys it: names of keys may hold line feeds and escape
+//! sequences, and whoever makes such a key must not be able to add lines to somebody else's log, or to change what
+//! somebody else's terminal shows.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;

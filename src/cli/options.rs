@@ -6,11 +6,12 @@
 
 use std::ffi::OsString;
 
+use super::quoted::quoted;
 use super::report::Failure;
 use super::variables::distance;
 
-/// What every mount is, or what concerns only who reads the fstab. Set-user-id bits and devices
-/// (`suid`, `dev`) do not exist in a bucket, and access times are not kept.
+/// What every mount is, or what concerns only readers of the fstab. Set-user-id bits and devices (`suid`, `dev`) do
+/// not exist in a bucket, and access times are not kept.
 const OF_NO_CONCERN: &[&str] = &[
     "_netdev",
     "auto",
@@ -143,7 +144,8 @@ pub(super) fn refuse_remount(option: &str, dir: &str) -> Result<(), Failure> {
             "{dir} cannot be remounted: a mount keeps the options it began with"
         ))
         .hint(format!(
-            "unmount it and mount it again: umount {dir}; mount {dir}"
+            "unmount it and mount it again: umount {0}; mount {0}",
+            quoted(dir)
         ))),
         _ => Ok(()),
     }
@@ -167,7 +169,7 @@ fn unknown(option: &str, known: &Known) -> Failure {
         .min_by_key(|known| distance(known, &name));
     let failure = Failure::usage(format!("-o {option}: there is no such option"));
     match nearest {
-        Some(near) => failure.hint(format!("is {} meant? See man etagfs-mount", near.replace('-', "_"))),
+        Some(near) => failure.hint(format!("did you mean {}? See man etagfs-mount", near.replace('-', "_"))),
         None => failure.hint(
             "options are those of etagfs mount, without the hyphens: -o read_only,ttl=0; see man etagfs-mount",
         ),

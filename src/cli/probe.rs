@@ -24,7 +24,7 @@ const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
 /// The options of `probe`.
 #[derive(Debug, ClapArgs)]
 pub(super) struct Args {
-    /// What to probe: s3://BUCKET[/PREFIX]. A scratch object is made there and removed again.
+    /// What to probe: s3://BUCKET[/PREFIX]. The probe creates a scratch object there and removes it again.
     source: String,
     #[command(flatten)]
     connection: Connection,
@@ -80,7 +80,7 @@ fn left_behind(key: &ObjectKey) -> String {
     format!("the scratch object {key} could not be removed: delete it")
 }
 
-/// Nothing was found out, for a reason that is told as `error` does; and what is left is named.
+/// The probe found out nothing, because of `error`; the message names the object that is left.
 fn not_probed(none: NotProbed, label: &str, error: impl FnOnce(Error) -> Failure) -> Failure {
     let failure = error(none.error);
     match none.left_behind {
@@ -154,7 +154,7 @@ pub(super) async fn require_conditions(
     match &found.conditional {
         Conditional::None { why } => return Err(refusal(&source.label(), why)),
         Conditional::PutsOnly { why } => {
-            tracing::warn!(source = %source.label(), why, "deletes are not conditional here: a delete may hit a version that nobody has seen");
+            tracing::warn!(source = %source.label(), why, "deletes are not conditional here: a delete may hit a version that its caller has not seen");
         }
         Conditional::Full => {}
     }

@@ -3,6 +3,8 @@
 //! A message says what happened and to what; a hint says what to do next. Codes are those of the
 //! help text; 66 and 75 are EX_NOINPUT and EX_TEMPFAIL of sysexits.h.
 
+use std::error::Error;
+use std::fmt;
 use std::io::Write;
 
 use super::hints;
@@ -22,10 +24,25 @@ pub(super) const CONFLICT: u8 = 75;
 /// Why a subcommand did not do what it was asked.
 #[derive(Debug)]
 pub(super) struct Failure {
-    /// Empty when the user was told already.
+    /// Empty when the user has seen a message already.
     message: String,
     hint: Option<String>,
     code: u8,
+    /// The error below it.
+    source: Option<Box<dyn Error + Send + Sync>>,
+}
+
+impl Error for Failure {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        let source = self.source.as_deref()?;
+        Some(source)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
 }
 
 impl Failure {
@@ -35,6 +52,7 @@ impl Failure {
             message: message.into(),
             hint: None,
             code: 1,
+            source: None,
         }
     }
 
@@ -93,7 +111,7 @@ impl Failure {
         &self.message
     }
 
-    /// Somebody else has told the user why.
+    /// The user has seen a message already.
     pub(super) fn told(code: u8) -> Self {
         Self {
             code,
@@ -118,6 +136,13 @@ impl Failure {
         }
     }
 
+    /// Adds the error below it.
+    #[must_use]
+    pub(super) fn over(mut self, error: impl Error + Send + Sync + 'static) -> Self {
+        self.source = Some(Box::new(error));
+        self
+    }
+
     /// Adds what to do next.
     #[must_use]
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -125,7 +150,7 @@ impl Failure {
         self
     }
 
-    /// Tells the user, and the exit code.
+    /// Prints the message, and returns the exit code.
     pub(super) fn report(self) -> u8 {
         let mut out = std::io::stderr().lock();
         // Nowhere to say it when standard error is gone.
@@ -139,17 +164,17 @@ impl Failure {
     }
 }
 
-impl From<store::Error> for Failure {
-    fn from(error: store::Error) -> Self {
+impl From<&store::Error> for Failure {
+    fn from(error: &store::Error) -> Self {
         let failure = Self::new(error.to_string());
         if let store::Error::Denied(why) | store::Error::Failed(why) | store::Error::Deadline(why) =
-            &error
+            error
             && let Some(cause) = why.cause()
         {
             let failure = failure.hint(hints::of(cause));
             return match cause {
                 // To try again would not help.
-                Cause::EndpointUrl => failure.code(USAGE),
+                Cause::EndpointUrl | Cause::Proxy => failure.code(USAGE),
                 _ => failure,
             };
         }
@@ -158,19 +183,25 @@ impl From<store::Error> for Failure {
                 "check the credentials (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE) and what they may do",
             ),
             store::Error::Deadline(_) => failure.hint(
-                "a firewall, a proxy (--proxy) or a wrong --endpoint-url? --deadline says how long to wait",
+                "check for a firewall, --proxy and --endpoint-url; --deadline sets how long to wait",
             ),
             store::Error::Failed(_) => {
                 failure.hint("check the bucket's name, --endpoint-url, the region and the network")
             }
             store::Error::Damaged { .. } => failure.hint(
-                "if that goes on: is it the object, or what answers at --endpoint-url, or something on the way?",
+                "if that persists, check the object, the server at --endpoint-url, and any proxy between",
             ),
             store::Error::NotFound(_) => failure.hint("check its name, and --endpoint-url"),
             store::Error::Unsupported(_) => failure.hint("this kind of store cannot do it"),
-            store::Error::Unknown(_) => failure.hint("look whether it happened before trying again"),
+            store::Error::Unknown(_) => failure.hint("check whether it happened before you try again"),
             _ => failure,
         }
+    }
+}
+
+impl From<store::Error> for Failure {
+    fn from(error: store::Error) -> Self {
+        Self::from(&error).over(error)
     }
 }
 
@@ -182,6 +213,9 @@ impl From<backend::Error> for Failure {
 
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
-        Self::new(error.to_string())
+        Self::new(error.to_string()).over(error)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -25,7 +25,7 @@ pub(super) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// List what was kept, oldest first: rescued bytes, and the scratch files of mounts.
+    /// List what was kept, oldest first: rescued bytes and the scratch files of mounts.
     Ls {
         /// Print one JSON object a line.
         #[arg(long)]
@@ -33,17 +33,17 @@ enum Command {
     },
     /// Print the bytes of a rescue or of a scratch file.
     Show {
-        /// Its id, as `ls` shows it.
+        /// The id, as `ls` shows it.
         id: String,
     },
-    /// Compare a rescue with the value that is there now, as diff(1) does.
+    /// Compare a rescue with the current value, as diff(1) does.
     Diff(Box<kv::Diff>),
-    /// Save a rescue after all, over the version that its writer was told of and nothing newer, and
-    /// forget it. Print the new ETag; exit with 75 if somebody saved since.
+    /// Save a rescue after all, replacing only the version that its writer knew of, and forget it. Print the new
+    /// ETag; exit with 75 if somebody has saved since.
     Apply(Box<kv::Apply>),
-    /// Forget rescues, and whatever cannot be read. Scratch files are deleted in their mount.
+    /// Forget rescues, including those that cannot be read. Scratch files are deleted in their mount.
     Drop {
-        /// Their ids, as `ls` shows them.
+        /// The ids, as `ls` shows them.
         #[arg(required_unless_present = "all")]
         ids: Vec<String>,
         /// Forget all rescues that can be read.
@@ -187,7 +187,7 @@ fn drop_each(
         if let Err(failure) = forget(&id, rescue, scratch)
             && let Err(before) = std::mem::replace(&mut result, Err(failure))
         {
-            // The last one is told at the end.
+            // The last one is reported at the end.
             before.report();
         }
     }
@@ -197,7 +197,7 @@ fn drop_each(
 fn forget(id: &str, rescue: &Rescue, scratch: &ScratchFiles) -> Result<(), Failure> {
     let in_mount = || {
         Failure::new(format!("{id} is a scratch file of a mount"))
-            .hint("delete it in the mount, where it has its name")
+            .hint("delete it in the mount, by its name there")
     };
     if scratch.is_labelled(id) {
         return Err(in_mount());
@@ -208,9 +208,8 @@ fn forget(id: &str, rescue: &Rescue, scratch: &ScratchFiles) -> Result<(), Failu
     };
     forgotten.map_err(|error| match error.kind() {
         io::ErrorKind::WouldBlock if scratch.has(id) => in_mount(),
-        io::ErrorKind::WouldBlock => {
-            Failure::new(format!("{id} is being written")).hint("look again: etagfs rescue ls")
-        }
+        io::ErrorKind::WouldBlock => Failure::new(format!("{id} is being written"))
+            .hint("try again later; see: etagfs rescue ls"),
         io::ErrorKind::DirectoryNotEmpty => Failure::new(format!("{id} is no rescue: {error}"))
             .hint("see what is in it, and delete it"),
         _ => missing(id, &error),

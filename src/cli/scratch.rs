@@ -7,7 +7,7 @@ use crate::model::{BadPattern, Pattern, ScratchNames};
 /// The help of `--scratch`, with the list as it can be given.
 pub(super) fn help() -> String {
     format!(
-        "Names that stay in the mount and never reach the bucket: swap files, backups and temporary files of \
+        "Files that stay in the mount and never reach the bucket, by name: swap files, backups and temporary files of \
          editors and tools. `*` is any text, `?` any character, `{{6}}` six random characters as mkstemp makes \
          them. Separate patterns by commas. A list that begins with + adds to the default: '+*.tmp,*.bak'; any \
          other list replaces it, and an empty one makes every file a key [default: '{}']",

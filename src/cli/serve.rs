@@ -44,7 +44,7 @@ pub(super) struct Args {
     /// What to log: error, warn, info, debug, trace, off, or directives like etagfs=debug.
     #[arg(long, env = "ETAGFS_LOG", value_name = "LEVEL", default_value = "info", value_parser = log::level)]
     log: String,
-    /// Do not sync to disk: faster; a crash of the program loses nothing, a power failure may.
+    /// Do not sync to disk. Faster; a crash of the program loses nothing, a power failure may.
     #[arg(long, env = "ETAGFS_SERVE_NO_SYNC")]
     no_sync: bool,
 }
@@ -61,7 +61,7 @@ async fn serve(args: Args) -> Result<(), Failure> {
             "{} can be reached by other machines, and there is no TLS",
             args.listen
         ))
-        .hint("listen on a loopback address, or say --allow-remote if you mean it"));
+        .hint("listen on a loopback address, or give --allow-remote if you mean it"));
     }
     let mut config = Config::new(args.data_dir);
     config.listen = args.listen;

@@ -68,7 +68,7 @@ impl Source {
                 let below = text[at + part.len()..].trim_matches('/');
                 if !below.is_empty() {
                     return Err(Failure::usage(format!("{text:?} is a key of a store"))
-                        .hint("what can be mounted is a bucket, a prefix of it, or a store"));
+                        .hint("mount a bucket, a prefix of it, or a store"));
                 }
                 return Ok((Self::parse(&text[..at], connection)?, Some(store)));
             }

@@ -141,7 +141,7 @@ pub(super) struct Rescues {
     /// Keep rescues of SOURCE for this time. Units: s, m, h, d [default: for ever].
     #[arg(long, env = "ETAGFS_RESCUE_AGE", value_name = "TIME", value_parser = time)]
     rescue_age: Option<Duration>,
-    /// Memory for rescues that the state directory has no room for, until it has. Units: K, M, G.
+    /// Memory for rescues while the state directory has no room for them. Units: K, M, G.
     #[arg(long, env = "ETAGFS_RESCUE_MEMORY", value_name = "SIZE", default_value = "64M", value_parser = size)]
     rescue_memory: u64,
 }

@@ -24,8 +24,8 @@ pub(super) struct Args {
 enum Command {
     /// List all stores, one a line.
     Ls(Ls),
-    /// Create an empty store and print its name. Exactly one of several that try succeeds; the others
-    /// exit with 75.
+    /// Create an empty store and print its name. If several try at once, exactly one succeeds; the
+    /// others exit with 75.
     Create(Create),
     /// Succeed if the store exists; exit with 66 if it does not.
     Exists(One),
@@ -88,7 +88,7 @@ fn named(
     let (source, store) = Source::with_store(source, connection, false)?;
     match (id, store) {
         (Some(one), Some(other)) if one != other => Err(Failure::usage(
-            "two stores are named: one in SOURCE, and one beside it",
+            "two stores are named: one in SOURCE and one in --store",
         )),
         (id, store) => Ok((source, id.or(store))),
     }
@@ -99,7 +99,7 @@ impl One {
         let (source, id) = named(&self.source, self.uuid.as_deref(), &self.connection)?;
         let id = id.ok_or_else(|| {
             Failure::usage(format!("{} names no store", self.source))
-                .hint("give its UUID, too; see which there are: etagfs stores ls")
+                .hint("give its UUID too; list them: etagfs stores ls")
         })?;
         Ok((source, id))
     }
@@ -145,14 +145,15 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
                 let label = source.label();
                 match removed {
                     // The bucket itself may be missing.
-                    Err(Error::NotFound(what)) if what.contains(&id.to_string()) => {
+                    Err(Error::NotFound(_)) if catalog.find(id).await?.is_none() => {
                         Err(missing(&source, id))
                     }
                     Err(Error::NotEmpty(what)) => Err(Failure::new(format!("{what} is not empty"))
                         .hint(format!(
-                            "see what is in it: etagfs ls -R {0}/{id}; with all of it: etagfs stores rm \
+                            "see what is in it: etagfs ls -R {1}; with all of it: etagfs stores rm \
                              --recursive {0} {id}",
-                            quoted(&label)
+                            quoted(&label),
+                            quoted(format_args!("{label}/{id}"))
                         ))),
                     removed => Ok(removed?),
                 }
@@ -192,9 +193,9 @@ async fn ls(args: Ls) -> Result<(), Failure> {
     say(&text)
 }
 
-/// What is told of a bucket that other programs fill.
+/// The message about a bucket that other programs fill.
 pub(super) fn no_stores(label: &str) -> String {
-    format!("{label} holds objects, but no store; to mount the objects themselves: --flat")
+    format!("{label} holds objects, but no store; use --flat to mount the objects themselves")
 }
 
 async fn catalog(source: &Source, connection: &Connection) -> Result<Bucket, Failure> {
@@ -205,10 +206,7 @@ async fn catalog(source: &Source, connection: &Connection) -> Result<Bucket, Fai
 fn missing(source: &Source, id: StoreId) -> Failure {
     let label = source.label();
     let failure = Failure::absent(format!("{label} has no store {id}"));
-    failure.hint(format!(
-        "see which it has: etagfs stores ls {}",
-        quoted(label)
-    ))
+    failure.hint(format!("list them: etagfs stores ls {}", quoted(label)))
 }
 
 fn parse(text: &str) -> Result<StoreId, Failure> {

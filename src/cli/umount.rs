@@ -16,13 +16,13 @@ use crate::mount::{Busy, is_mount_point, unmount};
 pub(super) struct Args {
     /// The mount point.
     dir: PathBuf,
-    /// Take it away at once, even if files are open; it ends when they are closed.
+    /// Unmount at once, even if files are open; the mount ends when they are closed.
     #[arg(long, short = 'z', env = "ETAGFS_LAZY")]
     lazy: bool,
-    /// Nothing mounted there is as good.
+    /// Succeed if nothing is mounted there.
     #[arg(long)]
     if_mounted: bool,
-    /// Only if its daemon is gone; else leave it, and be content. For scripts that clear up.
+    /// Unmount only if the daemon has died; otherwise do nothing and succeed. For cleanup scripts.
     #[arg(long, conflicts_with = "lazy")]
     dead: bool,
 }

@@ -25,7 +25,7 @@ const NO_OPTIONS: [&str; 7] = [
     "ETAGFS_DIR",
 ];
 
-/// The tests of this program are told by these what to do, and run it with them.
+/// These control the tests of this program, which run it with them.
 const OF_TESTS: [&str; 4] = [
     "ETAGFS_TEST_",
     "ETAGFS_BLESS",
@@ -64,8 +64,10 @@ pub(super) fn check(
         .min_by_key(|known| distance(name, known));
     let failure = Failure::usage(format!("{name} is no variable of etagfs"));
     Err(match nearest {
-        Some(nearest) => failure.hint(format!("is {nearest} meant? Else unset it: {name}")),
-        None => failure.hint("the help of each command names those of its options; unset it"),
+        Some(nearest) => failure.hint(format!("did you mean {nearest}? Otherwise unset {name}")),
+        None => {
+            failure.hint("unset it; the help of each command names the variables of its options")
+        }
     })
 }
 

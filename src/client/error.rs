@@ -125,7 +125,7 @@ pub enum Error {
     #[error("{0} would be a scratch file: it stays in the mount, and never reaches the bucket")]
     Scratch(String),
     /// A pipe or device cannot be moved (1).
-    #[error("{0} is no regular file, and cannot be moved or moved to")]
+    #[error("{0} is not a regular file, and can be neither the source nor the target of a move")]
     NotRegular(String),
     /// It could not be deleted after it was copied, so that it is not copied at all (1).
     #[error("{label} cannot be moved: {error}")]
@@ -137,7 +137,7 @@ pub enum Error {
         error: io::Error,
     },
     /// The daemon of the mount is an older program, which does not report the numbers of saves (1).
-    #[error("the mount of {0} does not tell which save wrote it: its daemon is an older program")]
+    #[error("the mount of {0} does not report which save wrote it: its daemon is an older program")]
     OldMount(String),
     /// An operation on a file failed (1; the errno is that of the error).
     #[error("{label}: {error}")]
@@ -200,7 +200,7 @@ pub enum Error {
         base: PathBuf,
     },
     /// An operation on a temporary file, or on this machine otherwise, failed (1).
-    #[error(transparent)]
+    #[error("{0}")]
     Local(#[from] io::Error),
     /// A version was named for a file that is in no mount and has none (2).
     #[error("{0} is in no mount of etagfs, so that it has no version")]
@@ -245,7 +245,7 @@ pub enum Error {
     #[error(transparent)]
     Connect(Box<dyn std::error::Error + Send + Sync>),
     /// The store failed, or refuses (1; each variant names its errno).
-    #[error(transparent)]
+    #[error("{0}")]
     Store(#[from] store::Error),
 }
 

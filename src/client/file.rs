@@ -1,9 +1,8 @@
 //! A file, by ordinary file operations, each of which may wait as long as its filesystem does.
 //!
-//! In a mount of etagfs the rules of saves do the work: who read a file and saves it is told of a
-//! conflict (`EAGAIN`), so that a version is shown to this process before it is replaced. A file that is
-//! in no mount has no versions; it is replaced in one step, and what needs a version is refused. It
-//! makes no request.
+//! In a mount of etagfs the rules of saves do the work: a process that read a file and saves it is told of a
+//! conflict (`EAGAIN`), so that a version is shown to this process before it is replaced. A file that is in no
+//! mount has no versions; it is replaced in one step, and what needs a version is refused. It makes no request.
 
 use std::ffi::OsStr;
 use std::fs::OpenOptions;
@@ -392,7 +391,7 @@ impl LocalFile {
         }
     }
 
-    /// Opens, writes, and saves: fsync(2) says what became of it.
+    /// Opens, writes, and saves; fsync(2) reports the result.
     fn write(&self, bytes: &Bytes, how: &mut OpenOptions) -> io::Result<()> {
         let mut file = self.way.open(how.write(true))?;
         file.write_all(bytes)?;

@@ -81,7 +81,7 @@ impl Identity {
             (Self::Object { server, address }, Self::Object { server: there, .. }) => {
                 format!("{address}, of {server} and of {there}")
             }
-            _ => "the mount does not tell which object it shows".to_owned(),
+            _ => "the mount does not report which object it shows".to_owned(),
         }
     }
 }

@@ -30,7 +30,7 @@ type StoreError = crate::store::Error;
 /// As little as can be asked for.
 const LITTLE: Part = Part { start: 0, len: 1 };
 
-/// How a large value is read: in pieces of so many bytes, so many at once.
+/// How a large value is read: the size of a piece, and how many are read at once.
 const PIECE: u64 = 8 << 20;
 const PIECES: usize = 4;
 
@@ -434,7 +434,7 @@ fn about(entry: Entry, metadata: Metadata) -> About {
 async fn spool(store: &Arc<dyn Store>, key: &Key, entry: &Entry) -> Result<Content, StoreError> {
     let local = |error: std::io::Error| {
         let words = format!("a temporary file: {error}");
-        StoreError::Failed(Why::because(Cause::TemporaryFile, words))
+        StoreError::Failed(Why::because(Cause::TemporaryFile, words).over(error))
     };
     let mut file = tempfile::tempfile().map_err(local)?;
     let size = entry.size.unwrap_or_default();

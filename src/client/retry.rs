@@ -13,7 +13,7 @@ use crate::model::Outcome;
 const USUAL: Duration = Duration::from_secs(60);
 /// The longest pause, in round trips.
 const CAP: u32 = 64;
-/// A round trip is taken to be at least so long: to a server on this machine it is next to nothing.
+/// The shortest round trip that is assumed: to a server on this machine the real one is next to nothing.
 const LEAST: Duration = Duration::from_millis(1);
 
 /// The pauses after refusals.

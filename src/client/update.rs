@@ -105,7 +105,7 @@ where
     update_observed(place, change, retry, |_| ()).await
 }
 
-/// As [`update`]; `observe` is told how far it is.
+/// As [`update`]; `observe` is called with its progress.
 ///
 /// # Errors
 /// As [`update`].

@@ -38,14 +38,14 @@ pub enum Error {
     #[error("{0}")]
     VersionGone(String),
     /// The store says no (EACCES).
-    #[error("{0}")]
+    #[error(transparent)]
     Denied(Why),
     /// The value or its name is too large for the store, or a listing for this machine
     /// (EFBIG).
     #[error("{0}")]
     TooBig(String),
     /// No answer in time (ETIMEDOUT).
-    #[error("{0}")]
+    #[error(transparent)]
     Deadline(Why),
     /// It is not known whether the write happened (EIO).
     #[error("it is not known whether {0} was written")]
@@ -59,7 +59,7 @@ pub enum Error {
         why: String,
     },
     /// The store could not be reached, or failed (EIO).
-    #[error("{0}")]
+    #[error(transparent)]
     Failed(Why),
     /// This store's layout cannot do it (ENOTSUP).
     #[error("{0}")]
@@ -76,18 +76,20 @@ impl Error {
 impl From<backend::Error> for Error {
     fn from(error: backend::Error) -> Self {
         let message = error.to_string();
-        let why = Why::because(error.cause().cloned(), &*message);
+        let why = |error: backend::Error| {
+            Why::because(error.cause().cloned(), error.to_string()).over(error)
+        };
         match error {
             backend::Error::NotFound(what) => Self::NotFound(what),
             backend::Error::VersionGone(_) => Self::VersionGone(message),
-            backend::Error::Denied { .. } => Self::Denied(why),
-            backend::Error::Deadline { .. } => Self::Deadline(why),
+            backend::Error::Denied { .. } => Self::Denied(why(error)),
+            backend::Error::Deadline { .. } => Self::Deadline(why(error)),
             backend::Error::Corrupt { what, why } => Self::Damaged { what, why },
             backend::Error::Unsupported { .. } => Self::Unsupported(message),
             backend::Error::TooBig { .. } => Self::TooBig(message),
             backend::Error::Unreachable { .. }
             | backend::Error::Collided { .. }
-            | backend::Error::Failed { .. } => Self::Failed(why),
+            | backend::Error::Failed { .. } => Self::Failed(why(error)),
         }
     }
 }

@@ -184,7 +184,7 @@ impl Vfs {
             Control::Rescued(id) => {
                 return self.keeper.open(id).map_err(|error| match error.kind() {
                     io::ErrorKind::NotFound => Error::NotFound(control.to_string()),
-                    _ => Error::Failed(format!("{control}: {error}")),
+                    _ => Error::failed(format!("{control}: {error}")),
                 });
             }
         };

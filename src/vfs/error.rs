@@ -3,12 +3,51 @@
 //! Errnos are chosen in `mount/errno.rs`, in one exhaustive match. Each error says what happened
 //! and to which key; that text goes to the log, since the kernel passes on only a number.
 
-use std::io;
+use std::error::Error as StdError;
+use std::{fmt, io};
 
 use thiserror::Error;
 
 use crate::model::{BadName, Lost, SaveError};
 use crate::store;
+
+/// What happened, in words, and the error below it: that of the store or of the disk.
+#[derive(Debug)]
+pub struct Message {
+    words: String,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+impl Message {
+    fn over(words: impl Into<String>, error: impl StdError + Send + Sync + 'static) -> Self {
+        Self {
+            words: words.into(),
+            source: Some(Box::new(error)),
+        }
+    }
+}
+
+impl fmt::Display for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.words)
+    }
+}
+
+impl StdError for Message {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        let source = self.source.as_deref()?;
+        Some(source)
+    }
+}
+
+impl From<String> for Message {
+    fn from(words: String) -> Self {
+        Self {
+            words,
+            source: None,
+        }
+    }
+}
 
 /// Why a file operation failed.
 #[derive(Debug, Error)]
@@ -36,20 +75,20 @@ pub enum Error {
     #[error("{0}: it is not known whether the save happened; read it before saving again")]
     Unknown(String),
     /// The store failed, could not be reached, or holds something damaged (EIO).
-    #[error("{0}")]
-    Failed(String),
+    #[error(transparent)]
+    Failed(Message),
     /// No answer in time (ETIMEDOUT).
-    #[error("{0}")]
-    Deadline(String),
+    #[error(transparent)]
+    Deadline(Message),
     /// The store says no (EACCES).
-    #[error("{0}")]
-    Denied(String),
+    #[error(transparent)]
+    Denied(Message),
     /// The mount is read-only, or the file is (EROFS).
     #[error("{0} is read-only")]
     ReadOnly(String),
     /// The state directory has no room for a scratch file or a large draft (ENOSPC).
-    #[error("{0}")]
-    NoSpace(String),
+    #[error(transparent)]
+    NoSpace(Message),
     /// The value is larger than the store holds (EFBIG).
     #[error("{0}")]
     TooBig(String),
@@ -96,11 +135,13 @@ impl From<store::Error> for Error {
             store::Error::Rejected(_) => Self::Invalid(message),
             store::Error::ReadOnly(what) => Self::ReadOnly(what),
             store::Error::VersionGone(what) => Self::Stale(what),
-            store::Error::Denied(_) => Self::Denied(message),
+            store::Error::Denied(_) => Self::Denied(Message::over(message, error)),
             store::Error::TooBig(_) => Self::TooBig(message),
-            store::Error::Deadline(_) => Self::Deadline(message),
+            store::Error::Deadline(_) => Self::Deadline(Message::over(message, error)),
             store::Error::Unknown(what) => Self::Unknown(what),
-            store::Error::Damaged { .. } | store::Error::Failed(_) => Self::Failed(message),
+            store::Error::Damaged { .. } | store::Error::Failed(_) => {
+                Self::Failed(Message::over(message, error))
+            }
             store::Error::Unsupported(_) => Self::Unsupported(message),
         }
     }
@@ -116,15 +157,23 @@ impl From<BadName> for Error {
 }
 
 impl Error {
+    /// It failed, as these words say.
+    pub(super) fn failed(words: String) -> Self {
+        Self::Failed(words.into())
+    }
+
     /// The local disk failed, on which scratch files and large drafts lie.
     pub(super) fn of_disk(error: io::Error) -> Self {
         let message = format!("the state directory: {error}");
         match error.kind() {
-            io::ErrorKind::OutOfMemory => {
-                Self::NoSpace("the machine has not enough memory for the value".to_owned())
+            io::ErrorKind::OutOfMemory => Self::NoSpace(Message::over(
+                "the machine has not enough memory for the value",
+                error,
+            )),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                Self::NoSpace(Message::over(message, error))
             }
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::NoSpace(message),
-            _ => Self::Failed(message),
+            _ => Self::Failed(Message::over(message, error)),
         }
     }
 
@@ -146,5 +195,32 @@ impl Error {
             Lost::Conflict => Self::Stale(key.to_owned()),
             Lost::Unknown => Self::Unknown(key.to_owned()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The errors below one.
+    fn below<'a>(error: &'a (dyn StdError + 'static)) -> Vec<&'a (dyn StdError + 'static)> {
+        std::iter::successors(error.source(), |&error| error.source()).collect()
+    }
+
+    #[test]
+    fn a_full_disk_is_at_the_bottom_of_its_error() {
+        let full = std::fs::write("/dev/full", "x").expect_err("it is full");
+        let error = Error::of_disk(full);
+        assert!(matches!(error, Error::NoSpace(_)), "{error}");
+        let chain = below(&error);
+        let disk = chain.first().and_then(|error| error.downcast_ref());
+        let kind = disk.map(io::Error::kind);
+        assert_eq!(kind, Some(io::ErrorKind::StorageFull), "{chain:?}");
+    }
+
+    #[test]
+    fn what_the_store_said_is_below_what_the_file_says() {
+        let error = Error::from(store::Error::Failed("no".into()));
+        assert!(below(&error)[0].is::<store::Error>(), "{error:?}");
     }
 }

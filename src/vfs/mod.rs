@@ -71,7 +71,7 @@ pub use claim::{Begun, Claim};
 pub use context::Context;
 pub use create::Creation;
 pub use dir::{Age, DirItem};
-pub use error::Error;
+pub use error::{Error, Message};
 pub use forgetting::{Forgotten, after_forgetting};
 pub use handles::Fh;
 pub use io::{At, Durable};

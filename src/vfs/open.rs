@@ -379,7 +379,7 @@ impl Vfs {
                     self.table().learn(ino, entry, asked, None);
                     Ok(Version::Whole(value))
                 }
-                None => Err(Error::Failed(format!(
+                None => Err(Error::failed(format!(
                     "{}: \"unchanged\" was answered to a question not asked",
                     store.address(key)
                 ))),

@@ -138,7 +138,7 @@ impl OpenScratch {
 
 /// What was written last is not in the store, and stays scratch.
 fn not_all(key: &str, why: &str) -> Error {
-    Error::Failed(format!(
+    Error::failed(format!(
         "{key}: {why} while a scratch file was moved there, which stays"
     ))
 }

@@ -131,9 +131,8 @@ impl Vfs {
         let save_lock = Some(save_lock);
         if state.is_half() {
             let address = store.address(&key);
-            let error = Error::NoSpace(format!(
-                "{address} is not saved: there was no room for all of it"
-            ));
+            let words = format!("{address} is not saved: there was no room for all of it");
+            let error = Error::NoSpace(words.into());
             let base = state.draft.base().clone();
             let failed = (&base, Reason::Failed, error);
             return Err(self.failed(&begun, state, save_lock, failed).await);
@@ -249,7 +248,7 @@ impl Vfs {
             key,
             op: op(trigger),
         };
-        let error = Error::Failed(format!(
+        let error = Error::failed(format!(
             "{}: its file is not known any more",
             store.address(key)
         ));

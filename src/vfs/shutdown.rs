@@ -90,7 +90,7 @@ impl Vfs {
             callers: writer.who().as_slice(),
             expected: base,
         };
-        let error = Error::Failed(format!("{}: {why}", store.address(&key)));
+        let error = Error::failed(format!("{}: {why}", store.address(&key)));
         self.not_done(&attempt, Reason::Unmounted, "unknown", Some(kept), error)
             .await;
     }

@@ -4,6 +4,8 @@
 //! shows that it is S3 is a code of its own, or the number that it gives each request. It knows nothing of
 //! answers that did not arrive; that is `failure.rs`.
 
+use std::error::Error as StdError;
+
 use crate::backend::{Cause, Denial, Error, Why};
 use crate::model::Precondition;
 
@@ -23,6 +25,8 @@ pub(super) struct Answer {
     pub(super) etag: Option<String>,
     /// The bucket's region, which S3 tells in a header to those who ask elsewhere.
     pub(super) region: Option<String>,
+    /// What the client library made of it.
+    pub(super) source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
 /// The header with the id that the server gave a request.
@@ -119,8 +123,12 @@ impl Answer {
         }
     }
 
-    pub(super) fn error(self, what: String, bucket: &str) -> Error {
+    pub(super) fn error(mut self, what: String, bucket: &str) -> Error {
         let why = Why::because(self.cause(), self.words());
+        let why = match self.source.take() {
+            Some(source) => why.over(source),
+            None => why,
+        };
         if self.asks_to_try_again() {
             return Error::Unreachable { what, why };
         }
@@ -135,8 +143,9 @@ impl Answer {
             && self.is_misdirected()
         {
             let cause = Cause::Region(Some(region.clone()));
-            let words = format!("the bucket is in the region {region}: {why}");
-            let why = Why::because(cause, words);
+            let why = why
+                .of(format_args!("the bucket is in the region {region}"))
+                .because_of(cause);
             return Error::Failed { what, why };
         }
         match self.status {
@@ -148,7 +157,7 @@ impl Answer {
             // Something between us and S3 knows no way there, and nothing of keys (R3).
             200..300 | 304 | 404 | 409 | 412 | 416 if !self.is_of_s3() => Error::Failed {
                 what,
-                why: why.with(": it is not S3 that says so"),
+                why: why.with(": the answer is not S3's"),
             },
             404 => Error::NotFound(what),
             413 | 414 => Error::TooBig {

@@ -40,7 +40,7 @@ impl S3 {
                 Ok(())
             }
             Err(error) => {
-                let failure = Failure::of(&error, true);
+                let failure = Failure::of(error, true);
                 Err(failure.of_read(self.name.clone(), &self.bucket, self.deadlines))
             }
         }
@@ -55,7 +55,7 @@ impl S3 {
         let failure = match timeout(self.deadlines.operation, sent).await {
             Ok(Ok(_)) => return Ok(true),
             Ok(Err(error)) if error.code() == Some("BucketNotEmpty") => return Ok(false),
-            Ok(Err(error)) => Failure::of(&error, true),
+            Ok(Err(error)) => Failure::of(error, true),
             Err(_) => Failure::Late,
         };
         Err(failure.of_read(self.name.clone(), &self.bucket, self.deadlines))

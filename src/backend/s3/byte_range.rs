@@ -8,8 +8,7 @@ use bytes::Bytes;
 
 use crate::backend::ByteRange;
 
-/// So much is read for a part of it, from a server that ignores ranges; more would be a denial of
-/// service.
+/// The most that is read to get a part, from a server that ignores ranges; more would be a denial of service.
 pub(super) const MOST_FOR_A_PART: u64 = 16 << 20;
 
 /// The Range header. Servers refuse numbers beyond their integers, so a range that ends past every
@@ -37,9 +36,9 @@ pub(super) struct Announced {
 pub(super) enum Extent {
     /// Nothing of it: it is not wanted, or empty.
     Nothing,
-    /// All of it, which is so many bytes.
+    /// All of it, which has this many bytes.
     Exactly(u64),
-    /// All of it, if it ends within so many bytes.
+    /// All of it, if it has at most this many bytes.
     UpTo(u64),
 }
 
@@ -51,7 +50,7 @@ impl Extent {
         }
     }
 
-    /// At most so many bytes are read.
+    /// At most this many bytes are read.
     pub(super) fn most(self) -> u64 {
         match self {
             Self::Nothing => 0,
@@ -121,7 +120,7 @@ fn content_range(text: &str) -> Option<(u64, u64, u64)> {
     Some((first.parse().ok()?, last.parse().ok()?, size.parse().ok()?))
 }
 
-/// So many bytes after so many, or what there is.
+/// `len` bytes from `start`, or fewer if the object ends before.
 pub(super) fn part(bytes: &Bytes, skip: u64, len: u64) -> Bytes {
     let size = bytes.len();
     let index = |at: u64| usize::try_from(at).map_or(size, |at| at.min(size));

@@ -40,7 +40,7 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(80), Duration::from_s
 /// How all of AWS is reached.
 const AWS: &str = "https://";
 
-/// Where servers that are not AWS are told to be.
+/// The region that servers other than AWS are given.
 const REGION_OF_ENDPOINTS: &str = "us-east-1";
 
 /// How to reach a bucket.
@@ -67,7 +67,7 @@ pub struct S3Config {
     pub terms: Terms,
     /// How long requests may take.
     pub deadlines: Deadlines,
-    /// At most so many attempts at a read, within the deadline. Writes have one: see `settle`.
+    /// The most attempts at a read, within the deadline. Writes have one: see `settle`.
     pub read_attempts: u32,
     /// Memory for the names of listings under way.
     pub listing_memory: u64,

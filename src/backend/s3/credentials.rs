@@ -1,4 +1,4 @@
-//! Who asks: what a caller can say about credentials.
+//! Credentials, as the caller chooses them.
 //!
 //! These are settings; nothing is read or asked here but what kind of machine this is. Secrets are
 //! never shown. Next: `sources.rs` finds credentials where these settings allow it, `keys.rs` keeps
@@ -80,7 +80,7 @@ impl Instance {
     }
 }
 
-/// Who sets this means it.
+/// A caller that sets this means it.
 fn is_told() -> bool {
     std::env::var_os("AWS_EC2_METADATA_SERVICE_ENDPOINT").is_some_and(|url| !url.is_empty())
 }

@@ -26,7 +26,7 @@ pub(super) enum Failure {
     Answered(Answer),
     /// It was certainly never sent.
     Unsent(Why),
-    /// It was never sent, since nobody says who asks: no credentials, and a second try would find none.
+    /// It was never sent: there are no credentials, and a second try would find none.
     Nobody(Why),
     /// It was never sent, since it cannot be written down: a second one would be the same.
     Unwritable(Why),
@@ -44,51 +44,55 @@ pub(super) enum Failure {
 
 impl Failure {
     /// Reads the SDK's error. `sent` tells whether transmission began.
-    pub(super) fn of<E>(error: &SdkError<E, HttpResponse>, sent: bool) -> Self
+    pub(super) fn of<E>(error: SdkError<E, HttpResponse>, sent: bool) -> Self
     where
         E: StdError + ProvideErrorMetadata + Send + Sync + 'static,
     {
-        let why = || Why::because(cause_of(error), chain(error));
-        if let Some(none) = cause::<NoKeys>(error) {
+        if let Some(none) = cause::<NoKeys>(&error) {
             return match none.is_passing {
                 true => Self::Unsent(none.why.clone()),
                 false => Self::Nobody(none.why.clone()),
             };
         }
-        if let Some(none) = cause::<NoTrust>(error) {
+        if let Some(none) = cause::<NoTrust>(&error) {
             return Self::Untrusted(none.why().clone());
         }
-        if let Some(unfit) = cause::<Unfit>(error) {
+        if let Some(unfit) = cause::<Unfit>(&error) {
             return Self::Unfit(unfit.clone());
         }
         if let Some(response) = error.raw_response() {
             let header = |name| response.headers().get(name).map(str::to_owned);
             // The SDK makes up a code for a 404 without a body.
             let has_body = response.body().bytes().is_none_or(|body| !body.is_empty());
-            let answer = Answer {
+            let mut answer = Answer {
                 status: response.status().as_u16(),
                 code: error.code().filter(|_| has_body).map(str::to_owned),
                 message: error.message().map(str::to_owned),
                 request_id: header(REQUEST_ID),
                 etag: header("etag"),
                 region: header("x-amz-bucket-region"),
+                source: None,
             };
             // A success whose answer could not be read is no error answer; a page is none at all.
             return match answer.status {
-                200..300 if cause::<Page>(error).is_none() => Self::Unreadable(chain(error)),
-                _ => Self::Answered(answer),
+                200..300 if cause::<Page>(&error).is_none() => Self::Unreadable(chain(&error)),
+                _ => {
+                    answer.source = error.into_source().ok();
+                    Self::Answered(answer)
+                }
             };
         }
-        if matches!(error, SdkError::ConstructionFailure(_)) {
-            return Self::Unwritable(why());
-        }
-        if !sent || is_connecting(error) {
-            return Self::Unsent(why());
-        }
-        match error {
-            SdkError::TimeoutError(_) => Self::Late,
-            _ => Self::Lost(why()),
-        }
+        let become_of = match &error {
+            SdkError::ConstructionFailure(_) => Self::Unwritable,
+            _ if !sent || is_connecting(&error) => Self::Unsent,
+            SdkError::TimeoutError(_) => return Self::Late,
+            _ => Self::Lost,
+        };
+        let why = Why::because(cause_of(&error), chain(&error));
+        become_of(match error.into_source() {
+            Ok(source) => why.over(source),
+            Err(_) => why,
+        })
     }
 
     /// The status of the answer, if there was one.

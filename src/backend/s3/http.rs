@@ -1,8 +1,8 @@
 //! How bytes get to a server: with TLS or without, and by way of which proxy.
 //!
-//! One TLS stack, rustls with ring, and connection pools for each of two kinds of servers: far
-//! ones, and those on this machine that hand out credentials, which no proxy can reach. It knows no
-//! request. `connect.rs` builds what it needs from here; `trust.rs` says whom to trust.
+//! One TLS stack, rustls with ring, and connection pools for each of two kinds of servers: far ones, and those on
+//! this machine that hand out credentials, which no proxy can reach. It knows no request. `connect.rs` builds what
+//! it needs from here; `trust.rs` decides which authorities to trust.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -21,6 +21,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::result::ConnectorError;
 
 use super::trust::{NoTrust, Trust};
+use crate::backend::{Cause, Why};
 
 /// S3 closes idle connections after some seconds; ours go first, since a request on a connection
 /// that is being closed may get no answer.
@@ -91,12 +92,12 @@ impl Network {
     /// Makes both. `endpoint` is where S3 is, if not at AWS.
     ///
     /// # Errors
-    /// What is wrong with the certificates or the proxy.
+    /// What is wrong with the proxy.
     pub(super) fn clients(
         &self,
         endpoint: Option<&str>,
         connect: Duration,
-    ) -> Result<Clients, String> {
+    ) -> Result<Clients, Why> {
         let trust = Trust::of(self.ca_bundle.as_deref());
         let proxy = self.proxy(endpoint)?;
         let is_always_secured = self.has_secured_proxy(endpoint);
@@ -111,16 +112,17 @@ impl Network {
         })
     }
 
-    fn proxy(&self, endpoint: Option<&str>) -> Result<ProxyConfig, String> {
+    fn proxy(&self, endpoint: Option<&str>) -> Result<ProxyConfig, Why> {
         let Some(url) = &self.proxy else {
-            return Ok(match endpoint.is_some_and(is_loopback) {
-                true => ProxyConfig::disabled(),
-                false => ProxyConfig::from_env(),
-            });
+            if endpoint.is_some_and(is_loopback) {
+                return Ok(ProxyConfig::disabled());
+            }
+            check_variables(endpoint, |name| std::env::var(name).ok())?;
+            return Ok(ProxyConfig::from_env());
         };
         let proxy = ProxyConfig::all(url.as_str())
             // Its message would repeat the URL, which may hold a password.
-            .map_err(|_| NO_PROXY.to_owned())?;
+            .map_err(|_| Why::because(Cause::Proxy, NO_PROXY))?;
         let exceptions = std::env::var("NO_PROXY").or_else(|_| std::env::var("no_proxy"));
         Ok(match exceptions {
             Ok(exceptions) => proxy.no_proxy(exceptions),
@@ -158,10 +160,45 @@ fn has_port(url: &str) -> bool {
         && (!behind.contains(':') || server.port_u16().is_some_and(|port| port > 0))
 }
 
+/// Makes sure that the proxies which the environment names for this endpoint can be proxies. The client would pass
+/// over one that cannot, and go without.
+///
+/// # Errors
+/// One cannot. The words name the variable, and do not repeat the URL, which may hold a password.
+fn check_variables(
+    endpoint: Option<&str>,
+    variable: impl Fn(&str) -> Option<String>,
+) -> Result<(), Why> {
+    let is_plain = endpoint.is_some_and(|url| has_scheme(url, "http://"));
+    let names = match is_plain {
+        true => PROXIES,
+        false => SECURED_PROXIES,
+    };
+    // There a scheme may be left out.
+    let is_good = |url: &str| match url.contains("://") {
+        true => has_port(url),
+        false => has_port(&format!("http://{url}")),
+    };
+    let is_bad = |name: &&str| {
+        let url = variable(name).filter(|url| !url.is_empty());
+        url.is_some_and(|url| !is_good(&url))
+    };
+    match names.into_iter().find(is_bad) {
+        Some(name) => {
+            let words = format!("{name}: {NO_PROXY}");
+            Err(Why::because(Cause::Proxy, words))
+        }
+        None => Ok(()),
+    }
+}
+
+/// The variables that name a proxy for https.
+const SECURED_PROXIES: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
+
 /// The variables that name a proxy for plain http.
 const PROXIES: [&str; 4] = ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
 
-/// One way to servers. TLS, and with it whom to trust, is made ready for the first request that needs it.
+/// One way to servers. TLS, with the trusted authorities, is set up by the first request that needs it.
 #[derive(Debug)]
 struct Way {
     trust: Trust,
@@ -174,11 +211,11 @@ struct Way {
 }
 
 impl Way {
-    fn new(trust: Trust, proxy: ProxyConfig, connect: Duration) -> Result<Self, String> {
+    fn new(trust: Trust, proxy: ProxyConfig, connect: Duration) -> Result<Self, Why> {
         let plain = connector(TrustStore::empty(), proxy.clone(), connect);
         Ok(Self {
             trust,
-            plain: plain.map_err(|error| error.to_string())?,
+            plain: plain.map_err(|error| Why::from(error.to_string()).over(error))?,
             secured: OnceLock::new(),
             proxy,
             connect,
@@ -314,7 +351,35 @@ mod tests {
             ..Network::default()
         };
         let why = network.proxy(None).unwrap_err();
-        let shown = format!("{why} {network:?}");
+        let shown = format!("{why} {why:?} {network:?}");
         assert!(!shown.contains("geheim"), "{shown}");
+        assert_eq!(why.cause(), Some(&Cause::Proxy));
+    }
+
+    #[test]
+    fn a_bad_proxy_of_the_environment_is_an_error_that_names_its_variable() {
+        let check = |endpoint: Option<&str>, set: &str, url: &str| {
+            check_variables(endpoint, |name| (name == set).then(|| url.to_owned()))
+        };
+        let plain = Some("http://s3.example");
+        for bad in ["http://u:geheim@h:99999", "http://h:0", "h:x", "http://"] {
+            for (endpoint, name) in [
+                (None, "HTTPS_PROXY"),
+                (Some("https://s3.example"), "https_proxy"),
+                (None, "ALL_PROXY"),
+                (plain, "HTTP_PROXY"),
+            ] {
+                let why = check(endpoint, name, bad).expect_err(bad);
+                assert_eq!(why.cause(), Some(&Cause::Proxy));
+                let shown = why.to_string();
+                assert!(shown.contains(name) && !shown.contains("geheim"), "{shown}");
+            }
+            // It is not asked.
+            assert!(check(plain, "HTTPS_PROXY", bad).is_ok());
+            assert!(check(None, "HTTP_PROXY", bad).is_ok());
+        }
+        for good in ["http://h:3128", "h:3128", "h", "http://u:p@[::1]:80/", ""] {
+            assert!(check(None, "HTTPS_PROXY", good).is_ok(), "{good}");
+        }
     }
 }

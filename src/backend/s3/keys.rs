@@ -189,7 +189,7 @@ impl Keys {
         let asked = tokio::spawn(async move { keys.renewed(is_changed).await });
         asked.await.unwrap_or_else(|error| {
             Err(NoKeys {
-                why: format!("looking for credentials failed: {error}").into(),
+                why: format!("loading the credentials failed: {error}").into(),
                 is_passing: false,
             })
         })
@@ -200,7 +200,7 @@ impl Keys {
         self.held().asked = Some(Instant::now());
         let keys = self.clone();
         tokio::spawn(async move {
-            // Who holds it is asking.
+            // The task that holds the lock is asking.
             if let Ok(mut asking) = keys.0.asking.try_lock() {
                 let _ = keys.ask(&mut asking).await;
             }
@@ -260,7 +260,7 @@ impl Keys {
                         .is_none_or(|until| until > SystemTime::now())
                 });
                 if let Some(found) = still {
-                    tracing::warn!(%why, "the credentials could not be renewed; going on with those at hand");
+                    tracing::warn!(%why, "the credentials could not be renewed; still using the old ones");
                     return Ok(found.keys.clone());
                 }
                 let why = match &held.found {
@@ -343,7 +343,7 @@ mod tests {
 
     use tokio::sync::Notify;
 
-    /// A source whose keys expire in so many seconds (or did), and that takes its time.
+    /// A slow source whose keys expire in this many seconds (or have expired).
     #[derive(Clone, Debug)]
     struct Slow(Arc<Answers>);
 

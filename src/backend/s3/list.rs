@@ -52,7 +52,7 @@ impl S3 {
         let send = || {
             let request = request.clone().customize();
             let sending = request.interceptor(Whole("ListBucketResult")).send();
-            sending.map_err(|error| Failure::of(&error, true))
+            sending.map_err(|error| Failure::of(error, true))
         };
         let answer = until_whole(send)
             .await
@@ -61,7 +61,7 @@ impl S3 {
     }
 }
 
-/// A listing that lost a part is asked for so often.
+/// How often a listing that lost a part is asked for.
 const TRIES: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -123,8 +123,8 @@ impl Intercept for Whole {
 fn read(answer: ListObjectsV2Output, query: &ListQuery) -> Result<Page, String> {
     let encoded = answer.encoding_type == Some(EncodingType::Url);
     let next = match (answer.is_truncated, answer.next_continuation_token) {
-        (Some(true), None) => return Err("there is more, but not where".to_owned()),
-        (None, None) => return Err("it does not say whether there is more".to_owned()),
+        (Some(true), None) => return Err("more pages follow, but it does not say where".to_owned()),
+        (None, None) => return Err("it does not say whether more pages follow".to_owned()),
         (Some(true) | None, Some(token)) => Some(Cursor(token)),
         (Some(false), _) => None,
     };

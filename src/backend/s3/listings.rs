@@ -38,7 +38,7 @@ impl Told {
         told.insert(at.clone(), known);
     }
 
-    /// Compares a listing with what was told, and takes versions out of it that are none.
+    /// Compares a listing with what the objects' own answers said, and removes wrong versions from it.
     pub(super) fn compare(&self, listed: &mut [Listed], asked: SystemTime, habits: &Habits) {
         if habits.lists_versions() != Some(false) {
             let told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -52,7 +52,7 @@ impl Told {
             match verdict {
                 Some(false) => {
                     tracing::warn!(
-                        "listings of this server tell other versions than the objects: each object is asked"
+                        "this server's listings report other versions than its objects do: each object is checked"
                     );
                     habits.learn_listings(false);
                 }

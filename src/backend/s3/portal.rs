@@ -131,7 +131,7 @@ impl S3 {
             .max_keys(1);
         match listing.send().await {
             Ok(_) => true,
-            Err(error) => Failure::of(&error, true).is_of_s3(),
+            Err(error) => Failure::of(error, true).is_of_s3(),
         }
     }
 }

@@ -106,7 +106,7 @@ impl S3 {
             .set_version_id(snapshot.map(str::to_owned));
         let answer = match request.send().await {
             Ok(answer) => answer,
-            Err(error) => return Ok(Err(Failure::of(&error, true))),
+            Err(error) => return Ok(Err(Failure::of(error, true))),
         };
         self.habits.learn_capitals(answer.e_tag());
         let length = answer
@@ -127,7 +127,9 @@ impl S3 {
         // No bytes of it. Boxed: a read may look, too.
         match Box::pin(self.read(at, &ReadCondition::Newest, ByteRange::UpTo(0))).await? {
             Fetched::Object(object) => Ok(object.info),
-            Fetched::Unchanged => Err(self.corrupt(at, "it is not said what is there".to_owned())),
+            Fetched::Unchanged => {
+                Err(self.corrupt(at, "the answer does not say what it holds".to_owned()))
+            }
         }
     }
 
@@ -142,7 +144,7 @@ impl S3 {
             ReadCondition::Snapshot(snapshot.to_owned())
         });
         let begun = Instant::now();
-        let mut why = "it is not said how long it is".to_owned();
+        let mut why = "the answer does not give its length".to_owned();
         for _ in 0..BODIES {
             for span in [FIRST_BYTE, ByteRange::UpTo(0)] {
                 match self
@@ -336,7 +338,7 @@ impl S3 {
         let sending = request.customize().interceptor(framing.clone()).send();
         let mut answer = match timeout_at(deadline, sending).await {
             Ok(Ok(answer)) => answer,
-            Ok(Err(error)) => return self.no_object(at, wanted, Failure::of(&error, true)),
+            Ok(Err(error)) => return self.no_object(at, wanted, Failure::of(error, true)),
             Err(_) => return Err(self.read_error(at, Failure::Late)),
         };
         self.habits.learn_capitals(answer.e_tag());
@@ -384,7 +386,7 @@ impl S3 {
         if announced.size.is_none() && !framing.tells_the_end() {
             let size = self.size(at, wanted.same(&info), span, begun).await?;
             if size != Some(arrived) {
-                return Ok(Got::Damaged("nothing says that it is all".to_owned()));
+                return Ok(Got::Damaged("nothing shows that it is complete".to_owned()));
             }
         }
         let judgement = match has_digest && arrived == info.size {
@@ -423,7 +425,7 @@ impl S3 {
         })
     }
 
-    /// A body went on behind as much as was wanted of it, and nothing said how long it is.
+    /// A body continued after the wanted part, and its length is unknown.
     async fn larger(
         &self,
         at: &ObjectKey,
@@ -438,7 +440,7 @@ impl S3 {
         let (span, is_wanted) = match size {
             Some(size) if size <= most.min(MOST_FOR_A_PART) => {
                 return Ok(Got::Damaged(
-                    "it is longer than it is said to be".to_owned(),
+                    "it is longer than its announced length".to_owned(),
                 ));
             }
             Some(size) => (
@@ -448,7 +450,7 @@ impl S3 {
                 },
                 size <= most,
             ),
-            None => return Ok(Got::Damaged("nothing says how long it is".to_owned())),
+            None => return Ok(Got::Damaged("nothing gives its length".to_owned())),
         };
         let span = match is_wanted {
             true => span,
@@ -519,7 +521,7 @@ async fn whole(mut body: ByteStream, extent: Extent) -> Result<Option<Bytes>, St
         if (bytes.len() + piece.len()) as u64 > most {
             return match extent {
                 Extent::UpTo(_) => Ok(None),
-                _ => Err(format!("more than the {most} bytes that it said")),
+                _ => Err(format!("more than the {most} bytes that were announced")),
             };
         }
         bytes.extend_from_slice(&piece);

@@ -182,7 +182,7 @@ impl Chain {
                 Err(error @ CredentialsError::CredentialsNotLoaded(_)) => {
                     let why = std::error::Error::source(&error).map(chain);
                     tracing::debug!(%source, why, "no credentials there");
-                    // Who was asked for by name has to say why not.
+                    // A profile that was asked for by name has to say why it has none.
                     tried.push(match self.0.len() {
                         1 => format!("{source} ({})", why.as_deref().unwrap_or("none there")),
                         _ => source.to_string(),
@@ -194,8 +194,8 @@ impl Chain {
                         why.push_str("; log in again: aws sso login");
                     }
                     return Err(NoKeys {
-                        why: Why::because(lacking(&error), why),
                         is_passing: is_passing(&error),
+                        why: Why::because(lacking(&error), why).over(error),
                     });
                 }
             }
@@ -211,6 +211,7 @@ fn lacking(error: &CredentialsError) -> Option<Cause> {
         Some(none) => none.why().cause().cloned(),
         // In the SDK's own words, which has no type for it.
         None if chain(error).contains("region was not") => Some(Cause::Region(None)),
+        None if is_over(error) => Some(Cause::Expired),
         None => cause_of(error).filter(|cause| *cause != Cause::NotHttp),
     }
 }
@@ -298,7 +299,7 @@ pub(super) fn readable(files: &[PathBuf]) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether it has more bytes than a file of profiles can have. Who else reads it reads it whole.
+/// Whether it has more bytes than a file of profiles can have. The SDK reads it whole.
 fn has_no_end(file: &Path) -> bool {
     // What a pipe holds can be read only once.
     let is_device = std::fs::metadata(file).is_ok_and(|found| found.file_type().is_char_device());

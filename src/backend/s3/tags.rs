@@ -21,7 +21,7 @@ impl S3 {
             )),
             Err(error) => {
                 let what = format!("the tags of {}", self.what(at));
-                let failure = Failure::of(&error, true);
+                let failure = Failure::of(error, true);
                 Err(failure.of_read(what, &self.bucket, self.deadlines))
             }
         }

@@ -72,10 +72,9 @@ impl Trust {
         if let Some(roots) = self.0.roots.get() {
             return Ok(roots);
         }
-        let none = |cause, why| NoTrust(Why::because(cause, why));
         let read = match &self.0.bundle {
-            Some(file) => of_bundle(file).map_err(|why| none(Cause::CaBundle, why))?,
-            None => of_system().map_err(|why| none(Cause::NoAuthorities, why))?,
+            Some(file) => of_bundle(file).map_err(NoTrust)?,
+            None => of_system().map_err(NoTrust)?,
         };
         Ok(self.0.roots.get_or_init(|| read))
     }
@@ -105,29 +104,38 @@ impl Trust {
 }
 
 /// All certificates of a file, each of which has to be good.
-fn of_bundle(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+fn of_bundle(file: &Path) -> Result<Vec<CertificateDer<'static>>, Why> {
     let shown = file.display();
+    let wrong = |words: String| Why::because(Cause::CaBundle, words);
     let mut bytes = Vec::new();
     File::open(file)
         .and_then(|file| file.take(LARGEST).read_to_end(&mut bytes))
-        .map_err(|error| format!("the CA bundle {shown}: {error}"))?;
+        .map_err(|error| wrong(format!("the CA bundle {shown}: {error}")).over(error))?;
     let mut roots = Vec::new();
     for certificate in CertificateDer::pem_slice_iter(&bytes) {
-        let certificate =
-            certificate.map_err(|error| format!("the CA bundle {shown} is damaged: {error}"))?;
+        let certificate = certificate.map_err(|error| {
+            wrong(format!("the CA bundle {shown} is damaged: {error}")).over(error)
+        })?;
         RootCertStore::empty()
             .add(certificate.clone())
-            .map_err(|error| format!("the CA bundle {shown} has a bad certificate: {error}"))?;
+            .map_err(|error| {
+                wrong(format!(
+                    "the CA bundle {shown} has a bad certificate: {error}"
+                ))
+                .over(error)
+            })?;
         roots.push(certificate);
     }
     match roots.is_empty() {
-        true => Err(format!("the CA bundle {shown} holds no certificate (PEM)")),
+        true => Err(wrong(format!(
+            "the CA bundle {shown} holds no certificate (PEM)"
+        ))),
         false => Ok(roots),
     }
 }
 
 /// The good certificates of this machine, or of the places that `SSL_CERT_FILE` and `SSL_CERT_DIR` name.
-fn of_system() -> Result<Vec<CertificateDer<'static>>, String> {
+fn of_system() -> Result<Vec<CertificateDer<'static>>, Why> {
     let mut found = rustls_native_certs::load_native_certs();
     let is_good = |root: &CertificateDer<'_>| RootCertStore::empty().add(root.clone()).is_ok();
     found.certs.retain(is_good);
@@ -140,10 +148,15 @@ fn of_system() -> Result<Vec<CertificateDer<'static>>, String> {
             why.push_str(&format!(", {variable} is {}", place.display()));
         }
     }
-    if let Some(error) = found.errors.first() {
+    let error = found.errors.into_iter().next();
+    if let Some(error) = &error {
         why.push_str(&format!(" ({error})"));
     }
-    Err(why)
+    let why = Why::because(Cause::NoAuthorities, why);
+    Err(match error {
+        Some(error) => why.over(error),
+        None => why,
+    })
 }
 
 #[cfg(test)]

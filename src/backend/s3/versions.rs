@@ -34,7 +34,7 @@ impl S3 {
             let send = || {
                 let request = request.clone().customize();
                 let sending = request.interceptor(Whole("ListVersionsResult")).send();
-                sending.map_err(|error| Failure::of(&error, true))
+                sending.map_err(|error| Failure::of(error, true))
             };
             let page = until_whole(send)
                 .await

@@ -1,7 +1,8 @@
-//! Tells who counts what really leaves and arrives: the SDK sends a read again by itself, and says
-//! nothing of it.
+//! Reports what really leaves and arrives, for those that count: the SDK repeats reads by itself, and does not say
+//! so.
 //!
-//! It looks at every message of both clients, and adds nothing but the header that hands a trace on. Who listens: `telemetry/exchange.rs`.
+//! It looks at every message of both clients, and adds nothing but the header that hands a trace on. It reports to
+//! `telemetry/exchange.rs`.
 
 use std::cell::RefCell;
 
@@ -17,7 +18,7 @@ use super::causes::{cause_of, chain};
 use crate::backend::Cause;
 use crate::telemetry::exchange;
 
-/// How AWS services are told of the trace that a request belongs to (AWS X-Ray developer guide).
+/// The header that names the trace of a request to AWS services (AWS X-Ray developer guide).
 const TRACE_HEADER: &str = "x-amzn-trace-id";
 
 /// What became of the last message of an operation.

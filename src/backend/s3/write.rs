@@ -212,7 +212,7 @@ where
 {
     match timeout(limit, sending).await {
         Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(error)) => Err(Failure::of(&error, departure.has_begun())),
+        Ok(Err(error)) => Err(Failure::of(error, departure.has_begun())),
         Err(_) if departure.has_begun() => Err(Failure::Late),
         Err(_) => Err(Failure::Unsent(
             "time was up before the request could be signed".into(),

@@ -36,7 +36,7 @@ pub(in crate::cli) struct Append {
 pub(in crate::cli) struct Log {
     /// s3://BUCKET[/PREFIX]/UUID/KEY, or a path.
     target: Target,
-    /// Only so many lines, the last ones.
+    /// Print only this many lines, the last ones.
     #[arg(long, short = 'n', value_name = "COUNT")]
     lines: Option<usize>,
     /// Print one JSON object a line, with the number of the line and its text.

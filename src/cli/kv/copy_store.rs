@@ -20,7 +20,7 @@ pub(in crate::cli) struct Args {
     /// Its copy: s3://BUCKET[/PREFIX], and /UUID or nothing. Without a UUID it has the same one in another
     /// place, and a new one in the same.
     target: Target,
-    /// Go on with a copy that was broken off.
+    /// Continue an interrupted copy.
     #[arg(long)]
     resume: bool,
     /// Print one JSON object instead of the URL of the copy.
@@ -47,7 +47,7 @@ pub(in crate::cli) async fn run(args: &Args) -> Outcome {
     if (from, &source.source) == (to, &target.source) {
         return Err(
             Failure::usage(format!("{} is the store itself", args.target))
-                .hint("leave the UUID out, to have a new one"),
+                .hint("leave the UUID out to get a new one"),
         );
     }
     let catalogs = (
@@ -66,7 +66,7 @@ pub(in crate::cli) async fn run(args: &Args) -> Outcome {
         let is_there = matches!(error, store::Error::Exists(_));
         let failure = Failure::from(error);
         match is_there {
-            true => failure.hint("a copy that was broken off goes on with --resume"),
+            true => failure.hint("--resume continues an interrupted copy"),
             false => failure,
         }
     })?;

@@ -34,8 +34,7 @@ pub(in crate::cli) struct Mv {
 struct Pair {
     /// From where: s3://BUCKET[/PREFIX]/UUID/KEY, a path, or - for standard input.
     source: Target,
-    /// To where. What ends with / is taken for the place of a key with the same name; - is standard
-    /// output.
+    /// To where. A target that ends with / keeps the name of the source; - is standard output.
     target: Target,
     /// Only if the target does not exist; exit with 75 if it does.
     #[arg(long, short)]

@@ -1,10 +1,10 @@
 //! What to do about an error of the client. One table; what an error of the store comes of is in `hints.rs` of the
 //! command line.
 
-use std::fmt;
 use std::io::ErrorKind;
 
 use super::target::HOW_KEYS_ARE_NAMED;
+use crate::cli::quoted::quoted;
 use crate::cli::report::Failure;
 use crate::client::{Error, Kind};
 use crate::model::BadName;
@@ -13,7 +13,7 @@ use crate::store;
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let error = match error {
-            Error::Store(error) => return error.into(),
+            Error::Store(below) => return Self::from(&below).over(Error::Store(below)),
             Error::Connect(error) => return from_connect(error),
             error => error,
         };
@@ -30,10 +30,11 @@ impl From<Error> for Failure {
             Kind::Usage => Self::usage(message),
             Kind::Failed => Self::new(message),
         };
-        match hint(&error) {
+        let failure = match hint(&error) {
             Some(hint) => failure.hint(hint),
             None => failure,
-        }
+        };
+        failure.over(error)
     }
 }
 
@@ -41,7 +42,7 @@ impl From<Error> for Failure {
 fn from_connect(error: Box<dyn std::error::Error + Send + Sync>) -> Failure {
     match error.downcast::<Failure>() {
         Ok(failure) => *failure,
-        Err(error) => Failure::new(error.to_string()),
+        Err(error) => Failure::new(error.to_string()).over(Error::Connect(error)),
     }
 }
 
@@ -51,49 +52,49 @@ impl From<Failure> for Error {
     }
 }
 
-impl std::error::Error for Failure {}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.message())
-    }
-}
-
 /// What to do next.
 fn hint(error: &Error) -> Option<String> {
     let hint = match error {
         Error::Absent(label) | Error::Gone(label) => {
             let around = label.rsplit_once('/').map_or(".", |(around, _)| around);
-            return Some(format!("see what there is: etagfs ls {around}/"));
+            let around = quoted(format_args!("{around}/"));
+            return Some(format!("see what exists: etagfs ls {around}"));
         }
         Error::NoStore {
             source_label,
             store,
         } => {
             return Some(format!(
-                "see which it has: etagfs stores ls {source_label}; make it: etagfs stores create {source_label} {store}",
+                "list them: etagfs stores ls {0}; make it: etagfs stores create {0} {1}",
+                quoted(source_label),
+                quoted(store),
             ));
         }
         Error::NothingBelow { root, .. } => {
-            return Some(format!("see what there is: etagfs ls {root}"));
+            return Some(format!("see what exists: etagfs ls {}", quoted(root)));
         }
         Error::NoSuchVersion(label) => {
-            return Some(format!("see which it has: etagfs versions {label}"));
+            return Some(format!("list them: etagfs versions {}", quoted(label)));
         }
-        Error::Exists(label) => return Some(format!("see what it is: etagfs stat {label}")),
+        Error::Exists(label) => {
+            return Some(format!("see what it is: etagfs stat {}", quoted(label)));
+        }
         Error::Replaced { label, .. } => {
             return Some(format!(
-                "read it again, and try again: etagfs get --etag {label}"
+                "read it again, and try again: etagfs get --etag {}",
+                quoted(label)
             ));
         }
         Error::MaybeSame { from, to, .. } => {
             return Some(format!(
-                "if they are two: etagfs get {from} | etagfs put {to}"
+                "if they differ: etagfs get {} | etagfs put {}",
+                quoted(from),
+                quoted(to)
             ));
         }
         Error::AppendedInPart { written, len, .. } => {
             return Some(format!(
-                "{written} of {len} bytes were appended: look at the end before you append again"
+                "{written} of {len} bytes were appended: check the end before you append again"
             ));
         }
         Error::NotDescribed { attribute, .. } => {
@@ -106,9 +107,7 @@ fn hint(error: &Error) -> Option<String> {
         Error::Late(_) => "it was left as it was; give it more time: --timeout SECONDS",
         Error::Unknown(_) => "read it before you try again",
         Error::Same { .. } => "nothing was changed",
-        Error::OneObject { .. } => {
-            "its value is what it was; to delete one of them is to delete both"
-        }
+        Error::OneObject { .. } => "its value is unchanged; deleting one of them deletes both",
         Error::NotTold { .. } => {
             "before you delete one, find out whether they are one object under two names"
         }
@@ -131,19 +130,19 @@ fn hint(error: &Error) -> Option<String> {
         },
         Error::Outside { .. } => "name the file by its path, without --in",
         Error::NoFileBelow { .. } => {
-            "a key that ends with / or has // or /./ in it is in a bucket alone"
+            "a key that ends with / or contains // or /./ can exist in a bucket only"
         }
         Error::NoVersions(_) => {
-            "leave the condition out, or name the key by its URL: s3://BUCKET/UUID/KEY"
+            "leave out the condition, or name the key by its URL: s3://BUCKET/UUID/KEY"
         }
         Error::NoVersion(_) => {
-            "leave --since out, or name the key by its URL: s3://BUCKET/UUID/KEY"
+            "leave out --since, or name the key by its URL: s3://BUCKET/UUID/KEY"
         }
         Error::NotBinary(_) => "name the key by its URL: s3://BUCKET/UUID/KEY",
         Error::IsDirectory(_) => "watch its files, or what it shows: s3://BUCKET/UUID/DIR/",
         Error::BadName { error, .. } => match error {
             store::Error::BadName(BadName::TooLong) => {
-                "an object's name has at most 1024 bytes, what comes before the key among them"
+                "an object's name has at most 1024 bytes, including what comes before the key"
             }
             _ => "see how keys are spelled: etagfs ls",
         },
@@ -151,4 +150,45 @@ fn hint(error: &Error) -> Option<String> {
         _ => return None,
     };
     Some(hint.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Version;
+
+    #[test]
+    fn a_command_that_is_suggested_quotes_its_words() {
+        let word = || "s3://b/$(id) it's/k".to_owned();
+        let version = Version::new("\"1\"");
+        for error in [
+            Error::Absent(word()),
+            Error::Gone(word()),
+            Error::NoStore {
+                source_label: word(),
+                store: word(),
+            },
+            Error::NothingBelow {
+                target: word(),
+                root: word(),
+            },
+            Error::NoSuchVersion(word()),
+            Error::Exists(word()),
+            Error::Replaced {
+                label: word(),
+                version,
+            },
+            Error::MaybeSame {
+                from: word(),
+                to: word(),
+                why: String::new(),
+            },
+        ] {
+            let hint = hint(&error).expect("a hint");
+            // Between quotes, a shell runs nothing and splits nothing.
+            let around = quoted("s3://b/$(id) it's/");
+            let rest = hint.replace(&quoted(word()), "").replace(&around, "");
+            assert!(rest.len() < hint.len() && !rest.contains("$("), "{hint}");
+        }
+    }
 }

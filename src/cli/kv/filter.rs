@@ -70,7 +70,7 @@ pub(super) enum Cut {
     Much,
     /// It wanted the terminal, which is not its own.
     Terminal,
-    /// Its caller was told to end, by this signal.
+    /// Its caller received this signal to end.
     Signal(Signal),
 }
 
@@ -151,7 +151,7 @@ impl<'a> Filter<'a> {
         let stdin = group.child.stdin.take();
         let write = async {
             if let Some(mut stdin) = stdin {
-                // Who reads nothing, or only the beginning, is right to.
+                // A command may read nothing, or only the beginning.
                 let _ = stdin.write_all(input).await;
                 let _ = stdin.shutdown().await;
             }

@@ -28,10 +28,10 @@ pub(in crate::cli) struct Args {
     /// Only these bytes, counted from 0, both ends with them; 100- goes on to the end.
     #[arg(long, value_name = "START-END", value_parser = range)]
     range: Option<Part>,
-    /// Only this version; exit with 75 if the key has another one, or is gone.
+    /// Print only this version; exit with 75 if the key has another one, or is gone.
     #[arg(long, value_name = "ETAG", value_parser = metadata_args::version)]
     if_match: Option<Version>,
-    /// Only another version than this; exit with 3 if the key still has it.
+    /// Print only a version other than this; exit with 3 if the key still has it.
     #[arg(long, value_name = "ETAG", value_parser = metadata_args::version, conflicts_with = "if_match")]
     if_none_match: Option<Version>,
     /// A version that a versioned bucket keeps: an id that etagfs versions prints.

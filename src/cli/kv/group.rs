@@ -67,7 +67,7 @@ impl Group {
     pub(super) async fn end(mut self, signal: Signal) {
         if let Some(pid) = self.pid {
             self.send(pid, signal);
-            // Who is stopped hears nothing.
+            // A stopped process receives no signal.
             self.send(pid, Signal::CONT);
             let mut waited = Duration::ZERO;
             // Not reaped: until then the number of its group is nobody else's.

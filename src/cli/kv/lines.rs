@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use crate::cli::output::input;
 use crate::cli::report::Failure;
 
-/// So many lines of input wait to be worked on.
+/// How many lines of input may wait for work.
 const WAITING: usize = 64;
 
 /// The longest key, in bytes; S3's have 1024, and paths not many more.
@@ -62,7 +62,7 @@ impl Form {
                 Ok(Some(line))
             }
             (true, false) => Err(Failure::usage(format!(
-                "line {number} is longer than {most} bytes; nothing behind it was read"
+                "line {number} is longer than {most} bytes; nothing after it was read"
             ))),
             (false, false) => Ok((!line.is_empty()).then_some(line)),
         }

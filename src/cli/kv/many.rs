@@ -36,8 +36,7 @@ pub(in crate::cli) struct Get {
 /// The options of `mput`.
 #[derive(Debug, ClapArgs)]
 pub(in crate::cli) struct Put {
-    /// One after the other, in the order of the input, and none after the first that fails: what
-    /// points to other keys comes last.
+    /// Save in input order and stop at the first failure; put keys that point to other keys last.
     #[arg(long)]
     ordered: bool,
     /// Only keys that do not exist.

@@ -23,8 +23,8 @@ use crate::model::Version;
 #[derive(Clone, Debug, Default, ClapArgs)]
 #[command(next_help_heading = "MetadataChoice")]
 pub(in crate::cli) struct MetadataArgs {
-    /// Its media type. With this or --meta the value has just what is said here; without both it
-    /// keeps what it had, and a new one has a type from its name.
+    /// The media type. Giving --content-type or --meta replaces all metadata; without both, a value
+    /// keeps its metadata, and the type of a new value follows from its name.
     #[arg(long, value_name = "TYPE", value_parser = text)]
     content_type: Option<String>,
     /// User metadata; can be repeated.

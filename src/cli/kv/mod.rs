@@ -72,13 +72,13 @@ Examples: etagfs cp s3://bucket/UUID/key file
           etagfs cp --no-clobber file s3://bucket/UUID/dir/
           etagfs cp s3://one/UUID/key s3://two/UUID/key")]
     Cp(Box<cp::Cp>),
-    /// Move a value: copy it, then delete what was copied, if it still is that.
+    /// Move a value: copy it, then delete the source if it has not changed.
     Mv(Box<cp::Mv>),
-    /// Change a value by a command, again and again until nobody else was faster.
+    /// Change a value by a command; rerun it until its result is saved without a conflict.
     #[command(after_help = "\
 Example: etagfs update s3://bucket/UUID/counter -- sh -c 'echo $(($(cat) + 1))'")]
     Update(Box<update::Args>),
-    /// Put lines behind a value; those that others append at the same time are there too.
+    /// Append lines to a value; concurrent appends by others are kept.
     Append(Box<append::Append>),
     /// Print the lines of a value, or the elements of a konserve log.
     Log(Box<append::Log>),
@@ -96,7 +96,7 @@ Fields of a line: key, value or value_base64, content_type, metadata, if_match, 
     Mput(Box<many::Put>),
     /// Delete many keys.
     Mrm(Box<many::Remove>),
-    /// Tell of changes of a key, or of all keys of a store or below a prefix.
+    /// Report changes of a key, or of all keys of a store or below a prefix.
     #[command(after_help = "\
 Examples: etagfs watch s3://bucket/UUID/config -- systemctl reload my-service
           etagfs watch s3://bucket/UUID/jobs/ | jq -r .target")]
@@ -104,7 +104,7 @@ Examples: etagfs watch s3://bucket/UUID/config -- systemctl reload my-service
     #[command(after_help = "\
 Examples: curl \"$(etagfs presign s3://bucket/UUID/key --expires 15m)\"
           curl -T file \"$(etagfs presign --put s3://bucket/UUID/key)\"")]
-    /// Print an address that lets whoever has it read a value, or write it, for some time.
+    /// Print a temporary URL that lets anyone who has it read or write a value.
     Presign(Box<presign::Args>),
     /// List the versions that a versioned bucket keeps of a key.
     Versions(Box<versions::Args>),

@@ -10,7 +10,7 @@ use crate::client::Retry;
 #[derive(Clone, Copy, Debug, ClapArgs)]
 #[command(next_help_heading = "Trying again")]
 pub(in crate::cli) struct Patience {
-    /// How often to try again when somebody else was first [default: until the time is up].
+    /// How often to retry when somebody else saved first [default: until the time is up].
     #[arg(long, env = "ETAGFS_RETRIES", value_name = "TIMES")]
     retries: Option<u32>,
     /// How long to try, in seconds [default: 60].

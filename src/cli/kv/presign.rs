@@ -21,11 +21,11 @@ const MOST: Duration = Duration::from_secs(7 * 24 * 3600);
 pub(in crate::cli) struct Args {
     /// s3://BUCKET[/PREFIX]/UUID/KEY, in a plain store.
     target: Target,
-    /// How long it is good for: a number with s, m, h or d; at most 7d. It ends with the credentials
-    /// that it is signed with, if those end earlier.
+    /// How long the URL is valid: a number with s, m, h or d; at most 7d. It expires earlier if the
+    /// credentials that signed it do.
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = duration)]
     expires: Duration,
-    /// To write the value by a PUT. Without a condition it replaces whatever is there, unseen.
+    /// Allow writing the value by a PUT. Without a condition it replaces whatever value exists, unseen.
     #[arg(long)]
     put: bool,
     /// Only over this version; the PUT must have the header that is printed.

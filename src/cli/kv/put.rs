@@ -37,7 +37,7 @@ struct Condition {
     /// Without a condition the version that is there is replaced, whatever it is.
     #[arg(long, value_name = "ETAG", value_parser = metadata_args::version)]
     if_match: Option<Version>,
-    /// Only if the key does not exist, like create.
+    /// Save only if the key does not exist, like create.
     #[arg(long, conflicts_with = "if_match")]
     if_none_match: bool,
 }
@@ -58,8 +58,8 @@ struct What {
     /// The file that holds the value; - is standard input.
     #[arg(default_value = "-")]
     file: PathBuf,
-    /// In a konserve store: keep the bytes themselves, whatever they mean (bassoc). A value that is
-    /// binary already stays so without this.
+    /// In a konserve store: save the bytes as a binary value, whatever they mean (bassoc). A binary
+    /// value stays binary without this option.
     #[arg(long)]
     binary: bool,
     /// Print one JSON object instead of the new ETag.

@@ -37,7 +37,7 @@ struct Stores {
     /// Take s3://BUCKET/KEY for an object of the bucket, without a level of stores.
     #[arg(long, env = "ETAGFS_FLAT", conflicts_with = "store_layout")]
     flat: bool,
-    /// The layout of the store [default: found out, with one request more when it is in doubt].
+    /// The layout of the store [default: detected, with one more request when in doubt].
     #[arg(long, env = "ETAGFS_STORE_LAYOUT", value_enum, value_name = "LAYOUT")]
     store_layout: Option<Layout>,
 }

@@ -1,7 +1,7 @@
 //! `etagfs rescue diff` and `etagfs rescue apply`: kept bytes beside the value that won, and in its place.
 //!
-//! What is applied replaces the version that its writer was told of, and nothing newer: the same rule
-//! as for a second save in a mount (W5).
+//! An applied rescue replaces the version that its writer knew of, and nothing newer: the same rule as for a second
+//! save in a mount (W5).
 
 use std::io::{self, Write};
 use std::os::unix::process::ExitStatusExt;
@@ -19,6 +19,7 @@ use super::patience::Patience;
 use super::put::saved;
 use super::reach::{self, Reach};
 use crate::cli::output::{note, say};
+use crate::cli::quoted::quoted;
 use crate::cli::report::Failure;
 use crate::client::{Answer, Client, Error, Level, Place, Remote, Spot, Wanted, conflict, joined};
 use crate::model::{Outcome, Precondition, PutId, Server, StoreId, Version};
@@ -28,7 +29,7 @@ use crate::vfs::{Begun, Claim, Odd, Record, Rescue};
 /// The options of `rescue diff`.
 #[derive(Debug, ClapArgs)]
 pub(in crate::cli) struct Diff {
-    /// Its id, as `ls` shows it.
+    /// The id, as `ls` shows it.
     id: String,
     #[command(flatten)]
     reach: Reach,
@@ -37,9 +38,9 @@ pub(in crate::cli) struct Diff {
 /// The options of `rescue apply`.
 #[derive(Debug, ClapArgs)]
 pub(in crate::cli) struct Apply {
-    /// Its id, as `ls` shows it.
+    /// The id, as `ls` shows it.
     id: String,
-    /// Replace this version [default: the one that the writer was told of].
+    /// Replace this version [default: the one that the writer knew of].
     #[arg(long, value_name = "ETAG", value_parser = metadata_args::version)]
     if_match: Option<Version>,
     #[command(flatten)]
@@ -58,7 +59,7 @@ struct Kept {
 fn unreadable_record(odd: &Odd) -> Failure {
     let Odd { id, why, .. } = odd;
     Failure::new(format!("{id} cannot be read: {why}"))
-        .hint(format!("see its bytes: etagfs rescue show {id}"))
+        .hint(format!("see its bytes: etagfs rescue show {}", quoted(id)))
 }
 
 async fn kept(id: &str, rescue: &Rescue, reach: &Reach, client: &Client) -> Result<Kept, Failure> {
@@ -102,7 +103,8 @@ fn elsewhere(id: &str, server: &Server, asked: &Server) -> Failure {
     ))
     .hint(format!(
         "give no endpoint (--endpoint-url, ETAGFS_ENDPOINT_URL, AWS_ENDPOINT_URL); to save its bytes there all \
-         the same: etagfs rescue show {id} | etagfs put KEY"
+         the same: etagfs rescue show {} | etagfs put KEY",
+        quoted(id)
     ))
 }
 
@@ -194,8 +196,9 @@ pub(in crate::cli) fn apply(mut args: Apply, rescue: &Rescue, dir: &Path) -> rea
                 "{done}, but the rescue {id} cannot be forgotten: {error}"
             ))
             .hint(format!(
-                "it is not saved twice; when {} can be written to: etagfs rescue drop {id}",
-                dir.display()
+                "it will not be saved twice; once {} is writable: etagfs rescue drop {}",
+                dir.display(),
+                quoted(id)
             )));
         }
         let told = match &version {
@@ -212,7 +215,7 @@ fn claim(id: &str, rescue: &Rescue, dir: &Path) -> Result<Claim, Failure> {
         Ok(Some(claim)) => Ok(claim),
         Ok(None) => Err(
             Failure::conflict(format!("another process is saving the rescue {id}"))
-                .hint("see whether it is still there: etagfs rescue ls"),
+                .hint("check whether it still exists: etagfs rescue ls"),
         ),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Err(match rescue.record(id) {
             Err(Some(odd)) => unreadable_record(&odd),
@@ -227,11 +230,12 @@ fn claim(id: &str, rescue: &Rescue, dir: &Path) -> Result<Claim, Failure> {
 /// That it cannot be noted, or read, what is tried: without that, lines could be there twice.
 fn unnoted(id: &str, dir: &Path, error: &io::Error) -> Failure {
     Failure::new(format!(
-        "{id} is not saved, since what is tried cannot be noted in {}: {error}",
+        "{id} is not saved, because the attempt cannot be recorded in {}: {error}",
         dir.join("rescue").display()
     ))
     .hint(format!(
-        "make room there, or save its bytes by hand: etagfs rescue show {id} | etagfs append KEY"
+        "make room there, or save its bytes by hand: etagfs rescue show {} | etagfs append KEY",
+        quoted(id)
     ))
 }
 
@@ -279,9 +283,10 @@ async fn append(
                     place.label()
                 ))
                 .hint(format!(
-                    "look: etagfs get {}; if they are there: etagfs rescue drop {id}; if not: \
+                    "check: etagfs get {}; if it has them: etagfs rescue drop {id}; if not: \
                      etagfs rescue apply --if-match ETAG {id}",
-                    place.label()
+                    quoted(place.label()),
+                    id = quoted(id)
                 )));
             }
             _ => {}
@@ -340,13 +345,14 @@ async fn replace(args: &Apply, kept: &Kept) -> Result<Option<Version>, Failure> 
         Outcome::Committed(version) => Ok(version),
         Outcome::Unknown => Err(Error::Unknown(place.label()).into()),
         Outcome::Refused(_) => Err(Failure::conflict(format!(
-            "{} is {current} now, which is not what the writer of {} was told of",
+            "{} is {current} now, which is not the version that the writer of {} knew of",
             place.label(),
             args.id
         ))
         .hint(format!(
-            "compare: etagfs rescue diff {0}; replace it: etagfs rescue apply --if-match {current} {0}",
-            args.id
+            "compare: etagfs rescue diff {0}; replace it: etagfs rescue apply --if-match {1} {0}",
+            quoted(&args.id),
+            quoted(&current)
         ))),
     }
 }

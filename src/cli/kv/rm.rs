@@ -16,10 +16,10 @@ pub(in crate::cli) struct Args {
     /// s3://BUCKET[/PREFIX]/UUID/KEY, or a path; one or more.
     #[arg(required = true)]
     targets: Vec<Target>,
-    /// Only this version; exit with 75 if the key has another one, or is gone.
+    /// Delete only this version; exit with 75 if the key has another one, or is gone.
     #[arg(long, value_name = "ETAG", value_parser = metadata_args::version)]
     if_match: Option<Version>,
-    /// A key that does not exist is no failure.
+    /// Succeed if a key does not exist.
     #[arg(long, short)]
     force: bool,
     #[command(flatten)]

@@ -1,5 +1,5 @@
-//! That a command of ours is told to end (SIGINT, SIGQUIT, SIGTERM, SIGHUP): one that it runs is ended first, and
-//! what is then known of its work is said. A signal that was ignored at the start stays ignored.
+//! How a command of ours is ended (SIGINT, SIGQUIT, SIGTERM, SIGHUP): one that it runs is ended first, and what is
+//! then known of its work is said. A signal that was ignored at the start stays ignored.
 
 use std::cell::Cell;
 
@@ -19,7 +19,7 @@ const ENDS: [Signal; 4] = [Signal::INT, Signal::QUIT, Signal::TERM, Signal::HUP]
 /// What a terminal sends to all who share it, also to those who leave it to somebody else.
 const OF_THE_TERMINAL: [Signal; 2] = [Signal::INT, Signal::QUIT];
 
-/// Whether it was told to end, and how far it is.
+/// Whether it was asked to end, and its progress.
 #[derive(Debug)]
 pub(super) struct Stop {
     told: watch::Sender<Option<Signal>>,
@@ -85,7 +85,7 @@ impl Stop {
         came
     }
 
-    /// Waits until it is told to end, and by which signal.
+    /// Waits for a signal to end, and returns it.
     pub(super) async fn told(&self) -> Signal {
         let mut watching = self.told.subscribe();
         let told = watching.wait_for(Option::is_some).await.ok();
@@ -104,7 +104,7 @@ impl Stop {
     /// That it ended by a signal.
     pub(super) fn failure(signal: Signal, what: &str) -> Failure {
         Failure::new(format!("ended by signal {}: {what}", signal.as_raw()))
-            .hint("look at the value before you try again")
+            .hint("check the value before you try again")
             .code(Self::code(signal))
     }
 }

@@ -1,4 +1,4 @@
-//! TARGET: what a command is told to work on, as it is written: an address of the client, or a standard stream.
+//! TARGET: what a command works on, as the user wrote it: an address of the client, or a standard stream.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;

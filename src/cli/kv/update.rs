@@ -24,17 +24,17 @@ pub(in crate::cli) struct Args {
     target: Target,
     /// The command: the old value is its input, its output the new one. A key that does not exist is an
     /// empty input, and is created. If the output is the input, nothing is written. If it fails, the
-    /// value stays as it is, and its exit code is ours. It runs again each time that somebody else was
-    /// faster. In its environment: ETAGFS_KEY, ETAGFS_ETAG.
+    /// value stays as it is, and etagfs exits with its code. It runs again each time that somebody else
+    /// saves first. In its environment: ETAGFS_KEY, ETAGFS_ETAG.
     #[arg(last = true, required = true, value_name = "COMMAND")]
     command: Vec<OsString>,
-    /// Print the value that is there in the end.
+    /// Print the final value.
     #[arg(long, conflicts_with = "json")]
     print: bool,
     /// Print one JSON object: the ETag, whether anything changed, how many tries it took.
     #[arg(long)]
     json: bool,
-    /// The most that the command may print.
+    /// The largest output of the command.
     #[arg(
         long,
         env = "ETAGFS_MAX_OUTPUT",
@@ -43,8 +43,8 @@ pub(in crate::cli) struct Args {
         value_parser = crate::cli::units::size
     )]
     max_output: u64,
-    /// Let the command use the terminal, like an editor does. Ctrl-C and Ctrl-\\ are its business then, and it has
-    /// all the time it takes, unless --timeout is given: then it is ended itself, and not what it has started.
+    /// Let the command use the terminal, as an editor does. Ctrl-C and Ctrl-\\ then go to the command, and it may take
+    /// as long as it likes, unless --timeout is given: then only the command itself is ended, not what it has started.
     #[arg(long)]
     foreground: bool,
     #[command(flatten)]

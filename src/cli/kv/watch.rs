@@ -23,14 +23,14 @@ use crate::model::Version;
 /// The options of `watch`.
 #[derive(Debug, ClapArgs)]
 pub(in crate::cli) struct Args {
-    /// A key: s3://BUCKET[/PREFIX]/UUID/KEY, or a path; or all keys of a store, or that begin alike up to
-    /// a slash: a URL that ends with /.
+    /// A key: s3://BUCKET[/PREFIX]/UUID/KEY, or a path; or all keys of a store, or all keys below a
+    /// prefix: a URL that ends with /.
     target: Target,
     /// A command to run for each change, instead of a line of JSON. In its environment: ETAGFS_KEY,
     /// ETAGFS_ETAG (empty when the key was deleted, or is a file that has none), ETAGFS_EVENT.
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<OsString>,
-    /// How long to wait before asking again, in seconds.
+    /// How long to wait between two requests, in seconds.
     #[arg(
         long,
         env = "ETAGFS_INTERVAL",
@@ -39,13 +39,13 @@ pub(in crate::cli) struct Args {
         value_parser = crate::cli::units::seconds
     )]
     interval: Duration,
-    /// End after so many changes.
+    /// End after this many changes.
     #[arg(long, value_name = "CHANGES")]
     count: Option<u64>,
-    /// Tell of what is there at the beginning too.
+    /// Report the keys that exist at the beginning too.
     #[arg(long)]
     initial: bool,
-    /// The version of the key that is known already: any other one is a change.
+    /// The version of the key that you know already: any other one is a change.
     #[arg(long, value_name = "ETAG", value_parser = metadata_args::version, conflicts_with = "initial")]
     since: Option<Version>,
     #[command(flatten)]

@@ -36,7 +36,7 @@ const KEYS: usize = 20;
 pub(super) struct Args {
     /// Directory of a mount, or one in it.
     dir: PathBuf,
-    /// How often to look, and over how long rates are measured, in seconds.
+    /// How often to refresh, and the period over which rates are measured, in seconds.
     #[arg(
         long,
         short = 'n',
@@ -46,10 +46,10 @@ pub(super) struct Args {
         value_parser = interval
     )]
     interval: Duration,
-    /// One look, as text; the same when standard output is no terminal.
+    /// Print one sample as text and exit; the default when standard output is no terminal.
     #[arg(long)]
     once: bool,
-    /// One look, as a JSON object.
+    /// Print one sample as a JSON object and exit.
     #[arg(long)]
     json: bool,
 }
@@ -72,7 +72,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     }
     let runtime = runtime()?;
     let result = runtime.block_on(live(watched, args.interval));
-    // Nothing of it is worth waiting for: a look at a mount that does not answer, a key.
+    // Nothing here is worth waiting for: neither a mount that does not answer nor a key press.
     runtime.shutdown_background();
     result
 }
@@ -111,7 +111,7 @@ fn looks(
     looks
 }
 
-/// Draws until it is told to stop.
+/// Draws until it is stopped.
 async fn live(watched: Watched, interval: Duration) -> Result<(), Failure> {
     let mut ends = Signals::heard(&[Signal::INT, Signal::TERM])?;
     let mut resized = Signals::heard(&[Signal::WINCH])?;

@@ -10,6 +10,7 @@ use std::time::Instant;
 use super::heat::Keys;
 use super::sample::{Between, Sample};
 use super::view::View;
+use crate::cli::quoted::quoted;
 use crate::cli::report::Failure;
 
 /// A mount that is watched.
@@ -64,7 +65,7 @@ impl Watched {
         ))
     }
 
-    /// Reads the access log on to its present end. It is not kept open: that would hold up who wants to
+    /// Reads the access log on to its present end. It is not kept open: that would hold up whoever wants to
     /// unmount.
     fn listen(&mut self) -> Result<(), Failure> {
         let mut log = File::open(self.at.join(".etagfs/access"))?;
@@ -87,7 +88,8 @@ fn nowhere(dir: &Path) -> Failure {
         // Perhaps it is, and the mount is dead.
         Err(error) if error.kind() != ErrorKind::NotFound => {
             Failure::new(format!("{shown}: {error}")).hint(format!(
-                "see whether it is a mount that answers: etagfs alive {shown}"
+                "check whether it is a mount that answers: etagfs alive {}",
+                quoted(&shown)
             ))
         }
         _ => Failure::new(format!("{shown} is in no mount of etagfs"))

@@ -90,15 +90,15 @@ impl Between<'_> {
         self.growth(name, label) / self.time.as_secs_f64().max(1e-3)
     }
 
-    /// The mean of what a histogram was told, in milliseconds.
+    /// The mean of a histogram, in milliseconds.
     pub(super) fn mean_ms(&self, name: &str, label: (&str, &str)) -> Option<f64> {
         let count = self.growth(&format!("{name}_count"), Some(label));
         let sum = self.growth(&format!("{name}_sum"), Some(label));
         (count > 0.0).then(|| sum / count * 1e3)
     }
 
-    /// The bucket below whose end lies this part of what a histogram was told, in milliseconds;
-    /// infinite above the last.
+    /// The upper end of the histogram's bucket below which this part of its values lies, in milliseconds; infinite
+    /// above the last.
     pub(super) fn quantile_ms(&self, name: &str, label: (&str, &str), part: f64) -> Option<f64> {
         let bucket = format!("{name}_bucket");
         let all = self.growth(&format!("{name}_count"), Some(label));

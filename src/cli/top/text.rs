@@ -5,6 +5,7 @@
 use std::fmt::Write;
 
 use super::view::{Rate, Share, View};
+use crate::cli::one_line::one_line;
 
 /// How much room there is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,7 +99,8 @@ pub(super) fn lines(view: &View, size: Size) -> Vec<String> {
     }
     lines.truncate(size.height);
     for line in &mut lines {
-        *line = line.trim_end().chars().take(size.width).collect();
+        let shown = one_line(line.trim_end());
+        *line = shown.chars().take(size.width).collect();
     }
     lines
 }
@@ -217,6 +219,20 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("long name 0"), "{text}");
+    }
+
+    #[test]
+    fn no_key_commands_the_terminal() {
+        let mut view = view(1);
+        view.keys[0].key = "a\x1b]0;x\x07\u{9b}2J\nb".to_owned();
+        view.at = "/mnt/\x1b[31m".to_owned();
+        let size = Size {
+            width: 200,
+            height: 60,
+        };
+        for line in lines(&view, size) {
+            assert!(!line.contains(char::is_control), "{line:?}");
+        }
     }
 
     #[test]

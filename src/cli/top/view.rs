@@ -8,10 +8,10 @@ use serde::Serialize;
 use super::heat::Heat;
 use super::sample::Between;
 
-/// The part of the operations whose slowest is told.
+/// The quantile of durations that is shown.
 const MOST: f64 = 0.95;
 
-/// What is told.
+/// What is shown.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct View {
     /// What is mounted.

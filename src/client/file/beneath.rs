@@ -13,7 +13,7 @@ use rustix::io::Errno;
 
 use super::super::Error;
 
-/// So many links lead on from each other, as the kernel has it (path_resolution(7)).
+/// The longest chain of links that the kernel follows (path_resolution(7)).
 const LINKS: usize = 40;
 
 /// A directory on the way, not read.

@@ -1,4 +1,4 @@
-//! A file in no mount: it is replaced in one step, and what is told of it survives a crash.
+//! A file in no mount: it is replaced in one step, and a reported save survives a crash.
 //!
 //! The new content is written beside the file, into a temporary that is locked (flock) as long as somebody
 //! works on it. One that a killed command left behind has no lock, and goes when the next command writes into
@@ -100,7 +100,7 @@ pub(super) fn replace(way: &Way, bytes: &[u8], over: bool) -> io::Result<()> {
     };
     match durable {
         Err(error) if !cannot_sync(&error) => Err(io::Error::other(format!(
-            "it is saved, but may be what it was after a crash: {error}"
+            "it is saved, but a crash may undo that: {error}"
         ))),
         _ => Ok(()),
     }

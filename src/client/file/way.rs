@@ -16,7 +16,7 @@ use super::beneath::Beneath;
 use super::regular::open_regular;
 use crate::model::{MountLine, OWN_DIRECTORY};
 
-/// So many links lead on from each other, as the kernel has it (path_resolution(7)).
+/// The longest chain of links that the kernel follows (path_resolution(7)).
 const LINKS: usize = 40;
 
 /// Where a file is.
@@ -98,7 +98,7 @@ impl Way {
         let directory = fs::canonicalize(directory(self.path()))?;
         if self.is_mounted()? && directory.ancestors().any(is_mounts_own) {
             return Err(io::Error::other(
-                "it is one of the mount's own files, which nobody deletes",
+                "it is one of the mount's own files, which cannot be deleted",
             ));
         }
         let allowed = Access::WRITE_OK | Access::EXEC_OK;

@@ -186,7 +186,7 @@ fn what_is_moved_goes_into_regular_files_alone() {
         "ln -s /dev/full link; etagfs mv $S/a link",
         "etagfs mv pipe $S/b",
     ] {
-        fails(&run(script), 1, &["is no regular file"]);
+        fails(&run(script), 1, &["is not a regular file"]);
     }
     assert_eq!(desk.other.text(&desk.object("a")), "one");
     // To copy is another thing.

@@ -3,6 +3,7 @@
 
 mod paths;
 mod pointers;
+mod sentences;
 
 use std::fs;
 use std::path::Path;

@@ -165,6 +165,11 @@ fn buckets_servers_and_regions_that_are_wrong() {
         "unset AWS_REGION ETAGFS_ENDPOINT_URL; etagfs mount $B mnt",
         &["region", "--region", "AWS_REGION"],
     );
+    user.errs(
+        "a proxy whose port does not exist",
+        "env -u ETAGFS_ENDPOINT_URL HTTPS_PROXY=http://u:hidden@h:99999 etagfs mount $B mnt --region eu-west-1",
+        &["HTTPS_PROXY", "http://HOST:PORT", "unset"],
+    );
     let silent = Canned::silent();
     user.errs(
         "nothing answers",
