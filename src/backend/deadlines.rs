@@ -36,7 +36,7 @@ impl Default for Deadlines {
 }
 
 impl Deadlines {
-    /// The same, with time for a body of so many bytes.
+    /// The same, with time for a body of this many bytes.
     #[must_use]
     pub fn with_body(self, bytes: u64) -> Self {
         let seconds = bytes

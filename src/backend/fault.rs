@@ -124,7 +124,7 @@ impl Gate {
         self.0.send_modify(|state| state.is_open = true);
     }
 
-    /// Waits until so many calls have come to the gate, for which it never opens by itself.
+    /// Waits until this many calls have reached the gate; it does not open for them.
     pub async fn arrived(&self, calls: usize) {
         // The sender is ours, so the channel cannot be closed.
         let _ = self

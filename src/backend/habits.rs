@@ -1,8 +1,8 @@
 //! What a server was found to do in a way of its own, where S3's is another.
 //!
-//! One for each bucket that is reached, shared by all who ask it. The probe finds things out, and so do ordinary
-//! answers; `cli/probe.rs` remembers them for the next mount. It makes no request: `s3` spells its conditions
-//! and reads its listings by it, `settle` tries the other spellings.
+//! One for each bucket that is reached, shared by all its users. The probe finds things out, and so do ordinary
+//! answers; `cli/probe.rs` remembers them for the next mount. It makes no request: `s3` spells its conditions and
+//! reads its listings by it, `settle` tries the other spellings.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
@@ -89,7 +89,7 @@ impl Habits {
         self.listings.store(learned, Ordering::Relaxed);
     }
 
-    /// Learns from an ETag, as it was told of an object, whether digests are in capitals here.
+    /// Learns from the ETag of an object whether digests are in capitals here.
     pub fn learn_capitals(&self, told: Option<&str>) {
         let told = told.unwrap_or_default();
         let has = told.bytes().any(|byte| matches!(byte, b'A'..=b'F'));

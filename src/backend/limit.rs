@@ -1,4 +1,4 @@
-//! At most so many requests at once, and none that only waits for others of another kind.
+//! Limits how many requests are under way at once; no request waits for requests of another kind.
 //!
 //! A mount can be asked for thousands of files in one breath; without a limit each would open a
 //! connection. Names, values and saves have places of their own ([`Places`]): saves that hang hold up
@@ -47,7 +47,7 @@ impl Default for Places {
 }
 
 impl Places {
-    /// As many of each kind as usual, or their part of so many connections if those are fewer.
+    /// The usual number of each kind, or their share of `connections` if that is lower.
     pub fn of_connections(connections: usize) -> Self {
         let usual = Self::default();
         let all = usual.names + usual.values + usual.saves;
@@ -59,7 +59,7 @@ impl Places {
         }
     }
 
-    /// So many for each.
+    /// This many for each.
     pub fn each(places: usize) -> Self {
         Self {
             names: places,
@@ -69,7 +69,7 @@ impl Places {
     }
 }
 
-/// A backend that is asked for so much at once and no more.
+/// A backend with a limit on the requests under way.
 #[derive(Debug)]
 pub struct Limited {
     inner: Arc<dyn Backend>,
@@ -81,8 +81,8 @@ pub struct Limited {
 }
 
 impl Limited {
-    /// Wraps a backend: at most `places` calls at once (at least one of each kind), and no call waits
-    /// for its place longer than `patience`. `telemetry` is told how many wait.
+    /// Wraps a backend: at most `places` calls at once (at least one of each kind), and no call waits for its place
+    /// longer than `patience`. `telemetry` counts those that wait.
     pub fn new(
         inner: Arc<dyn Backend>,
         places: Places,

@@ -19,7 +19,7 @@ pub struct Meta {
     pub content_language: Option<String>,
     /// `Expires`, as stored, which need not be a date.
     pub expires: Option<String>,
-    /// Where a website of the bucket sends who asks for the object.
+    /// Where the bucket's website redirects requests for the object.
     pub website_redirect: Option<String>,
     /// Its tags.
     pub tags: Tags,
@@ -57,7 +57,7 @@ impl Meta {
             .filter_map(|(name, value)| Some((name, value.as_deref()?)))
     }
 
-    /// The header of this name, if there is such a one.
+    /// The header of this name, if there is one.
     pub fn header_mut(&mut self, name: &str) -> Option<&mut Option<String>> {
         match name {
             "content_type" => Some(&mut self.content_type),

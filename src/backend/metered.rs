@@ -91,7 +91,7 @@ impl Verdict {
         match outcome {
             Outcome::Committed(_) => Self::Fine("ok"),
             Outcome::Refused(_) => Self::Fine("refused"),
-            // Why is told apart: see `exchange::explain`.
+            // The reason is noted separately: see `exchange::explain`.
             Outcome::Unknown => Self::Bad("unknown", "whether it happened is not known".to_owned()),
         }
     }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{After, Backend, Error, ListQuery, Page};
 
-/// So many pages in a row without a name are no listing that gets anywhere.
+/// A listing with this many pages in a row without a name is given up.
 const EMPTY: u32 = 1000;
 
 /// What a name costs while it is listed, and in what is made of it, besides its bytes, which are there
@@ -64,7 +64,7 @@ impl<'a> Pages<'a> {
         }
     }
 
-    /// From now on asks for so many names at once.
+    /// From now on asks for this many names at once.
     pub fn widen(&mut self, limit: u16) {
         if let Some(query) = &mut self.query {
             query.limit = limit;

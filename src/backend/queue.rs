@@ -1,19 +1,18 @@
 //! Calls that wait behind each other share the time that one of them has (A1).
 //!
-//! The kernel locks a directory while one name in it is looked up for a creation, made, removed or
-//! renamed, and a file while it is changed: the next request comes when that one was answered. Behind a
-//! store that does not answer, the k-th caller would wait for k deadlines. So a call tells in which
-//! queues it stands ([`within`]), and when a queue was failed once, the calls behind fail at once with
-//! the same error, until the store answers again. Who asks is found through the task, as in
-//! `telemetry/exchange.rs`, so that the queues need no place in any signature.
+//! The kernel locks a directory while one name in it is looked up for a creation, made, removed or renamed, and a
+//! file while it is changed: the next request comes when that one was answered. Behind a store that does not
+//! answer, the k-th caller would wait for k deadlines. So a call tells in which queues it stands ([`within`]), and
+//! when a queue was failed once, the calls behind fail at once with the same error, until the store answers again.
+//! The caller is known by its task, as in `telemetry/exchange.rs`, so that the queues need no place in any
+//! signature.
 //!
-//! To notice that the store is back, a *probe* is sent: the look-up of the first caller in each
-//! `PERIOD`, which goes on behind its back; the first answer ends the silence. Who comes after a
-//! pause waits for the probe until it is `LEASH` old. Those who come one right after the other stood in
-//! the queue before, and do not.
-//! A write is no probe: it cannot go on behind its caller's back. So one in a while is tried: when nobody
-//! came for a while, when a write elsewhere was answered, or after as long as the last one took; those that
-//! queued behind it fail with it.
+//! To notice that the store is back, a *probe* is sent: the look-up of the first caller in each `PERIOD`, which
+//! goes on behind its back; the first answer ends the silence. A caller that comes after a pause waits for the
+//! probe until it is `LEASH` old. Those who come one right after the other stood in the queue before, and do not. A
+//! write is no probe: it cannot go on behind its caller's back. So one in a while is tried: when nobody came for a
+//! while, when a write elsewhere was answered, or after as long as the last one took; those that queued behind it
+//! fail with it.
 //!
 //! It belongs outside of `limit`, whose wait is a part of the silence. It knows neither what queues are
 //! nor what the requests mean.

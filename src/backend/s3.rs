@@ -137,8 +137,8 @@ impl S3 {
         answer
     }
 
-    /// Carries an operation out. If the store did not take the keys, and there are others by now, it
-    /// does so a second time: what was denied has not happened. A denial tells who asked.
+    /// Carries an operation out. If the store did not take the keys, and there are others by now, it does so a
+    /// second time: what was denied has not happened. A denial names the credentials that were used.
     async fn ask_with_keys<T, F>(&self, operation: impl Fn() -> F + Send + Sync) -> Result<T, Error>
     where
         T: Send,

@@ -31,7 +31,7 @@ use trails::Trails;
 /// twice the one before, so that clients that were turned away together do not come back so.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
-/// A write that was refused or is in doubt is looked at even when its time is up, for so long.
+/// How long a refused or doubtful write is checked after its time is up.
 const LAST_LOOK: Duration = Duration::from_secs(5);
 
 /// A backend whose writes are settled.
@@ -81,7 +81,7 @@ impl Settled {
             return Ok(first);
         }
         for spelling in habits.others(condition, base) {
-            tracing::debug!(?condition, %base, "refused, and it is there; spelling it otherwise");
+            tracing::debug!(?condition, %base, "refused, although it exists; spelling the ETag another way");
             habits.suppose(condition, spelling);
             let again = write(limit.saturating_sub(begun.elapsed())).await;
             if !again.as_ref().is_ok_and(refuses_what_is_there) {
@@ -241,7 +241,7 @@ impl<'a> Write<'a> {
                             sleep(nap).await;
                         }
                         Step::Look if is_refusal => {
-                            tracing::debug!(request, %object, "refused; looking whether it is there");
+                            tracing::debug!(request, %object, "refused; checking whether it was written");
                         }
                         Step::Look => tracing::info!(request, %object, "in doubt; looking"),
                         Step::Done(_) | Step::GiveUp => {}
@@ -258,7 +258,7 @@ impl<'a> Write<'a> {
                             sleep(nap).await;
                         }
                         Step::Look => {
-                            tracing::info!(request, %object, "nothing to be seen; looking again");
+                            tracing::info!(request, %object, "no trace of it; checking again");
                             sleep(nap).await;
                         }
                         Step::Done(_) | Step::GiveUp => {}

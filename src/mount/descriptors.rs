@@ -1,4 +1,4 @@
-//! Who can write to a file: what `/proc` says of the descriptors of processes.
+//! Which processes can write to a file: what `/proc` says of their descriptors.
 //!
 //! When a flush arrives, the descriptor that was closed is gone from the table of its process already.
 //! `/proc/PID/fdinfo` (proc(5)) tells of each of the others how it was opened, and the mount and number

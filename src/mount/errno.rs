@@ -1,4 +1,4 @@
-//! What the kernel is told: every error of the filesystem as an errno, in one exhaustive match.
+//! What the kernel is answered: every error of the filesystem as an errno, in one exhaustive match.
 //!
 //! Below it are the errnos of what never reaches the filesystem. No other file names one.
 
@@ -83,7 +83,7 @@ pub(super) fn is_ordinary(error: &Error) -> bool {
 
 /// Hard and symbolic links, device files: there is nothing to store them in.
 pub(super) const NOT_BUILT: Errno = Errno::EPERM;
-/// A flag that asks for something unheard of.
+/// A flag with an unknown meaning.
 pub(super) const UNKNOWN_FLAGS: Errno = Errno::EINVAL;
 /// A number that stands for no open file.
 pub(super) const UNKNOWN_HANDLE: Errno = Errno::EBADF;

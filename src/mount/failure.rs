@@ -28,7 +28,7 @@ pub enum MountError {
     Failed(String),
 }
 
-/// Who mounts, and where.
+/// What is known of an attempt to mount.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Attempt {
     /// Others were to use it too.

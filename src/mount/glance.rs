@@ -72,8 +72,8 @@ impl Default for Glances {
 }
 
 impl Glances {
-    /// Looks at a process. `None` when that came to nothing in time. `look` is told how long its answer
-    /// is waited for.
+    /// Looks at a process. `None` when that came to nothing in time. `look` is given how long its answer is waited
+    /// for.
     pub(super) async fn take<T, F>(&self, process: u32, look: F) -> Option<T>
     where
         T: Send + 'static,

@@ -49,7 +49,7 @@ use failure::Attempt;
 pub struct Patience {
     /// For a request that moves no bytes.
     pub base: Duration,
-    /// Bytes per second: so many add a second.
+    /// Bytes per second: this many add a second.
     pub slowest: u64,
 }
 
@@ -60,7 +60,7 @@ impl Patience {
     }
 }
 
-/// How the mount looks and who may use it.
+/// How the mount looks, and which users may use it.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Owner of everything.

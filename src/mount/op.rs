@@ -36,7 +36,7 @@ pub(super) struct Op {
     span: Span,
 }
 
-/// How loudly the end of an operation is told.
+/// The level at which the end of an operation is logged.
 pub(super) enum Tone<'a> {
     Debug,
     DebugOf(&'a str),
@@ -91,7 +91,7 @@ impl Op {
         }
     }
 
-    /// So many bytes may have to travel.
+    /// The bytes that may have to travel.
     pub(super) fn weighing(self, weight: u64) -> Self {
         Self { weight, ..self }
     }
@@ -128,7 +128,7 @@ impl Op {
         self.span.clone()
     }
 
-    /// It was answered: counts it, and tells of it.
+    /// It was answered: counts it, and logs it.
     pub(super) fn answered(
         &self,
         telemetry: &Telemetry,
@@ -157,7 +157,7 @@ impl Op {
         let fh = opened.map(|fh| fh.0).or(self.fh);
         let ms = milliseconds(took);
         match tone {
-            // Who reads the log through the mount need not read of that.
+            // Reads of the access log itself are not logged.
             Tone::Debug if self.subject.is_own => {
                 tell!(trace, self, fh, errno, bytes, ms, "answered")
             }

@@ -1,4 +1,4 @@
-//! The process table: who makes a request, and whether it still waits for the answer.
+//! The process table: which process makes a request, and whether it still waits for the answer.
 //!
 //! The kernel names the calling thread in every request. Everything else is read from `/proc`
 //! (formats: proc(5)) while the caller is blocked in its call, and so certainly there. Parsing is
@@ -238,7 +238,7 @@ impl Status {
     }
 
     fn parse(text: &str) -> Option<Self> {
-        // The group and session are told for each pid namespace, ours first.
+        // Group and session are listed for each pid namespace, ours first.
         let number = |name| field(text, name)?.split('\t').next()?.parse().ok();
         Some(Self {
             parent: number("PPid:")?,
@@ -292,7 +292,7 @@ pub(super) fn impatience(thread: u32) -> Impatience {
 /// other users (proc(5)).
 fn is_there(thread: u32) -> bool {
     let pid = i32::try_from(thread).ok().and_then(Pid::from_raw);
-    // Nothing is sent. Who may not send anything is told that, and so that somebody is there.
+    // Sends nothing. EPERM shows that the process exists, too.
     pid.is_some_and(|pid| test_kill_process(pid) != Err(Errno::SRCH))
 }
 

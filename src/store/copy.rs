@@ -23,9 +23,9 @@ pub struct Copied {
     pub others: Vec<String>,
 }
 
-/// Copies a store. `to` is the place of the copy, which must not exist, unless a copy that was
-/// broken off is to be resumed. `step` hears of each part, and first of how many there are. What
-/// is written to the store meanwhile may be missing.
+/// Copies a store. `to` is the place of the copy, which must not exist, unless a copy that was broken off is to be
+/// resumed. `step` is called for each part, and first with their number. What is written to the store meanwhile may
+/// be missing.
 ///
 /// # Errors
 /// [`Error::NotFound`]; [`Error::Exists`] when the copy exists; any other [`Error`].

@@ -105,7 +105,7 @@ impl Metadata {
         self.meta.headers()
     }
 
-    /// The header of this name, if there is such a one.
+    /// The header of this name, if there is one.
     pub fn header_mut(&mut self, name: &str) -> Option<&mut Option<String>> {
         self.meta.header_mut(name)
     }

@@ -27,7 +27,7 @@ pub(super) fn check_size(
     match before {
         Some(before) if before != told => Err(Error::Damaged {
             what: what(),
-            why: format!("it was said to have {before} bytes, and then {told}"),
+            why: format!("its length was given as {before} bytes, and then as {told}"),
         }),
         _ => Ok(()),
     }

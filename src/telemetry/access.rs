@@ -1,9 +1,9 @@
 //! The access log: one line for each operation of the kernel, as a stream that is remembered for a
 //! while.
 //!
-//! It knows lines, not files: `vfs/control.rs` shows it as one that grows. Each reader has a
-//! [`Reading`]; one that lags behind what is remembered is told how many lines it lost. Nobody who
-//! adds a line ever waits for a reader, but for the copying of at most one page of lines.
+//! It knows lines, not files: `vfs/control.rs` shows it as one that grows. Each reader has a [`Reading`]; one that
+//! lags behind the remembered lines learns how many it lost. Nobody who adds a line ever waits for a reader, but
+//! for the copying of at most one page of lines.
 
 use std::collections::VecDeque;
 use std::fmt::{self, Write};
@@ -99,8 +99,8 @@ impl Default for AccessLog {
 
 /// How far one reader is.
 ///
-/// Readers name offsets in what they were given, like those of a file that grows. As long as nothing
-/// was lost these are places in the stream; who lost lines is ahead of its own offsets by `skipped`.
+/// Readers name offsets in what they were given, like those of a file that grows. As long as nothing was lost these
+/// are places in the stream; a reader that lost lines is ahead of its own offsets by `skipped`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Reading {
     /// The offset behind what it read last.
@@ -115,7 +115,7 @@ pub struct Reading {
 }
 
 impl AccessLog {
-    /// A log that remembers so many bytes of lines.
+    /// A log that remembers this many bytes of lines.
     fn with_room(room: usize) -> Self {
         Self(Mutex::new(Log {
             room,

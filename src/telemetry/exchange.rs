@@ -1,5 +1,5 @@
-//! What one request to a backend came to on the wire: told by who speaks the protocol, read by who
-//! counts requests, without a word of it in the backend's own answers.
+//! What happened to one request on the wire: reported by the code that speaks the protocol, read by the code that
+//! counts requests, without a place in the backend's own answers.
 //!
 //! It is found through the task that makes the request, so that it needs no place in any signature.
 //! A request may be sent more than once (reads are retried inside); the last answer counts. Told by
@@ -49,7 +49,7 @@ impl Exchange {
         self.messages().clone()
     }
 
-    /// Runs a request, whose messages are told to this.
+    /// Runs a request, and collects what happens to its messages.
     pub async fn watch<F: Future>(self: &Arc<Self>, request: F) -> F::Output {
         EXCHANGE.scope(Arc::clone(self), request).await
     }

@@ -1,4 +1,4 @@
-//! What is told to the metrics, and in which words they show it.
+//! What the metrics are given, and the words they show it in.
 //!
 //! It counts nothing; `metrics.rs` does.
 
@@ -36,7 +36,7 @@ impl Request {
     }
 }
 
-/// What a place for a request is for, of which there are so many.
+/// What a place for a request is for; each kind has a limited number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
     /// Listing, and asking what an object is.
@@ -122,7 +122,7 @@ pub struct Levels {
     pub rescues: KeptRescues,
     /// Readings that are remembered, and the memory that they take.
     pub readings: (usize, usize),
-    /// How long the mount has been there.
+    /// How long ago the mount began.
     pub uptime: Duration,
 }
 

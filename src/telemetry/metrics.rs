@@ -1,8 +1,8 @@
 //! The metrics: the one place that defines their names, labels and buckets.
 //!
-//! Whoever counts calls a method that says what happened; strings of the exposition are chosen here.
-//! Gauges are not kept up to date but set when somebody asks ([`Levels`]). It knows nothing of who
-//! counts. `docs/operations.md` lists every metric; a test compares the list with the exposition.
+//! Whoever counts calls a method that says what happened; strings of the exposition are chosen here. Gauges are not
+//! kept up to date but set when somebody asks ([`Levels`]). It knows nothing of what counts. `docs/operations.md`
+//! lists every metric; a test compares the list with the exposition.
 
 use std::time::Duration;
 
@@ -69,25 +69,25 @@ impl Default for Metrics {
         let make = Maker::of(&registry);
         let build = make.gauges(
             "etagfs_build_info",
-            "Always 1; the label tells the version of etagfs.",
+            "Always 1; the label has the version of etagfs.",
             "version",
         );
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         let metrics = Self {
             operations: make.counters(
                 "etagfs_operations_total",
-                "Operations of the kernel that were answered, by the errno they were answered with.",
+                "Kernel operations answered, by errno.",
                 &["op", "errno"],
             ),
             operation_seconds: make.times(
                 "etagfs_operation_duration_seconds",
-                "How long operations of the kernel took.",
+                "How long kernel operations took.",
                 "op",
                 &OPERATION_BUCKETS,
             ),
             operations_waiting: make.gauge(
                 "etagfs_operations_waiting",
-                "Operations of the kernel that wait for the store or for each other.",
+                "Kernel operations that wait for the store or for each other.",
             ),
             operation_bytes: make.counters(
                 "etagfs_operation_bytes_total",
@@ -100,7 +100,7 @@ impl Default for Metrics {
             ),
             requests: make.counters(
                 "etagfs_store_requests_total",
-                "Requests to the store that ended, by what they came to.",
+                "Requests to the store that ended, by outcome.",
                 &["request", "outcome"],
             ),
             request_seconds: make.times(
@@ -149,11 +149,11 @@ impl Default for Metrics {
             rescues: Rescues::new(&make),
             merged_appends: make.counter(
                 "etagfs_merged_appends_total",
-                "Appends that were put behind what others saved first.",
+                "Appends repeated after another writer saved first.",
             ),
             cache_lookups: make.counters(
                 "etagfs_cache_lookups_total",
-                "How often something was looked for in a cache, by whether it was there.",
+                "Cache lookups, by whether they hit.",
                 &["cache", "result"],
             ),
             cache_drops: make.counter(
@@ -179,29 +179,29 @@ impl Default for Metrics {
             draft_bytes: make.gauge("etagfs_draft_bytes", "Bytes that are not saved yet."),
             scratch_files: make.gauge(
                 "etagfs_scratch_files",
-                "Files that are in this mount alone.",
+                "Scratch files: files that exist only in this mount.",
             ),
             scratch_bytes: make.gauge(
                 "etagfs_scratch_bytes",
-                "Bytes of files that are in this mount alone.",
+                "Bytes of scratch files.",
             ),
             moved_away: make.gauge(
                 "etagfs_moved_away",
-                "Keys that were moved to a scratch name, which the store does not know yet.",
+                "Keys that were moved to a scratch name and are not deleted in the store yet.",
             ),
             readings: make.gauge(
                 "etagfs_readings",
-                "Who was shown which key: readings that are remembered.",
+                "Remembered reads: which process has read which key.",
             ),
             reading_bytes: make.gauge(
                 "etagfs_reading_bytes",
-                "Memory that remembered readings take.",
+                "Memory of the remembered reads.",
             ),
             forgotten_readings: make.counter(
                 "etagfs_forgotten_readings_total",
-                "Readings of processes that may go on, forgotten for want of room: their saves replace what is there.",
+                "Reads of running processes forgotten for lack of room: their saves replace the current version.",
             ),
-            uptime: make.gauge("etagfs_uptime_seconds", "How long the mount has been there."),
+            uptime: make.gauge("etagfs_uptime_seconds", "How long ago the mount began."),
             registry,
         };
         metrics.show_from_the_start();

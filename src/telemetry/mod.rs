@@ -1,10 +1,10 @@
 //! What is remembered of the work of a mount, for those who look after it: counters, the latest
 //! operations, the latest failures.
 //!
-//! A leaf beside the house: every layer may tell it something, and it knows none of them; it reads
-//! the clock and takes locks for moments, but makes no request and never waits. Who tells: kernel
-//! operations `mount/answer.rs`, requests `backend/metered.rs`, saves and caches `vfs`. Who shows it:
-//! `vfs/control.rs` below `/.etagfs`, and `cli/metrics.rs`. The metrics are defined in `metrics.rs`.
+//! A leaf beside the house: every layer may tell it something, and it knows none of them; it reads the clock and
+//! takes locks for moments, but makes no request and never waits. Sources: `mount/answer.rs` for kernel operations,
+//! `backend/metered.rs` for requests, `vfs` for saves and caches. Readers: `vfs/control.rs` below `/.etagfs`, and
+//! `cli/metrics.rs`. The metrics are defined in `metrics.rs`.
 
 mod access;
 pub mod exchange;
@@ -34,8 +34,8 @@ pub struct Telemetry {
     pub access: AccessLog,
     /// The latest requests that failed.
     pub failures: Failures,
-    /// Whether failed requests are told in the log as they fail. Before a mount is there, and in commands
-    /// that end with the failure, its message says so.
+    /// Whether failed requests are logged as they fail. Before a mount is there, and in commands that end with the
+    /// failure, its message says so.
     pub warns_of_failures: AtomicBool,
     /// What makes of a span the header that hands its trace on to the store, if it is to be.
     pub trace_header: OnceLock<fn(&tracing::Span) -> Option<String>>,

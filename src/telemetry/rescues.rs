@@ -86,7 +86,7 @@ impl Rescues {
             ),
             warning: make.gauge(
                 "etagfs_rescues_warning",
-                "1 when the rescues are many, or have no room on the disk.",
+                "1 when there are many rescues, or no room for them on the disk.",
             ),
         };
         for bound in Bound::ALL.map(Bound::as_str) {

@@ -1,9 +1,9 @@
 //! Traces: each operation of the kernel a span, each of its requests to the store a span in it, sent to
 //! a collector by OTLP (OpenTelemetry protocol, HTTP with protobuf).
 //!
-//! The spans are those of `tracing`, made in `mount/op.rs` and `backend/metered.rs`; nothing is counted
-//! or decided here. For AWS X-Ray the ids of traces begin with the time, and who asks gets the header
-//! that hands a trace on. `named.rs` says what spans are called, `post.rs` sends them.
+//! The spans are those of `tracing`, made in `mount/op.rs` and `backend/metered.rs`; nothing is counted or decided
+//! here. For AWS X-Ray the ids of traces begin with the time, and callers get the header that hands a trace on.
+//! `named.rs` says what spans are called, `post.rs` sends them.
 
 mod named;
 mod post;
@@ -40,7 +40,7 @@ const LAST: Duration = Duration::from_secs(3);
 pub struct Wanted {
     /// The URL of a collector. Without one spans have ids, and nobody gets them.
     pub collector: Option<String>,
-    /// Whom to trust that the collector is who it says, if its URL is of https.
+    /// The authorities to trust for the collector, if its URL is https.
     pub roots: RootCertStore,
     /// Ids as AWS X-Ray wants them.
     pub x_ray: bool,

@@ -1,4 +1,4 @@
-//! When a store that failed a queue is asked again, and by whom.
+//! When a store that failed a queue is asked again, and by which caller.
 //!
 //! It decides by times and errors alone, and sends nothing: the module above does.
 
@@ -13,7 +13,7 @@ use crate::backend::Error;
 pub(super) const PERIOD: Duration = Duration::from_secs(1);
 /// How long the callers of a queue wait for a probe, counted from its beginning: together, not each.
 pub(super) const LEASH: Duration = Duration::from_millis(500);
-/// Who comes later than this after the one before did not stand in the queue with it.
+/// A caller that comes later than this after the one before was not in the queue with it.
 pub(super) const PAUSE: Duration = Duration::from_millis(200);
 /// A failure that took less time holds nobody up.
 const SHORT: Duration = Duration::from_millis(100);
@@ -50,7 +50,7 @@ pub(super) enum Asked {
     Under(Instant, watch::Receiver<()>),
     /// By this caller.
     Yes(Asking),
-    /// By this caller, who waits as for any call.
+    /// By this caller, which waits as for any call.
     Really,
 }
 
@@ -117,7 +117,7 @@ impl Silence {
         now.duration_since(std::mem::replace(&mut self.came, now))
     }
 
-    /// Who reads asks from time to time.
+    /// Readers ask from time to time.
     pub(super) fn ask(&mut self, now: Instant) -> Asked {
         let pause = self.pause(now);
         if let Some((began, until, over)) = &self.probe {
@@ -143,7 +143,7 @@ impl Silence {
         })
     }
 
-    /// Who writes tries it, some time after the last failure.
+    /// Writers try it some time after the last failure.
     pub(super) fn try_again(&mut self, now: Instant, written: Option<Instant>) -> Asked {
         let pause = self.pause(now);
         let (failed, took) = self.failed;

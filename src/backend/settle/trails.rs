@@ -26,7 +26,7 @@ const PUT_ID: usize = 64;
 /// How many versions are remembered; each takes some 600 bytes.
 const REMEMBERED: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4095);
 
-/// The trails that those have who replace a version.
+/// The trails of the writers that replace a version.
 #[derive(Debug)]
 pub(super) struct Trails(Mutex<LruCache<(ObjectKey, Version), Trail>>);
 
@@ -36,7 +36,7 @@ impl Default for Trails {
     }
 }
 
-/// The trail of a version, which is taken out of what is told of it.
+/// The trail of a version, removed from the metadata that callers see.
 pub(super) fn take(info: &mut ObjectMeta) -> Trail {
     let text = info.meta.user.remove(AFTER);
     text.map_or_else(Trail::default, |text| Trail::parse(&text))

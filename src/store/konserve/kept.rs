@@ -95,7 +95,7 @@ impl Kept {
         found.into_iter().map(|(_, line)| line).collect()
     }
 
-    /// Whether most of its lines are outdated, when so many count.
+    /// Whether most of its lines are outdated, if this many are current.
     pub(super) fn is_worn(&self, known: usize) -> bool {
         self.lines.load(Ordering::Relaxed) > 2 * known + WORN
     }

@@ -23,7 +23,7 @@ use crate::store::Error;
 /// others come in.
 pub(super) const AT_ONCE: usize = 32;
 
-/// After so many failures one after the other nothing else is asked for.
+/// After this many failures in a row, nothing more is read.
 const HOPELESS: usize = AT_ONCE;
 
 /// How often an object is looked at that somebody writes meanwhile.
@@ -75,7 +75,7 @@ impl KonserveStore {
     /// task then goes on.
     pub(super) async fn learned(&self, objects: &[(Uuid, Listed)]) -> Result<Arc<Learned>, Error> {
         let mut task = self.task(objects);
-        let failed = || Error::Failed(format!("{}: looking at its objects failed", self.id).into());
+        let failed = || Error::Failed(format!("{}: reading its objects failed", self.id).into());
         let ended = task.wait_for(Option::is_some);
         let outcome = match self.settings.patience {
             None => ended.await,
@@ -92,8 +92,7 @@ impl KonserveStore {
     fn goes_on(&self) -> Error {
         let (done, total) = self.learning.progress().unwrap_or_default();
         let words = format!(
-            "the names of {} are being learned, {done} of {total} so far; this goes on, and listing them \
-             will go on where it is then",
+            "the names of {} are being read, {done} of {total} so far; this continues in the background, and the next listing starts from there",
             self.id
         );
         Error::Deadline(Why::because(Cause::GoesOn, words))

@@ -1,6 +1,6 @@
 //! The listing of a store: LISTs, and one ranged GET for each object never seen before.
 //!
-//! The second listing makes LISTs only. Who looks at objects, and goes on when nobody waits any more, is
+//! The second listing makes LISTs only. What reads objects, and continues when no caller waits any more, is
 //! `learning.rs`.
 
 use uuid::Uuid;

@@ -83,7 +83,7 @@ impl KonserveStore {
             let (line, next) = self.line(at).await?;
             text.extend_from_slice(line.as_bytes());
             if text.len() > MOST {
-                return Err(self.broken(log, "it is too long to be shown"));
+                return Err(self.broken(log, "it is too long to show"));
             }
             let Some(next) = next else {
                 return Ok((text.freeze(), Head { last: at, ..head }));
@@ -191,7 +191,7 @@ impl KonserveStore {
             Ok(outcome) => Ok(outcome),
             Err(error) => {
                 let log = self.address(log.stored.object);
-                tracing::warn!(key = %log, %error, "elements were appended, and the head of the log could not be written; the next append takes them in");
+                tracing::warn!(key = %log, %error, "elements were appended, but the head of the log could not be written; the next append includes them");
                 Ok(Outcome::Unknown)
             }
         }

@@ -22,7 +22,7 @@ use konserve_codec::{Value, edn, hasch};
 
 /// How many objects are remembered of one store.
 const OBJECTS: NonZeroUsize = NonZeroUsize::new(500_000).expect("it is not zero");
-/// After so many that are not on disk yet, they are written.
+/// Names are written to disk once this many are not on disk yet.
 pub(super) const AT_MOST_UNWRITTEN: usize = 1000;
 
 /// What is remembered of the objects of one store.
@@ -111,7 +111,7 @@ impl Names {
         let mut known = self.known();
         let before = known.peek(&object);
         let same = before.filter(|before| before.version == version && before.raw == raw);
-        // The beginning of a large value does not tell its size; who read it whole told it.
+        // The beginning of a large value does not tell its size; a reader of the whole value reported it.
         let size = looked.size(raw).or_else(|| same?.size);
         let is_news = same.is_none_or(|same| same.unwritten || same.size != size);
         let one = Known {
@@ -212,7 +212,7 @@ impl Names {
 }
 
 impl Drop for Names {
-    /// At the end of a mount; there is nobody who would wait.
+    /// At the end of a mount, when no caller waits.
     fn drop(&mut self) {
         let lines = self.unwritten(1);
         if let Some(kept) = &self.kept

@@ -19,9 +19,9 @@ const LARGEST: u64 = 8 << 20;
 pub(super) async fn register(site: &Site, id: StoreId, there: bool) {
     match try_register(site, id, there).await {
         Ok(true) => {}
-        Ok(false) => tracing::warn!(store = %id, "the registry of stores was not kept in step"),
+        Ok(false) => tracing::warn!(store = %id, "the registry of stores could not be updated"),
         Err(error) => {
-            tracing::warn!(store = %id, %error, "the registry of stores was not kept in step");
+            tracing::warn!(store = %id, %error, "the registry of stores could not be updated");
         }
     }
 }

@@ -175,7 +175,7 @@ impl Store for KonserveStore {
 
     async fn presign(&self, key: &Key, _: &Grant, _: Duration) -> Result<Signed, Error> {
         Err(Error::Unsupported(format!(
-            "{} holds more than the value, in konserve's own format: a signed address leads to all of it",
+            "{} holds more than the value, in konserve's own format, and a signed URL would lead to all of it",
             Store::address(self, key)
         )))
     }

@@ -11,7 +11,7 @@ use crate::backend::{Listed, Pages};
 use crate::model::{FileName, Key};
 use crate::store::{Dir, Error, Listing, Shown, Store as _};
 
-/// So many objects are asked at once for what a listing does not tell.
+/// How many objects are asked at once for what a listing leaves out.
 pub(super) const AT_ONCE: usize = 32;
 
 impl PlainStore {
@@ -83,7 +83,7 @@ impl PlainStore {
                     tracing::warn!(
                         store = %self.name(),
                         %key,
-                        "not shown: a directory has its name, and the name that says so is too long"
+                        "not shown: a directory has its name, and the name that would distinguish it is too long"
                     );
                     return None;
                 }

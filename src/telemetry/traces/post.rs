@@ -1,7 +1,7 @@
 //! The HTTP client that spans leave by: hyper, with the TLS that the rest of the program has.
 //!
-//! It knows no trace, and is told whom to trust. The exporter calls it from a thread of its own, and the requests run where all
-//! others do.
+//! It knows no trace, and is given the trusted authorities. The exporter calls it from a thread of its own, and the requests
+//! run where all others do.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
