@@ -307,7 +307,7 @@ mod tests {
         for (option, told) in [
             ("nonsense=1", "-o nonsense=1: there is no such option"),
             ("foo", "-o foo: there is no such option"),
-            ("read_onli", "is read_only meant"),
+            ("read_onli", "did you mean read_only"),
             ("sync=perhaps", "sync is true or false"),
             ("remount", "cannot be remounted"),
         ] {

@@ -248,12 +248,12 @@ mod tests {
         ] {
             let told = refused(wrong).expect(wrong);
             assert!(
-                told.contains(wrong) && told.contains(&format!("is {right} meant")),
+                told.contains(wrong) && told.contains(&format!("did you mean {right}")),
                 "{told}"
             );
         }
         let told = refused("ETAGFS_SOMETHING_ELSE_ALTOGETHER").expect("it is refused");
-        assert!(!told.contains("meant"), "{told}");
+        assert!(!told.contains("did you mean"), "{told}");
     }
 
     #[test]
