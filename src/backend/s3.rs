@@ -7,6 +7,7 @@
 //! does the rest.
 
 mod answer;
+mod body;
 mod bounds;
 mod bucket;
 mod byte_range;

@@ -6,13 +6,12 @@
 
 use std::time::Duration;
 
-use aws_sdk_s3::primitives::ByteStream;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use tokio::time::{Instant, sleep, timeout_at};
 
+use super::body::whole;
 use super::bounds::Framing;
-use super::byte_range::{Extent, MOST_FOR_A_PART, NO_RANGES, announced, byte_range, part};
-use super::causes::chain;
+use super::byte_range::{MOST_FOR_A_PART, NO_RANGES, announced, byte_range, part};
 use super::failure::Failure;
 use super::info::IntoInfo;
 use super::integrity::Judgement;
@@ -437,25 +436,21 @@ impl S3 {
             return Ok(Got::Damaged(NO_RANGES.to_owned()));
         };
         let size = self.size(at, wanted.clone(), span, begun).await?;
-        let (span, is_wanted) = match size {
+        let size = match size {
             Some(size) if size <= most.min(MOST_FOR_A_PART) => {
                 return Ok(Got::Damaged(
                     "it is longer than its announced length".to_owned(),
                 ));
             }
-            Some(size) => (
-                ByteRange::Range {
-                    start: 0,
-                    len: size,
-                },
-                size <= most,
-            ),
+            Some(size) => size,
             None => return Ok(Got::Damaged("nothing gives its length".to_owned())),
         };
-        let span = match is_wanted {
-            true => span,
-            false => FIRST_BYTE,
+        let is_wanted = size <= most;
+        let whole = ByteRange::Range {
+            start: 0,
+            len: size,
         };
+        let span = if is_wanted { whole } else { FIRST_BYTE };
         let got = Box::pin(self.request(at, wanted.as_wanted(), span, begun)).await?;
         Ok(match got {
             Got::Object(mut object) if !is_wanted => {
@@ -500,36 +495,5 @@ impl S3 {
             what: self.what(at),
             why,
         }
-    }
-}
-
-/// Reads a body to its end; what is not as long as announced is worth nothing. None, if it goes on
-/// behind what is wanted of it. More than that is never kept.
-async fn whole(mut body: ByteStream, extent: Extent) -> Result<Option<Bytes>, String> {
-    if extent == Extent::Nothing {
-        return Ok(Some(Bytes::new()));
-    }
-    let most = extent.most();
-    let mut bytes = match extent {
-        // No more than a part has, whatever is announced.
-        Extent::Exactly(length) => {
-            BytesMut::with_capacity(usize::try_from(length.min(MOST_FOR_A_PART)).unwrap_or(0))
-        }
-        _ => BytesMut::new(),
-    };
-    while let Some(piece) = body.try_next().await.map_err(|error| chain(&error))? {
-        if (bytes.len() + piece.len()) as u64 > most {
-            return match extent {
-                Extent::UpTo(_) => Ok(None),
-                _ => Err(format!("more than the {most} bytes that were announced")),
-            };
-        }
-        bytes.extend_from_slice(&piece);
-    }
-    match (extent, bytes.len() as u64) {
-        (Extent::Exactly(length), got) if got != length => {
-            Err(format!("{got} bytes instead of {length}"))
-        }
-        _ => Ok(Some(bytes.freeze())),
     }
 }

@@ -35,8 +35,9 @@ fn code(path: &str, text: &str) -> String {
     if path.ends_with("/tests.rs") {
         return String::new();
     }
-    let code = text.split("#[cfg(test)]").next().unwrap_or_default();
-    code.to_owned()
+    // Not at the first `#[cfg(test)]`, which may be one function's.
+    let code = text.split("#[cfg(test)]\nmod tests").next();
+    code.unwrap_or_default().to_owned()
 }
 
 /// Whether a line searches a text for a part of a sentence, or an error for any words.
