@@ -17,12 +17,9 @@ use super::directory::{names, names_and_attributes};
 use super::errno;
 use super::negotiate::negotiate;
 use super::reply::{Created, Named, OpenedDir, OpenedFile, Written, Xattr};
-use super::request::{access, at, context, creation, durable, over, set_mode, thread_of};
+use super::request::{Fs, access, at, context, creation, durable, over, set_mode, thread_of};
 use crate::model::{NodeId, SaveReason};
 use crate::vfs::{Departures, Durable, Fh, SetMode};
-
-/// The filesystem as the kernel sees it.
-pub(super) struct Fs(pub(super) Bridge);
 
 impl Filesystem for Fs {
     fn init(&mut self, _request: &Request, config: &mut KernelConfig) -> std::io::Result<()> {

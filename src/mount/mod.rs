@@ -257,7 +257,7 @@ impl Mounted {
                 .map_or(2, usize::from)
                 .min(4),
         );
-        let session = fuser::Session::new(fs::Fs(bridge), at, &config)
+        let session = fuser::Session::new(request::Fs(bridge), at, &config)
             .and_then(fuser::Session::spawn)
             .map_err(|error| Attempt::of(at, options.allow_other).failure(&error))?;
         vfs.attach(Box::new(Caches::new(session.notifier())));

@@ -6,11 +6,14 @@ use std::ffi::OsStr;
 
 use fuser::{INodeNo, OpenAccMode, OpenFlags, RenameFlags, Request, WriteFlags};
 
-use super::fs::Fs;
+use super::answer::Bridge;
 use super::op::Op;
 use super::process::caller;
 use crate::model::{Ino, NodeId, Origin};
 use crate::vfs::{Access, At, Context, Creation, Durable, OverExisting, SetMode};
+
+/// The filesystem as the kernel sees it.
+pub(super) struct Fs(pub(super) Bridge);
 
 impl Fs {
     /// What the kernel calls by this number.

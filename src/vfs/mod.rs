@@ -55,6 +55,7 @@ mod stats;
 mod subject;
 mod table;
 mod times;
+mod tries;
 mod writer;
 mod xattr;
 

@@ -10,12 +10,12 @@ use bytes::Bytes;
 use tokio::sync::OwnedMutexGuard;
 use tokio::time::Instant;
 
-use super::append::Tries;
 use super::commit::{self, Change, Commit};
 use super::content::Content;
 use super::handles::{Fh, Handle};
 use super::loss::{Attempt, Kept};
 use super::rescue::Reason;
+use super::tries::Tries;
 use super::writer::{Writer, WriterState};
 use super::{Context, Error, Vfs};
 use crate::model::saving::{End, Facts, Saving, Step};
