@@ -282,7 +282,7 @@ mod tests {
         let key = "a\x1b]0;x\x07\x1b[31m\u{9b}2J\r\nb";
         tracing::subscriber::with_default(subscriber, || {
             tracing::warn!(%key, ?key, why = key, "{key}");
-            let span = tracing::warn_span!("save", key, other = %key);
+            let span = tracing::warn_span!("save", key, why = %key);
             span.in_scope(|| tracing::error!("in a span"));
         });
         let bytes = shared.0.lock().expect("shared").clone();

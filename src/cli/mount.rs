@@ -406,13 +406,12 @@ fn ended(signal: Signal, source: &Source, dir: &Path) -> Failure {
         Signal::TERM => "SIGTERM".to_owned(),
         _ => format!("signal {number}"),
     };
-    let failure = Failure::new(format!(
-        "ended by {by} before {} had answered: nothing is mounted at {}",
-        source.label(),
-        dir.display()
-    ));
+    let (label, dir) = (source.label(), dir.display());
+    Failure::new(format!(
+        "ended by {by} before {label} had answered: nothing is mounted at {dir}"
+    ))
     // As a shell counts them.
-    failure.code(128 + u8::try_from(number).unwrap_or_default())
+    .code(128 + u8::try_from(number).unwrap_or_default())
 }
 
 /// Asks the store whether it can be mounted, and for what the root shows.

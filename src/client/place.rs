@@ -127,7 +127,7 @@ pub trait Place: Send + Sync {
     /// As [`look`](Self::look).
     async fn metadata_of(&self, version: &Version) -> Result<Option<Metadata>, Error>;
 
-    /// MetadataChoice that is to be laid on another place: with the tags, if there are some. A request then.
+    /// Metadata that is to be laid on another place: with the tags, if there are some. A request then.
     ///
     /// # Errors
     /// When they cannot be read.

@@ -3,7 +3,7 @@
 //! Its bytes are put behind those of the newest version and saved again, under the condition that
 //! this is still the newest; so no line is lost, and none is there twice, since a save of unknown
 //! fate is never repeated. [`Saving`] is the rule; what was appended is told apart by its place, see
-//! `handles.rs`. The save itself is in `save.rs`.
+//! `writer.rs`. The save itself is in `save.rs`.
 
 use bytes::Bytes;
 

@@ -160,6 +160,7 @@ impl Vfs {
             keeper.keep(loss, &kept.bytes, older, now)
         });
         kept.await.unwrap_or_else(|error| {
+            self.telemetry.metrics.rescue_lost();
             tracing::error!(%error, "the bytes of a save that did not happen could not be kept: they are lost");
             (None, Whereabouts::Lost)
         })

@@ -7,7 +7,7 @@
 //! # Locks
 //! `Writer::state` (one handle; held over a save) before `Node::save_lock` (one file; held over a save)
 //! before the table (all of the mount; never held over a wait). Nobody waits for the kernel under any of
-//! them, and for the disk that a rescue is written to only under the first. Never two handles at once, and never
+//! them. The disk that a rescue is written to is waited for under the first; a rename waits for it under the second, too. Never two handles at once, and never
 //! a handle while a save lock is held: who renames, deletes or describes a file notes it in the table, and
 //! each writer catches up before it saves.
 //!

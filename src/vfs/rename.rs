@@ -474,9 +474,10 @@ impl Vfs {
         old_name: OldName,
     ) {
         let mut table = self.table();
+        let mover = moved.callers.first().copied();
         if let From::Key(store, key) = &moved.from {
             match old_name {
-                OldName::Deleted(sent) => table.learn_deleted(moved.ino, sent),
+                OldName::Deleted(sent) => table.learn_moved(moved.ino, sent, mover),
                 OldName::Stays => table.forget(moved.ino),
             }
             if let Ok((store, dir)) = table.dir(from) {
@@ -485,7 +486,6 @@ impl Vfs {
             table.forget_value(&(store.name(), key.clone()));
         }
         let kind = Kind::File(Arc::clone(&target.store), target.key.clone());
-        let mover = moved.callers.first().copied();
         let replaced = table.rename(moved.ino, target.at, &kind, mover);
         if let Some(replaced) = replaced {
             // Its writers lost the race to this rename, and shall hear of it (W12).

@@ -185,6 +185,12 @@ impl Table {
         }
     }
 
+    /// Somebody moved a file, whose old key is still its name here: the mover knows that this key is gone.
+    pub(super) fn learn_moved(&mut self, ino: Ino, sent: Instant, mover: Who) {
+        self.changed_by(ino, mover);
+        self.learn_deleted(ino, sent);
+    }
+
     /// The store and key of a file.
     pub(super) fn file(&self, ino: Ino) -> Result<(Arc<dyn Store>, Key), Error> {
         match &self.node(ino)?.kind {

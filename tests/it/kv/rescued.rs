@@ -72,7 +72,11 @@ fn a_rescue_replaces_nothing_newer_unless_that_is_said() {
     let id = lost(&desk, "os.O_RDWR");
     let newest = desk.other.put(&desk.object("key"), "newer\n");
     let refused = desk.run(&format!("etagfs rescue apply {id}"));
-    fails(&refused, 75, &["is not what", &newest, "rescue diff"]);
+    fails(
+        &refused,
+        75,
+        &["is not the version", &newest, "rescue diff"],
+    );
     assert_eq!(desk.other.text(&desk.object("key")), "newer\n");
     assert_eq!(rescues::of(desk.state.path()).len(), 1);
     desk.says(&format!("etagfs rescue apply --if-match '{newest}' {id}"));
@@ -221,7 +225,7 @@ fn a_rescue_that_cannot_be_forgotten_is_saved_once_and_that_is_said() {
         fs::rename(&record, &aside).unwrap();
         fs::create_dir_all(record.join("full")).unwrap();
         gate.open();
-        let told = ["was saved", "cannot be forgotten", "not saved twice"];
+        let told = ["was saved", "cannot be forgotten", "not be saved twice"];
         fails(&applying.finish(), 1, &told);
         fs::remove_dir_all(&record).unwrap();
         fs::rename(&aside, &record).unwrap();
@@ -249,14 +253,22 @@ fn a_note_that_cannot_be_read_or_written_stops_an_append_in_words() {
     for litter in ["mkfifo", "mkdir", "ln -s /dev/zero"] {
         let put = format!("{litter} {named}/{id}.applying");
         let out = desk.run(&format!("{put} && {apply}"));
-        fails(&out, 1, &[&id, "cannot be noted in", &named, "rescue show"]);
+        fails(
+            &out,
+            1,
+            &[&id, "cannot be recorded in", &named, "rescue show"],
+        );
         desk.run(&format!("rm -r {named}/{id}.applying")).ok();
     }
     // No room: a file can hold nothing.
     let out = desk.run(&format!(
         "set -o pipefail; (ulimit -f 0; trap '' XFSZ; {apply} 2>&1) | cat >&2"
     ));
-    fails(&out, 1, &[&id, "cannot be noted in", &named, "make room"]);
+    fails(
+        &out,
+        1,
+        &[&id, "cannot be recorded in", &named, "make room"],
+    );
     assert_eq!(desk.other.text(&desk.object("key")), "theirs\n");
     desk.says(&apply);
     assert_eq!(desk.other.text(&desk.object("key")), "theirs\nmine\n");

@@ -222,7 +222,7 @@ fn control_characters_of_keys_and_messages_do_not_reach_a_terminal() {
         "etagfs top /nowhere/\"$KEY\"",
         "etagfs alive /nowhere/\"$KEY\"",
         "etagfs umount /nowhere/\"$KEY\"",
-        "etagfs rescue show \"$KEY\"",
+        "d=$(mktemp -d); mkdir $d/rescue; etagfs rescue show --state-dir=$d \"$KEY\"; rm -r $d",
         "etagfs stores rm $B \"$KEY\"",
     ] {
         let terminal = script(

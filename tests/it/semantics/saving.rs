@@ -40,10 +40,15 @@ old = os.open('key', os.O_RDONLY)
 os.unlink('key')
 print(os.read(old, 9))
 save('three')
+old = os.open('key', os.O_RDONLY)
+os.rename('key', 'moved')
+print(os.read(old, 9))
+save('four')
 ",
     );
-    assert_eq!(said, "b'old'\nb'two'\n");
-    assert_eq!(world.other.text("key"), "three");
+    assert_eq!(said, "b'old'\nb'two'\nb'three'\n");
+    assert_eq!(world.other.text("key"), "four");
+    assert_eq!(world.other.text("moved"), "three");
 }
 
 /// A writer that never read the key is *blind*: it replaces the version that exists when it opens the
