@@ -1,4 +1,4 @@
-//! What requests say beyond their matter: who pays, whose bucket it must be, how objects are kept.
+//! What requests say beyond their matter: the payer, the owner that the bucket must have, how objects are kept.
 //!
 //! The first two go with every request for a bucket that exists, the rest with every put of an object.
 //! Names and values of headers are those of the S3 API reference (PutObject, GetObject). It knows

@@ -1,7 +1,7 @@
 //! What a file of a mount tells in its extended attributes: its version, and what travels with it (V5).
 //!
-//! It reads them from a descriptor, so that they are those of the version that it holds. Who sets them is
-//! `file.rs`.
+//! It reads them from a descriptor, so that they are those of the version that it holds. `file.rs` sets
+//! them.
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
