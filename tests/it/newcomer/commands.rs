@@ -231,9 +231,13 @@ fn control_characters_of_keys_and_messages_do_not_reach_a_terminal() {
         );
         let out = terminal.env("KEY", key).env("TERM", "dumb").run();
         let shown = format!("{}{}", out.stdout, out.stderr);
-        // Between quotes, as Rust writes them, it is the latter.
-        let is_shown = ["\\u009b2J", "\\u{9b}2J"].map(|escaped| shown.contains(escaped));
-        assert!(is_shown.contains(&true), "{command}: {shown:?}");
+        // These two write the word between quotes, as Rust does.
+        let is_quoted = command.starts_with("etagfs mount \"") || command.contains("stores rm");
+        let escaped = match is_quoted {
+            true => "\\u{9b}2J",
+            false => "\\u009b2J",
+        };
+        assert!(shown.contains(escaped), "{command}: {shown:?}");
         let raw = |char: char| char.is_control() && !"\r\n\t".contains(char);
         assert!(!shown.contains(raw), "{command}: {shown:?}");
     }
