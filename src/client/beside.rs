@@ -11,17 +11,16 @@ impl Target {
     /// a bucket and in a mount, where its file may be called otherwise (V3). Without such a name it is this one itself.
     ///
     /// # Errors
-    /// [`Error::NoSuchKey`]
+    /// [`Error::NoSuchKey`]; [`Error::Directory`] when a directory cannot be looked at.
     pub fn beside(&self, source: &Self) -> Result<Self, Error> {
         let named = match (self, source) {
             (Self::Url(to), Self::Url(from)) => from.name().map(|name| Self::Url(to.join(name))),
-            (Self::Path(to), Self::Url(from)) => {
-                from.name()
-                    .map(|name| match names::is_in_mount(to).unwrap_or_default() {
-                        true => Self::Path(to.join(names::of_key(to, name))),
-                        false => Self::Path(to.join(name)),
-                    })
-            }
+            (Self::Path(to), Self::Url(from)) => match from.name() {
+                Some(name) if names::is_in_mount(to)? => {
+                    Some(Self::Path(to.join(names::of_key(to, name))))
+                }
+                name => name.map(|name| Self::Path(to.join(name))),
+            },
             (Self::Path(to), Self::Path(from)) => {
                 from.file_name().map(|name| Self::Path(to.join(name)))
             }
@@ -40,7 +39,7 @@ fn key(file: &Path) -> Result<String, Error> {
         .parent()
         .filter(|around| !around.as_os_str().is_empty());
     let around = around.unwrap_or(Path::new("."));
-    let key = match names::is_in_mount(around).unwrap_or_default() {
+    let key = match names::is_in_mount(around)? {
         true => names::of_file(file),
         false => file
             .file_name()

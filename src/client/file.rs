@@ -62,7 +62,7 @@ impl LocalFile {
     /// # Errors
     /// When the name leads anywhere else.
     pub(super) fn below(base: &Path, name: &str) -> Result<Self, Error> {
-        let in_mount = names::is_in_mount(base).unwrap_or_default();
+        let in_mount = names::is_in_mount(base)?;
         let path = match in_mount && !name.is_empty() {
             true => names::of_key(base, name),
             false => name.to_owned(),
@@ -101,9 +101,10 @@ impl LocalFile {
     /// That what is written there reaches the bucket, if it is in a mount.
     ///
     /// # Errors
-    /// It would be a scratch file.
+    /// It would be a scratch file, or the mount does not say whether it would.
     fn check_name(&self) -> Result<(), Error> {
-        match self.is_mounted()? && names::is_scratch(&self.way) {
+        let is_scratch = || names::is_scratch(&self.way).map_err(|error| self.failed(error));
+        match self.is_mounted()? && is_scratch()? {
             true => Err(Error::Scratch(self.label())),
             false => Ok(()),
         }

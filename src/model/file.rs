@@ -11,7 +11,7 @@ use super::{Draft, Precondition, Version};
 /// saved empty while others had the new file open. What was based on the old version goes on, based on
 /// the new one. `T` travels with a value, as its metadata do.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Rebase<T> {
+pub struct Successor<T> {
     /// What the bytes were known as.
     pub from: Precondition,
     /// What they are now.
@@ -28,7 +28,7 @@ pub struct File<T> {
     /// How many versions this mount put in the place of others, and the last of them.
     saves: u64,
     last_saved: Option<Version>,
-    renewals: Vec<Rebase<T>>,
+    successors: Vec<Successor<T>>,
 }
 
 impl<T> Default for File<T> {
@@ -38,7 +38,7 @@ impl<T> Default for File<T> {
             removed: false,
             saves: 0,
             last_saved: None,
-            renewals: Vec::new(),
+            successors: Vec::new(),
         }
     }
 }
@@ -47,7 +47,7 @@ impl<T> Default for File<T> {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct CaughtUp {
     saves: u64,
-    renewals: usize,
+    successors: usize,
 }
 
 impl<T: Clone> File<T> {
@@ -93,26 +93,26 @@ impl<T: Clone> File<T> {
     }
 
     /// Its bytes have another version now. Only if it is open is there anybody who has to catch up.
-    pub fn renew(&mut self, renewal: Rebase<T>, is_open: bool) {
+    pub fn goes_on_as(&mut self, successor: Successor<T>, is_open: bool) {
         // The bytes are this mount's own if they were before.
-        if self.last_saved.is_some() && self.last_saved.as_ref() == renewal.from.version() {
-            self.last_saved = Some(renewal.to.clone());
+        if self.last_saved.is_some() && self.last_saved.as_ref() == successor.from.version() {
+            self.last_saved = Some(successor.to.clone());
         }
         if is_open {
-            self.renewals.push(renewal);
+            self.successors.push(successor);
         }
     }
 
     /// Its last handle is closed: there is nobody who has to catch up.
-    pub fn forget_renewals(&mut self) {
-        self.renewals.clear();
+    pub fn forget_successors(&mut self) {
+        self.successors.clear();
     }
 
     /// Where a writer stands that opens it now.
     pub fn now(&self) -> CaughtUp {
         CaughtUp {
             saves: self.saves,
-            renewals: self.renewals.len(),
+            successors: self.successors.len(),
         }
     }
 
@@ -120,13 +120,13 @@ impl<T: Clone> File<T> {
     /// that changed.
     pub fn catch_up(&self, draft: &mut Draft, writer: &mut CaughtUp) -> Option<T> {
         let mut metadata = None;
-        for renewal in self.renewals.iter().skip(writer.renewals) {
-            if *draft.base() == renewal.from {
-                draft.moved(&renewal.from, renewal.to.clone());
-                metadata = renewal.metadata.clone().or(metadata);
+        for successor in self.successors.iter().skip(writer.successors) {
+            if *draft.base() == successor.from {
+                draft.moved(&successor.from, successor.to.clone());
+                metadata = successor.metadata.clone().or(metadata);
             }
         }
-        writer.renewals = self.renewals.len();
+        writer.successors = self.successors.len();
         if self.removed {
             draft.drop_unlinked();
         }
@@ -166,8 +166,8 @@ mod tests {
         Precondition::Is(v(n))
     }
 
-    fn renewal(from: u32, to: u32, metadata: Option<&'static str>) -> Rebase<&'static str> {
-        Rebase {
+    fn successor(from: u32, to: u32, metadata: Option<&'static str>) -> Successor<&'static str> {
+        Successor {
             from: is(from),
             to: v(to),
             metadata,
@@ -178,8 +178,8 @@ mod tests {
     fn a_writer_follows_its_bytes_through_renames_and_attributes() {
         let mut file = File::default();
         let (mut draft, mut writer) = (Draft::editing(v(1)), file.now());
-        file.renew(renewal(1, 2, None), true);
-        file.renew(renewal(2, 3, Some("type")), true);
+        file.goes_on_as(successor(1, 2, None), true);
+        file.goes_on_as(successor(2, 3, Some("type")), true);
         assert_eq!(file.catch_up(&mut draft, &mut writer), Some("type"));
         assert_eq!(*draft.base(), is(3));
         assert_eq!(file.catch_up(&mut draft, &mut writer), None);
@@ -189,7 +189,7 @@ mod tests {
     fn a_writer_of_older_bytes_is_not_carried_along() {
         let mut file = File::default();
         let (mut draft, mut writer) = (Draft::editing(v(1)), file.now());
-        file.renew(renewal(2, 3, Some("type")), true);
+        file.goes_on_as(successor(2, 3, Some("type")), true);
         assert_eq!(file.catch_up(&mut draft, &mut writer), None);
         assert_eq!(*draft.base(), is(1));
     }

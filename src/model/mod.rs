@@ -25,7 +25,7 @@ mod version;
 mod who;
 
 pub use draft::{Draft, Lost, Save, SaveError, SaveReason};
-pub use file::{CaughtUp, File, Rebase};
+pub use file::{CaughtUp, File, Successor};
 pub use key::{Key, MAX_KEY_BYTES, StoreId};
 pub use mounts::{
     ETAG_ATTRIBUTE, HEADER_ATTRIBUTES, META_ATTRIBUTES, MountLine, OBJECT_ATTRIBUTE, OWN_DIRECTORY,

@@ -79,19 +79,19 @@ pub enum Returned {
     CleanUp,
 }
 
-/// The away and ghost names of a mount. `K` names a key, `X` a scratch file; times count from any
+/// The names of a mount that are away, and those that were to be created again and were not. `K` names a key, `X` a scratch file; times count from any
 /// common beginning.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PendingRenames<K: Hash + Eq, X> {
     departures: HashMap<K, Departure<X>>,
-    ghosts: HashMap<K, FailedRecreate<X>>,
+    failed: HashMap<K, FailedRecreate<X>>,
 }
 
 impl<K: Hash + Eq, X> Default for PendingRenames<K, X> {
     fn default() -> Self {
         Self {
             departures: HashMap::new(),
-            ghosts: HashMap::new(),
+            failed: HashMap::new(),
         }
     }
 }
@@ -99,7 +99,7 @@ impl<K: Hash + Eq, X> Default for PendingRenames<K, X> {
 impl<K: Hash + Eq + Clone, X: Copy + Eq> PendingRenames<K, X> {
     /// The key is moved to `alias`; what replaces it must find `base`.
     pub fn depart(&mut self, key: K, base: Version, alias: X, now: Duration) {
-        self.ghosts.remove(&key);
+        self.failed.remove(&key);
         let departure = Departure {
             base,
             alias: Some(alias),
@@ -130,7 +130,7 @@ impl<K: Hash + Eq + Clone, X: Copy + Eq> PendingRenames<K, X> {
     /// A new value of the key is in the store.
     pub fn saved(&mut self, key: &K) {
         self.departures.remove(key);
-        self.ghosts.remove(key);
+        self.failed.remove(key);
     }
 
     /// A save of the key by this process did not happen: the name shows what the store has.
@@ -139,15 +139,15 @@ impl<K: Hash + Eq + Clone, X: Copy + Eq> PendingRenames<K, X> {
         let alias = departure.and_then(|departure| departure.alias);
         let Some(by) = by else { return };
         // A second failure of the same save (a close after an fsync) leaves the alias known.
-        let before = self.ghosts.get(key).filter(|ghost| ghost.by == by);
-        let alias = alias.or(before.and_then(|ghost| ghost.alias));
-        let ghost = FailedRecreate {
+        let before = self.failed.get(key).filter(|failed| failed.by == by);
+        let alias = alias.or(before.and_then(|failed| failed.alias));
+        let failed = FailedRecreate {
             by,
             alias,
             unlinked: false,
             since: now,
         };
-        self.ghosts.insert(key.clone(), ghost);
+        self.failed.insert(key.clone(), failed);
     }
 
     /// The last writer of a name that was created anew closed it without a save: it is away again;
@@ -174,12 +174,12 @@ impl<K: Hash + Eq + Clone, X: Copy + Eq> PendingRenames<K, X> {
             self.departures.remove(key);
             return Unlinked::Delete(base);
         }
-        let is_ghost = self
-            .ghost_of(key, by, now)
-            .is_some_and(|ghost| !ghost.unlinked);
-        match self.ghosts.get_mut(key).filter(|_| is_ghost) {
-            Some(ghost) => {
-                ghost.unlinked = true;
+        let is_cleaning = self
+            .failed_recreate(key, by, now)
+            .is_some_and(|failed| !failed.unlinked);
+        match self.failed.get_mut(key).filter(|_| is_cleaning) {
+            Some(failed) => {
+                failed.unlinked = true;
                 Unlinked::CleanUp
             }
             None => Unlinked::Ordinary,
@@ -189,8 +189,8 @@ impl<K: Hash + Eq + Clone, X: Copy + Eq> PendingRenames<K, X> {
     /// A scratch file is deleted, or overwritten by another key's departure: which key went with
     /// it, to be deleted if it still is this.
     pub fn alias_removed(&mut self, alias: X) -> Option<(K, Version)> {
-        for ghost in self.ghosts.values_mut() {
-            ghost.alias = ghost.alias.filter(|known| *known != alias);
+        for failed in self.failed.values_mut() {
+            failed.alias = failed.alias.filter(|known| *known != alias);
         }
         let key = self.key_of(alias)?;
         let departure = self.departures.get_mut(&key)?;
@@ -212,7 +212,7 @@ impl<K: Hash + Eq + Clone, X: Copy + Eq> PendingRenames<K, X> {
     pub fn alias_replaced(&mut self, old: X, new: X) {
         let departures = self.departures.values_mut();
         let aliases = departures.map(|departure| &mut departure.alias);
-        for alias in aliases.chain(self.ghosts.values_mut().map(|ghost| &mut ghost.alias)) {
+        for alias in aliases.chain(self.failed.values_mut().map(|failed| &mut failed.alias)) {
             if *alias == Some(old) {
                 *alias = Some(new);
             }
@@ -225,9 +225,9 @@ impl<K: Hash + Eq + Clone, X: Copy + Eq> PendingRenames<K, X> {
             self.departures.remove(key);
             return Returned::Back;
         }
-        match self.ghost_of(key, by, now) {
-            Some(ghost) if ghost.alias == Some(alias) => {
-                self.ghosts.remove(key);
+        match self.failed_recreate(key, by, now) {
+            Some(failed) if failed.alias == Some(alias) => {
+                self.failed.remove(key);
                 Returned::CleanUp
             }
             _ => Returned::Ordinary,
@@ -236,15 +236,15 @@ impl<K: Hash + Eq + Clone, X: Copy + Eq> PendingRenames<K, X> {
 
     /// The process read the key: from now on it means what is there.
     pub fn shown(&mut self, key: &K, by: Process) {
-        if self.ghosts.get(key).is_some_and(|ghost| ghost.by == by) {
-            self.ghosts.remove(key);
+        if self.failed.get(key).is_some_and(|failed| failed.by == by) {
+            self.failed.remove(key);
         }
     }
 
     /// Whether the process was refused a moment ago, so that a backup of its own that it saves now
     /// is a restored one and no decision of its user.
     pub fn is_cleaning_up(&self, key: &K, by: Option<Process>, now: Duration) -> bool {
-        self.ghost_of(key, by, now).is_some()
+        self.failed_recreate(key, by, now).is_some()
     }
 
     /// The departures whose time is over; all of them if there is no `now`, at the end of a mount.
@@ -276,9 +276,10 @@ impl<K: Hash + Eq + Clone, X: Copy + Eq> PendingRenames<K, X> {
         self.departures.remove(key);
     }
 
-    /// Forgets the ghosts that are too old to mean anything.
-    pub fn forget_ghosts(&mut self, now: Duration) {
-        self.ghosts.retain(|_, ghost| now < ghost.since + CLEAN_UP);
+    /// Forgets the failed ones that are too old to mean anything.
+    pub fn forget_failed_recreates(&mut self, now: Duration) {
+        self.failed
+            .retain(|_, failed| now < failed.since + CLEAN_UP);
     }
 
     fn key_of(&self, alias: X) -> Option<K> {
@@ -287,9 +288,14 @@ impl<K: Hash + Eq + Clone, X: Copy + Eq> PendingRenames<K, X> {
         found.map(|(key, _)| key.clone())
     }
 
-    fn ghost_of(&self, key: &K, by: Option<Process>, now: Duration) -> Option<&FailedRecreate<X>> {
-        let ghost = self.ghosts.get(key)?;
-        (Some(ghost.by) == by && now < ghost.since + CLEAN_UP).then_some(ghost)
+    fn failed_recreate(
+        &self,
+        key: &K,
+        by: Option<Process>,
+        now: Duration,
+    ) -> Option<&FailedRecreate<X>> {
+        let failed = self.failed.get(key)?;
+        (Some(failed.by) == by && now < failed.since + CLEAN_UP).then_some(failed)
     }
 }
 

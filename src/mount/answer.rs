@@ -116,9 +116,12 @@ impl Waiting {
                     Impatience::Interrupted | Impatience::None => None,
                 }
             };
-            if let Some((errno, why)) = verdict
-                && answer.fail(errno)
-            {
+            let Some((errno, why)) = verdict else {
+                continue;
+            };
+            // First: what is shown from now on reaches nobody.
+            op.gone.now();
+            if answer.fail(errno) {
                 op.answered(telemetry, Err(errno), 0, None, Tone::Warn(why));
             }
         }
@@ -182,7 +185,7 @@ impl Bridge {
         // Who ends the mount waits for what has begun, also while it is no task yet: it may have sent its
         // request already.
         let _begun = self.tasks.token();
-        let work = after_forgetting(work).instrument(span);
+        let work = after_forgetting(op.gone.clone().watched(work)).instrument(span);
         let mut work: Pin<Box<dyn Future<Output = Result<T, Error>> + Send>> = match op.queues {
             Some(queues) => Box::pin(in_queues(queues, work)),
             None => Box::pin(work),

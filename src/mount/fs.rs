@@ -100,13 +100,12 @@ impl Filesystem for Fs {
         _umask: u32,
         reply: fuser::ReplyEntry,
     ) {
-        let (vfs, dir, name) = (self.0.vfs.clone(), self.ino(parent), name.to_owned());
-        let op = self
-            .op_on("mkdir", parent, &name, request)
-            .saving()
-            .locking(parent);
+        let (vfs, by) = (self.0.vfs.clone(), context(request));
+        let (dir, name) = (self.ino(parent), name.to_owned());
+        let op = self.op_on("mkdir", parent, &name, request);
+        let op = op.saving().locking(parent);
         self.0.answer(op, reply, async move {
-            vfs.make_dir(dir, &name).await.map(Named)
+            vfs.make_dir(dir, &name, by).await.map(Named)
         });
     }
 
@@ -475,6 +474,8 @@ impl Filesystem for Fs {
         newname: &OsStr,
         reply: fuser::ReplyEntry,
     ) {
+        let (dir, by) = (self.ino(newparent), context(request));
+        self.0.vfs.goes_on_to_make(dir, newname, by);
         let op = self.op_on("link", newparent, newname, request);
         self.0.refuse(op, reply, errno::NOT_BUILT);
     }
@@ -490,6 +491,8 @@ impl Filesystem for Fs {
         reply: fuser::ReplyEntry,
     ) {
         // Regular files are made by `create`.
+        let (dir, by) = (self.ino(parent), context(request));
+        self.0.vfs.goes_on_to_make(dir, name, by);
         let op = self.op_on("mknod", parent, name, request);
         self.0.refuse(op, reply, errno::NOT_BUILT);
     }

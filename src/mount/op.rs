@@ -11,7 +11,7 @@ use tracing::field::Empty;
 
 use super::errno;
 use crate::telemetry::{Access, Subject, Telemetry, milliseconds};
-use crate::vfs::{Fh, Queues};
+use crate::vfs::{CallerGone, Fh, Queues};
 
 /// What a request is, for the log and the watchdog.
 #[derive(Debug)]
@@ -26,6 +26,8 @@ pub(super) struct Op {
     /// caller that is killed: nobody else may take "interrupted" for "saved".
     pub(super) can_be_interrupted: bool,
     pub(super) since: Instant,
+    /// Whether it was answered before it was carried out.
+    pub(super) gone: CallerGone,
     /// What the kernel locks until it is answered: others queue there, and it fails as they do.
     pub(super) queues: Option<Queues>,
     subject: Subject,
@@ -62,6 +64,7 @@ impl Op {
             weight: 0,
             can_be_interrupted: true,
             since: Instant::now(),
+            gone: CallerGone::default(),
             queues: None,
             subject,
             to: None,

@@ -34,7 +34,7 @@ pub(super) struct ValueCache {
 }
 
 /// How many metadata are remembered: with the largest metadata of S3, some 8 MiB.
-const ENVELOPES: NonZeroUsize = NonZeroUsize::new(4096).expect("it is not zero");
+const METADATA_KEPT: NonZeroUsize = NonZeroUsize::new(4096).expect("it is not zero");
 
 impl ValueCache {
     pub(super) fn new(limit: usize) -> Self {
@@ -42,7 +42,7 @@ impl ValueCache {
             values: LruCache::unbounded(),
             bytes: 0,
             limit,
-            metadata: LruCache::new(ENVELOPES),
+            metadata: LruCache::new(METADATA_KEPT),
         }
     }
 

@@ -52,6 +52,7 @@ impl Vfs {
         creation: Creation,
         by: Context,
     ) -> Result<(Told, Fh), Error> {
+        self.goes_on_to_make(parent, name, by);
         self.check_writable(&name.display().to_string())?;
         let name = FileName::new(name)?;
         let (store, dir) = self.dir(parent)?;
@@ -64,7 +65,6 @@ impl Vfs {
             }
         };
         let place = (store.name(), key.clone());
-        self.table().take_back_miss(by.thread(), &place);
         // A name that was moved away stays so until this is decided.
         let _moving = match self.departed(&place).is_some() {
             true => Some(self.moving.lock().await),

@@ -13,7 +13,7 @@ use super::handles::{Fh, Handle};
 use super::numbers::Told;
 use super::scratch::{Scratch, folder};
 use super::table::Kind;
-use super::{Error, Source, Vfs};
+use super::{Context, Error, Source, Vfs};
 use crate::model::{FileName, Ino, StoreId};
 use crate::store::{Child, Dir, Entry, Shown, Store};
 
@@ -264,7 +264,8 @@ impl Vfs {
     ///
     /// # Errors
     /// [`Error::Exists`]; [`Error::Invalid`] for a store whose name is no UUID; any other.
-    pub async fn make_dir(&self, parent: Ino, name: &OsStr) -> Result<Told, Error> {
+    pub async fn make_dir(&self, parent: Ino, name: &OsStr, by: Context) -> Result<Told, Error> {
+        self.goes_on_to_make(parent, name, by);
         self.check_writable(&name.display().to_string())?;
         let name = FileName::new(name)?;
         let kind = self.kind(parent)?;

@@ -62,12 +62,16 @@ impl Vfs {
 }
 
 fn forget(kernel: &dyn Kernel, told: Vec<ToldOf>) {
+    let mut forgotten = Vec::new();
     for ToldOf { ids, name } in told {
-        for id in ids {
-            Handle::current().block_on(kernel.forget_file(id));
-        }
+        forgotten.extend(ids.into_iter().map(|id| kernel.forget_file(id)));
         if let Some((parent, name)) = name {
             kernel.forget_name(parent, &name);
         }
     }
+    Handle::current().block_on(async {
+        for one in forgotten {
+            one.await;
+        }
+    });
 }

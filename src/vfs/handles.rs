@@ -159,6 +159,16 @@ impl Unshown {
         unshown.take_if(|(of, _)| of == place);
     }
 
+    /// If it is what was replaced, whoever reads it knows what took its place.
+    pub(super) fn goes_on(&self, place: &Place, replaced: &Version, version: &Version) {
+        let mut unshown = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((of, shown)) = unshown.as_mut()
+            && (&*of, &*shown) == (place, replaced)
+        {
+            shown.clone_from(version);
+        }
+    }
+
     /// The handle reads another version now.
     fn put(&self, place: Place, version: Version) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((place, version));
@@ -278,6 +288,16 @@ impl Handle {
         match self {
             Self::Reader(reader) => reader.unshown.take_of(place),
             Self::Writer(writer) => writer.knows(place),
+            Self::Scratch(_) | Self::Dir(..) | Self::Fixed(_) | Self::Access(_) => {}
+        }
+    }
+
+    /// If its opener has yet to be shown `replaced`, that will show it `version`, which has the same bytes and
+    /// perhaps more, which the opener put behind them.
+    pub(super) fn will_know(&self, place: &Place, replaced: &Version, version: &Version) {
+        match self {
+            Self::Reader(reader) => reader.unshown.goes_on(place, replaced, version),
+            Self::Writer(writer) => writer.will_know(place, replaced, version),
             Self::Scratch(_) | Self::Dir(..) | Self::Fixed(_) | Self::Access(_) => {}
         }
     }

@@ -131,7 +131,7 @@ impl Vfs {
         }
         match self.find_in_store(parent, store, dir, name, by).await {
             Ok(attr) => {
-                self.give_way(store, dir, name, &scratch);
+                self.give_way(store, dir, name, &scratch).await;
                 Ok(attr)
             }
             Err(error) => {

@@ -8,8 +8,9 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tokio::runtime::{Handle, RuntimeFlavor};
 
+use super::gone::is_caller_gone;
 use super::journal::Event;
-use super::keeper::Whereabouts;
+use super::keeper::{Keeper, Whereabouts};
 use super::rescue::{Loss, Reason};
 use super::{AfterConflict, Error, Vfs};
 use crate::model::{Caller, Ino, Key, Precondition};
@@ -87,22 +88,33 @@ impl Vfs {
         error
     }
 
-    /// As [`conflict`](Self::conflict), over bytes that are kept, if there are any.
+    /// As [`conflict`](Self::conflict), over bytes that are kept.
     pub(super) async fn conflict_over(
         &self,
         attempt: &Attempt<'_>,
         found: Option<&Precondition>,
-        kept: Option<Kept>,
+        kept: Kept,
     ) -> NotDone {
         let error = self.outdone(attempt, found);
+        self.lost(attempt, found, Some(kept), error).await
+    }
+
+    /// As [`conflict_over`](Self::conflict_over), once those whose memories count have been told.
+    pub(super) async fn lost(
+        &self,
+        attempt: &Attempt<'_>,
+        found: Option<&Precondition>,
+        kept: Option<Kept>,
+        error: Error,
+    ) -> NotDone {
         let (reason, found) = (Reason::Conflict, found_now(found));
         let not_done = self.not_done(attempt, reason, &found, kept, error).await;
         self.forget_in_kernel(attempt.ino);
         not_done
     }
 
-    /// Those whose memories count are told what the key is now; the error that says so.
-    fn outdone(&self, attempt: &Attempt<'_>, found: Option<&Precondition>) -> Error {
+    /// Those whose memories count are told what the key is now, if they hear of it; the error that says so.
+    pub(super) fn outdone(&self, attempt: &Attempt<'_>, found: Option<&Precondition>) -> Error {
         let (store, key) = (attempt.store, attempt.key);
         let place = (store.name(), key.clone());
         let by = attempt.callers.first().map(|who| who.process);
@@ -114,6 +126,7 @@ impl Vfs {
         }
         if let Some(found) = found
             && self.options.after_conflict == AfterConflict::Told
+            && !is_caller_gone()
         {
             let callers = attempt.callers.iter().copied();
             self.table().told(callers, &place, found);
@@ -154,16 +167,18 @@ impl Vfs {
         kept: Kept,
         now: OffsetDateTime,
     ) -> (Option<String>, Whereabouts) {
-        let keeper = Arc::clone(&self.keeper);
-        let kept = on_disk(move || {
-            let older = kept.instead_of.as_deref();
-            keeper.keep(loss, &kept.bytes, older, now)
-        });
-        kept.await.unwrap_or_else(|error| {
-            self.telemetry.metrics.rescue_lost();
-            tracing::error!(%error, "the bytes of a save that did not happen could not be kept: they are lost");
-            (None, Whereabouts::Lost)
-        })
+        let keep = move |keeper: &Keeper, loss, kept: &Kept| {
+            keeper.keep(loss, &kept.bytes, kept.instead_of.as_deref(), now)
+        };
+        let (keeper, other_loss, other) = (Arc::clone(&self.keeper), loss.clone(), kept.clone());
+        match on_disk(move || keep(&keeper, other_loss, &other)).await {
+            Ok(kept) => kept,
+            // The threads for such work are gone, since the mount ends: here, then.
+            Err(error) => {
+                tracing::debug!(%error, "a rescue is written by the thread that lost its save");
+                keep(&self.keeper, loss, &kept)
+            }
+        }
     }
 
     fn note(
@@ -201,7 +216,7 @@ impl Vfs {
 
 /// Does something that may have to wait for the local disk, not on a thread that serves requests. A
 /// runtime of one thread serves nobody else meanwhile, and what happens on it can be repeated.
-async fn on_disk<T: Send + 'static>(
+pub(super) async fn on_disk<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, tokio::task::JoinError> {
     match Handle::current().runtime_flavor() {

@@ -295,7 +295,7 @@ impl Vfs {
         let now = self.now();
         let is_due = {
             let mut table = self.table();
-            table.pending().forget_ghosts(now);
+            table.pending().forget_failed_recreates(now);
             !table.due(Some(now)).is_empty()
         };
         is_due && self.moving.try_lock().is_ok()
@@ -443,8 +443,8 @@ impl Vfs {
         let Ok(bytes) = state.content.read(0, size) else {
             return false;
         };
-        let shelf = self.scratch_dir();
-        let mut own = shelf.in_folder(&folder).filter(|(_, scratch)| {
+        let dir = self.scratch_dir();
+        let mut own = dir.in_folder(&folder).filter(|(_, scratch)| {
             scratch
                 .creator()
                 .is_some_and(|maker| maker.process == process)

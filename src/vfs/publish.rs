@@ -107,7 +107,7 @@ impl Vfs {
             kept: Kept::Whole(Arc::clone(&value)),
             // Whoever put it has learned that already.
             by: Vec::new(),
-            change: Change::Value,
+            change: Change::Value(None),
         };
         let file = (put.store, put.key);
         self.table().publish(put.scratch, file, &value, commit);

@@ -25,8 +25,8 @@ use super::scratch::Scratch;
 use super::table::Kind;
 use super::{Error, FileKind, Vfs};
 use crate::model::{
-    Base, Caller, FileName, Ino, Key, Origin, Outcome, Precondition, Rebase, Returned, SaveReason,
-    Version,
+    Base, Caller, FileName, Ino, Key, Origin, Outcome, Precondition, Returned, SaveReason,
+    Successor, Version,
 };
 use crate::store::{Child, Dir, Metadata, ReadBack, Store, Value};
 
@@ -87,6 +87,7 @@ impl Vfs {
         over: OverExisting,
         by: Context,
     ) -> Result<(), Error> {
+        self.goes_on_to_make(to.0, to.1, by);
         self.check_writable(&from.1.display().to_string())?;
         if !self.is_store_dir(from.0) || !self.is_store_dir(to.0) {
             return Err(Error::CrossDevice(from.1.display().to_string()));
@@ -101,8 +102,6 @@ impl Vfs {
             Child::Either(key, _) | Child::Shadowed(key, _) | Child::Key(key) => key,
             Child::Dir(_) => return Err(Error::Invalid(to_name.to_string())),
         };
-        let place = (store.name(), key.clone());
-        self.table().take_back_miss(by.thread(), &place);
         let taken = match self.find(to.0, to.1, by).await {
             Ok(target) if target.kind == FileKind::Dir => {
                 return Err(Error::IsDir(to_name.to_string()));
@@ -420,17 +419,17 @@ impl Vfs {
             entry: entry_of(target.key.clone(), &value),
             kept: Kept::Whole(Arc::clone(&value)),
             by: moved.callers.clone(),
-            change: Change::Value,
+            change: Change::Value(None),
         };
         self.takes_name(moved, from, target, &commit, old_name);
         match &moved.from {
             From::Key(store, key) => {
                 let was = moved.value.version.clone();
-                commit.change = Change::Moved(Rebase {
+                commit.change = Change::Value(Some(Successor {
                     from: Precondition::Is(was.clone()),
                     to: value.version.clone(),
                     metadata: Some(value.metadata.clone()),
-                });
+                }));
                 let kind = Kind::File(Arc::clone(&target.store), target.key.clone());
                 self.table().becomes(ino, kind);
                 self.committed(commit);

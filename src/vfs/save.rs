@@ -19,7 +19,7 @@ use super::tries::Tries;
 use super::writer::{Writer, WriterState};
 use super::{Context, Error, Vfs};
 use crate::model::saving::{End, Facts, Saving, Step};
-use crate::model::{Key, Outcome, Precondition, Rebase, SaveReason, Version};
+use crate::model::{Key, Outcome, Precondition, SaveReason, Successor, Version};
 use crate::store::{Entry, Metadata, ReadBack, Store, Value};
 
 /// What the kernel calls what made a save happen.
@@ -189,6 +189,11 @@ impl Vfs {
             End::Nothing => Ok(()),
             End::Saved { replaced, version } => {
                 self.saved(&begun, state, replaced, version);
+                drop(save_lock);
+                if let Some(id) = state.rescued.take() {
+                    // Its bytes are in the bucket now; a rescue that cannot be removed does no harm.
+                    let _ = self.keeper.forget(&id);
+                }
                 Ok(())
             }
             End::Refused { expected, found } => Err(self
@@ -282,10 +287,6 @@ impl Vfs {
         let place = (store.name(), key.clone());
         let modified = self.saved_now(&place, &version);
         writer.reshape(None);
-        if let Some(id) = state.rescued.take() {
-            // They are in the bucket now; a rescue that cannot be removed does no harm.
-            let _ = self.keeper.forget(&id);
-        }
         let metadata = state.metadata.clone();
         let kept = match bytes {
             Some(bytes) => commit::Kept::Whole(Arc::new(Value {
@@ -297,14 +298,15 @@ impl Vfs {
             None if size.is_some() => commit::Kept::Metadata(Box::new(metadata)),
             None => commit::Kept::Nothing,
         };
-        let change = match replaced == Precondition::Absent && is_empty {
-            // Who joined the new file was shown just this: nothing in it.
-            true => Change::Moved(Rebase {
+        let change = match (&replaced, is_empty) {
+            // Whoever joined the new file was shown just this: nothing in it.
+            (Precondition::Absent, true) => Change::Value(Some(Successor {
                 from: Precondition::Absent,
                 to: version.clone(),
                 metadata: None,
-            }),
-            false => Change::Value,
+            })),
+            (Precondition::Is(_), _) if state.draft.only_appends() => Change::Appended,
+            _ => Change::Value(None),
         };
         self.committed(Commit {
             ino: writer.ino(),
@@ -373,11 +375,12 @@ impl Vfs {
         let (ino, store, key) = (save.writer.ino(), save.store, save.key);
         self.table().is_overtaken(ino, &(store.name(), key.clone()));
         self.not_recreated(save.writer, &(store.name(), key.clone()));
+        let attempt = save.attempt(expected);
+        let error = self.outdone(&attempt, current);
         // Nobody else shall wait for the disk that the bytes are kept on.
         drop(save_lock);
         let kept = self.kept(save, state, expected);
-        let attempt = save.attempt(expected);
-        let lost = self.conflict_over(&attempt, current, kept).await;
+        let lost = self.lost(&attempt, current, kept, error).await;
         state.rescued = lost.rescue.or(state.rescued.take());
         lost.error
     }

@@ -22,6 +22,7 @@ use super::attr::{Attr, FileKind};
 use super::cache::Folder;
 use super::content::zeros;
 use super::handles::{Fh, Handle};
+use super::loss::on_disk;
 use super::numbers::Told;
 use super::open::Access;
 use super::rescue::{Loss, Reason};
@@ -327,7 +328,7 @@ impl Vfs {
 
     /// The store has a key of this name after all: the scratch file gives way, and its bytes are
     /// kept among the rescues.
-    pub(super) fn give_way(
+    pub(super) async fn give_way(
         &self,
         store: &Arc<dyn Store>,
         dir: &Dir,
@@ -348,12 +349,10 @@ impl Vfs {
                 pid: 0,
             };
             let now = time::OffsetDateTime::now_utc();
-            let shelf = self.scratch_dir();
-            let kept = shelf
-                .path(scratch)
-                .and_then(|path| self.keeper.keep_file(loss, &path, now));
-            drop(shelf);
-            match kept {
+            let path = self.scratch_dir().path(scratch);
+            let keeper = Arc::clone(&self.keeper);
+            let kept = on_disk(move || keeper.keep_file(loss, &path?, now)).await;
+            match kept.unwrap_or_else(|error| Err(error.into())) {
                 Ok(rescue) => tracing::warn!(store = %store.name(), key, rescue, "{message}"),
                 Err(error) => {
                     tracing::error!(store = %store.name(), key, %error, "a scratch file stays in the state directory, hidden by a key of its name");
@@ -429,6 +428,7 @@ impl Vfs {
         target: &OsStr,
         by: Context,
     ) -> Result<Told, Error> {
+        self.goes_on_to_make(parent, name, by);
         self.check_writable(&name.display().to_string())?;
         let name = FileName::new(name)?;
         let (store, dir) = self.dir(parent)?;

@@ -113,7 +113,7 @@ impl ScratchDir {
             }
         };
         let folder = (store, Dir::of_prefix(label.dir));
-        self.shelve(&folder, &name, Scratch::new(id, None, body));
+        self.put_in(&folder, &name, Scratch::new(id, None, body));
         Ok(())
     }
 
@@ -172,7 +172,7 @@ impl ScratchDir {
         };
         let made = Scratch::new(id, creator, body);
         match self.label(&made, folder, name, Durable::Later) {
-            Ok(()) => Ok(self.shelve(folder, name, made)),
+            Ok(()) => Ok(self.put_in(folder, name, made)),
             Err(error) => {
                 self.discard(&made);
                 Err(error)
@@ -205,7 +205,7 @@ impl ScratchDir {
             self.discard(&made);
             return Err(error);
         }
-        self.shelve(folder, name, made);
+        self.put_in(folder, name, made);
         Ok(())
     }
 
@@ -261,9 +261,9 @@ impl ScratchDir {
             return Err(io::ErrorKind::NotFound.into());
         };
         self.label(&scratch, to.0, to.1, Durable::Now)?;
-        self.unshelve(from);
+        self.take_out(from);
         let replaced = self.remove(to.0, to.1)?;
-        self.shelve(to.0, to.1, scratch);
+        self.put_in(to.0, to.1, scratch);
         Ok(replaced)
     }
 
@@ -286,17 +286,17 @@ impl ScratchDir {
         let (dir, id) = (self.dir()?, self.full_id(scratch.id()));
         gone(fs::remove_file(record_path(dir, &id)))?;
         gone(fs::remove_file(value_path(dir, &id)))?;
-        self.unshelve((folder, name));
+        self.take_out((folder, name));
         Ok(Some(scratch))
     }
 
-    fn shelve(&mut self, folder: &Folder, name: &FileName, scratch: Arc<Scratch>) -> Arc<Scratch> {
+    fn put_in(&mut self, folder: &Folder, name: &FileName, scratch: Arc<Scratch>) -> Arc<Scratch> {
         let files = self.files.entry(folder.clone()).or_default();
         files.insert(name.clone(), Arc::clone(&scratch));
         scratch
     }
 
-    fn unshelve(&mut self, (folder, name): (&Folder, &FileName)) {
+    fn take_out(&mut self, (folder, name): (&Folder, &FileName)) {
         if let Some(files) = self.files.get_mut(folder) {
             files.remove(name);
             if files.is_empty() {

@@ -178,10 +178,8 @@ impl Table {
             return;
         };
         let place = (store.name(), key);
-        for handle in self.handles_of(ino) {
-            if handle.who().is_some_and(|it| it.process == who.process) {
-                handle.knows(&place);
-            }
+        for handle in self.handles_by(ino, who.process) {
+            handle.knows(&place);
         }
     }
 
@@ -259,7 +257,7 @@ impl Table {
         if let Some(node) = self.tree.get_mut(ino) {
             node.open.retain(|open| *open != fh);
             if node.open.is_empty() {
-                node.file.forget_renewals();
+                node.file.forget_successors();
             }
         }
         self.tree.unhold(ino);
@@ -278,6 +276,12 @@ impl Table {
             .iter()
             .filter_map(|fh| self.handle(*fh).ok())
             .collect()
+    }
+
+    /// Those of them that a process opened.
+    fn handles_by(&self, ino: Ino, process: Process) -> impl Iterator<Item = Arc<Handle>> {
+        let handles = self.handles_of(ino).into_iter();
+        handles.filter(move |handle| handle.who().is_some_and(|who| who.process == process))
     }
 
     /// A scratch file is a key now: its inode and its open handles go on with that.

@@ -229,6 +229,11 @@ impl Writer {
         self.unshown.take_of(place);
     }
 
+    /// What its opener has yet to be shown went on, if it is `replaced`.
+    pub(super) fn will_know(&self, place: &Place, replaced: &Version, version: &Version) {
+        self.unshown.goes_on(place, replaced, version);
+    }
+
     /// What it has so far, once nobody else uses that. Held over a save.
     pub(super) async fn lock(&self) -> MutexGuard<'_, WriterState> {
         self.state.lock().await

@@ -16,8 +16,8 @@ use super::table::Kind;
 use super::{Error, Vfs, Who};
 use crate::model::{
     self, ETAG_ATTRIBUTE as ETAG, HEADER_ATTRIBUTES as USER, Ino, META_ATTRIBUTES as META,
-    OBJECT_ATTRIBUTE as OBJECT, Outcome, PUT_ATTRIBUTE as LAST_PUT, Precondition, Rebase,
-    SCRATCH_ATTRIBUTE as SCRATCH,
+    OBJECT_ATTRIBUTE as OBJECT, Outcome, PUT_ATTRIBUTE as LAST_PUT, Precondition,
+    SCRATCH_ATTRIBUTE as SCRATCH, Successor,
 };
 use crate::store::{Metadata, ReadBack, Store, Value};
 
@@ -222,7 +222,7 @@ impl Vfs {
             entry: entry_of(key, &value),
             kept: Kept::Whole(value),
             by: who.into_iter().collect(),
-            change: Change::Metadata(Rebase {
+            change: Change::Metadata(Successor {
                 from: replaced,
                 to: version,
                 metadata: Some(metadata),

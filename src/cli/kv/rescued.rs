@@ -349,11 +349,21 @@ async fn replace(args: &Apply, kept: &Kept) -> Result<Option<Version>, Failure> 
             place.label(),
             args.id
         ))
-        .hint(format!(
-            "compare: etagfs rescue diff {0}; replace it: etagfs rescue apply --if-match {1} {0}",
-            quoted(&args.id),
-            quoted(&current)
-        ))),
+        .hint(what_then(&args.id, &place.label(), &current))),
+    }
+}
+
+/// What to do with a rescue whose key is this now, and not what its bytes may replace.
+fn what_then(id: &str, label: &str, current: &Precondition) -> String {
+    let (id, label) = (quoted(id), quoted(label));
+    match current {
+        Precondition::Is(version) => format!(
+            "compare: etagfs rescue diff {id}; replace it: etagfs rescue apply --if-match {} {id}",
+            quoted(version)
+        ),
+        Precondition::Absent => format!(
+            "create it again: etagfs rescue show {id} | etagfs create {label}; then: etagfs rescue drop {id}"
+        ),
     }
 }
 

@@ -1,20 +1,29 @@
 //! Names in a mount: the file of a key and the key of a file (V3), and names that never reach the bucket (W9).
 
 use std::ffi::OsStr;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 
+use super::super::Error;
 use super::way::{self, Way, directory};
 use crate::model::{
     FileName, OBJECT_ATTRIBUTE, Origin, Pattern, Piece, SCRATCH_ATTRIBUTE, ScratchNames,
 };
 
-/// Whether a directory is in a mount.
+/// Whether a directory is in a mount. One that does not exist is not.
 ///
 /// # Errors
-/// When it cannot be looked at.
-pub(in crate::client) fn is_in_mount(directory: &Path) -> io::Result<bool> {
-    way::is_mounted(&std::fs::metadata(directory)?)
+/// [`Error::Directory`] when it cannot be looked at.
+pub(in crate::client) fn is_in_mount(directory: &Path) -> Result<bool, Error> {
+    let found = match std::fs::metadata(directory) {
+        Ok(found) => way::is_mounted(&found),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    };
+    found.map_err(|error| Error::Directory {
+        label: directory.display().to_string(),
+        error,
+    })
 }
 
 /// Where a key has its file, below a directory of a mount.
@@ -61,14 +70,20 @@ pub(in crate::client) fn of_file(path: &Path) -> Option<String> {
 
 /// Whether what is written to a file of a mount never reaches the bucket. A key that is in the bucket is a key,
 /// whatever its name.
-pub(super) fn is_scratch(way: &Way) -> bool {
-    if matches!(way.attribute(OBJECT_ATTRIBUTE), Ok(Some(_))) {
-        return false;
+///
+/// # Errors
+/// Any of the filesystem, if it does not say whether there is such a key.
+pub(super) fn is_scratch(way: &Way) -> io::Result<bool> {
+    match way.attribute(OBJECT_ATTRIBUTE) {
+        Ok(Some(_)) => return Ok(false),
+        Ok(None) => {}
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
     }
     let itself = way.itself();
     let Some(name) = itself.file_name().and_then(|name| FileName::new(name).ok()) else {
         // Whoever writes is told.
-        return false;
+        return Ok(false);
     };
     let patterns = patterns(directory(&itself)).unwrap_or_default();
     let scratch = patterns
@@ -79,7 +94,7 @@ pub(super) fn is_scratch(way: &Way) -> bool {
         Ok(found) if found.is_file() => Origin::Temporary,
         _ => Origin::Other,
     };
-    ScratchNames::new(scratch).contains(&name, origin)
+    Ok(ScratchNames::new(scratch).contains(&name, origin))
 }
 
 /// The scratch names of the mount that a directory is in; an older daemon tells none.

@@ -182,7 +182,7 @@ impl Vfs {
     ) -> Error {
         let attempt = attempt(moved, target, expected);
         let kept = Kept::whole(moved.value.bytes.clone());
-        self.conflict_over(&attempt, found, Some(kept)).await.error
+        self.conflict_over(&attempt, found, kept).await.error
     }
 
     /// The rename failed, or its fate is unknown. The bytes of a temporary file are kept, as after a

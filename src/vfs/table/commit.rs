@@ -5,9 +5,9 @@
 
 use std::sync::Arc;
 
-use super::super::Vfs;
+use super::super::{Vfs, Who};
 use super::{Place, Table};
-use crate::model::{Caller, Ino, Precondition, Rebase};
+use crate::model::{Caller, Ino, Precondition, Successor};
 use crate::store::{Entry, Metadata, Value};
 
 /// A write that the store has carried out.
@@ -43,12 +43,13 @@ pub(in crate::vfs) enum Kept {
 /// What a commit is to those who have the file open for writing.
 #[derive(Debug)]
 pub(in crate::vfs) enum Change {
-    /// Other bytes: their drafts are overtaken (W12).
-    Value,
-    /// Other bytes; but whoever is based on what this says has these bytes too.
-    Moved(Rebase<Metadata>),
+    /// Other bytes, all of them its maker's: their drafts are overtaken (W12), but not those that are based on
+    /// what the successor says, which have these bytes too.
+    Value(Option<Successor<Metadata>>),
+    /// Other bytes, of which its maker knows only the last: it put them behind what was there (W7).
+    Appended,
     /// The same bytes, with other metadata: their drafts go on.
-    Metadata(Rebase<Metadata>),
+    Metadata(Successor<Metadata>),
 }
 
 impl Table {
@@ -66,14 +67,14 @@ impl Table {
         } = commit;
         let version = entry.version.clone();
         self.learn_own(ino, entry);
-        let (is_value, renewal) = match change {
-            Change::Value => (true, None),
-            Change::Moved(renewal) => (true, Some(renewal)),
-            Change::Metadata(renewal) => (false, Some(renewal)),
+        let (is_value, successor) = match change {
+            Change::Value(successor) => (true, successor),
+            Change::Appended => (true, None),
+            Change::Metadata(successor) => (false, Some(successor)),
         };
         if let Some(node) = self.tree.get_mut(ino) {
-            if let Some(renewal) = renewal {
-                node.file.renew(renewal, !node.open.is_empty());
+            if let Some(successor) = successor {
+                node.file.goes_on_as(successor, !node.open.is_empty());
             }
             if is_value {
                 node.file.save(&replaced, &version);
@@ -103,7 +104,28 @@ impl Table {
         let version = &commit.entry.version;
         self.seen
             .saved(by.iter().copied(), place, &commit.replaced, version);
-        self.changed_by(commit.ino, by.first().copied());
+        let maker = by.first().copied();
+        match commit.change {
+            Change::Value(_) => self.changed_by(commit.ino, maker),
+            Change::Appended | Change::Metadata(_) => self.added_to_by(maker, commit),
+        }
+    }
+
+    /// Whoever kept the bytes that were there knows the new version if it knows those: from its memory, or
+    /// once it reads them through an older handle (W1). What another of its handles reads, it still has to
+    /// be shown.
+    fn added_to_by(&mut self, maker: Who, commit: &Commit) {
+        let Some(caller) = maker else { return };
+        let (place, version) = (&commit.place, &commit.entry.version);
+        let known = self.seen.shown_to(&caller, place);
+        if known.as_ref().and_then(Precondition::version) == Some(version) {
+            return self.changed_by(commit.ino, maker);
+        }
+        if let Some(replaced) = commit.replaced.version() {
+            for handle in self.handles_by(commit.ino, caller.process) {
+                handle.will_know(place, replaced, version);
+            }
+        }
     }
 }
 

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use lru::LruCache;
 
 use super::super::content::Content;
+use super::super::gone::is_caller_gone;
 use super::super::handles::{Handle, ReadFrom, Reader};
 use super::super::io::At;
 use super::super::scratch::{OpenScratch, Scratch};
@@ -90,6 +91,9 @@ impl Vfs {
     /// Whoever opened this handle is now shown what it reads (W1). An open alone shows nothing: vis
     /// opens a file to look at its attributes just before it replaces it, `flock` to lock it.
     pub(in crate::vfs) fn note_reading(&self, reader: &Reader) {
+        if is_caller_gone() {
+            return;
+        }
         let (Some((place, version)), Some(caller)) = (reader.take_unshown(), reader.who()) else {
             return;
         };
@@ -109,6 +113,9 @@ impl Vfs {
 
     /// Remembers that a process was given a version; whether that is in doubt.
     pub(in crate::vfs) fn show(&self, caller: &Caller, place: &Place, version: &Version) -> bool {
+        if is_caller_gone() {
+            return false;
+        }
         let mut table = self.table();
         let before = table.seen.room().forgotten;
         let is_doubtful = table.show(caller, place, version);
@@ -274,6 +281,9 @@ impl Vfs {
         writer: &Writer,
         state: &WriterState,
     ) -> Result<(), Error> {
+        if is_caller_gone() {
+            return Ok(());
+        }
         let (Some((place, version)), Some(caller)) = (writer.take_unshown(), writer.who()) else {
             return Ok(());
         };

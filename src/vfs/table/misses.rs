@@ -3,18 +3,21 @@
 //! The kernel asks for a name in nearly every system call, and the answer alone does not say whether a
 //! program hears of it: `stat` of a missing file does, and a creating open that goes on to make it does
 //! not. So a miss waits until its system call is over, which is when the same thread asks for another
-//! name, or when somebody wants to know what others were shown of the key. A creation or a rename by the
-//! same thread takes it back: that is the call in which it looked.
+//! name, or when somebody wants to know what others were shown of the key. A call of the same thread that
+//! goes on to make the name (a creation, a rename, a directory, a link) takes it back: that is the call in
+//! which it looked.
 //!
 //! Who asks is read from `/proc` before the answer, since a `cat` of a missing file is gone after it. A
 //! thread that misses many names, as compilers and interpreters do, is looked up once in a while.
 
+use std::ffi::OsStr;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 use tokio::time::Instant;
 
 use lru::LruCache;
 
+use super::super::gone::is_caller_gone;
 use super::super::{Context, Vfs, Who};
 use super::{Place, Table};
 use crate::model::{Caller, FileName, Ino, Origin};
@@ -50,17 +53,20 @@ impl Table {
         }
     }
 
-    /// A thread goes on to make the key that it missed, and its program never hears that there was none.
-    pub(in crate::vfs) fn take_back_miss(&mut self, thread: u32, place: &Place) {
-        let is_of_this_call = |(_, missed): &(Caller, Place)| missed == place;
-        match self
-            .misses
-            .by_thread
-            .peek(&thread)
-            .is_some_and(is_of_this_call)
-        {
+    fn take_back_miss(&mut self, thread: u32, place: &Place) {
+        let last = self.misses.by_thread.peek(&thread);
+        match last.is_some_and(|(_, missed)| missed == place) {
             true => drop(self.misses.by_thread.pop(&thread)),
             false => self.end_miss(thread),
+        }
+    }
+
+    /// The key that a name stands for, if there is one.
+    fn place_in(&self, parent: Ino, name: &FileName) -> Option<Place> {
+        let (store, dir) = self.dir(parent).ok()?;
+        match store.child(&dir, name) {
+            Ok(Child::Either(key, _) | Child::Key(key)) => Some((store.name(), key)),
+            _ => None,
         }
     }
 
@@ -76,21 +82,33 @@ impl Table {
 }
 
 impl Vfs {
+    /// A system call goes on to make the name that it looked up, or is refused for a reason of its own: its
+    /// program does not hear that there was no such name.
+    pub fn goes_on_to_make(&self, parent: Ino, name: &OsStr, by: Context) {
+        let Ok(name) = FileName::new(name) else {
+            return;
+        };
+        let mut table = self.table();
+        if let Some(place) = table.place_in(parent, &name) {
+            table.take_back_miss(by.thread(), &place);
+        }
+    }
+
     /// The caller of a look-up is about to be told that there is no such name.
     pub(in crate::vfs) fn note_miss(&self, parent: Ino, name: &FileName, by: Context) {
         let thread = by.thread();
-        if thread == 0 || self.options.read_only || self.is_scratch_name(name, Origin::Other) {
+        if thread == 0
+            || is_caller_gone()
+            || self.options.read_only
+            || self.is_scratch_name(name, Origin::Other)
+        {
             return;
         }
         let known = {
             let mut table = self.table();
-            let Ok((store, dir)) = table.dir(parent) else {
+            let Some(place) = table.place_in(parent, name) else {
                 return;
             };
-            let (Ok(Child::Either(key, _)) | Ok(Child::Key(key))) = store.child(&dir, name) else {
-                return;
-            };
-            let place = (store.name(), key);
             // Who moved it away knows where it is.
             if table.pending_renames.is_away(&place) {
                 return;

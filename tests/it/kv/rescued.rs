@@ -86,6 +86,22 @@ fn a_rescue_replaces_nothing_newer_unless_that_is_said() {
 }
 
 #[test]
+fn what_a_refused_rescue_recommends_when_its_key_is_gone_brings_the_key_back() {
+    or_skip!(mounts::possible());
+    let desk = or_skip!(Desk::new());
+    let id = lost(&desk, "os.O_RDWR");
+    desk.other.delete(&desk.object("key"));
+    let refused = desk.run(&format!("etagfs rescue apply {id}"));
+    fails(&refused, 75, &["create it again: "]);
+    let told = refused.stderr.split_once("create it again: ").unwrap().1;
+    let (create, drop) = told.trim_end().split_once("; then: ").unwrap();
+    desk.says(create);
+    assert_eq!(desk.other.text(&desk.object("key")), "old\nmine\n");
+    desk.says(drop);
+    assert_eq!(rescues::of(desk.state.path()).len(), 0);
+}
+
+#[test]
 fn what_was_to_be_appended_is_appended() {
     or_skip!(mounts::possible());
     let desk = or_skip!(Desk::new());

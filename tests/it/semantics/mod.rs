@@ -9,6 +9,7 @@ mod reading;
 mod room;
 mod saving;
 mod scratch;
+mod shown;
 mod view;
 
 use std::fs::{self, File};

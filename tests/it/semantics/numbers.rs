@@ -6,13 +6,14 @@ use crate::world::report;
 
 const DOCUMENT: &str = include_str!("../../../docs/semantics.md");
 
-const TESTS: [&str; 7] = [
+const TESTS: [&str; 8] = [
     include_str!("alive.rs"),
     include_str!("names_and_results.rs"),
     include_str!("reading.rs"),
     include_str!("room.rs"),
     include_str!("saving.rs"),
     include_str!("scratch.rs"),
+    include_str!("shown.rs"),
     include_str!("view.rs"),
 ];
 

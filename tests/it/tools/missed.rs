@@ -89,6 +89,22 @@ fn who_only_opens_or_lists_is_blind() {
                 "ls -l > $D/x; find . > $D/y; $THEIRS $F; echo 1 > $F",
             ),
             replaces(
+                "a symbolic link that is refused; echo > f",
+                "python3 -I -c \"import os, subprocess as s; f = os.environ['F']\ntry: os.symlink('x', f)\nexcept OSError: pass\ns.check_call([os.environ['THEIRS'], f]); open(f, 'w').write('1')\"",
+            ),
+            replaces(
+                "a link that is refused; echo > f",
+                "python3 -I -c \"import os, subprocess as s; f = os.environ['F']\ntry: open('g' + f, 'w').close(); os.link('g' + f, f)\nexcept OSError: pass\ns.check_call([os.environ['THEIRS'], f]); open(f, 'w').write('1')\"",
+            ),
+            replaces(
+                "a fifo that is refused; echo > f",
+                "python3 -I -c \"import os, subprocess as s; f = os.environ['F']\ntry: os.mkfifo(f)\nexcept OSError: pass\ns.check_call([os.environ['THEIRS'], f]); open(f, 'w').write('1')\"",
+            ),
+            replaces(
+                "a directory that cannot be moved; echo > f",
+                "python3 -I -c \"import os, subprocess as s; f = os.environ['F']\ntry: os.mkdir('d' + f); os.rename('d' + f, f)\nexcept OSError: pass\ns.check_call([os.environ['THEIRS'], f]); open(f, 'w').write('1')\"",
+            ),
+            replaces(
                 "setsid cat f; echo > f",
                 "setsid --wait cat $F 2> $D/e; $THEIRS $F; echo 1 > $F",
             ),

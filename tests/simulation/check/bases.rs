@@ -83,14 +83,11 @@ impl Judge<'_> {
                     .map(|value| value.bytes.clone())
                     .collect();
                 let is_unsaved = bytes.is_empty() && self.has_unsaved(open, &file.path);
-                // Who saved the key since knows what it did, whatever it reads through an older descriptor.
-                let has_saved = self.of_key.get(&file.path).is_some_and(|changes| {
-                    changes.iter().map(|at| &self.events[*at]).any(|event| {
-                        (open.begun..record.ended).contains(&event.stamp)
-                            && self.is_by(event, record.pid)
-                    })
-                });
-                if !is_own && !file.scratch && !is_unsaved && !has_saved {
+                // Whoever saved the key since knows what it did, whatever it reads through an older
+                // descriptor; who only added to it knows that once it knows what it added it to.
+                let since = (open.begun, record.ended);
+                let read = self.read_since(&file.path, since, record.pid, read);
+                if !is_own && !file.scratch && !is_unsaved {
                     read.into_iter()
                         .for_each(|bytes| shown.add(record, &file.path, bytes));
                 }
@@ -128,6 +125,50 @@ impl Judge<'_> {
             }
             _ => {}
         }
+    }
+
+    /// What a process knows of a key that read one of these, which were the key at one time or another since,
+    /// and that itself perhaps changed it meanwhile.
+    fn read_since(
+        &self,
+        path: &str,
+        (from, to): (Stamp, Stamp),
+        pid: u32,
+        mut read: Vec<Bytes>,
+    ) -> Vec<Bytes> {
+        let changes = self.of_key.get(path).map_or(&[][..], Vec::as_slice);
+        let changes = changes.iter().map(|at| &self.events[*at]);
+        let own = changes.filter(|it| (from..to).contains(&it.stamp) && self.is_by(it, pid));
+        for event in own {
+            match (&event.before, &event.after) {
+                (Some(before), Some(after)) if self.adds(event) => {
+                    if read.contains(&before.bytes) {
+                        read.push(after.bytes.clone());
+                    }
+                }
+                _ => return Vec::new(),
+            }
+        }
+        read
+    }
+
+    /// Whether a change put something behind what was there, or changed what travels with it.
+    fn adds(&self, event: &Event) -> bool {
+        let By::Call(call, _) = event.by else {
+            return false;
+        };
+        let did = self.records.get(call).map(|record| &record.did);
+        match did {
+            Some(Did::Save { file, .. }) => self.appends(*file),
+            Some(Did::Describe { .. }) => true,
+            _ => false,
+        }
+    }
+
+    /// Whether a file was opened to be appended to.
+    fn appends(&self, file: usize) -> bool {
+        let how = self.files[file].how;
+        how.append && !how.truncate && !how.exclusive
     }
 
     /// Whether the first read of a file found nothing, which its open knew already.
@@ -244,7 +285,7 @@ impl Judge<'_> {
         match &record.did {
             Did::Save { file, .. } => {
                 let opened = &self.files[*file];
-                if opened.how.append && !opened.how.truncate && !opened.how.exclusive {
+                if self.appends(*file) {
                     return None;
                 }
                 let open = &self.records[opened.opened];

@@ -140,8 +140,8 @@ impl Caller {
         let did = Did::Mkdir {
             path: path.to_owned(),
         };
-        self.change_name(did, path, false, |vfs, dir, name, _| async move {
-            let told = vfs.make_dir(dir, OsStr::new(&name)).await?;
+        self.change_name(did, path, false, |vfs, dir, name, by| async move {
+            let told = vfs.make_dir(dir, OsStr::new(&name), by).await?;
             forget(&vfs, told);
             Ok(())
         })
