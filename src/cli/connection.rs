@@ -11,13 +11,13 @@ use clap::{Args as ClapArgs, ValueEnum};
 
 use super::redact::Secret;
 use super::report::Failure;
-use super::source::Source;
 use super::units::{self, header};
 use crate::backend::limit::Places;
 use crate::backend::s3::{
     Credentials, Encryption, Endpoint, Instance, Network, S3Config, Terms, endpoint_of_environment,
 };
 use crate::backend::{Backend, Deadlines, S3, certain};
+use crate::client::Source;
 use crate::model::Server;
 use crate::mount::descriptor_limit;
 use crate::telemetry::Telemetry;

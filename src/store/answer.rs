@@ -34,6 +34,18 @@ pub struct Value {
     pub metadata: Metadata,
 }
 
+impl Value {
+    /// What a listing would tell of it.
+    pub fn entry(&self, key: Key) -> Entry {
+        Entry {
+            key,
+            size: Some(self.bytes.len() as u64),
+            modified: self.modified,
+            version: self.version.clone(),
+        }
+    }
+}
+
 /// What a name in a directory turned out to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Found {

@@ -12,9 +12,9 @@ use tokio::time::Instant;
 
 use lru::LruCache;
 
-use super::table::Place;
+use super::place::{Folder, Place};
 use crate::model::{FileName, Version};
-use crate::store::{Dir, Entry, Listing, Metadata, Shown, StoreName, Value};
+use crate::store::{Entry, Listing, Metadata, Shown, StoreName, Value};
 
 /// What a value costs besides its bytes.
 const OVERHEAD: usize = 512;
@@ -98,9 +98,6 @@ impl ValueCache {
         self.bytes
     }
 }
-
-/// A directory of the mount.
-pub(super) type Folder = (StoreName, Dir);
 
 /// How many names listings may hold together.
 const MAX_NAMES: usize = 100_000;
@@ -311,6 +308,7 @@ impl Deletes {
 mod tests {
     use super::*;
     use crate::model::Key;
+    use crate::store::Dir;
     use bytes::Bytes;
     use std::time::SystemTime;
 

@@ -3,8 +3,8 @@
 //! Without it the kernel copies from pages that all descriptors of a file share, which can be another
 //! version's. Here it is what reading through the one handle and writing through the other would do.
 
+use super::access::{At, Durable};
 use super::handles::Fh;
-use super::io::{At, Durable};
 use super::{Context, Error, Vfs};
 
 /// How many bytes one call copies: programs ask again for the rest.

@@ -11,10 +11,10 @@ use tokio::time::Instant;
 use bytes::Bytes;
 
 use super::Context;
+use super::access::Access;
 use super::handles::Fh;
 use super::loss::Attempt;
 use super::numbers::Told;
-use super::open::{Access, entry_of};
 use super::table::Kind;
 use super::writer::WriterState;
 use super::{Error, OverExisting, Vfs};
@@ -195,7 +195,7 @@ impl Vfs {
             modified: self.saved_now(&place, &version),
             metadata: metadata.clone(),
         };
-        let entry = entry_of(key.clone(), &value);
+        let entry = value.entry(key.clone());
         let (ino, numbers) = {
             let mut table = self.table();
             let ino = table.insert(parent, name, Kind::File(store, key));

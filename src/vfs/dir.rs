@@ -5,73 +5,16 @@
 
 use std::ffi::OsStr;
 use std::sync::Arc;
-use tokio::time::Instant;
 
-use super::attr::{Attr, FileKind};
-use super::control::Control;
+use super::attr::Attr;
 use super::handles::{Fh, Handle};
+use super::items::{Age, DirItem, Item};
 use super::numbers::Told;
-use super::scratch::{Scratch, folder};
+use super::place::folder;
 use super::table::Kind;
 use super::{Context, Error, Source, Vfs};
 use crate::model::{FileName, Ino, StoreId};
 use crate::store::{Child, Dir, Entry, Shown, Store};
-
-/// A name in an open directory.
-#[derive(Clone, Debug)]
-pub struct DirItem {
-    /// The name.
-    pub name: FileName,
-    /// What it is.
-    pub(super) item: Item,
-}
-
-/// What a name in an open directory is.
-#[derive(Clone, Debug)]
-pub(super) enum Item {
-    /// A directory.
-    Dir,
-    /// A key, as the listing told.
-    File(Entry),
-    /// A file that this mount created and did not save yet.
-    Unsaved,
-    /// A file that only this mount has.
-    Scratch(Arc<Scratch>),
-    /// One of the mount's own files.
-    Control,
-}
-
-/// How old the names of a directory are.
-#[derive(Clone, Copy, Debug)]
-pub struct Age {
-    /// When the store was asked for them.
-    pub(super) asked: Instant,
-    /// Up to when they hold what this mount did: if they were remembered, up to when they were taken
-    /// from memory.
-    pub(super) corrected: Instant,
-}
-
-impl Age {
-    fn now() -> Self {
-        let now = Instant::now();
-        Self {
-            asked: now,
-            corrected: now,
-        }
-    }
-}
-
-impl DirItem {
-    /// Its kind.
-    pub fn kind(&self) -> FileKind {
-        match &self.item {
-            Item::Dir => FileKind::Dir,
-            Item::File(_) | Item::Unsaved => FileKind::File,
-            Item::Scratch(scratch) => scratch.kind(),
-            Item::Control => FileKind::Control,
-        }
-    }
-}
 
 impl Vfs {
     /// Opens a directory: reads all its names.
@@ -99,7 +42,7 @@ impl Vfs {
                 age = of_listing;
                 self.items(ino, &store, &dir, &listing)
             }
-            (Kind::Control(control), _) => control.items(self),
+            (Kind::Control(control), _) => self.control_items(&control),
             (Kind::File(_, key), _) => return Err(Error::NotDir(key.to_string())),
             (Kind::Scratch(_), _) => return Err(Error::NotDir("the scratch file".to_owned())),
         };
@@ -196,8 +139,9 @@ impl Vfs {
             Item::Scratch(_) => self.tell_scratch(parent, &item.name),
             Item::Control => {
                 let kind = self.kind(parent).ok()?;
-                let control =
-                    Control::find(&kind, parent == Ino::ROOT, &item.name, self).ok()??;
+                let control = self
+                    .find_control(&kind, parent == Ino::ROOT, &item.name)
+                    .ok()??;
                 Some(self.found_control(parent, &item.name, control))
             }
         }
@@ -247,7 +191,7 @@ impl Vfs {
                 Some(self.found_dir(parent, name, Arc::clone(&store), below))
             }
             (Kind::Control(control), _) => {
-                let control = Control::child(&control, name, self)?;
+                let control = self.control_child(&control, name)?;
                 Some(self.found_control(parent, name, control))
             }
             _ => None,
@@ -359,21 +303,5 @@ impl Vfs {
         self.table()
             .removed_dir((parent, &name), store.name(), below);
         Ok(())
-    }
-}
-
-impl Control {
-    /// The names in one of the mount's own directories.
-    fn items(&self, vfs: &Vfs) -> Vec<DirItem> {
-        self.names(vfs)
-            .into_iter()
-            .map(|(name, is_dir)| DirItem {
-                name,
-                item: match is_dir {
-                    true => Item::Dir,
-                    false => Item::Control,
-                },
-            })
-            .collect()
     }
 }

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::pairs;
-use super::scratch::{Scratch, folder};
+use super::place::folder;
+use super::scratch::Scratch;
 use super::{Error, Vfs};
 use crate::model::Ino;
 

@@ -9,10 +9,10 @@ use std::time::SystemTime;
 use bytes::{Bytes, BytesMut};
 
 use super::Context;
+use super::access::{Access, At, Durable};
 use super::content::{Content, slice};
 use super::handles::{Block, Fh, Handle, ReadFrom, Reader};
 use super::loss::Attempt;
-use super::open::Access;
 use super::table::Kind;
 use super::writer::{Shape, Writer, WriterState};
 use super::{Attr, Error, Vfs};
@@ -21,24 +21,6 @@ use crate::store::{Entry, Metadata, Store, Value};
 
 /// How much of a large value one request reads.
 const BLOCK: u64 = 8 * 1024 * 1024;
-
-/// Where written bytes go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum At {
-    /// There; a gap before it is zeros.
-    Offset(u64),
-    /// Behind the last byte (O_APPEND), wherever the kernel thinks that is.
-    End,
-}
-
-/// When written bytes are saved.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Durable {
-    /// By the next close or fsync.
-    AtSave,
-    /// Before the write is over (O_SYNC, O_DSYNC).
-    AtOnce,
-}
 
 impl Vfs {
     /// Reads at most `len` bytes from `start`; fewer only at the end.

@@ -11,9 +11,9 @@ use tokio::time::Instant;
 
 use super::attr::{Attr, FileKind};
 use super::control::Control;
-use super::dir::Age;
+use super::items::Age;
 use super::numbers::Told;
-use super::open::entry_of;
+
 use super::table::{Kind, Node};
 use super::{Context, Error, Source, Vfs};
 use crate::model::{BadName, FileName, Ino, NodeId, StoreId};
@@ -68,7 +68,7 @@ impl Vfs {
             Err(BadName::Illegal | BadName::Unspelled(_)) => return Err(not_found()),
         };
         let kind = self.kind(parent)?;
-        if let Some(control) = Control::find(&kind, parent == Ino::ROOT, &name, self)? {
+        if let Some(control) = self.find_control(&kind, parent == Ino::ROOT, &name)? {
             return Ok(self.found_control(parent, &name, control));
         }
         match (kind, &self.source) {
@@ -177,7 +177,7 @@ impl Vfs {
                 Ok(self.noted_attr(&table, store.name(), ino, &entry))
             }
             Found::Read(key, value) => {
-                let entry = entry_of(key.clone(), &value);
+                let entry = value.entry(key.clone());
                 let kind = Kind::File(Arc::clone(store), key.clone());
                 let value = Arc::from(value);
                 let mut table = self.table();

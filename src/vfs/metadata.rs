@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Vfs;
-use super::table::Place;
+use super::place::Place;
 use super::{Context, Error};
 use crate::model::{Ino, Key, Precondition, Version};
 use crate::store::{Entry, Metadata, Store};

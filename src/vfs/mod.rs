@@ -14,6 +14,7 @@
 //! # Time
 //! Ages are measured by tokio's clock, so that a simulation can run hours in a moment.
 
+mod access;
 mod append;
 mod attr;
 mod blank;
@@ -33,6 +34,7 @@ mod forgetting;
 mod gone;
 mod handles;
 mod io;
+mod items;
 mod journal;
 mod keeper;
 mod label;
@@ -42,6 +44,7 @@ mod metadata;
 mod open;
 mod pairs;
 mod pending_renames;
+mod place;
 mod publish;
 mod reached;
 mod remove;
@@ -51,12 +54,15 @@ mod save;
 mod scratch;
 mod scratch_dir;
 mod shutdown;
+mod stat;
 mod state;
 mod stats;
 mod subject;
 mod table;
 mod times;
+mod told;
 mod tries;
+mod unshown;
 mod writer;
 mod xattr;
 
@@ -68,20 +74,19 @@ use tokio::time::Instant;
 use async_trait::async_trait;
 use tokio::sync::OwnedMutexGuard;
 
+pub use access::{Access, At, Durable};
 pub use attr::{Attr, FileKind};
 pub use claim::{Begun, Claim};
 pub use context::Context;
 pub use create::Creation;
-pub use dir::{Age, DirItem};
 pub use error::{Error, Message};
 pub use forgetting::{Forgotten, after_forgetting};
 pub use gone::CallerGone;
 pub use handles::Fh;
-pub use io::{At, Durable};
+pub use items::{Age, DirItem};
 pub use keeper::RescueBounds;
 pub use label::{Label, ScratchFiles};
 pub use numbers::Told;
-pub use open::Access;
 pub use pairs::{Odd, open_regular};
 pub use pending_renames::Departures;
 pub use rescue::{Loss, Reason, Record, Rescue};

@@ -9,30 +9,17 @@ use tokio::time::Instant;
 
 use bytes::Bytes;
 
+use super::access::Access;
 use super::content::Content;
-use super::handles::{Fh, Handle, Pieces, ReadFrom, Reader, Unshown};
+use super::handles::{Fh, Handle, Pieces, ReadFrom, Reader};
 use super::loss::Attempt;
 use super::table::Kind;
+use super::unshown::Unshown;
 use super::writer::{Writer, WriterState};
-use super::{Context, Durable, Error, Vfs};
+use super::{Context, Error, Vfs};
 use crate::model::{self, Base, Draft, Ino, Key, Precondition, Rival};
 use crate::store::{Entry, Metadata, Opened, Store, Value};
 use crate::telemetry::Cache;
-
-/// What an open wants.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Access {
-    /// To read.
-    pub read: bool,
-    /// To write.
-    pub write: bool,
-    /// To start from nothing (O_TRUNC).
-    pub truncate: bool,
-    /// To write at the end only (O_APPEND).
-    pub append: bool,
-    /// When each write is to be saved.
-    pub durable: Durable,
-}
 
 /// A version of a key, as an open found it.
 pub(super) enum Version {
@@ -164,7 +151,7 @@ impl Vfs {
         }
         let (entry, content, metadata) = match self.newest(ino, store, key, by).await? {
             Version::Whole(value) => {
-                let entry = entry_of(key.clone(), &value);
+                let entry = value.entry(key.clone());
                 let content = Content::Shared(value.bytes.clone());
                 (entry, content, value.metadata.clone())
             }
@@ -285,7 +272,8 @@ impl Vfs {
 
     pub(super) fn register(&self, mut writer: Writer) -> Fh {
         let mut table = self.table();
-        writer.is_of(&table);
+        let ino = writer.ino();
+        writer.opens(table.file(ino).ok(), table.caught_up(ino));
         table.open(writer.ino(), Handle::Writer(Box::new(writer)))
     }
 
@@ -375,7 +363,7 @@ impl Vfs {
         match opened {
             Ok(Opened::Unchanged) => match cached {
                 Some(value) => {
-                    let entry = entry_of(key.clone(), &value);
+                    let entry = value.entry(key.clone());
                     self.table().learn(ino, entry, asked, None);
                     Ok(Version::Whole(value))
                 }
@@ -409,15 +397,5 @@ fn refuse(store: &Arc<dyn Store>, key: &Key, metadata: &Metadata) -> Result<(), 
     match store.read_only(key, metadata) {
         Some(why) => Err(Error::ReadOnly(format!("{} ({why})", store.address(key)))),
         None => Ok(()),
-    }
-}
-
-/// What a listing would tell of a value.
-pub(super) fn entry_of(key: Key, value: &Value) -> Entry {
-    Entry {
-        key,
-        size: Some(value.bytes.len() as u64),
-        modified: value.modified,
-        version: value.version.clone(),
     }
 }

@@ -8,19 +8,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Context;
-use super::cache::Folder;
 use super::handles::Handle;
 use super::loss::Attempt;
 use super::open::Version as Opened;
+use super::place::{Folder, Place, key_of};
 use super::publish::Put;
 use super::scratch::{Scratch, ScratchId};
-use super::table::{Kind, Place};
+use super::table::Kind;
 use super::writer::{Writer, WriterState};
 use super::{Error, Source, Vfs, Who};
 use crate::model::{
     Base, Caller, Due, FileName, Ino, Key, Outcome, Precondition, Process, Unlinked, Version,
 };
-use crate::store::{Child, Dir, Store, StoreName, Value};
+use crate::store::{Dir, Store, StoreName, Value};
 
 /// Which names that are moved away are to be settled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -483,13 +483,5 @@ impl Vfs {
             (Source::Bucket(catalog), StoreName::Id(id)) => Ok(catalog.store(id)),
             (Source::Bucket(_), StoreName::Flat) => Err(Error::BadHandle),
         }
-    }
-}
-
-/// The key that a name in a directory stands for.
-pub(super) fn key_of(store: &Arc<dyn Store>, dir: &Dir, name: &FileName) -> Option<Key> {
-    match store.child(dir, name).ok()? {
-        Child::Either(key, _) | Child::Key(key) | Child::Shadowed(key, _) => Some(key),
-        Child::Dir(_) => None,
     }
 }

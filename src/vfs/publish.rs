@@ -7,12 +7,12 @@
 
 use std::sync::Arc;
 
-use super::cache::Folder;
 use super::commit::{Change, Commit, Kept};
-use super::handles::{Handle, ReadFrom, Reader, Unshown};
-use super::open::entry_of;
+use super::handles::{Handle, ReadFrom, Reader};
+use super::place::{Folder, Place};
+use super::unshown::Unshown;
+
 use super::scratch::{OpenScratch, Scratch};
-use super::table::Place;
 use super::writer::{Writer, WriterState};
 use super::{Error, Vfs};
 use crate::model::{CaughtUp, Draft, FileName, Ino, Key, Outcome, Precondition};
@@ -103,7 +103,7 @@ impl Vfs {
             ino: put.scratch.ino(),
             place: (put.store.name(), put.key.clone()),
             replaced: Precondition::Absent,
-            entry: entry_of(put.key.clone(), &value),
+            entry: value.entry(put.key.clone()),
             kept: Kept::Whole(Arc::clone(&value)),
             // Whoever put it has learned that already.
             by: Vec::new(),

@@ -15,10 +15,10 @@ use std::time::SystemTime;
 use tokio::time::Instant;
 
 use super::Context;
-use super::cache::Folder;
 use super::commit::{Change, Commit, Kept};
 use super::loss::Attempt;
-use super::open::{Version as Newest, entry_of};
+use super::open::Version as Newest;
+use super::place::Folder;
 use super::publish::Put;
 use super::rescue::Reason;
 use super::scratch::Scratch;
@@ -416,7 +416,7 @@ impl Vfs {
             ino,
             place: (target.store.name(), target.key.clone()),
             replaced: replaced.clone(),
-            entry: entry_of(target.key.clone(), &value),
+            entry: value.entry(target.key.clone()),
             kept: Kept::Whole(Arc::clone(&value)),
             by: moved.callers.clone(),
             change: Change::Value(None),

@@ -18,10 +18,10 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::Who;
-use super::cache::Folder;
 use super::durable::Named;
 use super::label::Label;
 use super::pairs::{self, FORMAT, Odd, record_path, value_path};
+use super::place::Folder;
 use super::rescue::Place;
 use super::scratch::{Body, Scratch, ScratchId};
 use super::state::replace;

@@ -32,15 +32,13 @@ use super::context::Call;
 use super::control::Control;
 use super::handles::{Fh, Handle};
 use super::metadata::REMEMBERED;
+use super::place::Place;
 use super::scratch::{Scratch, ScratchId};
 use super::{Durable, Error, Who};
 use crate::model::{
     Caller, File, FileName, Ino, Key, PendingRenames, Process, Seen, Tree, Version,
 };
 use crate::store::{Dir, Metadata, Store, StoreName, Value};
-
-/// A key of the mount: the name under which it is remembered who was shown what.
-pub(super) type Place = (StoreName, Key);
 
 /// What an inode stands for.
 #[derive(Clone, Debug)]

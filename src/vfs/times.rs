@@ -5,7 +5,7 @@ use std::sync::PoisonError;
 use std::time::SystemTime;
 
 use super::Vfs;
-use super::table::Place;
+use super::place::Place;
 use crate::model::Version;
 use crate::store::{Entry, StoreName};
 

@@ -11,9 +11,9 @@ use bytes::Bytes;
 use tokio::sync::MutexGuard;
 
 use super::content::{Content, Missing, Room};
-use super::handles::Unshown;
 use super::loss::Kept;
-use super::table::{Place, Table};
+use super::place::Place;
+use super::unshown::Unshown;
 use super::{Life, Who};
 use crate::model::{CaughtUp, Draft, Ino, Key, Precondition, Version};
 use crate::store::{Metadata, Store};
@@ -244,10 +244,11 @@ impl Writer {
         self.state.try_lock().ok()
     }
 
-    /// It is about to be opened: what it is called, and where it stands among the writers of its file.
-    pub(super) fn is_of(&mut self, table: &Table) {
-        self.opened_as = table.file(self.ino).ok();
-        self.state.get_mut().caught_up = table.caught_up(self.ino);
+    /// It is about to be opened: what it is called, if that is known, and where it stands among the writers of
+    /// its file.
+    pub(super) fn opens(&mut self, as_key: Option<(Arc<dyn Store>, Key)>, caught_up: CaughtUp) {
+        self.opened_as = as_key;
+        self.state.get_mut().caught_up = caught_up;
     }
 
     /// Notes that a save over this base is under way, or that it ended.

@@ -11,7 +11,7 @@ use super::Context;
 use super::commit::{Change, Commit, Kept};
 use super::handles::{Handle, ReadFrom};
 use super::loss::Attempt;
-use super::open::{Version, entry_of};
+use super::open::Version;
 use super::table::Kind;
 use super::{Error, Vfs, Who};
 use crate::model::{
@@ -219,7 +219,7 @@ impl Vfs {
             ino,
             place,
             replaced: replaced.clone(),
-            entry: entry_of(key, &value),
+            entry: value.entry(key),
             kept: Kept::Whole(value),
             by: who.into_iter().collect(),
             change: Change::Metadata(Successor {

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::super::io::At;
-use super::super::open::Access;
+use super::super::access::{Access, At};
 use super::super::writer::Hand;
 use super::super::{Error, Who};
 use super::Scratch;

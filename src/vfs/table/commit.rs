@@ -5,8 +5,9 @@
 
 use std::sync::Arc;
 
+use super::super::place::Place;
 use super::super::{Vfs, Who};
-use super::{Place, Table};
+use super::Table;
 use crate::model::{Caller, Ino, Precondition, Successor};
 use crate::store::{Entry, Metadata, Value};
 

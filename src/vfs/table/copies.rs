@@ -13,14 +13,14 @@ use std::sync::Arc;
 
 use lru::LruCache;
 
+use super::super::access::At;
 use super::super::content::Content;
 use super::super::gone::is_caller_gone;
 use super::super::handles::{Handle, ReadFrom, Reader};
-use super::super::io::At;
+use super::super::place::Place;
 use super::super::scratch::{OpenScratch, Scratch};
 use super::super::writer::{Writer, WriterState};
 use super::super::{Error, Vfs, Who};
-use super::Place;
 use crate::model::{Base, Caller, Fingerprint, Ino, Precondition, Process, Tracing, Version};
 
 /// The files that began as copies of a key.

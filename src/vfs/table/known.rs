@@ -9,8 +9,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::super::Error;
-use super::super::cache::Folder;
 use super::super::context::Call;
+use super::super::place::Folder;
 use super::{Kind, Node, Table};
 use crate::model::{FileName, Ino, Key, Precondition, Rival, Version};
 use crate::store::Entry;

@@ -18,8 +18,9 @@ use tokio::time::Instant;
 use lru::LruCache;
 
 use super::super::gone::is_caller_gone;
+use super::super::place::Place;
 use super::super::{Context, Vfs, Who};
-use super::{Place, Table};
+use super::Table;
 use crate::model::{Caller, FileName, Ino, Origin};
 use crate::store::Child;
 

@@ -7,11 +7,11 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use super::super::dir::{DirItem, Item};
 use super::super::handles::Handle;
-use super::super::pending_renames::key_of;
+use super::super::items::{DirItem, Item};
+use super::super::place::{Place, key_of};
 use super::super::{Attr, Context, Error, Vfs, Who};
-use super::{Kind, Place, Table};
+use super::{Kind, Table};
 use crate::model::{FileName, Identity, Ino, NodeId, Numbers, Process};
 use crate::store::{Dir, Store};
 

@@ -5,8 +5,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::super::Who;
+use super::super::place::Place;
 use super::super::scratch::{Scratch, ScratchId};
-use super::{Place, Table};
+use super::Table;
 use crate::model::{Due, Ino, PendingRenames, Precondition, Process, Version};
 
 impl Table {

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-use super::super::cache::Folder;
 use super::super::context::Call;
-use super::super::open::entry_of;
+use super::super::place::{Folder, Place};
+
 use super::super::{Error, Who};
+use super::Table;
 use super::known::Known;
-use super::{Place, Table};
 use crate::model::{FileName, Ino, NodeId, Precondition, Room, Version};
 use crate::store::{Dir, Entry, Listing, Metadata, StoreName, Value};
 
@@ -78,7 +78,7 @@ impl Table {
         asked: Instant,
         asked_by: Option<Call>,
     ) {
-        self.learn(ino, entry_of(place.1.clone(), value), asked, asked_by);
+        self.learn(ino, value.entry(place.1.clone()), asked, asked_by);
         self.values.put(place, Arc::clone(value));
     }
 
@@ -115,7 +115,7 @@ impl Table {
         place: &Place,
         value: Value,
     ) -> Result<(), Error> {
-        self.learn_own(ino, entry_of(place.1.clone(), &value));
+        self.learn_own(ino, value.entry(place.1.clone()));
         self.seen
             .saved(by, place, &Precondition::Absent, &value.version);
         self.values.put(place.clone(), Arc::new(value));

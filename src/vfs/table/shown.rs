@@ -1,8 +1,9 @@
 //! Who was shown what (W1), as the operations ask and tell: the rules are in `model/seen.rs`.
 
-use super::super::io::At;
+use super::super::access::At;
+use super::super::place::Place;
 use super::super::{Error, Who};
-use super::{Place, Table};
+use super::Table;
 use crate::model::{Base, Caller, Ino, Precondition, Version};
 
 impl Table {

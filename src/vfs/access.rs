@@ -1,0 +1,34 @@
+//! What a program opens a file for, and how it writes.
+
+/// What an open wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Access {
+    /// To read.
+    pub read: bool,
+    /// To write.
+    pub write: bool,
+    /// To start from nothing (O_TRUNC).
+    pub truncate: bool,
+    /// To write at the end only (O_APPEND).
+    pub append: bool,
+    /// When each write is to be saved.
+    pub durable: Durable,
+}
+
+/// Where written bytes go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum At {
+    /// There; a gap before it is zeros.
+    Offset(u64),
+    /// Behind the last byte (O_APPEND), wherever the kernel thinks that is.
+    End,
+}
+
+/// When written bytes are saved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durable {
+    /// By the next close or fsync.
+    AtSave,
+    /// Before the write is over (O_SYNC, O_DSYNC).
+    AtOnce,
+}
