@@ -114,7 +114,7 @@ impl Vfs {
         let folder = (to_store.name(), to_dir.clone());
         let _moving = self.moving.lock().await;
         let newest = self.newest(ino, &store, &key, by).await?;
-        self.check_not_missed(ino, &store, &key, &newest, by)?;
+        self.check_not_absent(ino, &store, &key, &newest, by)?;
         let alias = self
             .scratch_dir()
             .make_aside(*by.who())
@@ -154,8 +154,9 @@ impl Vfs {
         Ok(())
     }
 
-    /// Who missed a key and moves it away is about to create what it holds already (emacs and its backup).
-    fn check_not_missed(
+    /// Whoever was shown that a key is absent, and moves it away, is about to create what somebody else has
+    /// created meanwhile (emacs and its backup).
+    fn check_not_absent(
         &self,
         ino: Ino,
         store: &Arc<dyn Store>,
@@ -165,8 +166,8 @@ impl Vfs {
     ) -> Result<(), Error> {
         let place = (store.name(), key.clone());
         self.settle_doubts(&place);
-        let has_missed = |who: &Caller| self.table().has_missed(who, &place);
-        if !by.who().as_ref().is_some_and(has_missed) {
+        let knows_absence = |who: &Caller| self.table().knows_absence(who, &place);
+        if !by.who().as_ref().is_some_and(knows_absence) {
             return Ok(());
         }
         let current = match newest {

@@ -57,9 +57,9 @@ impl Table {
         self.seen.shown_to(caller, place)
     }
 
-    /// Whether a process was told that there is no such key.
-    pub(in crate::vfs) fn has_missed(&mut self, caller: &Caller, place: &Place) -> bool {
-        self.seen.has_missed(caller, place)
+    /// Whether a process was shown last that there is no such key.
+    pub(in crate::vfs) fn knows_absence(&mut self, caller: &Caller, place: &Place) -> bool {
+        self.seen.shown_to(caller, place) == Some(Precondition::Absent)
     }
 
     /// These were told by a conflict what a key is now.

@@ -86,6 +86,24 @@ fn w8_a_key_that_is_moved_back_was_never_gone() {
     assert_eq!(world.other.keys(), [""; 0]);
 }
 
+/// Whoever was shown that the key is absent (W1), also by an `EAGAIN`, is refused: somebody else created it.
+#[test]
+fn w8_who_was_told_that_a_key_is_gone_does_not_move_it_away() {
+    let world = or_skip!(world());
+    let file = world.file("notes");
+    world.other.put("notes", "old");
+    assert_eq!(fs::read_to_string(&file).unwrap(), "old");
+    world.other.delete("notes");
+    assert_eq!(errno(fs::write(&file, "mine")), libc::EAGAIN);
+    world.other.put("notes", "theirs");
+    assert_eq!(errno(fs::rename(&file, world.file("notes~"))), libc::EAGAIN);
+    assert_eq!(world.other.text("notes"), "theirs");
+    // It was told what is there now.
+    fs::rename(&file, world.file("notes~")).unwrap();
+    fs::write(&file, "mine").unwrap();
+    assert_eq!(world.other.text("notes"), "mine");
+}
+
 /// After 5 seconds, at an `fsync` of the directory and at the end of the mount, the rename is done in
 /// the bucket: the bytes are saved under the new name, which is a key from then on, and the old one is
 /// deleted.
