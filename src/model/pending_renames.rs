@@ -79,12 +79,13 @@ pub enum Returned {
     CleanUp,
 }
 
-/// The names of a mount that are away, and those that were to be created again and were not. `K` names a key, `X` a scratch file; times count from any
-/// common beginning.
+/// The names of a mount that are away, and those that were to be created again and were not. `K` names a key,
+/// `X` a scratch file; times count from any common beginning.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PendingRenames<K: Hash + Eq, X> {
     departures: HashMap<K, Departure<X>>,
-    failed: HashMap<K, FailedRecreate<X>>,
+    /// At most one of each process.
+    failed: HashMap<K, Vec<FailedRecreate<X>>>,
 }
 
 impl<K: Hash + Eq, X> Default for PendingRenames<K, X> {
@@ -138,16 +139,16 @@ impl<K: Hash + Eq + Clone, X: Copy + Eq> PendingRenames<K, X> {
         let departure = self.departures.remove(key);
         let alias = departure.and_then(|departure| departure.alias);
         let Some(by) = by else { return };
+        let failed = self.failed.entry(key.clone()).or_default();
+        let before = failed.iter().position(|failed| failed.by == by);
         // A second failure of the same save (a close after an fsync) leaves the alias known.
-        let before = self.failed.get(key).filter(|failed| failed.by == by);
-        let alias = alias.or(before.and_then(|failed| failed.alias));
-        let failed = FailedRecreate {
+        let before = before.and_then(|at| failed.swap_remove(at).alias);
+        failed.push(FailedRecreate {
             by,
-            alias,
+            alias: alias.or(before),
             unlinked: false,
             since: now,
-        };
-        self.failed.insert(key.clone(), failed);
+        });
     }
 
     /// The last writer of a name that was created anew closed it without a save: it is away again;
@@ -174,10 +175,8 @@ impl<K: Hash + Eq + Clone, X: Copy + Eq> PendingRenames<K, X> {
             self.departures.remove(key);
             return Unlinked::Delete(base);
         }
-        let is_cleaning = self
-            .failed_recreate(key, by, now)
-            .is_some_and(|failed| !failed.unlinked);
-        match self.failed.get_mut(key).filter(|_| is_cleaning) {
+        let mut failed = self.failed.get_mut(key).into_iter().flatten();
+        match failed.find(|failed| failed.is_of(by, now) && !failed.unlinked) {
             Some(failed) => {
                 failed.unlinked = true;
                 Unlinked::CleanUp
@@ -189,7 +188,7 @@ impl<K: Hash + Eq + Clone, X: Copy + Eq> PendingRenames<K, X> {
     /// A scratch file is deleted, or overwritten by another key's departure: which key went with
     /// it, to be deleted if it still is this.
     pub fn alias_removed(&mut self, alias: X) -> Option<(K, Version)> {
-        for failed in self.failed.values_mut() {
+        for failed in self.failed.values_mut().flatten() {
             failed.alias = failed.alias.filter(|known| *known != alias);
         }
         let key = self.key_of(alias)?;
@@ -212,7 +211,8 @@ impl<K: Hash + Eq + Clone, X: Copy + Eq> PendingRenames<K, X> {
     pub fn alias_replaced(&mut self, old: X, new: X) {
         let departures = self.departures.values_mut();
         let aliases = departures.map(|departure| &mut departure.alias);
-        for alias in aliases.chain(self.failed.values_mut().map(|failed| &mut failed.alias)) {
+        let failed = self.failed.values_mut().flatten();
+        for alias in aliases.chain(failed.map(|failed| &mut failed.alias)) {
             if *alias == Some(old) {
                 *alias = Some(new);
             }
@@ -225,19 +225,21 @@ impl<K: Hash + Eq + Clone, X: Copy + Eq> PendingRenames<K, X> {
             self.departures.remove(key);
             return Returned::Back;
         }
-        match self.failed_recreate(key, by, now) {
-            Some(failed) if failed.alias == Some(alias) => {
-                self.failed.remove(key);
+        let failed = self.failed_recreate(key, by, now);
+        match failed.filter(|failed| failed.alias == Some(alias)) {
+            Some(failed) => {
+                let by = failed.by;
+                self.shown(key, by);
                 Returned::CleanUp
             }
-            _ => Returned::Ordinary,
+            None => Returned::Ordinary,
         }
     }
 
     /// The process read the key: from now on it means what is there.
     pub fn shown(&mut self, key: &K, by: Process) {
-        if self.failed.get(key).is_some_and(|failed| failed.by == by) {
-            self.failed.remove(key);
+        if let Some(failed) = self.failed.get_mut(key) {
+            failed.retain(|failed| failed.by != by);
         }
     }
 
@@ -278,8 +280,10 @@ impl<K: Hash + Eq + Clone, X: Copy + Eq> PendingRenames<K, X> {
 
     /// Forgets the failed ones that are too old to mean anything.
     pub fn forget_failed_recreates(&mut self, now: Duration) {
-        self.failed
-            .retain(|_, failed| now < failed.since + CLEAN_UP);
+        self.failed.retain(|_, failed| {
+            failed.retain(|failed| failed.is_young(now));
+            !failed.is_empty()
+        });
     }
 
     fn key_of(&self, alias: X) -> Option<K> {
@@ -294,8 +298,20 @@ impl<K: Hash + Eq + Clone, X: Copy + Eq> PendingRenames<K, X> {
         by: Option<Process>,
         now: Duration,
     ) -> Option<&FailedRecreate<X>> {
-        let failed = self.failed.get(key)?;
-        (Some(failed.by) == by && now < failed.since + CLEAN_UP).then_some(failed)
+        let mut failed = self.failed.get(key)?.iter();
+        failed.find(|failed| failed.is_of(by, now))
+    }
+}
+
+impl<X> FailedRecreate<X> {
+    /// Whether it means something yet.
+    fn is_young(&self, now: Duration) -> bool {
+        now < self.since + CLEAN_UP
+    }
+
+    /// Whether it is this process's, and means something yet.
+    fn is_of(&self, by: Option<Process>, now: Duration) -> bool {
+        Some(self.by) == by && self.is_young(now)
     }
 }
 
@@ -403,6 +419,21 @@ mod tests {
         assert_eq!(away.unlink(&"f", editor, later), Unlinked::Ordinary);
         away.shown(&"f", process(1));
         assert_eq!(away.unlink(&"f", editor, NOW), Unlinked::Ordinary);
+    }
+
+    #[test]
+    fn each_process_that_was_refused_cleans_up_after_itself_alone() {
+        let (editor, other) = (Some(process(1)), Some(process(2)));
+        let mut away = away();
+        away.recreate(&"f");
+        away.refused(&"f", editor, NOW);
+        away.refused(&"f", other, NOW);
+        assert_eq!(away.unlink(&"f", other, NOW), Unlinked::CleanUp);
+        assert_eq!(away.unlink(&"f", other, NOW), Unlinked::Ordinary);
+        assert_eq!(away.move_back(7, &"f", other, NOW), Returned::Ordinary);
+        assert_eq!(away.move_back(7, &"f", editor, NOW), Returned::CleanUp);
+        assert!(!away.is_cleaning_up(&"f", editor, NOW));
+        assert!(away.is_cleaning_up(&"f", other, NOW));
     }
 
     #[test]

@@ -113,13 +113,17 @@ impl Judge<'_> {
                     _ => return,
                 };
                 for path in paths {
-                    // Who is blind stays blind.
-                    if self.known_to(shown, record, &path).is_none() {
-                        continue;
-                    }
+                    // Whose memory was the base is told; whoever is blind stays blind.
+                    let bases = self.knowing(shown, record, &path);
                     let told = self.values_in(&path, record.begun, record.ended);
                     for value in told.into_iter().flatten() {
-                        shown.add(record, &path, value.bytes.clone());
+                        for pid in &bases {
+                            let base = Record {
+                                pid: *pid,
+                                ..record.clone()
+                            };
+                            shown.add(&base, &path, value.bytes.clone());
+                        }
                     }
                 }
             }
@@ -187,41 +191,35 @@ impl Judge<'_> {
     /// What the nearest of its relatives that was shown anything was shown: the process itself, those that it
     /// started, those of its parent, and so on, and its job.
     fn known_to(&self, shown: &Shown, record: &Record, path: &str) -> Option<Vec<Bytes>> {
-        let of = |pid| {
-            shown
-                .of
-                .get(&(record.mount, record.epoch, pid, path.to_owned()))
-        };
-        if let Some(own) = of(record.pid) {
-            return Some(own.clone());
+        let knowing = self.knowing(shown, record, path);
+        let known = knowing
+            .into_iter()
+            .filter_map(|pid| shown.of(record, pid, path));
+        let known: Vec<_> = known.flatten().cloned().collect();
+        (!known.is_empty()).then_some(known)
+    }
+
+    /// Those of them that were shown something: the process itself, or its nearest relatives.
+    fn knowing(&self, shown: &Shown, record: &Record, path: &str) -> Vec<u32> {
+        let knows = |pid: &u32| shown.of(record, *pid, path).is_some();
+        if knows(&record.pid) {
+            return vec![record.pid];
         }
         let machine = &self.mounts[record.mount].machine;
         let all = self.pids(record.mount);
         let mut heads = vec![record.pid];
         heads.extend(machine.ancestors(record.pid));
         for head in heads {
-            let family = all
-                .iter()
-                .filter(|pid| **pid == head || machine.ancestors(**pid).contains(&head));
-            let known: Vec<_> = family
-                .filter_map(|pid| of(*pid))
-                .flatten()
-                .cloned()
-                .collect();
+            let is_of_it = |pid: &u32| *pid == head || machine.ancestors(*pid).contains(&head);
+            let family = all.iter().copied().filter(is_of_it);
+            let known: Vec<_> = family.filter(knows).collect();
             if !known.is_empty() {
-                return Some(known);
+                return known;
             }
         }
         let job = machine.get(record.pid, |it| it.job);
-        let mates = all
-            .iter()
-            .filter(|pid| machine.get(**pid, |it| it.job) == job);
-        let known: Vec<_> = mates
-            .filter_map(|pid| of(*pid))
-            .flatten()
-            .cloned()
-            .collect();
-        (!known.is_empty()).then_some(known)
+        let is_mate = |pid: &u32| machine.get(*pid, |it| it.job) == job;
+        all.into_iter().filter(is_mate).filter(knows).collect()
     }
 
     fn pids(&self, mount: usize) -> Vec<u32> {
@@ -428,6 +426,11 @@ impl Judge<'_> {
 }
 
 impl Shown {
+    /// What a process of the same mount as another one was shown.
+    fn of(&self, mate: &Record, pid: u32, path: &str) -> Option<&Vec<Bytes>> {
+        self.of.get(&(mate.mount, mate.epoch, pid, path.to_owned()))
+    }
+
     fn add(&mut self, record: &Record, path: &str, bytes: Bytes) {
         let who = (record.mount, record.epoch, record.pid, path.to_owned());
         let all = self.of.entry(who).or_default();
