@@ -289,8 +289,10 @@ impl Judge<'_> {
                 let open = &self.records[opened.opened];
                 let mut allowed = Vec::new();
                 if self.has_unsaved(open, &opened.path) {
-                    // It was created here, and empty for whoever opened it (W12).
+                    // It was created here, and empty for whoever opened it (W12); perhaps in the place of
+                    // what was moved away, which its first save replaces (W8).
                     allowed.push(Bytes::new());
+                    allowed.extend(self.departed(open, &opened.path));
                 }
                 // Its own last save, and what others on this machine made of the same bytes.
                 let own = self.events.iter().filter(|earlier| {
