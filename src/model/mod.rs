@@ -6,13 +6,16 @@
 //! a process was shown); `docs/semantics.md` says the same in the user's words.
 #![deny(clippy::disallowed_methods)]
 
+pub mod departing;
 mod draft;
 mod file;
 mod key;
 mod mounts;
+pub mod moving;
 mod name;
 mod number;
 mod pending_renames;
+pub mod removing;
 pub mod saving;
 mod scratch;
 mod seen;
@@ -22,8 +25,11 @@ mod times;
 mod trail;
 mod tree;
 mod version;
+#[cfg(test)]
+mod walk;
 mod who;
 
+pub use departing::Departing;
 pub use draft::{Draft, Lost, Save, SaveError, SaveReason};
 pub use file::{CaughtUp, File, Successor};
 pub use key::{Key, MAX_KEY_BYTES, StoreId};
@@ -31,9 +37,11 @@ pub use mounts::{
     ETAG_ATTRIBUTE, HEADER_ATTRIBUTES, META_ATTRIBUTES, MountLine, OBJECT_ATTRIBUTE, OWN_DIRECTORY,
     PUT_ATTRIBUTE, SCRATCH_ATTRIBUTE,
 };
+pub use moving::{Moving, OldName};
 pub use name::{BadName, FileName, MAX_NAME_BYTES, Piece};
 pub use number::Identity;
 pub use pending_renames::{Due, PendingRenames, Returned, STAY, Unlinked};
+pub use removing::Removing;
 pub use saving::Saving;
 pub use scratch::{BadPattern, Origin, Pattern, ScratchNames, backed_up};
 pub use seen::{Base, Fingerprint, Room, Seen, Tracing};

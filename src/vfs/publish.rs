@@ -2,8 +2,8 @@
 //!
 //! Its bytes were read before they were put, and programs may write to it at any time. So it is looked
 //! at once more while nobody can: what came in between is put too, and only then its inode and its
-//! open handles go on with the key. Who wants to write to it after that is sent there: see
-//! `Scratch::write`. When its bytes are put for the first time is decided in `rename.rs` and `pending_renames.rs`.
+//! open handles go on with the key. Whoever wants to write to it after that is sent there: see
+//! `Scratch::write`. Its bytes are put for the first time in `rename/moving.rs` and `pending_renames/settle.rs`.
 
 use std::sync::Arc;
 

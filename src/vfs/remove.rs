@@ -1,7 +1,7 @@
 //! Deleting files.
 //!
-//! A delete is conditional like a save: it removes what its caller was shown, else what is there
-//! now, and nothing newer.
+//! A delete is conditional like a save. [`Vfs::remove`] carries out what the machine [`Removing`] says,
+//! step by step, and decides nothing.
 
 use std::ffi::OsStr;
 use std::sync::Arc;
@@ -9,10 +9,11 @@ use tokio::time::Instant;
 
 use super::Context;
 use super::loss::{Attempt, UNLINK};
-use super::pending_renames::Deleted;
+use super::place::Place;
 use super::table::Kind;
 use super::{Error, Vfs};
-use crate::model::{Base, FileName, Ino, Key, Outcome, Precondition, Unlinked};
+use crate::model::removing::{End, Facts, Removing, Step};
+use crate::model::{FileName, Ino, Key, Outcome, Unlinked, Version};
 use crate::store::{Dir, Store};
 
 /// Why a name that was removed is free.
@@ -23,8 +24,14 @@ enum Gone {
     NeverWas,
 }
 
-/// How often a caller that was shown nothing looks again when the key changes under its delete.
-const LOOKS: usize = 5;
+/// The file that is deleted, and by whom.
+struct Doomed<'a> {
+    ino: Ino,
+    store: &'a Arc<dyn Store>,
+    key: &'a Key,
+    place: &'a Place,
+    by: Context,
+}
 
 impl Vfs {
     /// Deletes a file. One or two requests.
@@ -44,34 +51,44 @@ impl Vfs {
         // Held to the end: a save that is under way decides whether there is anything to delete, and
         // one that waits must find the file removed.
         let _save_lock = self.save_lock(attr.ino).await?;
-        let place = (store.name(), key.clone());
-        let gone = match self.unlinked(&place, *by.who()) {
-            Unlinked::Ordinary if self.is_unsaved(attr.ino)? => Gone::NeverWas,
-            Unlinked::Ordinary => self.delete(attr.ino, &store, &key, by).await?,
-            Unlinked::Delete(base) => {
-                let sent = Instant::now();
-                let deleted = self.delete_departed(&place, &base, *by.who()).await?;
-                if let Deleted::Changed = deleted {
-                    let current = self.current(attr.ino, &store, &key).await.ok();
-                    let attempt = Attempt {
-                        op: UNLINK,
-                        ino: attr.ino,
-                        store: &store,
-                        key: &key,
-                        callers: by.callers(),
-                        expected: &Precondition::Is(base),
-                    };
-                    return Err(self.conflict(&attempt, current.as_ref()));
-                }
-                Gone::Deleted(sent)
-            }
-            Unlinked::Draft => {
+        let doomed = Doomed {
+            ino: attr.ino,
+            store: &store,
+            key: &key,
+            place: &(store.name(), key.clone()),
+            by,
+        };
+        let (end, sent) = self.delete(&doomed).await?;
+        let gone = match end {
+            End::Deleted => Gone::Deleted(sent),
+            End::NeverSaved => Gone::NeverWas,
+            End::Draft => {
                 self.table().forget_draft(attr.ino);
                 return Ok(());
             }
-            Unlinked::CleanUp => {
+            End::CleanUp => {
                 self.table().unlink(attr.ino);
                 return Ok(());
+            }
+            End::Absent => return Err(Error::NotFound(store.address(&key))),
+            End::Unknown => return Err(Error::Unknown(store.address(&key))),
+            End::Lost { expected, found } => {
+                let attempt = Attempt {
+                    op: UNLINK,
+                    ino: attr.ino,
+                    store: &store,
+                    key: &key,
+                    callers: by.callers(),
+                    expected: &expected,
+                };
+                return Err(self.conflict(&attempt, found.as_ref()));
+            }
+            End::KeepsChanging(found) => {
+                return Err(Error::Conflict {
+                    key: store.address(&key),
+                    expected: "its newest version".to_owned(),
+                    found: found.to_string(),
+                });
             }
         };
         self.table().changed_by(attr.ino, *by.who());
@@ -79,65 +96,67 @@ impl Vfs {
         Ok(())
     }
 
-    async fn delete(
-        &self,
-        ino: Ino,
-        store: &Arc<dyn Store>,
-        key: &Key,
-        by: Context,
-    ) -> Result<Gone, Error> {
-        let place = (store.name(), key.clone());
-        let known = self.table().known_version(ino);
-        let mut current = match known {
-            Some(version) => Precondition::Is(version),
-            None => self.current(ino, store, key).await?,
-        };
-        let mut is_only_listed = self.table().is_only_listed(ino);
-        for _ in 0..LOOKS {
-            let base = self.base_of_delete(*by.who(), &place, &current);
-            let version = match base {
-                Base::Take(Precondition::Is(version)) => version,
-                Base::Take(Precondition::Absent) => {
-                    return Err(Error::NotFound(store.address(key)));
+    /// Carries out what [`Removing`] says; how it ended, and when the last request to delete was sent.
+    async fn delete(&self, doomed: &Doomed<'_>) -> Result<(End, Instant), Error> {
+        let &Doomed {
+            ino,
+            store,
+            key,
+            place,
+            by,
+        } = doomed;
+        let mut sent = Instant::now();
+        let (mut removing, mut step) = Removing::begin(self.facts_of_delete(doomed)?);
+        loop {
+            step = match step {
+                Step::Ask(rival) => {
+                    removing.found(self.rival(ino, store, key, (rival, sent)).await?)
                 }
-                Base::AlreadyLost { .. } if is_only_listed => {
-                    is_only_listed = false;
-                    current = self.current(ino, store, key).await?;
-                    continue;
+                Step::Judge(current) => {
+                    removing.judged(self.base_of_delete(*by.who(), place, &current))
                 }
-                Base::AlreadyLost { shown } => {
-                    let attempt = Attempt {
-                        op: UNLINK,
-                        ino,
-                        store,
-                        key,
-                        callers: by.callers(),
-                        expected: &shown,
-                    };
-                    return Err(self.conflict(&attempt, Some(&current)));
+                Step::Delete(version) => {
+                    sent = Instant::now();
+                    removing.sent(self.delete_shown(doomed, &version).await?)
                 }
+                Step::DeleteDeparted(version) => {
+                    sent = Instant::now();
+                    removing.sent(self.delete_departed(place, &version, *by.who()).await?)
+                }
+                Step::Look => removing.looked(self.current(ino, store, key).await.ok()),
+                Step::End(end) => return Ok((end, sent)),
             };
-            let sent = Instant::now();
-            match store.delete(key, &version).await? {
-                Outcome::Committed(()) => {
-                    self.table().deleted_by(*by.who(), &place, &version);
-                    return Ok(Gone::Deleted(sent));
-                }
-                Outcome::Unknown => {
-                    self.table().forget(ino);
-                    return Err(Error::Unknown(store.address(key)));
-                }
-                // The answer to the last look was older than it seemed; look now.
-                Outcome::Refused(rival) => {
-                    current = self.rival(ino, store, key, (rival, sent)).await?;
-                }
-            }
         }
-        Err(Error::Conflict {
-            key: store.address(key),
-            expected: "its newest version".to_owned(),
-            found: current.to_string(),
+    }
+
+    fn facts_of_delete(&self, doomed: &Doomed<'_>) -> Result<Facts, Error> {
+        let unlinked = self.unlinked(doomed.place, *doomed.by.who());
+        let is_unsaved = unlinked == Unlinked::Ordinary && self.is_unsaved(doomed.ino)?;
+        let table = self.table();
+        Ok(Facts {
+            unlinked,
+            is_unsaved,
+            known: table.known_version(doomed.ino),
+            is_only_listed: table.is_only_listed(doomed.ino),
         })
+    }
+
+    /// Deletes a version of a key, and remembers what came of it.
+    async fn delete_shown(
+        &self,
+        doomed: &Doomed<'_>,
+        version: &Version,
+    ) -> Result<Outcome<()>, Error> {
+        let outcome = doomed.store.delete(doomed.key, version).await?;
+        match outcome {
+            Outcome::Committed(()) => {
+                let who = *doomed.by.who();
+                self.table().deleted_by(who, doomed.place, version);
+            }
+            Outcome::Unknown => self.table().forget(doomed.ino),
+            Outcome::Refused(_) => {}
+        }
+        Ok(outcome)
     }
 
     /// A name was removed: forgets it, and lets its open handles go on in vain.

@@ -1,34 +1,29 @@
 //! Renaming files.
 //!
-//! A key cannot be renamed in one step in any store. The bytes are saved under the new name, under
-//! the condition that the base rule W1 gives for it, and then the old name is deleted, under the
-//! condition that it still is what was moved. Neither step can lose anything: a refusal of the
-//! first changes nothing, a refusal of the second leaves both names. A scratch file has no old name
-//! in the store, so that moving it over a key is one save; moving a key to a scratch name is a
-//! departure, see `pending_renames.rs`.
+//! This file finds out which kind of rename is asked for. To move a key over another one, or to a new name, takes
+//! two writes: `model/moving.rs` decides their order and their conditions, and `rename/moving.rs` carries them
+//! out. A scratch file has no old name in the store, so that moving it over a key is one write. To move a key
+//! to a scratch name is a departure, see `pending_renames.rs`.
 
 mod base;
+mod done;
+mod lost;
+mod moved;
+mod moving;
 
 use std::ffi::OsStr;
 use std::sync::Arc;
 use std::time::SystemTime;
-use tokio::time::Instant;
 
 use super::Context;
-use super::commit::{Change, Commit, Kept};
+use super::handles::Fh;
 use super::loss::Attempt;
 use super::open::Version as Newest;
-use super::place::Folder;
-use super::publish::Put;
-use super::rescue::Reason;
 use super::scratch::Scratch;
-use super::table::Kind;
 use super::{Error, FileKind, Vfs};
-use crate::model::{
-    Base, Caller, FileName, Ino, Key, Origin, Outcome, Precondition, Returned, SaveReason,
-    Successor, Version,
-};
-use crate::store::{Child, Dir, Metadata, ReadBack, Store, Value};
+use crate::model::{Base, FileName, Ino, Origin, Precondition, Returned, SaveReason, Version};
+use crate::store::{Child, Dir, Store, Value};
+use moved::{From, Moved, Rename, Target};
 
 /// What a rename does when the new name is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,40 +32,6 @@ pub enum OverExisting {
     Replace,
     /// Refuses (RENAME_NOREPLACE).
     Refuse,
-}
-
-/// The file that is moved.
-struct Moved {
-    ino: Ino,
-    value: Arc<Value>,
-    /// Whose memories count: first who renames, then who created the file.
-    callers: Vec<Caller>,
-    from: From,
-}
-
-/// Where the moved file is.
-enum From {
-    /// In a store.
-    Key(Arc<dyn Store>, Key),
-    /// In this mount alone; with [`Scratch::changes`] when its bytes were read.
-    ScratchDir(Folder, FileName, Arc<Scratch>, u64),
-}
-
-/// What became of the name that a key had.
-enum OldName {
-    /// The store deleted it; when it was asked to.
-    Deleted(Instant),
-    /// It is still there, or nobody knows.
-    Stays,
-}
-
-/// Where it is moved to.
-struct Target<'a> {
-    at: (Ino, &'a FileName),
-    /// What has the name now.
-    taken: Option<Ino>,
-    store: Arc<dyn Store>,
-    key: Key,
 }
 
 impl Vfs {
@@ -148,8 +109,13 @@ impl Vfs {
                 self.depart(source.ino, target.at, by).await
             }
             None => {
-                let moved = self.take_up(source.ino, by).await?;
-                self.rename_key(&moved, from.0, target, by).await
+                let rename = Rename {
+                    moved: self.take_up(source.ino, by).await?,
+                    parent: from.0,
+                    target,
+                    by,
+                };
+                self.rename_key(&rename).await
             }
         }
     }
@@ -207,7 +173,7 @@ impl Vfs {
     ) -> Result<(), Error> {
         let (store, dir) = self.dir(from.0)?;
         let folder = (store.name(), dir);
-        let place = (target.store.name(), target.key.clone());
+        let place = target.place();
         if scratch.is_pristine() {
             let (now, process) = (self.now(), by.process());
             let returned = {
@@ -250,105 +216,18 @@ impl Vfs {
             callers: by.who().iter().copied().chain(scratch.maker()).collect(),
             from: From::ScratchDir(folder, from.1.clone(), scratch, changes),
         };
-        self.rename_key(&moved, from.0, target, by).await
-    }
-
-    /// Saves the bytes under the new name, and removes the old one.
-    async fn rename_key(
-        &self,
-        moved: &Moved,
-        from: Ino,
-        target: Target<'_>,
-        by: Context,
-    ) -> Result<(), Error> {
-        let _save_lock = match target.taken {
-            Some(ino) => Some(self.save_lock(ino).await?),
-            None => None,
+        let rename = Rename {
+            moved,
+            parent: from.0,
+            target,
+            by,
         };
-        let (expect, metadata) = match self.rename_base(moved, &target, by).await {
-            Ok(base) => base,
-            // It was told where it was found.
-            Err(conflict @ Error::Conflict { .. }) => return Err(conflict),
-            Err(error) => {
-                let shown = self.shown_before(moved, &target);
-                let failed = self.rename_failed(moved, &target, &shown, Reason::Failed, error);
-                return Err(failed.await);
-            }
-        };
-        let bytes = moved.value.bytes.clone();
-        let sent = Instant::now();
-        let saved = target
-            .store
-            .put(&target.key, bytes, &metadata, &expect)
-            .await;
-        let version = match saved {
-            Ok(Outcome::Committed(version)) => version,
-            failed => {
-                self.departure_failed(moved, &target);
-                return Err(match failed {
-                    Ok(Outcome::Refused(rival)) => {
-                        let rival = rival.map(|rival| (rival, sent));
-                        self.rename_refused(moved, &target, &expect, rival).await
-                    }
-                    Ok(_) => {
-                        self.table().forget_name(target.at.0, target.at.1);
-                        let error = Error::Unknown(target.store.address(&target.key));
-                        self.rename_failed(moved, &target, &expect, Reason::Unknown, error)
-                            .await
-                    }
-                    Err(error) => {
-                        self.rename_failed(moved, &target, &expect, Reason::Failed, error.into())
-                            .await
-                    }
-                });
-            }
-        };
-        let left = self.delete_old_name(moved, &target.key).await;
-        let bytes = moved.value.bytes.clone();
-        let (bytes, metadata) = match target.store.read_back(&target.key, &version) {
-            ReadBack::Same => (bytes, metadata),
-            ReadBack::Other(bytes, metadata) => (bytes, *metadata),
-            ReadBack::Unknown => (bytes, Metadata::default()),
-        };
-        let place = (target.store.name(), target.key.clone());
-        let value = Value {
-            modified: self.saved_now(&place, &version),
-            version,
-            metadata,
-            bytes,
-        };
-        self.renamed(moved, from, &target, &expect, value, left)
-            .await;
-        Ok(())
-    }
-
-    /// Deletes the old name of a key whose bytes have the new one; what became of it.
-    async fn delete_old_name(&self, moved: &Moved, to: &Key) -> OldName {
-        let From::Key(store, key) = &moved.from else {
-            return OldName::Stays;
-        };
-        let sent = Instant::now();
-        let why = match store.delete(key, &moved.value.version).await {
-            Ok(Outcome::Committed(())) => return OldName::Deleted(sent),
-            Ok(Outcome::Refused(_)) => "somebody else saved it meanwhile".to_owned(),
-            Ok(Outcome::Unknown) => "it is not known whether it was deleted".to_owned(),
-            Err(error) => error.to_string(),
-        };
-        // Both names exist now; saying that the rename failed would be as wrong as silence.
-        tracing::warn!(op = "rename", store = %store.name(), %key, %to, why, "the old name stays");
-        OldName::Stays
-    }
-
-    /// The file that was to take the place of a key that was moved away did not.
-    fn departure_failed(&self, moved: &Moved, target: &Target<'_>) {
-        let place = (target.store.name(), target.key.clone());
-        let (now, by) = (self.now(), moved.callers.first().map(|who| who.process));
-        self.table().is_not_recreated(&place, by, now);
+        self.rename_key(&rename).await
     }
 
     /// Saves what the caller wrote to the moved file, and reads it. What others are writing goes on under
     /// the new name, and is saved when they close it: half a value is never sent (W3), unless the file is new
-    /// and there is nothing else to move. Moving a key away is a delete: who was shown another version of it
+    /// and there is nothing else to move. Moving a key away is a delete: a caller that was shown another version
     /// moves nothing (`sed -i.bak`, when somebody saved meanwhile).
     async fn take_up(&self, ino: Ino, by: Context) -> Result<Moved, Error> {
         let (open, unsaved) = {
@@ -401,97 +280,11 @@ impl Vfs {
         })
     }
 
-    /// Moves the inode to its new name, with everything that is remembered of it.
-    async fn renamed(
-        &self,
-        moved: &Moved,
-        from: Ino,
-        target: &Target<'_>,
-        replaced: &Precondition,
-        value: Value,
-        old_name: OldName,
-    ) {
-        let (ino, value) = (moved.ino, Arc::new(value));
-        let mut commit = Commit {
-            ino,
-            place: (target.store.name(), target.key.clone()),
-            replaced: replaced.clone(),
-            entry: value.entry(target.key.clone()),
-            kept: Kept::Whole(Arc::clone(&value)),
-            by: moved.callers.clone(),
-            change: Change::Value(None),
-        };
-        self.takes_name(moved, from, target, &commit, old_name);
-        match &moved.from {
-            From::Key(store, key) => {
-                let was = moved.value.version.clone();
-                commit.change = Change::Value(Some(Successor {
-                    from: Precondition::Is(was.clone()),
-                    to: value.version.clone(),
-                    metadata: Some(value.metadata.clone()),
-                }));
-                let kind = Kind::File(Arc::clone(&target.store), target.key.clone());
-                self.table().becomes(ino, kind);
-                self.committed(commit);
-                let old = (store.name(), key.clone());
-                let callers = moved.callers.iter().copied();
-                self.table().deleted_by(callers, &old, &was);
-                self.moved_away(old, moved.value.metadata.clone());
-            }
-            From::ScratchDir(folder, name, scratch, changes) => {
-                self.table().advance(&commit);
-                self.journal.saved();
-                let put = Put {
-                    scratch,
-                    at: (folder, name),
-                    store: &target.store,
-                    key: &target.key,
-                    value: Value::clone(&value),
-                    changes: *changes,
-                };
-                if let Err(error) = self.publish(put).await {
-                    tracing::warn!(op = "rename", store = %folder.0, key = %target.key, %error, "what was written while it was moved is scratch");
-                }
-                let gone = self.table().alias_removed(scratch);
-                // It was the value of yet another key, which moved here in two steps.
-                let Some((old, base)) = gone else { return };
-                self.moved_away(old.clone(), moved.value.metadata.clone());
-                if let Err(error) = self.delete_departed(&old, &base, scratch.creator()).await {
-                    tracing::warn!(op = "rename", store = %old.0, key = %old.1, %error, "the old name stays");
-                }
-            }
-        }
-    }
-
-    /// The moved file has its new name, and what had it is replaced.
-    fn takes_name(
-        &self,
-        moved: &Moved,
-        from: Ino,
-        target: &Target<'_>,
-        commit: &Commit,
-        old_name: OldName,
-    ) {
-        let mut table = self.table();
-        let mover = moved.callers.first().copied();
-        if let From::Key(store, key) = &moved.from {
-            match old_name {
-                OldName::Deleted(sent) => table.learn_moved(moved.ino, sent, mover),
-                OldName::Stays => table.forget(moved.ino),
-            }
-            if let Ok((store, dir)) = table.dir(from) {
-                table.keep_dir(&store, &dir);
-            }
-            table.forget_value(&(store.name(), key.clone()));
-        }
-        let kind = Kind::File(Arc::clone(&target.store), target.key.clone());
-        let replaced = table.rename(moved.ino, target.at, &kind, mover);
-        if let Some(replaced) = replaced {
-            // Its writers lost the race to this rename, and shall hear of it (W12).
-            table.is_moved_over(replaced, commit);
-        }
-        if let Some(taken) = target.taken {
-            table.changed_by(taken, mover);
-        }
+    /// Whether another process than the caller opened this handle.
+    fn is_others(&self, fh: Fh, by: Context) -> bool {
+        let handle = self.handle(fh).ok();
+        let opener = handle.and_then(|handle| handle.who());
+        let pair = opener.zip(*by.who());
+        pair.is_some_and(|(opener, by)| opener.process != by.process)
     }
 }
