@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use clap::Args as ClapArgs;
 
+use super::hints::Trouble;
 use super::quoted::quoted;
 use super::report::Failure;
 use super::runtime;
@@ -67,7 +68,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         Answer::Answers => Ok(()),
         Answer::Elsewhere => Err(
             Failure::new(format!("nothing of etagfs is mounted at {shown}"))
-                .hint("see what is mounted where: findmnt --types fuse,fuse.etagfs"),
+                .because(&Trouble::NotMounted),
         ),
         Answer::Dead => Err(
             Failure::new(format!("{shown} is dead: its daemon is gone")).hint(format!(

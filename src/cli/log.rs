@@ -111,6 +111,18 @@ pub(super) fn start_as(
     Ok(())
 }
 
+/// Starts logging to standard error if it has not begun, for a command that failed before or has no log of its
+/// own. `ETAGFS_LOG` says which lines are wanted; without it, none.
+pub(super) fn start_late() {
+    if tracing::dispatcher::has_been_set() {
+        return;
+    }
+    if let Ok(level) = std::env::var("ETAGFS_LOG") {
+        // A word that is no level was an error already, where the command reads it.
+        let _ = start(&level, Target::Stderr);
+    }
+}
+
 /// The names of the levels, and that of silence.
 const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
 

@@ -12,6 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::daemon::{self, Ready};
 use super::hangup::Terminal;
+use super::hints::Trouble;
 use super::konserve::Konserve;
 use super::notify::Manager;
 use super::observing::Observing;
@@ -465,10 +466,12 @@ async fn root(view: &View, catalog: Bucket, source: &Source) -> Result<vfs::Sour
     match catalog.find(id).await? {
         Some(_) => Ok(vfs::Source::Store(catalog.store(id))),
         None => Err(
-            Failure::new(format!("{} has no store {id}", source.label())).hint(format!(
-                "create it: etagfs stores create {} {id}",
-                quoted(source.label())
-            )),
+            Failure::new(format!("{} has no store {id}", source.label())).because(
+                &Trouble::NoStore {
+                    source: source.label(),
+                    store: id.to_string(),
+                },
+            ),
         ),
     }
 }
@@ -483,17 +486,11 @@ async fn check_bucket(backend: &dyn Backend, source: &Source) -> Result<Page, Fa
     };
     match backend.list(&query).await {
         Ok(page) => Ok(page),
-        Err(error) if error.is_not_found() => {
-            Err(
-                Failure::new(format!("the bucket {} does not exist", source.bucket)).hint(format!(
-                    "check its name and the endpoint, or create it: etagfs bucket create {}",
-                    quoted(format_args!("s3://{}", source.bucket))
-                )),
-            )
-        }
-        Err(error) => Err(Failure::denied(
-            error,
-            "allow these keys s3:ListBucket there; a bucket that is not public wants keys, not --no-sign-request",
-        )),
+        Err(error) if error.is_not_found() => Err(Failure::new(format!(
+            "the bucket {} does not exist",
+            source.bucket
+        ))
+        .because(&Trouble::NoBucket(source.bucket.clone()))),
+        Err(error) => Err(Failure::denied(error, &Trouble::MayNotList)),
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::Args as ClapArgs;
 
 use super::alive::{Answer, ask};
+use super::hints::Trouble;
 use super::quoted::quoted;
 use super::report::Failure;
 use super::runtime;
@@ -45,7 +46,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         }
         return Err(
             Failure::new(format!("nothing of etagfs is mounted at {shown}"))
-                .hint("see what is mounted where: findmnt --types fuse,fuse.etagfs"),
+                .because(&Trouble::NotMounted),
         );
     }
     let busy = match args.lazy || args.dead {
