@@ -36,7 +36,7 @@ pub(super) struct Args {
 
 /// Probes, prints what was found, and fails if the server cannot be written to safely.
 pub(super) fn run(args: Args) -> Result<(), Failure> {
-    log::start("error", log::Target::Stderr).map_err(Failure::usage)?;
+    log::start("error", log::Destination::Stderr).map_err(Failure::usage)?;
     let source = Source::parse(&args.source, &args.connection)?;
     let found = runtime()?.block_on(async {
         let backend = args.connection.connect(&source).await?;

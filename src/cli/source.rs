@@ -3,7 +3,7 @@
 pub(super) use super::connection::Connection;
 use super::hints::Trouble;
 use super::report::Failure;
-pub(super) use super::state::State;
+pub(super) use super::state::StateOptions;
 pub(super) use crate::client::Source;
 use crate::model::StoreId;
 

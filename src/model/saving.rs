@@ -97,7 +97,7 @@ impl Saving {
             }
             (true, _) => saving.ask(draft),
             (false, None) => Step::Compare,
-            (false, Some(_)) => saving.is_overtaken(draft),
+            (false, Some(_)) => saving.overtaken(draft),
         };
         (saving, step)
     }
@@ -111,12 +111,12 @@ impl Saving {
     pub fn compared(&mut self, draft: &mut Draft, restores: bool) -> Step {
         self.winner = self.base.version().filter(|_| restores).cloned();
         match self.winner {
-            Some(_) => self.is_overtaken(draft),
+            Some(_) => self.overtaken(draft),
             None => self.ask(draft),
         }
     }
 
-    fn is_overtaken(&mut self, draft: &mut Draft) -> Step {
+    fn overtaken(&mut self, draft: &mut Draft) -> Step {
         draft.overtaken(&self.base);
         self.ask(draft)
     }

@@ -34,7 +34,7 @@ use lru::LruCache;
 use sha2::{Digest as _, Sha256};
 
 pub use memory::Room;
-use memory::{Digest, Found, How, Memory};
+use memory::{AtLevels, Digest, How, ReadMemory};
 
 use super::who::{Caller, FAMILY, LEVELS, Level, Levels, Living, PROCESS, Process};
 use super::{Precondition, Version};
@@ -127,7 +127,7 @@ const DOUBTS: usize = 4096;
 #[derive(Clone, Debug)]
 pub struct Seen<K> {
     secret: u128,
-    memory: Memory,
+    memory: ReadMemory,
     doubts: LruCache<(Process, Digest), Doubt<K>>,
 }
 
@@ -152,7 +152,7 @@ impl<K: Hash + Eq + Clone> Seen<K> {
     pub fn new(bytes: usize, secret: u128, living: Arc<dyn Living>) -> Self {
         Self {
             secret,
-            memory: Memory::new(bytes, living),
+            memory: ReadMemory::new(bytes, living),
             doubts: LruCache::unbounded(),
         }
     }
@@ -175,7 +175,7 @@ impl<K: Hash + Eq + Clone> Seen<K> {
     }
 
     /// The caller read the key, and this version of it. Whether that is in doubt: then whoever knows the
-    /// bytes tells them by [`knows_bytes`](Self::knows_bytes).
+    /// bytes tells them by [`note_bytes`](Self::note_bytes).
     pub fn show(&mut self, caller: &Caller, key: &K, version: &Version) -> bool {
         let digest = self.digest(key);
         // Whatever it read before, it read for more than this copy.
@@ -240,7 +240,7 @@ impl<K: Hash + Eq + Clone> Seen<K> {
         &self,
         caller: &Caller,
         key: Digest,
-        found: &Found,
+        found: &AtLevels,
     ) -> [Option<(Precondition, How)>; LEVELS] {
         std::array::from_fn(|level| {
             let id = found[level];
@@ -274,7 +274,7 @@ impl<K: Hash + Eq + Clone> Seen<K> {
     }
 
     /// These are the bytes of the version that the process read last, and that is in doubt.
-    pub fn knows_bytes(&mut self, process: Process, key: &K, bytes: Fingerprint) {
+    pub fn note_bytes(&mut self, process: Process, key: &K, bytes: Fingerprint) {
         let digest = self.digest(key);
         if let Some(doubt) = self.doubts.peek_mut(&(process, digest)) {
             doubt.bytes = Some(bytes);

@@ -65,7 +65,7 @@ pub enum Step<T> {
 
 /// Why there is a look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Why {
+enum LookReason {
     /// The answer to the last attempt was lost.
     Lost,
     /// The last attempt was refused. If the base is there all the same, somebody brought it back,
@@ -82,7 +82,7 @@ pub struct Settle {
     may_resend: bool,
     /// An attempt's answer was lost.
     doubt: bool,
-    why: Why,
+    why: LookReason,
 }
 
 impl Settle {
@@ -100,7 +100,7 @@ impl Settle {
         Self {
             may_resend,
             doubt: false,
-            why: Why::Lost,
+            why: LookReason::Lost,
         }
     }
 
@@ -108,11 +108,11 @@ impl Settle {
     pub fn replied<T>(&mut self, reply: Reply<T>, time_left: bool) -> Step<T> {
         match reply {
             Reply::Saved(value) => Step::Done(Outcome::Committed(value)),
-            Reply::Refused => self.look(Why::Refused),
-            Reply::Collided => self.look(Why::Collided),
+            Reply::Refused => self.look(LookReason::Refused),
+            Reply::Collided => self.look(LookReason::Collided),
             Reply::Lost => {
                 self.doubt = true;
-                self.look(Why::Lost)
+                self.look(LookReason::Lost)
             }
             Reply::NotDone if time_left => Step::Send,
             Reply::NotDone if self.doubt => Step::Done(Outcome::Unknown),
@@ -120,7 +120,7 @@ impl Settle {
         }
     }
 
-    fn look<T>(&mut self, why: Why) -> Step<T> {
+    fn look<T>(&mut self, why: LookReason) -> Step<T> {
         self.why = why;
         Step::Look
     }
@@ -128,15 +128,15 @@ impl Settle {
     /// A look ended. `time_left` as in [`replied`](Self::replied).
     pub fn looked<T>(&mut self, found: Found<T>, time_left: bool) -> Step<T> {
         let resends = match self.why {
-            Why::Lost => self.may_resend,
-            Why::Refused => false,
+            LookReason::Lost => self.may_resend,
+            LookReason::Refused => false,
             // That attempt did nothing; after a lost one before it, a create stays what it was.
-            Why::Collided => self.may_resend || !self.doubt,
+            LookReason::Collided => self.may_resend || !self.doubt,
         };
         match found {
             Found::Goal(value) => Step::Done(Outcome::Committed(value)),
             Found::Base(_) if resends && time_left => Step::Send,
-            Found::Base(_) if self.why == Why::Collided && !self.doubt => Step::GiveUp,
+            Found::Base(_) if self.why == LookReason::Collided && !self.doubt => Step::GiveUp,
             Found::Base(rival) | Found::Other(rival) if !self.doubt => {
                 Step::Done(Outcome::Refused(Some(rival)))
             }

@@ -106,11 +106,11 @@ impl Drop for Blank {
 #[derive(Debug)]
 pub(super) struct Reserve {
     dir: PathBuf,
-    held: Mutex<Held>,
+    held: Mutex<Spares>,
 }
 
 #[derive(Debug, Default)]
-struct Held {
+struct Spares {
     /// To make names durable.
     directory: Option<File>,
     spares: Vec<Blank>,
@@ -124,7 +124,7 @@ impl Reserve {
         }
     }
 
-    fn held(&self) -> MutexGuard<'_, Held> {
+    fn held(&self) -> MutexGuard<'_, Spares> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -145,7 +145,7 @@ impl Reserve {
 
     /// Lets everything go: the directory is another one now.
     pub(super) fn let_go(&self) {
-        *self.held() = Held::default();
+        *self.held() = Spares::default();
     }
 
     /// A file without a name: a new one if there is a descriptor for it, else one of the reserve.

@@ -12,12 +12,12 @@ use crate::model::Ino;
 
 /// The name of a scratch file, on the disk: nobody needs to hold the table of these while it is made durable.
 #[derive(Debug)]
-pub(super) struct Named {
+pub(super) struct NameOnDisk {
     pub(super) dir: PathBuf,
     pub(super) label: PathBuf,
 }
 
-impl Named {
+impl NameOnDisk {
     /// Makes it durable. That of a file which is no longer in the directory needs not be.
     ///
     /// # Errors
@@ -46,7 +46,7 @@ impl Vfs {
         };
         let synced = tokio::task::spawn_blocking(move || {
             files.iter().try_for_each(|one| one.sync())?;
-            names.iter().try_for_each(Named::sync)
+            names.iter().try_for_each(NameOnDisk::sync)
         });
         let synced = synced.await.unwrap_or_else(|error| Err(error.into()));
         synced.map_err(Error::of_disk)

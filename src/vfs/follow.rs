@@ -94,7 +94,7 @@ impl Vfs {
         }
         reader.end().is_last();
         if let Some(who) = reader.who() {
-            self.table().is_another_for(place, who.process);
+            self.table().renumber_for(place, who.process);
         }
     }
 

@@ -58,7 +58,7 @@ impl Vfs {
             // A read that fails shows nothing, so what was shown is noted behind each.
             Handle::Scratch(open) => {
                 let found = open.scratch().read(start, len).map_err(Error::of_disk)?;
-                if open.is_first_reading() {
+                if open.note_reading() {
                     self.note_reading_of_copy(open.scratch().ino(), open.who());
                 }
                 Ok(found)
@@ -237,10 +237,10 @@ impl Vfs {
     ) -> Result<(), Error> {
         let mut handle = self.handle(fh)?;
         if let Handle::Scratch(open) = &*handle {
-            if open.is_new_hand(by.thread())
+            if open.note_hand(by.thread())
                 && let Some(hand) = self.processes.caller(by.thread())
             {
-                open.scratch().is_made_by(Some(hand));
+                open.scratch().set_maker(Some(hand));
             }
             if open.write(at, data)? {
                 self.table().written(open.scratch().ino(), at);
@@ -252,10 +252,10 @@ impl Vfs {
             handle = self.handle(fh)?;
         }
         let writer = handle.as_writer()?;
-        if writer.is_new_hand(by.thread())
+        if writer.note_hand(by.thread())
             && let Some(hand) = self.processes.caller(by.thread())
         {
-            self.table().is_made_by(writer.ino(), Some(hand))?;
+            self.table().set_maker(writer.ino(), Some(hand))?;
         }
         let mut state = writer.lock().await;
         self.table().written(writer.ino(), at);
@@ -328,7 +328,7 @@ impl Vfs {
     /// [`Error::Stale`] after it lost one; any other.
     pub async fn truncate(&self, ino: Ino, fh: Fh, size: u64, by: Context) -> Result<Attr, Error> {
         let mut handle = self.handle(fh)?;
-        self.table().is_no_copy(ino);
+        self.table().forget_copy(ino);
         if let Handle::Scratch(open) = &*handle {
             if open.scratch().set_len(size).map_err(Error::of_disk)? {
                 return self.attr(ino, by).await;
@@ -401,7 +401,7 @@ impl Vfs {
     /// # Errors
     /// [`Error::Conflict`], or any other.
     pub async fn truncate_closed(&self, ino: Ino, size: u64, by: Context) -> Result<Attr, Error> {
-        self.table().is_no_copy(ino);
+        self.table().forget_copy(ino);
         if let Some(scratch) = self.scratch_of(ino)
             && scratch.set_len(size).map_err(Error::of_disk)?
         {

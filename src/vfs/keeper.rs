@@ -23,7 +23,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::content::Content;
-use super::rescue::{Loss, Place, Record, Rescue};
+use super::rescue::{Loss, MountedSource, Record, Rescue};
 use super::state::StateDir;
 use crate::telemetry::{KeptRescues, Telemetry};
 
@@ -53,7 +53,7 @@ pub(super) enum Whereabouts {
 
 /// A rescue that waits for room.
 #[derive(Clone, Debug)]
-struct Held {
+struct WaitingRescue {
     record: Arc<Record>,
     bytes: Bytes,
     /// The rescue on the disk whose place it takes there.
@@ -61,15 +61,15 @@ struct Held {
 }
 
 #[derive(Debug)]
-struct Memory {
-    held: BTreeMap<String, Held>,
+struct WaitingRescues {
+    held: BTreeMap<String, WaitingRescue>,
     /// When it is tried again to write them.
     retry_at: Instant,
     wait: Duration,
     sweep_at: Instant,
 }
 
-impl Memory {
+impl WaitingRescues {
     fn bytes(&self) -> u64 {
         self.held.values().map(|held| held.bytes.len() as u64).sum()
     }
@@ -79,9 +79,9 @@ impl Memory {
 #[derive(Debug)]
 pub(super) struct Keeper {
     disk: Option<Rescue>,
-    place: Place,
+    place: MountedSource,
     bounds: RescueBounds,
-    memory: Mutex<Memory>,
+    memory: Mutex<WaitingRescues>,
     /// Held while what is in memory is being written.
     settling: Mutex<()>,
     /// Held while it is decided what there is too much of.
@@ -95,7 +95,7 @@ impl Keeper {
     /// The rescues of a mount of `place`.
     pub(super) fn new(
         state: Option<&StateDir>,
-        place: Place,
+        place: MountedSource,
         bounds: RescueBounds,
         telemetry: Arc<Telemetry>,
     ) -> Self {
@@ -104,7 +104,7 @@ impl Keeper {
             disk: state.map(|state| Rescue::new(state.path())),
             place,
             bounds,
-            memory: Mutex::new(Memory {
+            memory: Mutex::new(WaitingRescues {
                 held: BTreeMap::new(),
                 retry_at: now,
                 wait: RETRY.0,
@@ -117,7 +117,7 @@ impl Keeper {
         }
     }
 
-    fn memory(&self) -> MutexGuard<'_, Memory> {
+    fn memory(&self) -> MutexGuard<'_, WaitingRescues> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -212,7 +212,7 @@ impl Keeper {
             None => older.map(str::to_owned),
         };
         let id = record.id.clone();
-        let held = Held {
+        let held = WaitingRescue {
             record,
             // Not as a part of something larger.
             bytes: Bytes::copy_from_slice(bytes),

@@ -99,7 +99,7 @@ use handles::Handle;
 use journal::Journal;
 use keeper::Keeper;
 pub use rename::OverExisting;
-use rescue::Place;
+use rescue::MountedSource;
 use scratch_dir::ScratchDir;
 pub use shutdown::Ending;
 use table::{Kind, Table, commit, known, numbers};
@@ -257,7 +257,7 @@ impl Vfs {
             Source::Bucket(_) => Kind::Stores,
             Source::Store(store) => Kind::Dir(Arc::clone(store), Dir::root()),
         };
-        let place = Place {
+        let place = MountedSource {
             source: label.clone(),
             server: options.server.clone(),
         };

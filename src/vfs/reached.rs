@@ -13,12 +13,12 @@ use crate::store::Store;
 
 /// An inode that goes on to be what the kernel calls by its number, until this is dropped.
 #[derive(Debug)]
-pub(super) struct Held<'a> {
+pub(super) struct HeldInode<'a> {
     vfs: &'a Vfs,
     ino: Ino,
 }
 
-impl Drop for Held<'_> {
+impl Drop for HeldInode<'_> {
     fn drop(&mut self) {
         self.vfs.table().unhold(self.ino);
     }
@@ -33,9 +33,9 @@ impl Vfs {
     ///
     /// # Errors
     /// [`Error::Stale`] when there is none any more.
-    pub(super) fn hold(&self, ino: Ino) -> Result<Held<'_>, Error> {
+    pub(super) fn hold(&self, ino: Ino) -> Result<HeldInode<'_>, Error> {
         match self.table().hold(ino) {
-            true => Ok(Held { vfs: self, ino }),
+            true => Ok(HeldInode { vfs: self, ino }),
             false => Err(stale("the file")),
         }
     }

@@ -87,14 +87,14 @@ impl pairs::Record for Record {
 
 /// What is mounted: rescues and scratch files of one place are not those of another.
 #[derive(Clone, Debug)]
-pub(super) struct Place {
+pub(super) struct MountedSource {
     /// As messages call it: `s3://bucket/prefix`.
     pub(super) source: String,
     /// The server that it is on.
     pub(super) server: Server,
 }
 
-impl Place {
+impl MountedSource {
     /// Whether something that was kept of `source` on `server` is of this place. An older etagfs noted no
     /// server.
     pub(super) fn is(&self, source: &str, server: Option<&Server>) -> bool {
@@ -106,7 +106,7 @@ impl Record {
     /// What is to be known of this many bytes that are rescued now.
     pub(super) fn new(
         loss: Loss,
-        place: &Place,
+        place: &MountedSource,
         size: usize,
         now: OffsetDateTime,
     ) -> io::Result<Self> {
@@ -338,8 +338,8 @@ pub(super) mod tests {
         }
     }
 
-    pub(in crate::vfs) fn place(source: &str, endpoint: &str) -> Place {
-        Place {
+    pub(in crate::vfs) fn place(source: &str, endpoint: &str) -> MountedSource {
+        MountedSource {
             source: source.to_owned(),
             server: Server {
                 endpoint: Some(endpoint.to_owned()),

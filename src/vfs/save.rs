@@ -15,7 +15,7 @@ use super::content::Content;
 use super::handles::{Fh, Handle};
 use super::loss::{Attempt, Kept};
 use super::rescue::Reason;
-use super::tries::Tries;
+use super::tries::AppendTries;
 use super::writer::{Writer, WriterState};
 use super::{Context, Error, Vfs};
 use crate::model::saving::{End, Facts, Saving, Step};
@@ -138,7 +138,7 @@ impl Vfs {
             return Err(self.failed(&begun, state, save_lock, failed).await);
         }
         let mut alone = None;
-        let mut tries = Tries::new(self.options.append_retries);
+        let mut tries = AppendTries::new(self.options.append_retries);
         let mut sent = Instant::now();
         let (mut saving, mut step) = {
             let table = self.table();
@@ -373,7 +373,7 @@ impl Vfs {
         (expected, current): (&Precondition, Option<&Precondition>),
     ) -> Error {
         let (ino, store, key) = (save.writer.ino(), save.store, save.key);
-        self.table().is_overtaken(ino, &(store.name(), key.clone()));
+        self.table().overtaken(ino, &(store.name(), key.clone()));
         self.not_recreated(save.writer, &(store.name(), key.clone()));
         let attempt = save.attempt(expected);
         let error = self.outdone(&attempt, current);

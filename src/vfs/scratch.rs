@@ -107,7 +107,7 @@ impl Scratch {
     }
 
     /// What it holds is made by somebody from now on.
-    pub(super) fn is_made_by(&self, who: Who) {
+    pub(super) fn set_maker(&self, who: Who) {
         *self.maker.lock().unwrap_or_else(PoisonError::into_inner) = who;
     }
 
@@ -398,10 +398,10 @@ impl Vfs {
         if access.write && access.truncate {
             self.check_writable("the mount")?;
             scratch.set_len(0).map_err(Error::of_disk)?;
-            self.table().is_no_copy(ino);
+            self.table().forget_copy(ino);
         }
         if access.write {
-            scratch.is_made_by(*by.who());
+            scratch.set_maker(*by.who());
         }
         let open = OpenScratch::new(&scratch, *by.who(), access);
         // Held until the handle is known: who makes a key of the file makes one of its handles, too.

@@ -19,10 +19,10 @@ use time::format_description::well_known::Rfc3339;
 
 use super::Who;
 use super::cache::Folder;
-use super::durable::Named;
+use super::durable::NameOnDisk;
 use super::label::Label;
 use super::pairs::{self, FORMAT, Odd, record_path, value_path};
-use super::rescue::Place;
+use super::rescue::MountedSource;
 use super::scratch::{Body, Scratch, ScratchId};
 use super::state::replace;
 use crate::model::{FileName, StoreId};
@@ -33,7 +33,7 @@ use crate::store::{Dir, StoreName};
 pub(super) struct ScratchDir {
     /// None where nothing is written.
     dir: Option<PathBuf>,
-    place: Place,
+    place: MountedSource,
     mounted_at: PathBuf,
     /// What the ids of this mount's files begin with: the same after a restart.
     mark: String,
@@ -43,7 +43,7 @@ pub(super) struct ScratchDir {
 
 impl ScratchDir {
     /// The scratch files of the mount of `place` at `mounted_at`, with what an earlier mount left there.
-    pub(super) fn new(dir: Option<PathBuf>, place: Place, mounted_at: &Path) -> Self {
+    pub(super) fn new(dir: Option<PathBuf>, place: MountedSource, mounted_at: &Path) -> Self {
         let mut hash = Sha256::new();
         hash.update(&place.source);
         hash.update([0]);
@@ -359,10 +359,10 @@ impl ScratchDir {
     }
 
     /// What makes durable under which name a file is in the directory, and may be done without holding it.
-    pub(super) fn name_of(&self, scratch: &Scratch) -> Option<Named> {
+    pub(super) fn name_of(&self, scratch: &Scratch) -> Option<NameOnDisk> {
         let dir = self.dir.clone()?;
         let label = record_path(&dir, &self.full_id(scratch.id()));
-        Some(Named { dir, label })
+        Some(NameOnDisk { dir, label })
     }
 }
 

@@ -13,13 +13,13 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const PAUSE: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(800));
 
 /// The tries of one save.
-pub(super) struct Tries {
+pub(super) struct AppendTries {
     left: u32,
     until: Instant,
     pause: Duration,
 }
 
-impl Tries {
+impl AppendTries {
     pub(super) fn new(times: u32) -> Self {
         Self {
             left: times,

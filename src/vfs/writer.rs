@@ -24,7 +24,7 @@ pub(super) struct Hand(AtomicU32);
 
 impl Hand {
     /// Notes who writes; whether it is perhaps somebody else than the opener, and who wrote last.
-    pub(super) fn is_new(&self, opener: Who, thread: u32) -> bool {
+    pub(super) fn note(&self, opener: Who, thread: u32) -> bool {
         let is_opener = opener.is_some_and(|who| who.process.id == thread);
         !is_opener && self.0.swap(thread, Ordering::Relaxed) != thread
     }
@@ -215,8 +215,8 @@ impl Writer {
     }
 
     /// Notes who writes; whether it is perhaps somebody else than the opener, and who wrote last.
-    pub(super) fn is_new_hand(&self, thread: u32) -> bool {
-        self.hand.is_new(self.who, thread)
+    pub(super) fn note_hand(&self, thread: u32) -> bool {
+        self.hand.note(self.who, thread)
     }
 
     /// What its opener was not shown yet, if anything. From now on it counts as shown.

@@ -15,8 +15,8 @@ use std::sync::Arc;
 use super::super::Precondition;
 use super::super::who::{Caller, FAMILY, JOB, LEVELS, Levels, Living, PROCESS};
 use super::lineage::Lineages;
-use super::order::{OF_MISSES, OF_NOBODY, Order, Place, Placed};
-use super::packed::{Form, Packed, Texts};
+use super::order::{Linked, Links, OF_MISSES, OF_NOBODY, Order};
+use super::packed::{Packed, Packing, Texts};
 use super::slab::{Heads, Id, NONE, Slab, mixed};
 
 /// A key.
@@ -30,7 +30,7 @@ struct Reading {
     lineage: Id,
     next_of_process: Id,
     next_of_job: Id,
-    place: Place,
+    place: Links,
     parts: u16,
     /// Whose memory it is, how the version is packed, and whether it may yet turn out to have been
     /// nothing.
@@ -66,7 +66,7 @@ impl Reading {
         Packed {
             bits: self.version,
             parts: self.parts,
-            form: Form::of(self.marks >> FORM & 0b11),
+            form: Packing::of(self.marks >> FORM & 0b11),
         }
     }
 }
@@ -75,14 +75,14 @@ impl Reading {
 #[derive(Clone, Debug, Default)]
 struct Readings(Slab<Reading>);
 
-impl Placed for Readings {
-    fn place(&mut self, id: Id) -> &mut Place {
+impl Linked for Readings {
+    fn place(&mut self, id: Id) -> &mut Links {
         &mut self.0.at(id).place
     }
 }
 
 /// What is remembered at each level of a caller.
-pub(super) type Found = [Id; LEVELS];
+pub(super) type AtLevels = [Id; LEVELS];
 
 /// How much is remembered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -96,7 +96,7 @@ pub struct Room {
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Memory {
+pub(super) struct ReadMemory {
     readings: Readings,
     by_process: Heads,
     by_job: Heads,
@@ -113,7 +113,7 @@ pub(super) struct Memory {
 /// How many readings of one key in one job are no crowd.
 const FEW: usize = 16;
 
-impl Memory {
+impl ReadMemory {
     /// How many bytes a reading takes, without the share of its lineage.
     pub(super) const READING: usize = size_of::<Reading>();
 
@@ -147,7 +147,7 @@ impl Memory {
     }
 
     /// The readings that are the last ones at each level of a caller.
-    pub(super) fn find(&mut self, caller: &Caller, key: Digest) -> Found {
+    pub(super) fn find(&mut self, caller: &Caller, key: Digest) -> AtLevels {
         let mut found = [NONE; LEVELS];
         for (level, id) in caller.families() {
             let mut at = self.by_process.peek(mixed(key[0], u64::from(id)));
@@ -223,7 +223,7 @@ impl Memory {
         &mut self,
         caller: &Caller,
         levels: Levels,
-        (key, mut found): (Digest, Found),
+        (key, mut found): (Digest, AtLevels),
         version: &Precondition,
         how: How,
     ) {
@@ -253,7 +253,7 @@ impl Memory {
             lineage,
             next_of_process: NONE,
             next_of_job: NONE,
-            place: Place::NOWHERE,
+            place: Links::NOWHERE,
             parts: packed.parts,
             marks: levels.0 | packed.form.number() << FORM | mark,
         });
@@ -428,7 +428,7 @@ impl Memory {
 
     /// Many readings of one key in one job are the last ones of some family. Families that have ended
     /// are dropped: only who renames a file that one of their own made would ask for them.
-    fn disperse(&mut self, caller: &Caller, key: Digest, found: &Found) {
+    fn disperse(&mut self, caller: &Caller, key: Digest, found: &AtLevels) {
         let mut crowd = Vec::new();
         let mut at = self.by_job.peek(of_job(key, caller));
         while at != NONE {

@@ -10,7 +10,7 @@ use super::slab::{Id, NONE, Slab};
 
 /// The readings of a job, from the one used longest ago to the newest.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Line {
+pub(super) struct LruList {
     /// Whose they are; `None` for those of nobody who is alive, and for misses.
     job: Option<Job>,
     pub(super) count: u32,
@@ -23,12 +23,12 @@ pub(super) struct Line {
 
 /// A reading's place in a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct Links {
     pub(super) older: Id,
     pub(super) newer: Id,
 }
 
-impl Place {
+impl Links {
     pub(super) const NOWHERE: Self = Self {
         older: NONE,
         newer: NONE,
@@ -36,14 +36,14 @@ impl Place {
 }
 
 /// Who has places in lines.
-pub(super) trait Placed {
-    fn place(&mut self, id: Id) -> &mut Place;
+pub(super) trait Linked {
+    fn place(&mut self, id: Id) -> &mut Links;
 }
 
 /// The lines.
 #[derive(Clone, Debug)]
 pub(super) struct Order {
-    lines: Slab<Line>,
+    lines: Slab<LruList>,
     by_job: HashMap<Job, Id>,
     /// Jobs that have ended.
     ended: VecDeque<Id>,
@@ -66,8 +66,8 @@ impl Default for Order {
     fn default() -> Self {
         let mut lines = Slab::default();
         // Of nobody, and of misses.
-        lines.add(Line::new(None));
-        lines.add(Line::new(None));
+        lines.add(LruList::new(None));
+        lines.add(LruList::new(None));
         Self {
             lines,
             by_job: HashMap::new(),
@@ -78,7 +78,7 @@ impl Default for Order {
     }
 }
 
-impl Line {
+impl LruList {
     fn new(job: Option<Job>) -> Self {
         Self {
             job,
@@ -94,27 +94,27 @@ impl Line {
 impl Order {
     /// How much memory the lines take.
     pub(super) fn bytes(&self) -> usize {
-        self.lines.len() * (size_of::<Line>() + OF_A_LINE)
+        self.lines.len() * (size_of::<LruList>() + OF_A_LINE)
     }
 
-    pub(super) fn line(&self, line: Id) -> &Line {
+    pub(super) fn line(&self, line: Id) -> &LruList {
         self.lines.get(line)
     }
 
     /// The line of a new lineage of a job.
     pub(super) fn line_of(&mut self, job: Job) -> Id {
         let lines = &mut self.lines;
-        let new = || lines.add(Line::new(Some(job)));
+        let new = || lines.add(LruList::new(Some(job)));
         let line = *self.by_job.entry(job).or_insert_with(new);
         self.lines.at(line).lineages += 1;
         line
     }
 
     /// Puts a reading at the new end of a line.
-    pub(super) fn join(&mut self, line: Id, id: Id, readings: &mut impl Placed) {
+    pub(super) fn join(&mut self, line: Id, id: Id, readings: &mut impl Linked) {
         let it = self.lines.at(line);
         let before = std::mem::replace(&mut it.newest, id);
-        *readings.place(id) = Place {
+        *readings.place(id) = Links {
             older: before,
             newer: NONE,
         };
@@ -136,8 +136,8 @@ impl Order {
     }
 
     /// Takes a reading out of a line.
-    pub(super) fn leave(&mut self, line: Id, id: Id, readings: &mut impl Placed) {
-        let Place { older, newer } = *readings.place(id);
+    pub(super) fn leave(&mut self, line: Id, id: Id, readings: &mut impl Linked) {
+        let Links { older, newer } = *readings.place(id);
         let it = self.lines.at(line);
         match older {
             NONE => it.oldest = newer,
@@ -168,7 +168,7 @@ impl Order {
     }
 
     /// A reading was used.
-    pub(super) fn renew(&mut self, line: Id, id: Id, readings: &mut impl Placed) {
+    pub(super) fn renew(&mut self, line: Id, id: Id, readings: &mut impl Linked) {
         if self.lines.get(line).newest != id {
             self.leave(line, id, readings);
             self.join(line, id, readings);

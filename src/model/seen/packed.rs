@@ -12,12 +12,12 @@ pub(super) struct Packed {
     pub(super) bits: [u64; 2],
     /// The number of parts of an object that was uploaded in parts.
     pub(super) parts: u16,
-    pub(super) form: Form,
+    pub(super) form: Packing,
 }
 
 /// How a version is packed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
+pub(super) enum Packing {
     Absent,
     /// A quoted digest: 32 hexadecimal digits, and perhaps the number of parts.
     Digest,
@@ -25,7 +25,7 @@ pub(super) enum Form {
     Text,
 }
 
-impl Form {
+impl Packing {
     pub(super) fn number(self) -> u16 {
         match self {
             Self::Absent => 0,
@@ -47,7 +47,7 @@ impl Packed {
     pub(super) const ABSENT: Self = Self {
         bits: [0; 2],
         parts: 0,
-        form: Form::Absent,
+        form: Packing::Absent,
     };
 
     /// A version whose text is a digest as they are written; such a text is made of it again.
@@ -74,7 +74,7 @@ impl Packed {
         Some(Self {
             bits: [(bits >> 64) as u64, bits as u64],
             parts,
-            form: Form::Digest,
+            form: Packing::Digest,
         })
     }
 
@@ -129,13 +129,13 @@ impl Texts {
         Packed {
             bits: [u64::from(id), 0],
             parts: 0,
-            form: Form::Text,
+            form: Packing::Text,
         }
     }
 
     /// A packed version is kept no more.
     pub(super) fn drop(&mut self, packed: Packed) {
-        if packed.form != Form::Text {
+        if packed.form != Packing::Text {
             return;
         }
         let id = packed.bits[0] as Id;
@@ -151,9 +151,9 @@ impl Texts {
 
     pub(super) fn unpack(&self, packed: Packed) -> Precondition {
         match packed.form {
-            Form::Absent => Precondition::Absent,
-            Form::Digest => Precondition::Is(Version::new(packed.text())),
-            Form::Text => {
+            Packing::Absent => Precondition::Absent,
+            Packing::Digest => Precondition::Is(Version::new(packed.text())),
+            Packing::Text => {
                 let (text, _) = self.texts.get(packed.bits[0] as Id);
                 Precondition::Is(Version::new(Arc::clone(text)))
             }

@@ -143,7 +143,7 @@ impl Vfs {
     pub(in crate::vfs) fn read_bytes(&self, caller: &Caller, place: &Place, bytes: Fingerprint) {
         if bytes.len > 0 {
             let mut table = self.table();
-            table.seen.knows_bytes(caller.process, place, bytes);
+            table.seen.note_bytes(caller.process, place, bytes);
         }
     }
 

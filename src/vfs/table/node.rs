@@ -107,7 +107,7 @@ impl Table {
     }
 
     /// What a file holds is made by somebody from now on.
-    pub(in crate::vfs) fn is_made_by(&mut self, ino: Ino, who: Who) -> Result<(), Error> {
+    pub(in crate::vfs) fn set_maker(&mut self, ino: Ino, who: Who) -> Result<(), Error> {
         self.node_mut(ino)?.creator = who;
         Ok(())
     }

@@ -91,7 +91,7 @@ impl Table {
 
     /// What a process reads of a key is not what the key is now. Whoever keeps a descriptor open to read on
     /// (`tail -F`) goes by the number to see that its name is another file.
-    pub(in crate::vfs) fn is_another_for(&mut self, place: Place, process: Process) {
+    pub(in crate::vfs) fn renumber_for(&mut self, place: Place, process: Process) {
         self.others += 1;
         let number = self.tree.shown(Identity::of_another(self.others));
         self.sees_number(place, process, number);
@@ -106,7 +106,7 @@ impl Table {
             if let Handle::Reader(reader) = &*handle
                 && let Some(who) = reader.who()
             {
-                self.is_another_for((store.name(), key.clone()), who.process);
+                self.renumber_for((store.name(), key.clone()), who.process);
             }
         }
     }

@@ -102,7 +102,7 @@ impl Table {
     }
 
     /// A save of a file was refused: another machine's version is in its place.
-    pub(in crate::vfs) fn is_overtaken(&mut self, ino: Ino, place: &Place) {
+    pub(in crate::vfs) fn overtaken(&mut self, ino: Ino, place: &Place) {
         self.values.remove(place);
         self.give_up(ino);
     }
@@ -119,7 +119,7 @@ impl Table {
         self.seen
             .saved(by, place, &Precondition::Absent, &value.version);
         self.values.put(place.clone(), Arc::new(value));
-        self.is_made_by(ino, by)
+        self.set_maker(ino, by)
     }
 
     /// What is known of the newest version of a key, if that was asked for less than `ttl` ago; and its

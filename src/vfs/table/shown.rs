@@ -19,7 +19,7 @@ impl Table {
     /// A writer begins a file anew: it is no copy any more, and what it holds is made by this one.
     pub(in crate::vfs) fn is_begun_anew(&mut self, ino: Ino, by: Who) -> Result<(), Error> {
         self.copies.forget(ino);
-        self.is_made_by(ino, by)
+        self.set_maker(ino, by)
     }
 
     /// A file was written. What is put behind a copy leaves it one.
@@ -28,7 +28,7 @@ impl Table {
     }
 
     /// A file holds something else now than what it began with.
-    pub(in crate::vfs) fn is_no_copy(&mut self, ino: Ino) {
+    pub(in crate::vfs) fn forget_copy(&mut self, ino: Ino) {
         self.copies.forget(ino);
     }
 

@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use super::super::order::{OF_MISSES, OF_NOBODY, Placed};
+use super::super::order::{Linked, OF_MISSES, OF_NOBODY};
 use super::super::slab::{Id, NONE};
-use super::{Levels, Memory};
+use super::{Levels, ReadMemory};
 
 /// How many of the oldest readings are looked at for one of nobody who is alive.
 const LOOKS: usize = 16;
@@ -13,7 +13,7 @@ const LOOKS: usize = 16;
 /// Which part of all that is remembered may be misses when there is no room for more: one in so many.
 const SHARE_OF_MISSES: usize = 8;
 
-impl Memory {
+impl ReadMemory {
     /// Forgets a reading other than this one, if there is another.
     pub(super) fn forget_one(&mut self, but: Id) -> bool {
         let Some((id, is_of_nobody)) = self.choose(but) else {
