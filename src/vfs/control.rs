@@ -1,7 +1,7 @@
 //! The mount's own files, below `/.etagfs` (V4): always reachable, never listed.
 //!
-//! Each is made up when it is opened and says what was true then, but for the access log, which grows
-//! under its readers. They make no request, so that they answer even when the store does not.
+//! The content of each is made when it is opened, except the access log, which grows while it is read. They
+//! make no request, so that they answer even if the store does not.
 
 use std::fmt;
 use std::io;
@@ -59,10 +59,10 @@ impl fmt::Display for Control {
 }
 
 impl Control {
-    /// Which of the mount's own a name is, if it can be one there at all.
+    /// Which of the mount's own files a name is, if it can be one there.
     ///
     /// # Errors
-    /// [`Error::NotFound`] in a directory of the mount's own that has no such name.
+    /// [`Error::NotFound`] in one of the mount's own directories that has no such name.
     pub(super) fn find(
         parent: &Kind,
         parent_is_root: bool,
@@ -144,7 +144,7 @@ impl Vfs {
                 None => (0, since),
             },
             Control::Access => return self.access_attr(ino, since),
-            // Made up when it is opened; readers go on to the end, whatever the size says.
+            // Made when it is opened; programs read to the end, whatever the size says.
             _ => (0, since),
         };
         Attr {
@@ -172,7 +172,7 @@ impl Vfs {
         }
     }
 
-    /// What one of the mount's own files says now.
+    /// The content of one of the mount's own files now.
     fn control_content(&self, control: &Control) -> Result<Content, Error> {
         let text = match control {
             Control::Top | Control::Rescue => return Err(Error::IsDir(control.to_string())),

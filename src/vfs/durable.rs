@@ -10,7 +10,8 @@ use super::scratch::{Scratch, folder};
 use super::{Error, Vfs};
 use crate::model::Ino;
 
-/// The name of a scratch file, on the disk: nobody needs to hold the table of these while it is made durable.
+/// The name of a scratch file on the disk. The table of scratch files need not be locked while it is made
+/// durable.
 #[derive(Debug)]
 pub(super) struct NameOnDisk {
     pub(super) dir: PathBuf,
@@ -18,7 +19,7 @@ pub(super) struct NameOnDisk {
 }
 
 impl NameOnDisk {
-    /// Makes it durable. That of a file which is no longer in the directory needs not be.
+    /// Makes it durable, unless the file is no longer in the directory.
     ///
     /// # Errors
     /// Any error of the local file system.
@@ -32,7 +33,7 @@ impl NameOnDisk {
 }
 
 impl Vfs {
-    /// Makes scratch files durable: their bytes, and under which names they are in the directory.
+    /// Makes scratch files durable: their bytes, and their names in the directory.
     ///
     /// # Errors
     /// [`Error::Failed`], [`Error::NoSpace`].

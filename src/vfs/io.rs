@@ -1,7 +1,7 @@
 //! Reading and writing through handles.
 //!
-//! A reader's bytes are one version's to the last (R2); a writer reads back its own draft. Writes
-//! touch memory only: the store hears of them in `save.rs`.
+//! All bytes that a reader gets belong to one version (R2); a writer reads back its own draft. Writes touch
+//! only memory: `save.rs` sends them to the store.
 
 use std::sync::{Arc, PoisonError};
 use std::time::SystemTime;
@@ -25,9 +25,9 @@ const BLOCK: u64 = 8 * 1024 * 1024;
 /// Where written bytes go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum At {
-    /// There; a gap before it is zeros.
+    /// At this offset; a gap before it is filled with zeros.
     Offset(u64),
-    /// Behind the last byte (O_APPEND), wherever the kernel thinks that is.
+    /// After the last byte (O_APPEND), whatever offset the kernel assumes.
     End,
 }
 
@@ -36,7 +36,7 @@ pub enum At {
 pub enum Durable {
     /// By the next close or fsync.
     AtSave,
-    /// Before the write is over (O_SYNC, O_DSYNC).
+    /// Before the write returns (O_SYNC, O_DSYNC).
     AtOnce,
 }
 
@@ -44,7 +44,7 @@ impl Vfs {
     /// Reads at most `len` bytes from `start`; fewer only at the end.
     ///
     /// # Errors
-    /// [`Error::Stale`] when the version of the handle is not to be had any more; any other.
+    /// [`Error::Stale`] when the version of the handle no longer exists; any other.
     pub async fn read(&self, fh: Fh, start: u64, len: usize) -> Result<Bytes, Error> {
         let handle = self.handle(fh)?;
         match &*handle {
@@ -55,7 +55,7 @@ impl Vfs {
                 Ok(log.read(&mut reading, start, len).into())
             }
             Handle::Dir(..) => Err(Error::IsDir("the directory".to_owned())),
-            // A read that fails shows nothing, so what was shown is noted behind each.
+            // A failed read shows nothing, so what was shown is noted after each read.
             Handle::Scratch(open) => {
                 let found = open.scratch().read(start, len).map_err(Error::of_disk)?;
                 if open.note_reading() {
@@ -146,7 +146,7 @@ impl Vfs {
         Ok(found.freeze())
     }
 
-    /// Reads one version of a large value, block by block; `take` is given each with its offset.
+    /// Reads one version of a large value, block by block, and passes each with its offset to `take`.
     pub(super) async fn each_block(
         &self,
         store: &Arc<dyn Store>,
@@ -219,14 +219,14 @@ impl Vfs {
         }))
     }
 
-    /// Writes to the draft of a handle, and saves it if the bytes must be durable at once (W13).
-    /// Most files are written by the thread that opened them, but dash, fish and ksh open `> f` themselves
-    /// and let a command write.
+    /// Writes to the draft of a handle, and saves it if the bytes must be durable at once (W13). Most files
+    /// are written by the thread that opened them; but dash, fish and ksh open `> f` themselves and let a
+    /// command write.
     ///
     /// # Errors
-    /// [`Error::Stale`] when the handle lost a race, now or earlier: none of its bytes may mix with
-    /// the winner's. Never [`Error::Conflict`]: a program that hears EAGAIN from a write waits for
-    /// ever, or writes again (W4).
+    /// [`Error::Stale`] when the handle lost a race, now or earlier: none of its bytes may mix with the
+    /// winner's. Never [`Error::Conflict`]: a program that gets EAGAIN from a write waits forever, or writes
+    /// again (W4).
     pub async fn write(
         &self,
         fh: Fh,
@@ -266,7 +266,7 @@ impl Vfs {
         let (store, key) = self.file(writer.ino())?;
         let bytes = start..start.saturating_add(data.len() as u64);
         let end = self.check_size(&store, &key, bytes.end);
-        // Who wrote up to here did not mean what there is now.
+        // The caller's offset refers to content that has since been replaced.
         if end.is_err() && start <= state.content.len() as u64 {
             state.missing.lost(bytes.clone());
         }
@@ -294,13 +294,13 @@ impl Vfs {
         }
         let saved = self.save_draft(writer, &mut state, SaveReason::Write).await;
         if saved.is_err() && at == At::End && state.draft.lost().is_none() {
-            // Who writes them again, since they could not be saved, appends them once.
+            // A program that repeats the write appends the bytes only once.
             let len = state.content.len() - data.len();
             state
                 .content
                 .set_len(len, &self.room)
                 .map_err(Error::of_disk)?;
-            // Nothing that the draft saves or rescues later stands for them, but the same bytes.
+            // No later save or rescue of the draft stands for these bytes, unless it has the same ones.
             let bytes = Bytes::copy_from_slice(data);
             state.taken_back = state.rescued.take().map(|rescue| (bytes, rescue));
         }
@@ -340,7 +340,7 @@ impl Vfs {
         let mut state = writer.lock().await;
         let len = self.check_size(&store, &key, size)?;
         if size == 0 {
-            // What it reads from now on is its own.
+            // From now on it reads its own draft.
             writer.take_unshown();
         }
         if size == 0 && !state.draft.is_dirty() && state.draft.lost().is_none() {
@@ -353,7 +353,7 @@ impl Vfs {
         let resized = state.content.set_len(len, &self.room);
         match &resized {
             Ok(()) => state.missing.ends_at(size),
-            // Of what there is, nobody knows what was meant to stay.
+            // It is not known which of the present bytes the caller wants to keep.
             Err(_) => state.missing.lost(0..u64::MAX),
         }
         resized.map_err(Error::of_disk)?;
@@ -381,7 +381,7 @@ impl Vfs {
         match self.base(*by.who(), &place, &base) {
             Base::Take(_) => Ok(()),
             Base::AlreadyLost { shown } => {
-                // What it writes from here on is based on that: its save is refused.
+                // What it writes from now on is based on that version: its save is refused.
                 state.draft.outdated(shown.clone());
                 let attempt = Attempt {
                     op: "truncate",
@@ -425,11 +425,11 @@ impl Vfs {
         self.attr(ino, Context::OWN).await
     }
 
-    /// Reports, without a request, that an inode is a file that can be written.
+    /// Checks, without a request, that an inode is a file that can be written.
     ///
     /// # Errors
     /// [`Error::ReadOnly`], [`Error::IsDir`] or [`Error::NotPermitted`]; [`Error::Stale`] when it lost its
-    /// name, and nobody has it open.
+    /// name and is not open.
     pub fn check_changeable(&self, ino: Ino) -> Result<(), Error> {
         self.check_reached(ino)?;
         let kind = self.kind(ino)?;

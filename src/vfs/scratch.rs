@@ -1,8 +1,8 @@
 //! Scratch files: what editors and tools make besides the keys they save (W9).
 //!
-//! They are files like on any disk, kept in the [scratch directory](super::scratch_dir); no version, no draft and no
-//! store is concerned. Which names are scratch says `model/scratch.rs`; what it means to move a key
-//! to such a name, or one of these files over a key, is in `pending_renames.rs` and `rename.rs`.
+//! They are files as on any disk, kept in the [scratch directory](super::scratch_dir), without versions,
+//! drafts or a store. `model/scratch.rs` says which names are scratch; `pending_renames.rs` and `rename.rs`
+//! say what it means to move a key to such a name, or one of these files over a key.
 
 mod handle;
 
@@ -41,12 +41,12 @@ pub(super) struct Scratch {
     id: ScratchId,
     /// Who made it, if that is known.
     creator: Who,
-    /// Who made what it holds: its creator, or who opened it for writing last.
+    /// Who made its content: its creator, or the last process that opened it for writing.
     maker: Mutex<Who>,
     body: Body,
     /// Whether nothing was written to it since it was filled with the value of a key.
     pristine: AtomicBool,
-    /// What travelled with that value.
+    /// The metadata of that value.
     metadata: Mutex<Metadata>,
     /// The inode that it was last shown as.
     ino: AtomicU64,
@@ -54,11 +54,11 @@ pub(super) struct Scratch {
     absent_at: Mutex<Option<Instant>>,
     /// How often it was written to.
     changes: AtomicU64,
-    /// Whether its bytes are a key's by now. Held while it is written to.
+    /// Whether its bytes have become a key. Held while it is written to.
     is_key: RwLock<bool>,
 }
 
-/// What a scratch file holds.
+/// The content of a scratch file.
 #[derive(Debug)]
 pub(super) enum Body {
     /// Bytes.
@@ -93,7 +93,7 @@ impl Scratch {
         self.creator
     }
 
-    /// Where it points to, if it is a symbolic link.
+    /// Its target, if it is a symbolic link.
     pub(super) fn link(&self) -> Option<&str> {
         match &self.body {
             Body::Link(target) => Some(target),
@@ -101,12 +101,12 @@ impl Scratch {
         }
     }
 
-    /// Who made what it holds, if that is known.
+    /// Who made its content, if that is known.
     pub(super) fn maker(&self) -> Who {
         *self.maker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What it holds is made by somebody from now on.
+    /// Notes who makes its content from now on.
     pub(super) fn set_maker(&self, who: Who) {
         *self.maker.lock().unwrap_or_else(PoisonError::into_inner) = who;
     }
@@ -145,13 +145,13 @@ impl Scratch {
         self.pristine.load(Ordering::Relaxed)
     }
 
-    /// It holds the value of a key now, with what travels with it.
+    /// It holds the value of a key now, with its metadata.
     pub(super) fn holds_value(&self, metadata: Metadata) {
         self.pristine.store(true, Ordering::Relaxed);
         *self.metadata.lock().unwrap_or_else(PoisonError::into_inner) = metadata;
     }
 
-    /// What travels with its bytes, which are these, when they are saved under a key.
+    /// The metadata of its bytes (these) when they are saved under a key.
     pub(super) fn metadata_of(&self, bytes: &[u8]) -> Metadata {
         let metadata = self.metadata.lock();
         let metadata = metadata.unwrap_or_else(PoisonError::into_inner);
@@ -212,18 +212,18 @@ impl Scratch {
             .map_err(Error::of_disk)
     }
 
-    /// How often it was written to: who reads this first and its bytes then, and finds this unchanged
-    /// later, has read all of them.
+    /// How often it was written to. If this is the same before and after its bytes are read, they are one
+    /// state.
     pub(super) fn changes(&self) -> u64 {
         self.changes.load(Ordering::SeqCst)
     }
 
-    /// Keeps everybody from writing; whether its bytes are a key's from then on.
+    /// Blocks all writes. Returns whether its bytes have become a key.
     pub(super) fn is_key_for_writing(&self) -> RwLockWriteGuard<'_, bool> {
         self.is_key.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes its bytes, unless they are a key's by now; whether it did.
+    /// Changes its bytes, unless they have become a key. Returns whether it did.
     fn change(&self, change: impl FnOnce(&File) -> io::Result<()>) -> io::Result<bool> {
         let is_key = self.is_key.read().unwrap_or_else(PoisonError::into_inner);
         if *is_key {
@@ -283,7 +283,7 @@ impl Vfs {
         }
     }
 
-    /// Whether a file that comes to this name is scratch.
+    /// Whether a file that gets this name is scratch.
     pub(super) fn is_scratch_name(&self, name: &FileName, origin: Origin) -> bool {
         self.options.scratch.contains(name, origin)
     }
@@ -312,9 +312,9 @@ impl Vfs {
         self.scratch_attr(ino, scratch, true)
     }
 
-    /// Whether the scratch file of a name need not be compared with the store: it is open, or the
-    /// store said a moment ago that it has no such key. Otherwise a key goes before it: a key that
-    /// is in the bucket is a key, whatever its name.
+    /// Whether the scratch file of a name need not be compared with the store: it is open, or the store said
+    /// a moment ago that it has no such key. Otherwise a key comes first: a key in the bucket is a key,
+    /// whatever its name.
     pub(super) fn is_surely_scratch(
         &self,
         parent: Ino,
@@ -326,8 +326,7 @@ impl Vfs {
         scratch.was_no_key(self.options.ttl) || ino.is_some_and(|ino| table.is_held(ino))
     }
 
-    /// The store has a key of this name after all: the scratch file gives way, and its bytes are
-    /// kept among the rescues.
+    /// The store has a key of this name after all: it replaces the scratch file, whose bytes are rescued.
     pub(super) async fn give_way(
         &self,
         store: &Arc<dyn Store>,
@@ -360,14 +359,14 @@ impl Vfs {
                 }
             }
         }
-        // Whatever was moved there stays where it is in the store.
+        // A key that was moved there stays where it is in the store.
         let _ = self.table().alias_removed(scratch);
         if let Err(error) = self.scratch_dir().remove(&folder(store, dir), name) {
             tracing::warn!(store = %store.name(), key, %error, "a scratch file could not be removed");
         }
     }
 
-    /// Makes a scratch file and opens it. Tells the kernel of it. No request.
+    /// Creates a scratch file, opens it, and reports it to the kernel. No request.
     pub(super) fn make_scratch(
         &self,
         parent: Ino,
@@ -404,20 +403,21 @@ impl Vfs {
             scratch.set_maker(*by.who());
         }
         let open = OpenScratch::new(&scratch, *by.who(), access);
-        // Held until the handle is known: who makes a key of the file makes one of its handles, too.
+        // Held until the handle is known: a publication of the file turns its handles into handles of the
+        // key, too.
         let is_key = scratch
             .is_key
             .read()
             .unwrap_or_else(PoisonError::into_inner);
         match *is_key {
-            // Whoever looks it up again finds that.
+            // Another look-up finds the key.
             true => Err(Error::Stale("the scratch file is a key now".to_owned())),
             false => Ok(self.open_handle(ino, Handle::Scratch(open))),
         }
     }
 
-    /// Makes a symbolic link: only scratch names can be links, as the locks of emacs are. Tells the
-    /// kernel of it. No request but for the look-up of the name.
+    /// Creates a symbolic link, and reports it to the kernel. Only scratch names can be links, as the locks
+    /// of emacs are. No request but for the look-up of the name.
     ///
     /// # Errors
     /// [`Error::NotPermitted`] for all other names; [`Error::Exists`]; any other.
@@ -454,7 +454,7 @@ impl Vfs {
         Ok(self.tell_found(|| self.found_scratch(parent, &name, &made)))
     }
 
-    /// Where a symbolic link points to.
+    /// The target of a symbolic link.
     ///
     /// # Errors
     /// [`Error::Invalid`] for all other files.
