@@ -29,7 +29,7 @@ async fn main() -> Result<(), Failed> {
     let times: u32 = arguments.next().map_or(Ok(1), |times| times.parse())?;
 
     let client = Client::new(config).flat(true);
-    let counter = client.place(&*url).await?;
+    let counter = client.location(&*url).await?;
     let retry = Retry {
         time: Duration::from_secs(120),
         ..Retry::default()

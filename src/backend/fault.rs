@@ -24,8 +24,8 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use super::{
-    Backend, Body, ByteRange, Error, Fetched, Grant, Habits, Kept, Limits, ListQuery, ObjectKey,
-    ObjectMeta, Page, ReadCondition, Signed,
+    Backend, Body, ByteRange, Error, Fetched, Grant, Habits, Limits, ListQuery, ObjectKey,
+    ObjectMeta, ObjectVersion, Page, ReadCondition, Signed,
 };
 use crate::model::{Outcome, Precondition, PutId, Server, Version};
 
@@ -332,7 +332,7 @@ impl Backend for Faulty {
         self.read(Op::List, self.inner.list(query)).await
     }
 
-    async fn versions(&self, at: &ObjectKey) -> Result<Vec<Kept>, Error> {
+    async fn versions(&self, at: &ObjectKey) -> Result<Vec<ObjectVersion>, Error> {
         self.read(Op::List, self.inner.versions(at)).await
     }
 

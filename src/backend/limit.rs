@@ -14,11 +14,11 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
 use super::{
-    Backend, Body, ByteRange, Error, Fetched, Grant, Habits, Kept, Limits, ListQuery, ObjectKey,
-    ObjectMeta, Page, ReadCondition, Signed,
+    Backend, Body, ByteRange, Error, Fetched, Grant, Habits, Limits, ListQuery, ObjectKey,
+    ObjectMeta, ObjectVersion, Page, ReadCondition, Signed,
 };
 use crate::model::{Outcome, Precondition, PutId, Server, Version};
-use crate::telemetry::{Place, Telemetry};
+use crate::telemetry::{Pool, Telemetry};
 
 /// How much later than the deadline of a call its patience ends, so that the deadline comes first on a busy
 /// machine, too.
@@ -104,16 +104,16 @@ impl Limited {
     ///
     /// # Errors
     /// [`Error::Deadline`]: nothing was sent.
-    async fn place(&self, kind: Place) -> Result<SemaphorePermit<'_>, Error> {
+    async fn place(&self, kind: Pool) -> Result<SemaphorePermit<'_>, Error> {
         let places = match kind {
-            Place::Names => &self.names,
-            Place::Values => &self.values,
-            Place::Saves => &self.saves,
+            Pool::Names => &self.names,
+            Pool::Values => &self.values,
+            Pool::Saves => &self.saves,
         };
         if let Ok(place) = places.try_acquire() {
             return Ok(place);
         }
-        let _waiting = Waiting::begin(&self.telemetry, kind);
+        let _waiting = WaitingForPlace::begin(&self.telemetry, kind);
         match timeout(self.patience, places.acquire()).await {
             Ok(Ok(place)) => Ok(place),
             // The semaphore is never closed, so that this is the time-out.
@@ -133,7 +133,7 @@ impl Limited {
     /// did not wait ends by its own deadline, which is as long and can say what went wrong.
     async fn name<T>(&self, call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         let whole = async {
-            let _place = self.place(Place::Names).await?;
+            let _place = self.place(Pool::Names).await?;
             call.await
         };
         let late = |_| Err(self.too_late());
@@ -143,16 +143,16 @@ impl Limited {
 }
 
 /// A call that waits for its place.
-struct Waiting<'a>(&'a Telemetry, Place);
+struct WaitingForPlace<'a>(&'a Telemetry, Pool);
 
-impl<'a> Waiting<'a> {
-    fn begin(telemetry: &'a Telemetry, kind: Place) -> Self {
+impl<'a> WaitingForPlace<'a> {
+    fn begin(telemetry: &'a Telemetry, kind: Pool) -> Self {
         telemetry.metrics.wants_place(kind, true);
         Self(telemetry, kind)
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for WaitingForPlace<'_> {
     fn drop(&mut self) {
         self.0.metrics.wants_place(self.1, false);
     }
@@ -182,7 +182,7 @@ impl Backend for Limited {
         pin: &ReadCondition,
         span: ByteRange,
     ) -> Result<Fetched, Error> {
-        let _place = self.place(Place::Values).await?;
+        let _place = self.place(Pool::Values).await?;
         self.inner.get(at, pin, span).await
     }
 
@@ -197,12 +197,12 @@ impl Backend for Limited {
         expect: &Precondition,
         id: PutId,
     ) -> Result<Outcome, Error> {
-        let _place = self.place(Place::Saves).await?;
+        let _place = self.place(Pool::Saves).await?;
         self.inner.put(at, body, expect, id).await
     }
 
     async fn delete(&self, at: &ObjectKey, version: &Version) -> Result<Outcome<()>, Error> {
-        let _place = self.place(Place::Saves).await?;
+        let _place = self.place(Pool::Saves).await?;
         self.inner.delete(at, version).await
     }
 
@@ -210,7 +210,7 @@ impl Backend for Limited {
         self.name(self.inner.list(query)).await
     }
 
-    async fn versions(&self, at: &ObjectKey) -> Result<Vec<Kept>, Error> {
+    async fn versions(&self, at: &ObjectKey) -> Result<Vec<ObjectVersion>, Error> {
         self.name(self.inner.versions(at)).await
     }
 

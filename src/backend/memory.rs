@@ -14,8 +14,8 @@ use bytes::Bytes;
 use md5::{Digest, Md5};
 
 use super::{
-    After, Backend, Body, ByteRange, Cursor, Error, Fetched, Kept, Limits, ListQuery, Listed,
-    Object, ObjectKey, ObjectMeta, Page, ReadCondition,
+    After, Backend, Body, ByteRange, Cursor, Error, Fetched, Limits, ListQuery, Listed, Object,
+    ObjectKey, ObjectMeta, ObjectVersion, Page, ReadCondition,
 };
 use crate::model::{Outcome, Precondition, PutId, Server, Version};
 
@@ -31,7 +31,7 @@ const NAME: &str = "memory:";
 #[derive(Debug, Default)]
 pub struct Memory {
     keeps: Keeps,
-    state: Mutex<State>,
+    state: Mutex<StoredObjects>,
 }
 
 /// Whether replaced versions can still be read.
@@ -43,7 +43,7 @@ enum Keeps {
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct StoredObjects {
     objects: BTreeMap<String, Object>,
     /// Replaced and deleted versions, by key and snapshot.
     old: BTreeMap<(String, String), Object>,
@@ -65,12 +65,12 @@ impl Memory {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, StoredObjects> {
         // Every change is a single insert or remove, so a panic elsewhere leaves nothing half done.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn snapshot(&self, state: &mut State) -> Option<String> {
+    fn snapshot(&self, state: &mut StoredObjects) -> Option<String> {
         (self.keeps == Keeps::AllVersions).then(|| {
             state.snapshots += 1;
             format!("v{}", state.snapshots)
@@ -78,7 +78,7 @@ impl Memory {
     }
 }
 
-impl State {
+impl StoredObjects {
     fn newest(&self, at: &ObjectKey) -> Result<&Object, Error> {
         self.objects
             .get(at.as_str())
@@ -293,7 +293,7 @@ impl Backend for Memory {
         }
     }
 
-    async fn versions(&self, at: &ObjectKey) -> Result<Vec<Kept>, Error> {
+    async fn versions(&self, at: &ObjectKey) -> Result<Vec<ObjectVersion>, Error> {
         if self.keeps == Keeps::NewestVersion {
             return Err(Error::Unsupported {
                 what: at.to_string(),
@@ -305,7 +305,7 @@ impl Backend for Memory {
             .objects
             .get(at.as_str())
             .map(|object| &object.info.version);
-        let kept = state.kept(at).map(|object| Kept {
+        let kept = state.kept(at).map(|object| ObjectVersion {
             snapshot: object
                 .info
                 .version

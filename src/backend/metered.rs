@@ -17,8 +17,8 @@ use tracing::Instrument;
 use tracing::field::Empty;
 
 use super::{
-    Backend, Body, ByteRange, Error, Fetched, Grant, Habits, Kept, Limits, ListQuery, ObjectKey,
-    ObjectMeta, Page, ReadCondition, Signed,
+    Backend, Body, ByteRange, Error, Fetched, Grant, Habits, Limits, ListQuery, ObjectKey,
+    ObjectMeta, ObjectVersion, Page, ReadCondition, Signed,
 };
 use crate::model::{Outcome, Precondition, PutId, Server, Version};
 use crate::telemetry::exchange::Exchange;
@@ -277,7 +277,7 @@ impl Backend for Metered {
         self.request(Request::List, &object, call, fine).await
     }
 
-    async fn versions(&self, at: &ObjectKey) -> Result<Vec<Kept>, Error> {
+    async fn versions(&self, at: &ObjectKey) -> Result<Vec<ObjectVersion>, Error> {
         let call = self.inner.versions(at);
         let fine = |_: &_| Verdict::Fine("ok");
         self.request(Request::List, at.as_str(), call, fine).await

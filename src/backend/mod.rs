@@ -189,7 +189,7 @@ pub struct Page {
 
 /// A version that a backend keeps of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Kept {
+pub struct ObjectVersion {
     /// Its name, for [`ReadCondition::Snapshot`].
     pub snapshot: String,
     /// The version; none where the object was deleted.
@@ -431,7 +431,7 @@ pub trait Backend: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     /// [`Error::Unsupported`], unless the backend keeps versions; any other [`Error`].
-    async fn versions(&self, at: &ObjectKey) -> Result<Vec<Kept>, Error> {
+    async fn versions(&self, at: &ObjectKey) -> Result<Vec<ObjectVersion>, Error> {
         Err(Error::Unsupported {
             what: format!("{}/{at}", self.name()),
             why: "no old versions are kept there",

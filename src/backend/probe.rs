@@ -65,7 +65,7 @@ pub enum Conditional {
 /// Any [`Error`] that says nothing about conditions: no access, no connection, no bucket.
 pub async fn probe(backend: &dyn Backend, prefix: &str) -> Result<Probe, NotProbed> {
     let name = format!("{prefix}{SCRATCH}{}", Uuid::new_v4());
-    let mut scratch = Scratch {
+    let mut scratch = ScratchObject {
         backend,
         at: ObjectKey::new(name),
         may_exist: false,
@@ -89,7 +89,7 @@ pub async fn probe(backend: &dyn Backend, prefix: &str) -> Result<Probe, NotProb
     })
 }
 
-struct Scratch<'a> {
+struct ScratchObject<'a> {
     backend: &'a dyn Backend,
     at: ObjectKey,
     /// Whether a put of it was done, or may have been.
@@ -117,7 +117,7 @@ fn wrong() -> Version {
     Version::new("\"00000000000000000000000000000000\"")
 }
 
-impl Scratch<'_> {
+impl ScratchObject<'_> {
     async fn examine(&mut self) -> Result<Conditional, Stop> {
         let first = match self.put("1", &Precondition::Absent).await {
             Ok((Outcome::Committed(version), _)) => version,

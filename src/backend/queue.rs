@@ -28,10 +28,10 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::Instrument as _;
 
-use self::silence::{Asked, Line, Silence};
+use self::silence::{Probing, Queue, Silence};
 use super::{
-    Backend, Body, ByteRange, Error, Fetched, Grant, Habits, Kept, Limits, ListQuery, ObjectKey,
-    ObjectMeta, Page, ReadCondition, Signed,
+    Backend, Body, ByteRange, Error, Fetched, Grant, Habits, Limits, ListQuery, ObjectKey,
+    ObjectMeta, ObjectVersion, Page, ReadCondition, Signed,
 };
 use crate::model::{Outcome, Precondition, PutId, Server, Version};
 
@@ -57,7 +57,7 @@ pub async fn within<F: Future>(queues: Queues, work: F) -> F::Output {
 #[derive(Debug)]
 pub struct Queued {
     inner: Arc<dyn Backend>,
-    lines: Arc<Lines>,
+    lines: Arc<AllQueues>,
 }
 
 impl Queued {
@@ -65,7 +65,7 @@ impl Queued {
     pub fn new(inner: Arc<dyn Backend>, patience: Duration) -> Self {
         Self {
             inner,
-            lines: Arc::new(Lines {
+            lines: Arc::new(AllQueues {
                 patience,
                 lines: Mutex::default(),
                 written: Mutex::default(),
@@ -85,12 +85,12 @@ impl Queued {
         };
         loop {
             match self.lines.enter(queues, Class::Read) {
-                Entry::Go(place) => {
+                Entering::Go(place) => {
                     let result = call(inner).await;
                     place.ended(result.as_ref().err());
                     return result;
                 }
-                Entry::Probe(probe) => {
+                Entering::Probe(probe) => {
                     let (until, error) = (probe.until, probe.error.clone());
                     let task = tokio::spawn(probe.carry_out(call(inner)).in_current_span());
                     return match timeout_at(until, task).await {
@@ -99,11 +99,11 @@ impl Queued {
                         Err(_) | Ok(Err(_)) => Err(error),
                     };
                 }
-                Entry::Wait(until, mut over) => {
+                Entering::Wait(until, mut over) => {
                     // It is over when its sender is dropped.
                     let _ = timeout_at(until, over.changed()).await;
                 }
-                Entry::Fail(error) => return Err(error),
+                Entering::Fail(error) => return Err(error),
             }
         }
     }
@@ -122,7 +122,7 @@ impl Queued {
             }
         };
         match entry {
-            Entry::Go(place) => {
+            Entering::Go(place) => {
                 let result = call.await;
                 self.lines.heard_of_write(&result);
                 match &result {
@@ -131,10 +131,10 @@ impl Queued {
                 }
                 result
             }
-            Entry::Fail(error) => Err(error),
+            Entering::Fail(error) => Err(error),
             // Writes have no probes.
-            Entry::Probe(Probe { error, .. }) => Err(error),
-            Entry::Wait(..) => Err(unknown(self.name())),
+            Entering::Probe(ProbingCall { error, .. }) => Err(error),
+            Entering::Wait(..) => Err(unknown(self.name())),
         }
     }
 }
@@ -156,33 +156,33 @@ enum Class {
 
 /// All queues in which somebody stands, or that are silent.
 #[derive(Debug)]
-struct Lines {
+struct AllQueues {
     patience: Duration,
-    lines: Mutex<HashMap<(u64, Class), Line>>,
+    lines: Mutex<HashMap<(u64, Class), Queue>>,
     /// When the store last answered a write, in whatever queue or none.
     written: Mutex<Option<Instant>>,
 }
 
 /// What a call in a queue is to do.
-enum Entry {
-    Go(Place),
-    Probe(Probe),
+enum Entering {
+    Go(CallUnderWay),
+    Probe(ProbingCall),
     /// Until then, or the end of the probe; then it enters again.
     Wait(Instant, watch::Receiver<()>),
     Fail(Error),
 }
 
 /// A call under way.
-struct Place {
-    lines: Arc<Lines>,
+struct CallUnderWay {
+    lines: Arc<AllQueues>,
     queues: Queues,
     class: Class,
     began: Instant,
 }
 
 /// A call that asks whether the store is back.
-struct Probe {
-    place: Place,
+struct ProbingCall {
+    place: CallUnderWay,
     error: Error,
     /// How long its caller waits for it.
     until: Instant,
@@ -191,7 +191,7 @@ struct Probe {
     over: watch::Sender<()>,
 }
 
-impl Probe {
+impl ProbingCall {
     async fn carry_out<T>(self, call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         let result = match self.is_patient {
             true => call.await,
@@ -210,8 +210,8 @@ impl Probe {
     }
 }
 
-impl Lines {
-    fn lines(&self) -> MutexGuard<'_, HashMap<(u64, Class), Line>> {
+impl AllQueues {
+    fn lines(&self) -> MutexGuard<'_, HashMap<(u64, Class), Queue>> {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -225,7 +225,7 @@ impl Lines {
         }
     }
 
-    fn enter(self: &Arc<Self>, queues: Queues, class: Class) -> Entry {
+    fn enter(self: &Arc<Self>, queues: Queues, class: Class) -> Entering {
         let now = Instant::now();
         let written = *self.written();
         let mut lines = self.lines();
@@ -242,10 +242,10 @@ impl Lines {
             }
         }
         let asked = match entry {
-            Some(Asked::No(error)) => return Entry::Fail(error),
-            Some(Asked::Under(until, over)) => return Entry::Wait(until, over),
-            Some(Asked::Yes(asking)) => Some(asking),
-            Some(Asked::Really) | None => None,
+            Some(Probing::No(error)) => return Entering::Fail(error),
+            Some(Probing::Under(until, over)) => return Entering::Wait(until, over),
+            Some(Probing::Yes(asking)) => Some(asking),
+            Some(Probing::Really) | None => None,
         };
         for (at, queue) in queues.iter().enumerate() {
             if !queues[..at].contains(queue) {
@@ -254,15 +254,15 @@ impl Lines {
             }
         }
         drop(lines);
-        let place = Place {
+        let place = CallUnderWay {
             lines: Arc::clone(self),
             queues,
             class,
             began: now,
         };
         match asked {
-            None => Entry::Go(place),
-            Some(asking) => Entry::Probe(Probe {
+            None => Entering::Go(place),
+            Some(asking) => Entering::Probe(ProbingCall {
                 place,
                 error: asking.error,
                 until: asking.until,
@@ -273,8 +273,8 @@ impl Lines {
     }
 }
 
-impl Place {
-    fn each(&self, mut change: impl FnMut(&mut Line)) {
+impl CallUnderWay {
+    fn each(&self, mut change: impl FnMut(&mut Queue)) {
         let mut lines = self.lines.lines();
         for (at, queue) in self.queues.iter().enumerate() {
             if !self.queues[..at].contains(queue)
@@ -292,7 +292,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for CallUnderWay {
     fn drop(&mut self) {
         self.each(|line| {
             if let Some(at) = line.under_way.iter().position(|began| *began == self.began) {
@@ -362,7 +362,7 @@ impl Backend for Queued {
             .await
     }
 
-    async fn versions(&self, at: &ObjectKey) -> Result<Vec<Kept>, Error> {
+    async fn versions(&self, at: &ObjectKey) -> Result<Vec<ObjectVersion>, Error> {
         let at = at.clone();
         self.read(move |inner| async move { inner.versions(&at).await })
             .await

@@ -42,8 +42,8 @@ use async_trait::async_trait;
 use aws_sdk_s3::Client;
 
 use super::{
-    Backend, Body, ByteRange, Cause, Deadlines, Denial, Error, Fetched, Grant, Habits, Kept,
-    Limits, ListQuery, ObjectKey, ObjectMeta, Page, ReadCondition, Signed,
+    Backend, Body, ByteRange, Cause, Deadlines, Denial, Error, Fetched, Grant, Habits, Limits,
+    ListQuery, ObjectKey, ObjectMeta, ObjectVersion, Page, ReadCondition, Signed,
 };
 use crate::model::{Outcome, Precondition, PutId, Server, Version};
 use crate::telemetry::exchange;
@@ -235,7 +235,7 @@ impl Backend for S3 {
         Ok(page)
     }
 
-    async fn versions(&self, at: &ObjectKey) -> Result<Vec<Kept>, Error> {
+    async fn versions(&self, at: &ObjectKey) -> Result<Vec<ObjectVersion>, Error> {
         self.ask(|| self.kept(at)).await
     }
 

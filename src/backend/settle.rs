@@ -18,8 +18,8 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::habits::Condition;
 use super::{
-    Backend, Body, ByteRange, Deadlines, Error, Fetched, Grant, Habits, Kept, Limits, ListQuery,
-    ObjectKey, ObjectMeta, Page, ReadCondition, Signed,
+    Backend, Body, ByteRange, Deadlines, Error, Fetched, Grant, Habits, Limits, ListQuery,
+    ObjectKey, ObjectMeta, ObjectVersion, Page, ReadCondition, Signed,
 };
 use crate::model::{
     Found, Outcome, Precondition, PutId, Reply, Rival, Server, Settle, Step, Version,
@@ -385,7 +385,7 @@ impl Backend for Settled {
         self.inner.list(query).await
     }
 
-    async fn versions(&self, at: &ObjectKey) -> Result<Vec<Kept>, Error> {
+    async fn versions(&self, at: &ObjectKey) -> Result<Vec<ObjectVersion>, Error> {
         self.inner.versions(at).await
     }
 

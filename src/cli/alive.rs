@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use clap::Args as ClapArgs;
 
+use super::hints::Trouble;
 use super::quoted::quoted;
 use super::report::Failure;
 use super::runtime;
@@ -36,7 +37,7 @@ pub(super) struct Args {
 
 /// What asking came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Answer {
+pub(super) enum Liveness {
     /// The mount answers.
     Answers,
     /// No mount of ours is there (any more).
@@ -64,22 +65,22 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         return Ok(writeln!(std::io::stdout().lock(), "{word}")?);
     }
     match runtime()?.block_on(ask(&dir, args.timeout)) {
-        Answer::Answers => Ok(()),
-        Answer::Elsewhere => Err(
+        Liveness::Answers => Ok(()),
+        Liveness::Elsewhere => Err(
             Failure::new(format!("nothing of etagfs is mounted at {shown}"))
-                .hint("see what is mounted where: findmnt --types fuse,fuse.etagfs"),
+                .because(&Trouble::NotMounted),
         ),
-        Answer::Dead => Err(
+        Liveness::Dead => Err(
             Failure::new(format!("{shown} is dead: its daemon is gone")).hint(format!(
                 "unmount it: etagfs umount {}; then mount it again",
                 quoted(shown)
             )),
         ),
-        Answer::Closed => Err(Failure::new(format!(
+        Liveness::Closed => Err(Failure::new(format!(
             "{shown} is closed to you: only the user who mounted it can ask it"
         ))
         .hint("ask as that user, or as root if root mounted it; --allow-other opens a mount to all users")),
-        Answer::Silent(why) => Err(
+        Liveness::Silent(why) => Err(
             Failure::new(format!("{shown} does not answer: {why}")).hint(format!(
                 "unmount it: etagfs umount --lazy {}; then mount it again",
                 quoted(shown)
@@ -89,7 +90,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 }
 
 /// Lets another process ask the mount at `dir`, an absolute path, and waits up to `within`.
-pub(super) async fn ask(dir: &Path, within: Duration) -> Answer {
+pub(super) async fn ask(dir: &Path, within: Duration) -> Liveness {
     // Also if the program was replaced by a newer one since. It needs no variable.
     let asking = tokio::process::Command::new("/proc/self/exe")
         .arg0("etagfs")
@@ -103,18 +104,18 @@ pub(super) async fn ask(dir: &Path, within: Duration) -> Answer {
         .kill_on_drop(true)
         .output();
     match tokio::time::timeout(within, asking).await {
-        Err(_) => Answer::Silent(format!("nothing came back within {within:?}")),
-        Ok(Err(error)) => Answer::Silent(format!("it could not be asked: {error}")),
+        Err(_) => Liveness::Silent(format!("nothing came back within {within:?}")),
+        Ok(Err(error)) => Liveness::Silent(format!("it could not be asked: {error}")),
         Ok(Ok(output)) => match String::from_utf8_lossy(&output.stdout).trim_end() {
-            ANSWERS => Answer::Answers,
-            ELSEWHERE => Answer::Elsewhere,
-            DEAD => Answer::Dead,
-            CLOSED => Answer::Closed,
-            "" => Answer::Silent(format!(
+            ANSWERS => Liveness::Answers,
+            ELSEWHERE => Liveness::Elsewhere,
+            DEAD => Liveness::Dead,
+            CLOSED => Liveness::Closed,
+            "" => Liveness::Silent(format!(
                 "the process that asked it ended with {}",
                 output.status
             )),
-            why => Answer::Silent(why.to_owned()),
+            why => Liveness::Silent(why.to_owned()),
         },
     }
 }

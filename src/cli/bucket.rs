@@ -17,13 +17,13 @@ pub(super) struct Args {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Create a bucket, in the region of --region. A bucket that is yours already is left as it is.
-    Create(One),
+    Create(OneBucket),
     /// Remove a bucket, if it is empty.
-    Rm(One),
+    Rm(OneBucket),
 }
 
 #[derive(Debug, ClapArgs)]
-struct One {
+struct OneBucket {
     /// s3://BUCKET.
     bucket: String,
     #[command(flatten)]
@@ -32,7 +32,7 @@ struct One {
 
 /// Does what was asked.
 pub(super) fn run(args: Args) -> Result<(), Failure> {
-    log::start("error", log::Target::Stderr).map_err(Failure::usage)?;
+    log::start("error", log::Destination::Stderr).map_err(Failure::usage)?;
     runtime()?.block_on(async {
         match args.command {
             Command::Create(one) => {
@@ -55,7 +55,7 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
     })
 }
 
-impl One {
+impl OneBucket {
     fn source(&self) -> Result<Source, Failure> {
         let source = Source::parse(&self.bucket, &self.connection)?;
         match source.prefix.is_empty() {

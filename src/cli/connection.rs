@@ -59,9 +59,9 @@ pub(super) struct Connection {
     )]
     listing_memory: u64,
     #[command(flatten)]
-    who: Who,
+    who: CredentialOptions,
     #[command(flatten)]
-    way: Way,
+    way: NetworkOptions,
     #[command(flatten)]
     objects: Objects,
 }
@@ -69,7 +69,7 @@ pub(super) struct Connection {
 /// Who asks.
 #[derive(Clone, Debug, ClapArgs)]
 #[command(next_help_heading = "Credentials")]
-struct Who {
+struct CredentialOptions {
     /// Profile of the AWS configuration files; without it the standard chain: AWS_ACCESS_KEY_ID,
     /// AWS_PROFILE or the default profile, web identity, container, EC2 instance.
     #[arg(long, env = "ETAGFS_PROFILE")]
@@ -122,7 +122,7 @@ struct Who {
 /// How requests get there.
 #[derive(Clone, Debug, ClapArgs)]
 #[command(next_help_heading = "Network")]
-struct Way {
+struct NetworkOptions {
     /// Use the endpoint of AWS that has IPv6 addresses too.
     #[arg(long, env = "ETAGFS_DUAL_STACK", conflicts_with = "endpoint_url")]
     dual_stack: bool,
@@ -205,7 +205,7 @@ enum Sse {
     KmsDsse,
 }
 
-impl Who {
+impl CredentialOptions {
     /// The credentials in use, as far as options and variables name them; nothing secret.
     fn named(&self) -> String {
         let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());

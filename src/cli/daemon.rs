@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 
 use sha2::{Digest, Sha256};
 
-use super::log::{self, Held};
+use super::log::{self, HeldLines};
 use super::one_line::one_line;
 use super::output::note;
 use super::quoted::quoted;
@@ -96,7 +96,7 @@ pub(super) struct Ready {
     /// Printed instead of the line that a mount prints.
     welcome: Option<String>,
     /// Let go when it is ready.
-    held: Option<Held>,
+    held: Option<HeldLines>,
 }
 
 impl Ready {
@@ -124,10 +124,12 @@ impl Ready {
 
     /// Where to log until then, and from then on, in the foreground. A user who asks for more than the default is
     /// to see everything at once.
-    pub(super) fn log_target(&mut self, level: &str) -> log::Target {
+    pub(super) fn log_target(&mut self, level: &str) -> log::Destination {
         match level {
-            "error" | "warn" | "info" => log::Target::Held(self.held.insert(Held::new()).clone()),
-            _ => log::Target::Stderr,
+            "error" | "warn" | "info" => {
+                log::Destination::Held(self.held.insert(HeldLines::new()).clone())
+            }
+            _ => log::Destination::Stderr,
         }
     }
 

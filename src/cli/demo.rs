@@ -66,8 +66,8 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
     })?;
     let dir = std::path::absolute(&args.dir)?;
     mount_point::check(&dir)?;
-    log::start("warn", log::Target::Stderr).map_err(Failure::new)?;
-    let scratch = Scratch::new()?;
+    log::start("warn", log::Destination::Stderr).map_err(Failure::new)?;
+    let scratch = DemoDir::new()?;
     let data = match args.data {
         Some(data) => std::path::absolute(data)?,
         None => scratch.0.join("data"),
@@ -77,7 +77,7 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
     result
 }
 
-async fn demo(dir: PathBuf, data: PathBuf, scratch: &Scratch) -> Result<(), Failure> {
+async fn demo(dir: PathBuf, data: PathBuf, scratch: &DemoDir) -> Result<(), Failure> {
     let mut config = Config::new(data);
     config.listen = (std::net::Ipv4Addr::LOCALHOST, 0).into();
     config.durability = Durability::ProcessDeath;
@@ -179,9 +179,9 @@ The server is {url} (bucket {BUCKET}, any credentials). Ctrl-C ends the demo.
 }
 
 /// A directory that is removed at the end.
-struct Scratch(PathBuf);
+struct DemoDir(PathBuf);
 
-impl Scratch {
+impl DemoDir {
     fn new() -> Result<Self, Failure> {
         let dir = std::env::temp_dir().join(format!("etagfs-demo-{}", Uuid::new_v4()));
         std::fs::create_dir(&dir).map_err(|error| {
@@ -192,7 +192,7 @@ impl Scratch {
     }
 }
 
-impl Drop for Scratch {
+impl Drop for DemoDir {
     fn drop(&mut self) {
         // Rescued bytes of a demo are not worth keeping; a directory that stays does no harm.
         let _ = std::fs::remove_dir_all(&self.0);

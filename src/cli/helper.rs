@@ -8,7 +8,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::process::ExitCode;
 
-use super::options::{self, Known};
+use super::options::{self, OptionNames};
 use super::report::Failure;
 
 /// Exit codes of mount(8).
@@ -21,7 +21,7 @@ const NAMES: [&str; 2] = ["mount.etagfs", "mount.fuse.etagfs"];
 
 /// What mount(8) wants.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Call {
+pub(super) struct MountCall {
     /// `etagfs mount` and its arguments.
     pub(super) words: Vec<OsString>,
     /// Do everything but mount (`-f`).
@@ -41,8 +41,8 @@ pub(super) fn is_called(name: Option<&OsString>) -> bool {
 /// A failure that says what is wrong.
 pub(super) fn read(
     arguments: impl IntoIterator<Item = OsString>,
-    known: &Known,
-) -> Result<Call, Failure> {
+    known: &OptionNames,
+) -> Result<MountCall, Failure> {
     let mut arguments = arguments.into_iter();
     let (mut places, mut list, mut is_sloppy, mut is_fake) = (Vec::new(), Vec::new(), false, false);
     while let Some(argument) = arguments.next() {
@@ -102,7 +102,7 @@ pub(super) fn read(
     }
     words.push("--".into());
     words.extend([source.clone(), dir.clone()]);
-    Ok(Call {
+    Ok(MountCall {
         words: options::expand(words, known)?,
         is_fake,
     })
@@ -134,7 +134,7 @@ pub(super) fn refusal(error: &clap::Error) -> Failure {
 mod tests {
     use super::*;
 
-    fn call(line: &str) -> Result<Call, Failure> {
+    fn call(line: &str) -> Result<MountCall, Failure> {
         let known = [("ttl", true), ("scratch", true), ("read-only", false)];
         let known = known.map(|(name, has_value)| (name.to_owned(), has_value));
         read(line.split(' ').map(OsString::from), &known.to_vec())

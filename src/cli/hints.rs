@@ -1,10 +1,216 @@
-//! What to do about a failure of a store, by what it comes of. One table; a caller that knows the circumstances
-//! better sets its own hint (`report.rs`). It reads no messages.
+//! What to do about a failure, by what it comes of. One table; it reads no messages. What to do about an error of
+//! the client is in `kv/failures.rs`.
 
+use super::quoted::quoted;
 use crate::backend::Cause;
+use crate::mount::MountError;
 
-/// What to do about a failure that comes of this.
-pub(super) fn of(cause: &Cause) -> String {
+/// What a command met, as far as what to do next depends on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Trouble {
+    /// A request to the store failed because of this.
+    Request(Cause),
+    /// The store denied a request, and the cause is not known.
+    Denied,
+    /// The store did not answer in time, and the cause is not known.
+    NoAnswer,
+    /// A request to the store failed, and the cause is not known.
+    Failed,
+    /// What the store holds is damaged.
+    Damaged,
+    /// The store says that it does not exist.
+    NotFound,
+    /// This kind of store cannot do it.
+    Unsupported,
+    /// The answer to a write was lost.
+    InDoubt,
+    /// SOURCE is no URL of a bucket.
+    NoSource,
+    /// SOURCE is a key of a store.
+    KeyInSource,
+    /// The bucket of this name does not exist.
+    NoBucket(String),
+    /// The bucket at this SOURCE has no such store.
+    NoStore {
+        /// The bucket, with the prefix.
+        source: String,
+        /// The store.
+        store: String,
+    },
+    /// These credentials may not list the bucket.
+    MayNotList,
+    /// These credentials may not write to the bucket.
+    MayNotWrite,
+    /// The server does not enforce preconditions.
+    Unconditional,
+    /// Something is mounted at this directory.
+    Mounted(String),
+    /// Nothing of etagfs is mounted there.
+    NotMounted,
+    /// This directory does not exist.
+    NoDirectory(String),
+    /// It is not a directory.
+    NotADirectory,
+    /// It is a directory, and not empty.
+    NotEmpty,
+    /// This directory belongs to a mount whose daemon is gone.
+    DeadMount(String),
+    /// The directory cannot be read.
+    Unreadable,
+    /// There is no `/dev/fuse`.
+    NoFuse,
+    /// There is no `fusermount3`, and the user is not root.
+    NoHelper,
+    /// Mounting failed because of this.
+    Mounting(MountError),
+}
+
+impl Trouble {
+    /// Its name, which stays the same whatever the words of its message and its hint.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Request(cause) => name_of(cause),
+            Self::Denied => "denied",
+            Self::NoAnswer => "no-answer",
+            Self::Failed => "failed",
+            Self::Damaged => "damaged",
+            Self::NotFound => "not-found",
+            Self::Unsupported => "unsupported",
+            Self::InDoubt => "in-doubt",
+            Self::NoSource => "no-source",
+            Self::KeyInSource => "key-in-source",
+            Self::NoBucket(_) => "no-bucket",
+            Self::NoStore { .. } => "no-store",
+            Self::MayNotList => "may-not-list",
+            Self::MayNotWrite => "may-not-write",
+            Self::Unconditional => "unconditional",
+            Self::Mounted(_) => "mounted",
+            Self::NotMounted => "not-mounted",
+            Self::NoDirectory(_) => "no-directory",
+            Self::NotADirectory => "not-a-directory",
+            Self::NotEmpty => "not-empty",
+            Self::DeadMount(_) => "dead-mount",
+            Self::Unreadable => "unreadable",
+            Self::NoFuse => "no-fuse",
+            Self::NoHelper => "no-helper",
+            Self::Mounting(error) => match error {
+                MountError::ForOthers => "for-others",
+                MountError::NoCapability => "no-capability",
+                MountError::NoAccess(_) => "no-access",
+                MountError::Denied(_) => "mount-denied",
+                MountError::Failed(_) => "mount-failed",
+            },
+        }
+    }
+
+    /// What to do about it.
+    pub(super) fn hint(&self) -> String {
+        let hint = match self {
+            Self::Request(cause) => return of(cause),
+            Self::Denied => {
+                "check the credentials (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE) and what they may do"
+            }
+            Self::NoAnswer => {
+                "check for a firewall, --proxy and --endpoint-url; --deadline sets how long to wait"
+            }
+            Self::Failed => "check the bucket's name, --endpoint-url, the region and the network",
+            Self::Damaged => {
+                "if that persists, check the object, the server at --endpoint-url, and any proxy between"
+            }
+            Self::NotFound => "check its name, and --endpoint-url",
+            Self::Unsupported => "this kind of store cannot do it",
+            Self::InDoubt => "check whether it happened before you try again",
+            Self::NoSource => "SOURCE is s3://BUCKET or s3://BUCKET/PREFIX",
+            Self::KeyInSource => "mount a bucket, a prefix of it, or a store",
+            Self::NoBucket(name) => {
+                return format!(
+                    "check its name and the endpoint, or create it: etagfs bucket create {}",
+                    quoted(format_args!("s3://{name}"))
+                );
+            }
+            Self::NoStore { source, store } => {
+                return format!(
+                    "create it: etagfs stores create {} {}",
+                    quoted(source),
+                    quoted(store)
+                );
+            }
+            Self::MayNotList => {
+                "allow these keys s3:ListBucket there; a bucket that is not public wants keys, not --no-sign-request"
+            }
+            Self::MayNotWrite => {
+                "mount it with --read-only, or allow these keys s3:PutObject, s3:GetObject and s3:DeleteObject"
+            }
+            Self::Unconditional => {
+                "saves of two writers would silently overwrite each other; mount it with --read-only"
+            }
+            Self::Mounted(dir) => return format!("unmount it: etagfs umount {}", quoted(dir)),
+            Self::NotMounted => "see what is mounted where: findmnt --types fuse,fuse.etagfs",
+            Self::NoDirectory(dir) => return format!("make it: mkdir -p {}", quoted(dir)),
+            Self::NotADirectory => "choose an empty directory",
+            Self::NotEmpty => "a mount would hide what is in it; choose an empty directory",
+            Self::DeadMount(dir) => {
+                return format!(
+                    "unmount it: fusermount3 -uz {0}, or as root: umount -l {0}",
+                    quoted(dir)
+                );
+            }
+            Self::Unreadable => "choose a directory of yours",
+            Self::NoFuse => {
+                "load it (modprobe fuse); in a container: --device /dev/fuse --cap-add SYS_ADMIN"
+            }
+            Self::NoHelper => "install the package fuse3: sudo apt-get install fuse3",
+            Self::Mounting(error) => match error {
+                MountError::ForOthers => {
+                    "as root, add the line user_allow_other to /etc/fuse.conf; or mount without --allow-other"
+                }
+                MountError::NoCapability => {
+                    "in a container: --cap-add SYS_ADMIN --device /dev/fuse, and with AppArmor --security-opt apparmor=unconfined"
+                }
+                MountError::NoAccess(_) => "choose a directory of yours, or mount as root",
+                MountError::Denied(_) => "check the permissions of /dev/fuse and of the directory",
+                MountError::Failed(_) => "the kernel may know more: journalctl -k, or dmesg",
+            },
+        };
+        hint.to_owned()
+    }
+}
+
+impl From<&Cause> for Trouble {
+    fn from(cause: &Cause) -> Self {
+        Self::Request(cause.clone())
+    }
+}
+
+/// The name of a cause.
+fn name_of(cause: &Cause) -> &'static str {
+    match cause {
+        Cause::EndpointUrl => "endpoint-url",
+        Cause::NothingListens => "nothing-listens",
+        Cause::NoSuchHost => "no-such-host",
+        Cause::Proxy => "proxy",
+        Cause::SpeaksHttp => "speaks-http",
+        Cause::NotHttp => "not-http",
+        Cause::Certificate => "certificate",
+        Cause::CaBundle => "ca-bundle",
+        Cause::NoAuthorities => "no-authorities",
+        Cause::Region(Some(_)) => "other-region",
+        Cause::Region(None) => "no-region",
+        Cause::NoCredentials => "no-credentials",
+        Cause::Secret => "wrong-secret",
+        Cause::KeyId => "unknown-key-id",
+        Cause::Expired => "expired",
+        Cause::Clock => "clock",
+        Cause::NotImplemented => "not-implemented",
+        Cause::Argument => "argument",
+        Cause::Archived => "archived",
+        Cause::GoesOn => "goes-on",
+        Cause::TemporaryFile => "temporary-file",
+    }
+}
+
+/// What to do about a request that failed because of this.
+fn of(cause: &Cause) -> String {
     let hint = match cause {
         Cause::EndpointUrl => "write the whole URL: --endpoint-url http://HOST:PORT, or https://",
         Cause::NothingListens => {
@@ -63,97 +269,8 @@ pub(super) fn of(cause: &Cause) -> String {
     hint.to_owned()
 }
 
-/// All causes.
 #[cfg(test)]
-pub(super) static ALL: std::sync::LazyLock<Vec<Cause>> = std::sync::LazyLock::new(|| {
-    vec![
-        Cause::EndpointUrl,
-        Cause::NothingListens,
-        Cause::NoSuchHost,
-        Cause::Proxy,
-        Cause::SpeaksHttp,
-        Cause::NotHttp,
-        Cause::Certificate,
-        Cause::CaBundle,
-        Cause::NoAuthorities,
-        Cause::Region(Some("eu-west-1".to_owned())),
-        Cause::Region(None),
-        Cause::NoCredentials,
-        Cause::Secret,
-        Cause::KeyId,
-        Cause::Expired,
-        Cause::Clock,
-        Cause::NotImplemented,
-        Cause::Argument,
-        Cause::Archived,
-        Cause::GoesOn,
-        Cause::TemporaryFile,
-    ]
-});
+pub(super) use tests::ALL;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_cause_has_a_hint_of_its_own_that_names_something_to_do() {
-        let mut hints: Vec<_> = ALL.iter().map(of).collect();
-        for hint in &hints {
-            // An option, a variable, or a command.
-            let words = [
-                "--",
-                "AWS_",
-                "TMPDIR",
-                "install",
-                "aws sso",
-                "etagfs probe",
-                "timedatectl",
-            ];
-            let points_elsewhere = hint.ends_with("see its own words");
-            assert!(
-                points_elsewhere || words.iter().any(|word| hint.contains(word)),
-                "{hint}"
-            );
-        }
-        hints.sort();
-        hints.dedup();
-        assert_eq!(hints.len(), ALL.len());
-    }
-
-    #[test]
-    fn all_causes_are_in_the_list() {
-        // A new cause does not compile here until it is given the next number.
-        let number = |cause: &Cause| match cause {
-            Cause::EndpointUrl => 0,
-            Cause::NothingListens => 1,
-            Cause::NoSuchHost => 2,
-            Cause::Proxy => 3,
-            Cause::SpeaksHttp => 4,
-            Cause::NotHttp => 5,
-            Cause::Certificate => 6,
-            Cause::CaBundle => 7,
-            Cause::NoAuthorities => 8,
-            Cause::Region(Some(_)) => 9,
-            Cause::Region(None) => 10,
-            Cause::NoCredentials => 11,
-            Cause::Secret => 12,
-            Cause::KeyId => 13,
-            Cause::Expired => 14,
-            Cause::Clock => 15,
-            Cause::NotImplemented => 16,
-            Cause::Argument => 17,
-            Cause::Archived => 18,
-            Cause::GoesOn => 19,
-            Cause::TemporaryFile => 20,
-        };
-        let numbers: Vec<_> = ALL.iter().map(number).collect();
-        assert_eq!(numbers, (0..=20).collect::<Vec<_>>());
-    }
-
-    #[test]
-    fn a_region_that_is_known_is_named() {
-        let region = Cause::Region(Some("eu-west-1".into()));
-        assert!(of(&region).contains("--region eu-west-1,"));
-        assert!(of(&Cause::Region(None)).contains("AWS_REGION"));
-    }
-}
+mod tests;

@@ -44,13 +44,13 @@ pub(super) struct Konserve {
     #[arg(long, env = "ETAGFS_LAYOUT", value_enum, default_value = "plain")]
     layout: Layout,
     #[command(flatten)]
-    shown: Shown,
+    shown: KonserveOptions,
 }
 
 /// How the values and keys of konserve stores are shown.
 #[derive(Clone, Debug, ClapArgs)]
 #[command(next_help_heading = "Konserve stores")]
-pub(super) struct Shown {
+pub(super) struct KonserveOptions {
     /// How keys are spelled as file names.
     #[arg(
         long,
@@ -58,7 +58,7 @@ pub(super) struct Shown {
         value_enum,
         default_value = "bare"
     )]
-    konserve_names: Names,
+    konserve_names: NameSpelling,
     /// Key of encrypted values, in EDN, as in the store's :encryptor. Other users can see the
     /// arguments of a program; a file or the environment is better.
     #[arg(
@@ -75,7 +75,7 @@ pub(super) struct Shown {
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum Names {
+enum NameSpelling {
     /// Strings as they are, symbols after a quote, everything else as EDN.
     Bare,
     /// Everything as EDN, strings in quotes.
@@ -88,7 +88,7 @@ impl Konserve {
         self.layout.into()
     }
 
-    /// All layouts, see [`Shown::layouts`]; a listing waits at most this long for names to be read.
+    /// All layouts, see [`KonserveOptions::layouts`]; a listing waits at most this long for names to be read.
     ///
     /// # Errors
     /// When the encryption key cannot be read.
@@ -104,7 +104,7 @@ impl Konserve {
     }
 }
 
-impl Shown {
+impl KonserveOptions {
     /// All layouts; names of keys are kept in `state_dir`, if there is one.
     ///
     /// # Errors
@@ -126,8 +126,8 @@ impl Shown {
         };
         Ok(Settings {
             spelling: match self.konserve_names {
-                Names::Bare => Spelling::Bare,
-                Names::Edn => Spelling::Edn,
+                NameSpelling::Bare => Spelling::Bare,
+                NameSpelling::Edn => Spelling::Edn,
             },
             secret: text.as_deref().map(key).transpose()?,
             state_dir: state_dir.map(Path::to_owned),

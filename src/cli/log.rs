@@ -27,11 +27,11 @@ use super::redact::no_secrets;
 use super::variables::distance;
 
 /// Where log lines go.
-pub(super) enum Target {
+pub(super) enum Destination {
     /// Standard error.
     Stderr,
     /// Standard error, once it is let go.
-    Held(Held),
+    Held(HeldLines),
     /// A file, without colours.
     File(File),
 }
@@ -39,9 +39,9 @@ pub(super) enum Target {
 /// Lines that are held back until it is known that they are wanted: while a mount begins, what goes wrong
 /// ends as one message, which says it all.
 #[derive(Clone, Debug)]
-pub(super) struct Held(Arc<Mutex<Option<Vec<u8>>>>);
+pub(super) struct HeldLines(Arc<Mutex<Option<Vec<u8>>>>);
 
-impl Held {
+impl HeldLines {
     /// Holds lines back.
     pub(super) fn new() -> Self {
         Self(Arc::new(Mutex::new(Some(Vec::new()))))
@@ -57,7 +57,7 @@ impl Held {
     }
 }
 
-impl io::Write for Held {
+impl io::Write for HeldLines {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
             Some(lines) => lines.write(bytes),
@@ -89,7 +89,7 @@ pub(super) enum Format {
 ///
 /// # Errors
 /// A message when `level` is neither.
-pub(super) fn start(level: &str, target: Target) -> Result<(), String> {
+pub(super) fn start(level: &str, target: Destination) -> Result<(), String> {
     start_as(level, Format::Auto, target, None)
 }
 
@@ -100,7 +100,7 @@ pub(super) fn start(level: &str, target: Target) -> Result<(), String> {
 pub(super) fn start_as(
     level: &str,
     format: Format,
-    target: Target,
+    target: Destination,
     also: Option<Lines>,
 ) -> Result<(), String> {
     let log = lines(format, target)?.with_filter(wanted(level)?.and(no_secrets()));
@@ -109,6 +109,18 @@ pub(super) fn start_as(
     layers.extend(also);
     let _ = tracing_subscriber::registry().with(layers).try_init();
     Ok(())
+}
+
+/// Starts logging to standard error if it has not begun, for a command that failed before or has no log of its
+/// own. `ETAGFS_LOG` says which lines are wanted; without it, none.
+pub(super) fn start_late() {
+    if tracing::dispatcher::has_been_set() {
+        return;
+    }
+    if let Ok(level) = std::env::var("ETAGFS_LOG") {
+        // A word that is no level was an error already, where the command reads it.
+        let _ = start(&level, Destination::Stderr);
+    }
 }
 
 /// The names of the levels, and that of silence.
@@ -164,13 +176,13 @@ fn wanted(level: &str) -> Result<EnvFilter, String> {
 pub(super) type Lines = Box<dyn Layer<Registry> + Send + Sync>;
 
 /// What makes lines of events.
-fn lines(format: Format, target: Target) -> Result<Lines, String> {
+fn lines(format: Format, target: Destination) -> Result<Lines, String> {
     match (format, &target) {
         (Format::Journald, _) => {
             let journal = journal().map_err(|error| format!("there is no journal: {error}"))?;
             return Ok(journal);
         }
-        (Format::Auto, Target::Stderr | Target::Held(_)) if is_journal(&io::stderr()) => {
+        (Format::Auto, Destination::Stderr | Destination::Held(_)) if is_journal(&io::stderr()) => {
             // A journal that cannot be spoken to still takes text from standard error.
             if let Ok(journal) = journal() {
                 return Ok(journal);
@@ -179,7 +191,7 @@ fn lines(format: Format, target: Target) -> Result<Lines, String> {
         _ => {}
     }
     let (writer, colours) = match target {
-        Target::Stderr => {
+        Destination::Stderr => {
             let colours = io::IsTerminal::is_terminal(&io::stderr());
             let stderr = move || OneLine {
                 out: io::stderr(),
@@ -187,7 +199,7 @@ fn lines(format: Format, target: Target) -> Result<Lines, String> {
             };
             (BoxMakeWriter::new(stderr), colours)
         }
-        Target::Held(held) => {
+        Destination::Held(held) => {
             let colours = io::IsTerminal::is_terminal(&io::stderr());
             let held = move || OneLine {
                 out: held.clone(),
@@ -195,7 +207,7 @@ fn lines(format: Format, target: Target) -> Result<Lines, String> {
             };
             (BoxMakeWriter::new(held), colours)
         }
-        Target::File(file) => {
+        Destination::File(file) => {
             let file = Arc::new(file);
             let file = move || OneLine {
                 out: Arc::clone(&file),

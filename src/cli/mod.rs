@@ -160,7 +160,7 @@ fn run(command: Command, words: &[OsString]) -> Result<(), Failure> {
 }
 
 /// The options that a mount has.
-fn options_of_mount() -> options::Known {
+fn options_of_mount() -> options::OptionNames {
     let mut command = Cli::command();
     command.build();
     let mount = command.find_subcommand("mount");

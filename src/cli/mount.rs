@@ -12,6 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::daemon::{self, Ready};
 use super::hangup::Terminal;
+use super::hints::Trouble;
 use super::konserve::Konserve;
 use super::notify::Manager;
 use super::observing::Observing;
@@ -20,7 +21,7 @@ use super::output::note;
 use super::quoted::quoted;
 use super::report::Failure;
 use super::signals::{Signals, is_ignored};
-use super::source::{Connection, Source, State};
+use super::source::{Connection, Source, StateOptions};
 use super::state::{Refused, Rescues};
 use super::units::{memory, mode, seconds, size, store};
 use super::{alive, environment, log, mount_point, probe, runtime, scratch, stores};
@@ -47,7 +48,7 @@ pub(super) struct Args {
     #[command(flatten)]
     connection: Connection,
     #[command(flatten)]
-    view: View,
+    view: ViewOptions,
     #[command(flatten)]
     konserve: Konserve,
     #[command(flatten)]
@@ -55,9 +56,9 @@ pub(super) struct Args {
     #[command(flatten)]
     rescues: Rescues,
     #[command(flatten)]
-    access: Access,
+    access: AccessOptions,
     #[command(flatten)]
-    service: Service,
+    service: ServiceOptions,
     #[command(flatten)]
     observing: Observing,
 }
@@ -65,7 +66,7 @@ pub(super) struct Args {
 /// What is shown, and how fresh.
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "View")]
-struct View {
+struct ViewOptions {
     /// Show this one store, at the top.
     #[arg(
         long,
@@ -153,7 +154,7 @@ enum AfterConflictArg {
 /// Who may access the mount, and how.
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "Access")]
-struct Access {
+struct AccessOptions {
     /// Refuse every change.
     #[arg(long, env = "ETAGFS_READ_ONLY")]
     read_only: bool,
@@ -180,7 +181,7 @@ struct Access {
 /// How it runs.
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "Running")]
-struct Service {
+struct ServiceOptions {
     /// Return when the mount is ready, and continue in the background.
     #[arg(long, env = "ETAGFS_DAEMON")]
     daemon: bool,
@@ -189,7 +190,7 @@ struct Service {
     #[arg(long, env = "ETAGFS_ENV_FILE", value_name = "FILE")]
     env_file: Option<PathBuf>,
     #[command(flatten)]
-    state: State,
+    state: StateOptions,
 }
 
 /// Mounts, and returns when the mount is over (or, as a daemon, ready). `words` are those that became
@@ -229,7 +230,7 @@ pub(super) fn run(mut args: Args, words: &[OsString]) -> Result<(), Failure> {
             let state = state.map_err(|failure| {
                 failure.hint("a daemon logs there: give a directory of your own with --state-dir")
             })?;
-            log::Target::File(daemon::log_file(&state, &args.dir)?)
+            log::Destination::File(daemon::log_file(&state, &args.dir)?)
         }
         false => ready.log_target(&args.observing.log),
     };
@@ -455,7 +456,11 @@ async fn reach(
 }
 
 /// What the root shows.
-async fn root(view: &View, catalog: Bucket, source: &Source) -> Result<vfs::Source, Failure> {
+async fn root(
+    view: &ViewOptions,
+    catalog: Bucket,
+    source: &Source,
+) -> Result<vfs::Source, Failure> {
     if view.flat {
         return Ok(vfs::Source::Store(catalog.flat()));
     }
@@ -465,10 +470,12 @@ async fn root(view: &View, catalog: Bucket, source: &Source) -> Result<vfs::Sour
     match catalog.find(id).await? {
         Some(_) => Ok(vfs::Source::Store(catalog.store(id))),
         None => Err(
-            Failure::new(format!("{} has no store {id}", source.label())).hint(format!(
-                "create it: etagfs stores create {} {id}",
-                quoted(source.label())
-            )),
+            Failure::new(format!("{} has no store {id}", source.label())).because(
+                &Trouble::NoStore {
+                    source: source.label(),
+                    store: id.to_string(),
+                },
+            ),
         ),
     }
 }
@@ -483,17 +490,11 @@ async fn check_bucket(backend: &dyn Backend, source: &Source) -> Result<Page, Fa
     };
     match backend.list(&query).await {
         Ok(page) => Ok(page),
-        Err(error) if error.is_not_found() => {
-            Err(
-                Failure::new(format!("the bucket {} does not exist", source.bucket)).hint(format!(
-                    "check its name and the endpoint, or create it: etagfs bucket create {}",
-                    quoted(format_args!("s3://{}", source.bucket))
-                )),
-            )
-        }
-        Err(error) => Err(Failure::denied(
-            error,
-            "allow these keys s3:ListBucket there; a bucket that is not public wants keys, not --no-sign-request",
-        )),
+        Err(error) if error.is_not_found() => Err(Failure::new(format!(
+            "the bucket {} does not exist",
+            source.bucket
+        ))
+        .because(&Trouble::NoBucket(source.bucket.clone()))),
+        Err(error) => Err(Failure::denied(error, &Trouble::MayNotList)),
     }
 }

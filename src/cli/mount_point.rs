@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use super::quoted::quoted;
+use super::hints::Trouble;
 use super::report::Failure;
 use crate::mount::{MountError, is_mount_point, mount_above};
 
@@ -16,18 +16,16 @@ pub(super) fn check(dir: &Path) -> Result<(), Failure> {
     if is_mount_point(dir)? {
         return Err(
             Failure::new(format!("something is mounted at {shown} already"))
-                .hint(format!("unmount it: etagfs umount {}", quoted(&shown))),
+                .because(&Trouble::Mounted(shown.to_string())),
         );
     }
     check_directory(dir)?;
     if !Path::new("/dev/fuse").exists() {
-        return Err(Failure::new("there is no /dev/fuse").hint(
-            "load it (modprobe fuse); in a container: --device /dev/fuse --cap-add SYS_ADMIN",
-        ));
+        return Err(Failure::new("there is no /dev/fuse").because(&Trouble::NoFuse));
     }
     if !rustix::process::geteuid().is_root() && !has_helper() {
         return Err(Failure::new("you are not root, and fusermount3 is missing")
-            .hint("install the package fuse3: sudo apt-get install fuse3"));
+            .because(&Trouble::NoHelper));
     }
     Ok(())
 }
@@ -76,21 +74,16 @@ fn check_directory(dir: &Path) -> Result<(), Failure> {
     let shown = dir.display();
     let mut entries = std::fs::read_dir(dir).map_err(|error| match error.kind() {
         ErrorKind::NotFound => Failure::new(format!("{shown} does not exist"))
-            .hint(format!("make it: mkdir -p {}", quoted(&shown))),
+            .because(&Trouble::NoDirectory(shown.to_string())),
         ErrorKind::NotADirectory => {
-            Failure::new(format!("{shown} is not a directory")).hint("choose an empty directory")
+            Failure::new(format!("{shown} is not a directory")).because(&Trouble::NotADirectory)
         }
         ErrorKind::NotConnected => Failure::new(format!("{shown} belongs to a mount that died"))
-            .hint(format!(
-                "unmount it: fusermount3 -uz {0}, or as root: umount -l {0}",
-                quoted(&shown)
-            )),
-        _ => Failure::new(format!("{shown} cannot be read: {error}"))
-            .hint("choose a directory of yours"),
+            .because(&Trouble::DeadMount(shown.to_string())),
+        _ => Failure::new(format!("{shown} cannot be read: {error}")).because(&Trouble::Unreadable),
     })?;
     if entries.next().is_some() {
-        return Err(Failure::new(format!("{shown} is not empty"))
-            .hint("a mount would hide what is in it; choose an empty directory"));
+        return Err(Failure::new(format!("{shown} is not empty")).because(&Trouble::NotEmpty));
     }
     Ok(())
 }
@@ -105,20 +98,13 @@ fn has_helper() -> bool {
 /// Why mounting failed, and what to do about it.
 pub(super) fn failure(dir: &Path, error: &MountError) -> Failure {
     let shown = dir.display();
-    let failure =
-        |hint: &str| Failure::new(format!("{shown} could not be mounted: {error}")).hint(hint);
-    match error {
-        MountError::ForOthers => Failure::new(format!(
+    let message = match error {
+        MountError::ForOthers => format!(
             "{shown} could not be mounted for other users: /etc/fuse.conf does not allow it"
-        ))
-        .hint("as root, add the line user_allow_other to /etc/fuse.conf; or mount without --allow-other"),
-        MountError::NoCapability => failure(
-            "in a container: --cap-add SYS_ADMIN --device /dev/fuse, and with AppArmor --security-opt apparmor=unconfined",
         ),
-        MountError::NoAccess(_) => failure("choose a directory of yours, or mount as root"),
-        MountError::Denied(_) => failure("check the permissions of /dev/fuse and of the directory"),
-        MountError::Failed(_) => failure("the kernel may know more: journalctl -k, or dmesg"),
-    }
+        error => format!("{shown} could not be mounted: {error}"),
+    };
+    Failure::new(message).because(&Trouble::Mounting(error.clone()))
 }
 
 #[cfg(test)]

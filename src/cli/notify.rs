@@ -10,7 +10,7 @@ use std::time::Duration;
 use sd_notify::NotifyState;
 use tokio::task::JoinHandle;
 
-use super::alive::{Answer, ask};
+use super::alive::{Liveness, ask};
 use super::report::Failure;
 use crate::telemetry::Counts;
 
@@ -46,7 +46,7 @@ impl Manager {
     pub(super) async fn ready(&self) -> Result<(), Failure> {
         let at = self.at.display();
         let answer = ask(&self.at, FIRST_ANSWER).await;
-        if answer != Answer::Answers {
+        if answer != Liveness::Answers {
             let why = describe(&answer);
             return Err(
                 Failure::new(format!("{at} was mounted and does not answer: {why}"))
@@ -69,7 +69,7 @@ impl Manager {
                 tokio::time::sleep(pause).await;
                 let mut answer = ask(&self.at, patience).await;
                 // No time is lost before the next question, so that one late answer ends nothing.
-                while let Answer::Silent(_) | Answer::Dead | Answer::Closed = answer {
+                while let Liveness::Silent(_) | Liveness::Dead | Liveness::Closed = answer {
                     let why = describe(&answer);
                     tracing::error!(at = %self.at.display(), why, "the mount does not answer");
                     tell(&[NotifyState::Status(&format!(
@@ -80,7 +80,7 @@ impl Manager {
                     answer = ask(&self.at, patience).await;
                 }
                 let status = match answer {
-                    Answer::Elsewhere => format!(
+                    Liveness::Elsewhere => format!(
                         "{} was taken from {}; it ends with the last open file",
                         self.label,
                         self.at.display()
@@ -97,13 +97,13 @@ impl Manager {
     }
 }
 
-fn describe(answer: &Answer) -> &str {
+fn describe(answer: &Liveness) -> &str {
     match answer {
-        Answer::Answers => "it does now",
-        Answer::Elsewhere => "it is not there any more",
-        Answer::Dead => "its connection to the kernel is gone",
-        Answer::Closed => "it is closed to the user of the daemon",
-        Answer::Silent(why) => why,
+        Liveness::Answers => "it does now",
+        Liveness::Elsewhere => "it is not there any more",
+        Liveness::Dead => "its connection to the kernel is gone",
+        Liveness::Closed => "it is closed to the user of the daemon",
+        Liveness::Silent(why) => why,
     }
 }
 

@@ -12,7 +12,7 @@ use tokio::runtime::Handle;
 #[cfg(feature = "otlp")]
 use tracing_subscriber::layer::Layer;
 
-use super::log::{self, Format, Lines, Target};
+use super::log::{self, Destination, Format, Lines};
 use super::metrics::{self, Listening};
 use super::report::Failure;
 #[cfg(feature = "otlp")]
@@ -76,7 +76,7 @@ impl Observing {
     /// A failure that says what makes no sense.
     pub(super) fn start(
         &self,
-        target: Target,
+        target: Destination,
         source: &str,
         runtime: &Handle,
     ) -> Result<Going, Failure> {
@@ -90,7 +90,7 @@ impl Observing {
         if self.otlp.is_none() && !self.x_ray {
             return Ok((None, None));
         }
-        let wanted = traces::Wanted {
+        let wanted = traces::TraceOptions {
             collector: self.otlp.clone(),
             roots: self.roots()?,
             x_ray: self.x_ray,

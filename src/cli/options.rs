@@ -59,7 +59,7 @@ const OF_MOUNT: [(&str, &str, &str); 3] = [
 ];
 
 /// The options of `etagfs mount`: their long names, and whether each has a value.
-pub(super) type Known = Vec<(String, bool)>;
+pub(super) type OptionNames = Vec<(String, bool)>;
 
 /// Replaces `-o a,b=c` among the arguments of `etagfs mount` by `--a --b=c`; underscores are hyphens.
 ///
@@ -67,7 +67,7 @@ pub(super) type Known = Vec<(String, bool)>;
 /// A failure that names an option that is not `known`, as it was written.
 pub(super) fn expand(
     arguments: impl IntoIterator<Item = OsString>,
-    known: &Known,
+    known: &OptionNames,
 ) -> Result<Vec<OsString>, Failure> {
     let mut expanded = Vec::new();
     let mut is_mount = false;
@@ -160,7 +160,7 @@ fn is_set(value: &str) -> Option<bool> {
     }
 }
 
-fn unknown(option: &str, known: &Known) -> Failure {
+fn unknown(option: &str, known: &OptionNames) -> Failure {
     let name = long_name(option);
     let nearest = known
         .iter()
@@ -177,7 +177,7 @@ fn unknown(option: &str, known: &Known) -> Failure {
 }
 
 /// Adds the long form of one option. The last one of two that contradict each other counts.
-fn add(expanded: &mut Vec<OsString>, option: &str, known: &Known) -> Result<(), Failure> {
+fn add(expanded: &mut Vec<OsString>, option: &str, known: &OptionNames) -> Result<(), Failure> {
     if is_of_no_concern(option) {
         return Ok(());
     }
@@ -221,7 +221,7 @@ fn add(expanded: &mut Vec<OsString>, option: &str, known: &Known) -> Result<(), 
 mod tests {
     use super::*;
 
-    fn known() -> Known {
+    fn known() -> OptionNames {
         let of = |has_value| move |name: &str| (name.to_owned(), has_value);
         let flags = ["sync", "read-only", "allow-other", "daemon"].map(of(false));
         let values = ["ttl", "state-dir", "scratch"].map(of(true));

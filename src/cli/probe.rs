@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use clap::Args as ClapArgs;
 
+use super::hints::Trouble;
 use super::output::say;
 use super::report::Failure;
 use super::source::{Connection, Source};
@@ -35,7 +36,7 @@ pub(super) struct Args {
 
 /// Probes, prints what was found, and fails if the server cannot be written to safely.
 pub(super) fn run(args: Args) -> Result<(), Failure> {
-    log::start("error", log::Target::Stderr).map_err(Failure::usage)?;
+    log::start("error", log::Destination::Stderr).map_err(Failure::usage)?;
     let source = Source::parse(&args.source, &args.connection)?;
     let found = runtime()?.block_on(async {
         let backend = args.connection.connect(&source).await?;
@@ -110,14 +111,14 @@ fn refusal(label: &str, why: &str) -> Failure {
     Failure::new(format!(
         "{label} cannot be written to safely: its server does not do conditional writes ({why})"
     ))
-    .hint("saves of two writers would silently overwrite each other; mount it with --read-only")
+    .because(&Trouble::Unconditional)
 }
 
 fn may_not_write(label: &str, why: &str) -> Failure {
     Failure::new(format!(
         "{label} may not be written to, access was denied ({why})"
     ))
-    .hint("mount it with --read-only, or allow these keys s3:PutObject, s3:GetObject and s3:DeleteObject")
+    .because(&Trouble::MayNotWrite)
 }
 
 /// Makes sure that a bucket may be written to. A good verdict is remembered of what was `asked`: which

@@ -7,7 +7,8 @@ use std::error::Error;
 use std::fmt;
 use std::io::Write;
 
-use super::hints;
+use super::hints::Trouble;
+use super::log;
 use super::one_line::one_line;
 use crate::backend::Cause;
 use crate::{backend, store};
@@ -27,6 +28,8 @@ pub(super) struct Failure {
     /// Empty when the user has seen a message already.
     message: String,
     hint: Option<String>,
+    /// What the hint is about, by its name, if it is of the table of hints.
+    cause: Option<&'static str>,
     code: u8,
     /// The error below it.
     source: Option<Box<dyn Error + Send + Sync>>,
@@ -51,6 +54,7 @@ impl Failure {
         Self {
             message: message.into(),
             hint: None,
+            cause: None,
             code: 1,
             source: None,
         }
@@ -119,8 +123,8 @@ impl Failure {
         }
     }
 
-    /// A failure of a backend; with this hint if it is that the keys are good and may not do this.
-    pub(super) fn denied(error: backend::Error, hint: &str) -> Self {
+    /// A failure of a backend; it is this trouble if the keys are good and may not do this.
+    pub(super) fn denied(error: backend::Error, trouble: &Trouble) -> Self {
         let is_denied = matches!(
             error,
             backend::Error::Denied {
@@ -131,7 +135,7 @@ impl Failure {
         let is_understood = error.cause().is_some();
         let failure = Self::from(error);
         match is_denied && !is_understood {
-            true => failure.hint(hint),
+            true => failure.because(trouble),
             false => failure,
         }
     }
@@ -147,11 +151,24 @@ impl Failure {
     #[must_use]
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self.cause = None;
+        self
+    }
+
+    /// Adds what to do next about this trouble.
+    #[must_use]
+    pub(super) fn because(mut self, trouble: &Trouble) -> Self {
+        self.hint = Some(trouble.hint());
+        self.cause = Some(trouble.name());
         self
     }
 
     /// Prints the message, and returns the exit code.
     pub(super) fn report(self) -> u8 {
+        if let Some(cause) = self.cause {
+            log::start_late();
+            tracing::debug!(cause, "failed");
+        }
         let mut out = std::io::stderr().lock();
         // Nowhere to say it when standard error is gone.
         if !self.message.is_empty() {
@@ -171,31 +188,24 @@ impl From<&store::Error> for Failure {
             error
             && let Some(cause) = why.cause()
         {
-            let failure = failure.hint(hints::of(cause));
+            let failure = failure.because(&cause.into());
             return match cause {
                 // To try again would not help.
                 Cause::EndpointUrl | Cause::Proxy => failure.code(USAGE),
                 _ => failure,
             };
         }
-        match error {
-            store::Error::Denied(_) => failure.hint(
-                "check the credentials (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE) and what they may do",
-            ),
-            store::Error::Deadline(_) => failure.hint(
-                "check for a firewall, --proxy and --endpoint-url; --deadline sets how long to wait",
-            ),
-            store::Error::Failed(_) => {
-                failure.hint("check the bucket's name, --endpoint-url, the region and the network")
-            }
-            store::Error::Damaged { .. } => failure.hint(
-                "if that persists, check the object, the server at --endpoint-url, and any proxy between",
-            ),
-            store::Error::NotFound(_) => failure.hint("check its name, and --endpoint-url"),
-            store::Error::Unsupported(_) => failure.hint("this kind of store cannot do it"),
-            store::Error::Unknown(_) => failure.hint("check whether it happened before you try again"),
-            _ => failure,
-        }
+        let trouble = match error {
+            store::Error::Denied(_) => Trouble::Denied,
+            store::Error::Deadline(_) => Trouble::NoAnswer,
+            store::Error::Failed(_) => Trouble::Failed,
+            store::Error::Damaged { .. } => Trouble::Damaged,
+            store::Error::NotFound(_) => Trouble::NotFound,
+            store::Error::Unsupported(_) => Trouble::Unsupported,
+            store::Error::Unknown(_) => Trouble::InDoubt,
+            _ => return failure,
+        };
+        failure.because(&trouble)
     }
 }
 

@@ -11,7 +11,7 @@ use super::kv;
 use super::one_line::one_line;
 use super::output::{copy, note, say};
 use super::report::Failure;
-use super::source::State;
+use super::source::StateOptions;
 use crate::vfs::{Label, Odd, Record, Rescue, ScratchFiles};
 
 /// The options of `rescue`.
@@ -20,7 +20,7 @@ pub(super) struct Args {
     #[command(subcommand)]
     command: Command,
     #[command(flatten)]
-    state: State,
+    state: StateOptions,
 }
 
 #[derive(Debug, Subcommand)]
@@ -55,7 +55,7 @@ enum Command {
 /// Something that is kept on this machine.
 #[derive(Serialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
-enum Kept {
+enum Leftover {
     /// Bytes that could not be saved.
     Rescue(Record),
     /// A file that lives only in a mount, and outlived it or not.
@@ -68,7 +68,7 @@ enum Kept {
     },
 }
 
-impl Kept {
+impl Leftover {
     fn id(&self) -> &str {
         match self {
             Self::Rescue(record) => &record.id,
@@ -146,16 +146,16 @@ fn ls(
     scratch: &ScratchFiles,
     json: bool,
 ) -> Result<(), Failure> {
-    let labels = scratch.labels().cloned().map(Kept::Scratch);
+    let labels = scratch.labels().cloned().map(Leftover::Scratch);
     let odd: Vec<_> = odd.into_iter().chain(scratch.odd().cloned()).collect();
     let mut all: Vec<_> = records
         .into_iter()
-        .map(Kept::Rescue)
+        .map(Leftover::Rescue)
         .chain(labels)
         .collect();
     all.sort_by(|one, other| one.time().cmp(other.time()));
     let count = odd.len();
-    all.extend(odd.into_iter().map(|odd| Kept::Unreadable {
+    all.extend(odd.into_iter().map(|odd| Leftover::Unreadable {
         id: odd.id,
         size: odd.size,
         why: odd.why,
@@ -216,10 +216,10 @@ fn forget(id: &str, rescue: &Rescue, scratch: &ScratchFiles) -> Result<(), Failu
     })
 }
 
-fn line(kept: &Kept, scratch: &ScratchFiles) -> String {
+fn line(kept: &Leftover, scratch: &ScratchFiles) -> String {
     let id = kept.id();
     let (size, path, why) = match kept {
-        Kept::Rescue(record) => {
+        Leftover::Rescue(record) => {
             let path = record.address();
             let what = match record.appended {
                 true => "to be appended: ",
@@ -227,7 +227,7 @@ fn line(kept: &Kept, scratch: &ScratchFiles) -> String {
             };
             (Some(record.size), path, format!("{what}{}", record.message))
         }
-        Kept::Scratch(label) => {
+        Leftover::Scratch(label) => {
             let name = format!("{}{}", label.dir, label.name);
             let path = path(&label.source, &label.store, &name);
             let why = format!(
@@ -236,7 +236,7 @@ fn line(kept: &Kept, scratch: &ScratchFiles) -> String {
             );
             (Some(scratch.size(id)), path, why)
         }
-        Kept::Unreadable { size, why, .. } => (*size, "?".to_owned(), why.clone()),
+        Leftover::Unreadable { size, why, .. } => (*size, "?".to_owned(), why.clone()),
     };
     let size = size.map_or_else(|| "?".to_owned(), |size| size.to_string());
     format!("{id}  {size:>9}  {path}  ({why})")

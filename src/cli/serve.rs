@@ -51,7 +51,7 @@ pub(super) struct Args {
 
 /// Runs the server until a signal ends it.
 pub(super) fn run(args: Args) -> Result<(), Failure> {
-    log::start(&args.log, log::Target::Stderr).map_err(Failure::usage)?;
+    log::start(&args.log, log::Destination::Stderr).map_err(Failure::usage)?;
     runtime()?.block_on(serve(args))
 }
 

@@ -1,8 +1,9 @@
 //! SOURCE. How one is reached is `connection.rs`'s, what is kept of it on this machine `state.rs`'s.
 
 pub(super) use super::connection::Connection;
+use super::hints::Trouble;
 use super::report::Failure;
-pub(super) use super::state::State;
+pub(super) use super::state::StateOptions;
 pub(super) use crate::client::Source;
 use crate::model::StoreId;
 
@@ -15,13 +16,14 @@ impl Source {
     /// # Errors
     /// A usage failure that says what is expected.
     pub(super) fn parse(text: &str, connection: &Connection) -> Result<Self, Failure> {
-        let expected = "SOURCE is s3://BUCKET or s3://BUCKET/PREFIX";
-        let rest = text
-            .strip_prefix("s3://")
-            .ok_or_else(|| Failure::usage(format!("{text:?} is no source")).hint(expected))?;
+        let rest = text.strip_prefix("s3://").ok_or_else(|| {
+            Failure::usage(format!("{text:?} is no source")).because(&Trouble::NoSource)
+        })?;
         let (bucket, path) = rest.split_once('/').unwrap_or((rest, ""));
         if bucket.is_empty() {
-            return Err(Failure::usage(format!("{text:?} names no bucket")).hint(expected));
+            return Err(
+                Failure::usage(format!("{text:?} names no bucket")).because(&Trouble::NoSource)
+            );
         }
         let mut prefix = match (&connection.prefix, path) {
             (Some(_), path) if !path.is_empty() => {
@@ -68,7 +70,7 @@ impl Source {
                 let below = text[at + part.len()..].trim_matches('/');
                 if !below.is_empty() {
                     return Err(Failure::usage(format!("{text:?} is a key of a store"))
-                        .hint("mount a bucket, a prefix of it, or a store"));
+                        .because(&Trouble::KeyInSource));
                 }
                 return Ok((Self::parse(&text[..at], connection)?, Some(store)));
             }

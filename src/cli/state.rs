@@ -14,13 +14,13 @@ use crate::vfs::{RescueBounds, StateDir, Unfit};
 
 /// Where rescued bytes and other things of this machine are kept.
 #[derive(Clone, Debug, ClapArgs)]
-pub(super) struct State {
+pub(super) struct StateOptions {
     /// Directory for rescued bytes [else $XDG_STATE_HOME/etagfs; /var/lib/etagfs for root].
     #[arg(long, env = "ETAGFS_STATE_DIR", value_name = "DIR", global = true)]
     state_dir: Option<PathBuf>,
 }
 
-impl State {
+impl StateOptions {
     /// The directory.
     ///
     /// # Errors

@@ -26,9 +26,9 @@ enum Command {
     Ls(Ls),
     /// Create an empty store and print its name. If several try at once, exactly one succeeds; the
     /// others exit with 75.
-    Create(Create),
+    Create(CreateStore),
     /// Succeed if the store exists; exit with 66 if it does not.
-    Exists(One),
+    Exists(OneStore),
     /// Remove a store, if it is empty.
     Rm(Rm),
     /// Copy a store, with logs and encrypted values, byte for byte.
@@ -47,7 +47,7 @@ struct Ls {
 }
 
 #[derive(Debug, ClapArgs)]
-struct Create {
+struct CreateStore {
     /// s3://BUCKET[/PREFIX].
     source: String,
     /// Its name [default: a new one].
@@ -60,7 +60,7 @@ struct Create {
 }
 
 #[derive(Debug, ClapArgs)]
-struct One {
+struct OneStore {
     /// s3://BUCKET[/PREFIX], or the store itself: s3://BUCKET[/PREFIX]/UUID.
     source: String,
     /// Its name, unless SOURCE has it.
@@ -75,7 +75,7 @@ struct Rm {
     #[arg(long)]
     recursive: bool,
     #[command(flatten)]
-    store: One,
+    store: OneStore,
 }
 
 /// The store that is named by itself, by its source, or by both in the same way; none if by neither.
@@ -94,7 +94,7 @@ fn named(
     }
 }
 
-impl One {
+impl OneStore {
     fn named(&self) -> Result<(Source, StoreId), Failure> {
         let (source, id) = named(&self.source, self.uuid.as_deref(), &self.connection)?;
         let id = id.ok_or_else(|| {
@@ -107,7 +107,7 @@ impl One {
 
 /// Does what was asked.
 pub(super) fn run(args: Args) -> Result<(), Failure> {
-    log::start("error", log::Target::Stderr).map_err(Failure::usage)?;
+    log::start("error", log::Destination::Stderr).map_err(Failure::usage)?;
     runtime()?.block_on(async {
         match args.command {
             Command::Copy(args) => kv::copy_store(&args).await,

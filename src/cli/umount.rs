@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use clap::Args as ClapArgs;
 
-use super::alive::{Answer, ask};
+use super::alive::{Liveness, ask};
+use super::hints::Trouble;
 use super::quoted::quoted;
 use super::report::Failure;
 use super::runtime;
@@ -35,7 +36,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let shown = args.dir.display();
     if args.dead {
         let dir = std::path::absolute(&args.dir)?;
-        if runtime()?.block_on(ask(&dir, SIGN_OF_LIFE)) != Answer::Dead {
+        if runtime()?.block_on(ask(&dir, SIGN_OF_LIFE)) != Liveness::Dead {
             return Ok(());
         }
     }
@@ -45,7 +46,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         }
         return Err(
             Failure::new(format!("nothing of etagfs is mounted at {shown}"))
-                .hint("see what is mounted where: findmnt --types fuse,fuse.etagfs"),
+                .because(&Trouble::NotMounted),
         );
     }
     let busy = match args.lazy || args.dead {

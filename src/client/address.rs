@@ -53,14 +53,14 @@ pub struct Spot {
     /// Bucket and prefix.
     pub source: Source,
     /// Which store; none when the URL ends before it.
-    pub level: Level,
+    pub level: UrlLevel,
     /// How the key is spelled; empty when the URL ends before it.
     pub key: String,
 }
 
 /// Where in a bucket a URL leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Level {
+pub enum UrlLevel {
     /// To the stores.
     Stores,
     /// Into one of them.
@@ -161,7 +161,7 @@ impl Url {
             key: key.to_owned(),
         };
         if flat {
-            return Ok(spot(prefix, Level::Flat, &self.rest));
+            return Ok(spot(prefix, UrlLevel::Flat, &self.rest));
         }
         let mut at = 0;
         for part in self.rest.split('/') {
@@ -169,7 +169,11 @@ impl Url {
             if let Some(store) = StoreId::parse(part) {
                 let (before, key) = (&self.rest[..at], self.rest.get(end + 1..));
                 let before = one_prefix(self, prefix, before)?;
-                return Ok(spot(before, Level::Store(store), key.unwrap_or_default()));
+                return Ok(spot(
+                    before,
+                    UrlLevel::Store(store),
+                    key.unwrap_or_default(),
+                ));
             }
             at = end + 1;
         }
@@ -177,7 +181,7 @@ impl Url {
         if !before.is_empty() && !before.ends_with('/') {
             before.push('/');
         }
-        Ok(spot(&before, Level::Stores, ""))
+        Ok(spot(&before, UrlLevel::Stores, ""))
     }
 }
 
@@ -200,7 +204,7 @@ mod tests {
             panic!("{text} is no URL");
         };
         let spot = url.spot(prefix, flat)?;
-        let in_store = matches!(spot.level, Level::Store(_));
+        let in_store = matches!(spot.level, UrlLevel::Store(_));
         Ok((spot.source.prefix, spot.key, in_store))
     }
 

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::Error;
-use super::place::Place;
+use super::location::Location;
 use super::retry::Retry;
 use super::value::joined;
 
@@ -15,15 +15,15 @@ use super::value::joined;
 ///
 /// # Errors
 /// [`Error::Contended`] when the policy gives up; [`Error::Unknown`] when the answer was lost: the lines may be there.
-pub async fn append(place: &dyn Place, lines: &Bytes, retry: Retry) -> Result<(), Error> {
+pub async fn append(location: &dyn Location, lines: &Bytes, retry: Retry) -> Result<(), Error> {
     let lines = ended(lines);
     if lines.is_empty() {
         return Ok(());
     }
     let mut tries = retry.begin();
     loop {
-        let outcome = place.append(&lines, &mut tries).await?;
-        if let Some(()) = tries.settle(|| place.label(), outcome).await? {
+        let outcome = location.append(&lines, &mut tries).await?;
+        if let Some(()) = tries.settle(|| location.label(), outcome).await? {
             return Ok(());
         }
     }

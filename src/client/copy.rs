@@ -8,7 +8,7 @@ use super::Error;
 use super::delete::delete_read;
 use super::get::get;
 use super::identity::Identity;
-use super::place::{Place, new_id};
+use super::location::{Location, new_id};
 use super::put::put_if_as;
 use super::retry::Retry;
 use super::value::{Got, MetadataChoice};
@@ -28,7 +28,7 @@ pub struct Replace {
 ///
 /// # Errors
 /// [`Error::Absent`], and when it cannot be read.
-pub async fn read_to_copy(from: &dyn Place) -> Result<Got, Error> {
+pub async fn read_to_copy(from: &dyn Location) -> Result<Got, Error> {
     let mut got = get(from).await?;
     got.about.metadata = from.with_tags(got.about.metadata).await?;
     Ok(got)
@@ -41,8 +41,8 @@ pub async fn read_to_copy(from: &dyn Place) -> Result<Got, Error> {
 /// [`Error::Absent`]; those of [`put`](super::put()) or [`put_if`](super::put_if); [`Error::Same`] and
 /// [`Error::MaybeSame`], since a copy onto itself would replace what was saved after the source was read.
 pub async fn copy(
-    from: &dyn Place,
-    to: &dyn Place,
+    from: &dyn Location,
+    to: &dyn Location,
     choice: &MetadataChoice,
     replace: &Replace,
 ) -> Result<Option<Version>, Error> {
@@ -61,7 +61,7 @@ pub async fn copy(
 /// Those of [`put`](super::put()) or [`put_if`](super::put_if).
 pub async fn copy_bytes(
     bytes: Bytes,
-    to: &dyn Place,
+    to: &dyn Location,
     choice: &MetadataChoice,
     replace: &Replace,
 ) -> Result<Option<Version>, Error> {
@@ -73,7 +73,11 @@ pub async fn copy_bytes(
 /// # Errors
 /// Those of [`copy`]; when it cannot be moved, before anything is written; [`Error::NotDeleted`],
 /// [`Error::OneObject`] and [`Error::NotTold`] after the copy was written: both may exist then, and nothing is lost.
-pub async fn rename(from: &dyn Place, to: &dyn Place, replace: &Replace) -> Result<(), Error> {
+pub async fn rename(
+    from: &dyn Location,
+    to: &dyn Location,
+    replace: &Replace,
+) -> Result<(), Error> {
     from.check_movable().await?;
     to.check_movable().await?;
     from.check_deletable().await?;
@@ -101,8 +105,8 @@ pub async fn rename(from: &dyn Place, to: &dyn Place, replace: &Replace) -> Resu
 /// Saves the value over the version of the target that it was compared with, which is not that of the source under
 /// another name; again, if another writer is first.
 async fn save(
-    from: Option<&dyn Place>,
-    to: &dyn Place,
+    from: Option<&dyn Location>,
+    to: &dyn Location,
     bytes: Bytes,
     choice: &MetadataChoice,
     replace: &Replace,
@@ -127,7 +131,7 @@ async fn save(
 
 /// That the two are not one under two names: a copy would replace what was saved since the source was read, and
 /// a move would delete it.
-async fn be_two(from: Option<&dyn Place>, to: &dyn Place) -> Result<(), Error> {
+async fn be_two(from: Option<&dyn Location>, to: &dyn Location) -> Result<(), Error> {
     let Some(from) = from else {
         return Ok(());
     };
@@ -144,9 +148,9 @@ async fn be_two(from: Option<&dyn Place>, to: &dyn Place) -> Result<(), Error> {
 /// hold. Two objects with one value have one ETag too, but never the number of one save. Asks nobody unless the
 /// ETags are equal.
 async fn remain_two(
-    from: &dyn Place,
+    from: &dyn Location,
     read: &Version,
-    to: &dyn Place,
+    to: &dyn Location,
     saved: Option<Version>,
     id: PutId,
 ) -> Result<(), Error> {

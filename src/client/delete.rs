@@ -1,7 +1,7 @@
 //! Deleting: a version that somebody named, or whatever is there.
 
 use super::Error;
-use super::place::{Place, settled};
+use super::location::{Location, settled};
 use super::retry::Retry;
 use crate::model::{Precondition, Version};
 
@@ -10,11 +10,11 @@ use crate::model::{Precondition, Version};
 ///
 /// # Errors
 /// [`Error::Contended`] when the policy gives up, [`Error::Unknown`] when the answer was lost.
-pub async fn delete(place: &dyn Place, retry: Retry) -> Result<bool, Error> {
+pub async fn delete(location: &dyn Location, retry: Retry) -> Result<bool, Error> {
     let mut tries = retry.begin();
     loop {
-        let outcome = place.delete_any(&mut tries).await?;
-        if let Some(existed) = tries.settle(|| place.label(), outcome).await? {
+        let outcome = location.delete_any(&mut tries).await?;
+        if let Some(existed) = tries.settle(|| location.label(), outcome).await? {
             return Ok(existed);
         }
     }
@@ -25,16 +25,24 @@ pub async fn delete(place: &dyn Place, retry: Retry) -> Result<bool, Error> {
 ///
 /// # Errors
 /// [`Error::Replaced`] when the key has another version, or is gone; [`Error::Unknown`] when the answer was lost.
-pub async fn delete_if(place: &dyn Place, version: &Version) -> Result<(), Error> {
-    let outcome = place.delete_existing(version).await?;
-    settled(place.label(), outcome, &Precondition::Is(version.clone()))
+pub async fn delete_if(location: &dyn Location, version: &Version) -> Result<(), Error> {
+    let outcome = location.delete_existing(version).await?;
+    settled(
+        location.label(),
+        outcome,
+        &Precondition::Is(version.clone()),
+    )
 }
 
 /// Deletes a version that was there a moment ago. One request.
 ///
 /// # Errors
 /// [`Error::Replaced`] when the key has another one, [`Error::Unknown`] when the answer was lost.
-pub(super) async fn delete_read(place: &dyn Place, version: &Version) -> Result<(), Error> {
-    let outcome = place.delete(version).await?;
-    settled(place.label(), outcome, &Precondition::Is(version.clone()))
+pub(super) async fn delete_read(location: &dyn Location, version: &Version) -> Result<(), Error> {
+    let outcome = location.delete(version).await?;
+    settled(
+        location.label(),
+        outcome,
+        &Precondition::Is(version.clone()),
+    )
 }

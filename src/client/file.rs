@@ -15,12 +15,12 @@ use bytes::Bytes;
 
 use super::Error;
 use super::identity::Identity;
-use super::value::{About, Answer, Content, Got, IN_MEMORY, Part, READS, Wanted};
+use super::value::{About, Got, IN_MEMORY, Part, READS, ReadOutcome, ValueBytes, Wanted};
 use crate::backend::Meta;
 use crate::model::{OBJECT_ATTRIBUTE, Outcome, PUT_ATTRIBUTE, Precondition, PutId, Version};
 use crate::store::Metadata;
 use attributes::{about, attributes};
-use local::Stamp;
+use local::FileStamp;
 use opening::{is_absent, is_conflict, lost, memory, open_at_once, open_regular};
 use way::{Way, directory};
 
@@ -39,14 +39,14 @@ pub(super) struct LocalFile {
     /// What messages call it.
     label: PathBuf,
     /// What this process was shown last.
-    shown: Mutex<Option<Shown>>,
+    shown: Mutex<Option<ShownVersion>>,
     /// The file that was read last, as it was then.
-    stamp: Mutex<Option<Stamp>>,
+    stamp: Mutex<Option<FileStamp>>,
 }
 
 /// A version that was read, and what travels with it.
 #[derive(Debug)]
-struct Shown {
+struct ShownVersion {
     version: Version,
     meta: Meta,
 }
@@ -132,7 +132,7 @@ impl LocalFile {
         Error::NoVersions(self.label())
     }
 
-    /// See [`super::place::Place::read`].
+    /// See [`super::location::Location::read`].
     ///
     /// # Errors
     /// When it cannot be read, and, if it must be a regular file, when it is none: a pipe or a device has no value that
@@ -142,7 +142,7 @@ impl LocalFile {
         wanted: &Wanted,
         part: Option<Part>,
         regular: bool,
-    ) -> Result<Answer, Error> {
+    ) -> Result<ReadOutcome, Error> {
         let mut reads = 0;
         loop {
             reads += 1;
@@ -154,8 +154,8 @@ impl LocalFile {
                         && reads < READS => {}
                 Err(error) if is_absent(&error) => {
                     return Ok(match wanted {
-                        Wanted::Is(_) => Answer::Other,
-                        _ => Answer::Absent,
+                        Wanted::Is(_) => ReadOutcome::Other,
+                        _ => ReadOutcome::Absent,
                     });
                 }
                 Err(error) => return Err(self.failed(error)),
@@ -171,21 +171,21 @@ impl LocalFile {
         wanted: &Wanted,
         part: Option<Part>,
         regular: bool,
-    ) -> io::Result<Option<Answer>> {
+    ) -> io::Result<Option<ReadOutcome>> {
         let mut file = match regular {
             true => open_regular(&self.way)?,
             false => self.way.open(OpenOptions::new().read(true))?,
         };
-        *lock(&self.stamp) = Some(Stamp::from(&file.metadata()?));
+        *lock(&self.stamp) = Some(FileStamp::from(&file.metadata()?));
         let about = about(&file)?;
         match (wanted, &about.version) {
             (Wanted::Newest, _) => {}
             (Wanted::Kept(_), _) | (Wanted::Is(_) | Wanted::Not(_), None) => return Ok(None),
             (Wanted::Is(version), Some(found)) if found != version => {
-                return Ok(Some(Answer::Other));
+                return Ok(Some(ReadOutcome::Other));
             }
             (Wanted::Not(version), Some(found)) if found == version => {
-                return Ok(Some(Answer::Unchanged));
+                return Ok(Some(ReadOutcome::Unchanged));
             }
             _ => {}
         }
@@ -199,21 +199,21 @@ impl LocalFile {
             None => {
                 let mut spooled = tempfile::tempfile()?;
                 io::copy(&mut file, &mut spooled)?;
-                Content::Spooled(spooled)
+                ValueBytes::Spooled(spooled)
             }
         };
         self.note(&about);
-        Ok(Some(Answer::Got(Box::new(Got { about, content }))))
+        Ok(Some(ReadOutcome::Got(Box::new(Got { about, content }))))
     }
 
     fn note(&self, about: &About) {
-        *self.shown() = about.version.clone().map(|version| Shown {
+        *self.shown() = about.version.clone().map(|version| ShownVersion {
             version,
             meta: about.metadata.meta.clone(),
         });
     }
 
-    fn shown(&self) -> MutexGuard<'_, Option<Shown>> {
+    fn shown(&self) -> MutexGuard<'_, Option<ShownVersion>> {
         lock(&self.shown)
     }
 
@@ -300,7 +300,8 @@ impl LocalFile {
     /// # Errors
     /// When it is not, or cannot be deleted.
     pub(super) fn remove_as_read(&self) -> Result<(), Error> {
-        let now = self.way.metadata().ok().map(|found| Stamp::from(&found));
+        let now = self.way.metadata().ok();
+        let now = now.map(|found| FileStamp::from(&found));
         let is_same = now.is_some() && now == *lock(&self.stamp);
         match is_same.then(|| self.unlink()).transpose()? {
             Some(Outcome::Committed(_)) => Ok(()),
@@ -308,7 +309,7 @@ impl LocalFile {
         }
     }
 
-    /// See [`super::place::Place::look`].
+    /// See [`super::location::Location::look`].
     pub(super) fn look(&self) -> Result<Option<About>, Error> {
         let file = open_at_once(&self.way);
         match file.and_then(|file| about(&file)) {
@@ -318,7 +319,7 @@ impl LocalFile {
         }
     }
 
-    /// See [`super::place::Place::save_as`].
+    /// See [`super::location::Location::save_as`].
     pub(super) fn save(
         &self,
         bytes: &Bytes,
@@ -420,7 +421,7 @@ impl LocalFile {
         Ok(true)
     }
 
-    /// See [`super::place::Place::delete`].
+    /// See [`super::location::Location::delete`].
     pub(super) fn delete(&self, version: &Version) -> Result<Outcome<()>, Error> {
         if !self.is_mounted()? {
             return Err(self.no_versions());

@@ -1,18 +1,20 @@
 //! Reading a value.
 
 use super::Error;
-use super::place::Place;
-use super::value::{About, Answer, Got, Wanted};
+use super::location::Location;
+use super::value::{About, Got, ReadOutcome, Wanted};
 
 /// The newest value, whole. One request, but for large values, which come in pieces of one version.
-/// [`Place::read`] reads parts of a value, and other versions.
+/// [`Location::read`] reads parts of a value, and other versions.
 ///
 /// # Errors
 /// [`Error::Absent`], and when it cannot be read.
-pub async fn get(place: &dyn Place) -> Result<Got, Error> {
-    match place.read(&Wanted::Newest, None).await? {
-        Answer::Got(got) => Ok(*got),
-        Answer::Absent | Answer::Other | Answer::Unchanged => Err(Error::Absent(place.label())),
+pub async fn get(location: &dyn Location) -> Result<Got, Error> {
+    match location.read(&Wanted::Newest, None).await? {
+        ReadOutcome::Got(got) => Ok(*got),
+        ReadOutcome::Absent | ReadOutcome::Other | ReadOutcome::Unchanged => {
+            Err(Error::Absent(location.label()))
+        }
     }
 }
 
@@ -20,7 +22,7 @@ pub async fn get(place: &dyn Place) -> Result<Got, Error> {
 ///
 /// # Errors
 /// [`Error::Absent`], and when that cannot be found out.
-pub async fn stat(place: &dyn Place) -> Result<About, Error> {
-    let found = place.look().await?;
-    found.ok_or_else(|| Error::Absent(place.label()))
+pub async fn stat(location: &dyn Location) -> Result<About, Error> {
+    let found = location.look().await?;
+    found.ok_or_else(|| Error::Absent(location.label()))
 }

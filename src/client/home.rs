@@ -8,14 +8,14 @@ use std::sync::Arc;
 use tokio::sync::OnceCell;
 
 use super::Error;
-use super::address::{Level, Source};
+use super::address::{Source, UrlLevel};
 use crate::store::{Bucket, Catalog, LayoutName, Store};
 
 /// A store that keys are in.
 #[derive(Debug)]
 pub(super) struct Home {
     source: Source,
-    level: Level,
+    level: UrlLevel,
     catalog: Arc<Bucket>,
     layout: OnceCell<LayoutName>,
 }
@@ -24,7 +24,7 @@ impl Home {
     /// A store, of this layout if that was said.
     pub(super) fn new(
         source: Source,
-        level: Level,
+        level: UrlLevel,
         catalog: Arc<Bucket>,
         layout: Option<LayoutName>,
     ) -> Self {
@@ -38,7 +38,7 @@ impl Home {
 
     /// Whether there is no doubt about the layout.
     pub(super) fn is_certain(&self) -> bool {
-        self.level == Level::Flat || self.layout.initialized()
+        self.level == UrlLevel::Flat || self.layout.initialized()
     }
 
     /// Learns the layout: a key was found where a store of this one has it.
@@ -50,11 +50,11 @@ impl Home {
     /// The store; in the likeliest layout while that is in doubt.
     pub(super) fn assumed(&self) -> Arc<dyn Store> {
         match self.level {
-            Level::Store(id) => match self.layout.get() {
+            UrlLevel::Store(id) => match self.layout.get() {
                 Some(layout) => self.catalog.store_as(id, *layout),
                 None => self.catalog.store(id),
             },
-            Level::Flat | Level::Stores => self.catalog.flat(),
+            UrlLevel::Flat | UrlLevel::Stores => self.catalog.flat(),
         }
     }
 
@@ -63,7 +63,7 @@ impl Home {
     /// # Errors
     /// [`Error::NoStore`], and when the catalog cannot be asked.
     pub(super) async fn certain(&self) -> Result<Arc<dyn Store>, Error> {
-        let Level::Store(id) = self.level else {
+        let UrlLevel::Store(id) = self.level else {
             return Ok(self.catalog.flat());
         };
         let find = async || match self.catalog.find(id).await? {

@@ -10,7 +10,7 @@ use rustix::fs::{Access, access};
 use rustix::io::Errno;
 
 use super::Error;
-use super::address::{Level, Spot, Target, Url};
+use super::address::{Spot, Target, Url, UrlLevel};
 use super::file::LocalFile;
 use super::session::Client;
 use crate::model::Version;
@@ -132,8 +132,8 @@ impl Client {
             Target::Url(url) => {
                 let spot = self.spot(url)?;
                 match spot.level {
-                    Level::Stores => self.list_stores(url, &spot).await,
-                    Level::Store(_) | Level::Flat => self.list_keys(url, &spot, list).await,
+                    UrlLevel::Stores => self.list_stores(url, &spot).await,
+                    UrlLevel::Store(_) | UrlLevel::Flat => self.list_keys(url, &spot, list).await,
                 }
             }
         }

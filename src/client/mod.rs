@@ -1,12 +1,12 @@
 //! The key-value client: values of keys and files, without a mount, and without a command line.
 //!
-//! A [`Client`] leads from an address to a [`Place`]: a key of a store (`s3://BUCKET[/PREFIX]/UUID/KEY`, or an object
+//! A [`Client`] leads from an address to a [`Location`]: a key of a store (`s3://BUCKET[/PREFIX]/UUID/KEY`, or an object
 //! `s3://BUCKET/KEY` with [`Client::flat`]), or a file (any path, in a mount or not). Then come the verbs, each a
 //! function of a place:
 //!
 //! | | |
 //! |---|---|
-//! | [`get()`], [`stat()`] | the newest value, and what is known of it; [`Place::read`] for parts and other versions |
+//! | [`get()`], [`stat()`] | the newest value, and what is known of it; [`Location::read`] for parts and other versions |
 //! | [`put()`], [`put_if()`], [`create()`] | save a value over what is there, under a precondition, or as a new key |
 //! | [`update()`] | read, change, save; again until no other writer is first |
 //! | [`append()`] | lines at the end, merged with those of others |
@@ -25,7 +25,7 @@
 //! config.endpoint_url = Some("http://127.0.0.1:9000".to_owned());
 //! let client = Client::new(config).flat(true);
 //!
-//! let greeting = client.place("s3://bucket/greeting").await?;
+//! let greeting = client.location("s3://bucket/greeting").await?;
 //! let greet = async |current: client::Current| {
 //!     let text = String::from_utf8_lossy(&current.bytes).to_uppercase();
 //!     Ok::<_, client::Error>(Change::Save(text.into()))
@@ -52,8 +52,8 @@ mod get;
 mod home;
 mod identity;
 mod list;
+mod location;
 mod path;
-mod place;
 mod put;
 mod remote;
 mod retry;
@@ -62,7 +62,7 @@ mod update;
 mod value;
 mod watch;
 
-pub use address::{Level, Source, Spot, Target, Url};
+pub use address::{Source, Spot, Target, Url, UrlLevel};
 pub use append::append;
 pub use connect::Connect;
 pub use copy::{Replace, copy, copy_bytes, read_to_copy, rename};
@@ -71,17 +71,17 @@ pub use error::{Error, Kind};
 pub use get::{get, stat};
 pub use identity::Identity;
 pub use list::{List, Listed, ListedKind};
-pub use place::{Lock, Place, State};
+pub use location::{Location, Lock, Revision};
 pub use put::{create, put, put_if};
 pub use remote::Remote;
 pub use retry::{Retry, Tries};
 pub use session::Client;
 pub use update::{Change, Current, Phase, Updated, update, update_observed};
-pub use value::{About, Answer, Content, Got, MetadataChoice, Part, Wanted};
+pub use value::{About, Got, MetadataChoice, Part, ReadOutcome, ValueBytes, Wanted};
 pub use watch::{Changed, Event, Noticed, Watch};
 
 pub use crate::backend::s3::{Credentials, S3Config};
 
 pub(crate) use address::SCHEME;
-pub(crate) use place::conflict;
+pub(crate) use location::conflict;
 pub(crate) use value::joined;

@@ -1,4 +1,4 @@
-//! A file, as a [`Place`]: its operations, each in a thread of its own, since its filesystem may answer late or never,
+//! A file, as a [`Location`]: its operations, each in a thread of its own, since its filesystem may answer late or never,
 //! and signals and clocks are heard meanwhile.
 
 use std::ffi::OsStr;
@@ -15,9 +15,9 @@ use tokio::time::timeout;
 use super::Error;
 use super::file::LocalFile;
 use super::identity::Identity;
-use super::place::{Lock, Place, State};
+use super::location::{Location, Lock, Revision};
 use super::retry::Tries;
-use super::value::{About, Answer, MetadataChoice, Part, Wanted};
+use super::value::{About, MetadataChoice, Part, ReadOutcome, Wanted};
 use crate::model::{Outcome, Precondition, PutId, Version};
 use crate::store::Metadata;
 
@@ -69,7 +69,7 @@ impl PathKey {
 }
 
 #[async_trait]
-impl Place for PathKey {
+impl Location for PathKey {
     fn label(&self) -> String {
         self.0.label()
     }
@@ -78,7 +78,7 @@ impl Place for PathKey {
         self.0.spelling()
     }
 
-    async fn read(&self, wanted: &Wanted, part: Option<Part>) -> Result<Answer, Error> {
+    async fn read(&self, wanted: &Wanted, part: Option<Part>) -> Result<ReadOutcome, Error> {
         let wanted = wanted.clone();
         self.blocking(move |file| file.read(&wanted, part, false))
             .await
@@ -149,7 +149,7 @@ impl Place for PathKey {
     }
 
     /// What is no regular file is refused: a pipe or a device has no value that a new one could replace.
-    async fn read_to_change(&self, within: Duration) -> Result<Answer, Error> {
+    async fn read_to_change(&self, within: Duration) -> Result<ReadOutcome, Error> {
         let reading = self.blocking(|file| file.read(&Wanted::Newest, None, true));
         // How long that may take is its filesystem's business, and may be for ever.
         timeout(within.min(FOR_EVER), reading)
@@ -209,10 +209,10 @@ impl Place for PathKey {
         self.blocking(LocalFile::identity).await
     }
 
-    async fn observe(&self, _known: Option<&State>) -> Result<Option<State>, Error> {
+    async fn observe(&self, _known: Option<&Revision>) -> Result<Option<Revision>, Error> {
         let state = |about: About| match about.version {
-            Some(version) => State::Version(version),
-            None => State::Stamp(about.modified, about.size.unwrap_or_default()),
+            Some(version) => Revision::Version(version),
+            None => Revision::Stamp(about.modified, about.size.unwrap_or_default()),
         };
         Ok(self.look().await?.map(state))
     }
@@ -237,7 +237,7 @@ impl Place for PathKey {
         self.blocking(LocalFile::remove_as_read).await
     }
 
-    fn binary(self: Arc<Self>) -> Result<Arc<dyn Place>, Error> {
+    fn binary(self: Arc<Self>) -> Result<Arc<dyn Location>, Error> {
         Err(Error::NotBinary(self.label()))
     }
 }

@@ -16,12 +16,12 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 use super::Error;
 use super::home::Home;
 use super::identity::Identity;
-use super::place::{Place, State, new_id};
+use super::location::{Location, Revision, new_id};
 use super::retry::Tries;
 use super::value::{
-    About, Answer, Content, Got, IN_MEMORY, MetadataChoice, Part, READS, Wanted, joined,
+    About, Got, IN_MEMORY, MetadataChoice, Part, READS, ReadOutcome, ValueBytes, Wanted, joined,
 };
-use crate::backend::{Cause, Grant, Kept, ReadCondition, Signed, Why};
+use crate::backend::{Cause, Grant, ObjectVersion, ReadCondition, Signed, Why};
 use crate::model::{Key, Outcome, Precondition, PutId, Version};
 use crate::store::{Entry, Metadata, Opened, Store, Value};
 
@@ -56,12 +56,12 @@ impl Remote {
     }
 
     /// The store as it is taken for, and the key in it.
-    fn assumed(&self) -> Result<Asked, Error> {
+    fn assumed(&self) -> Result<Candidate, Error> {
         // Before it is asked: another key of the store may settle it meanwhile.
         let is_certain = self.home.is_certain();
         let store = self.home.assumed();
         let key = self.key(&store)?;
-        Ok(Asked {
+        Ok(Candidate {
             store,
             key,
             is_certain,
@@ -69,10 +69,10 @@ impl Remote {
     }
 
     /// The store as it is, and the key in it.
-    async fn certain(&self) -> Result<Asked, Error> {
+    async fn certain(&self) -> Result<Candidate, Error> {
         let store = self.home.certain().await?;
         let key = self.key(&store)?;
-        Ok(Asked {
+        Ok(Candidate {
             store,
             key,
             is_certain: true,
@@ -83,7 +83,7 @@ impl Remote {
     /// the same. `found` says whether an answer proves that the key is there.
     async fn believed<T>(
         &self,
-        asked: &mut Asked,
+        asked: &mut Candidate,
         answer: Result<T, StoreError>,
         found: impl Fn(&T) -> bool,
     ) -> Result<Option<T>, Error> {
@@ -123,11 +123,11 @@ impl Remote {
     ///
     /// # Errors
     /// When they cannot be listed.
-    pub async fn versions(&self) -> Result<Vec<Kept>, Error> {
+    pub async fn versions(&self) -> Result<Vec<ObjectVersion>, Error> {
         let mut asked = self.assumed()?;
         loop {
             let listed = asked.store.versions(&asked.key).await;
-            let found = |kept: &Vec<Kept>| !kept.is_empty();
+            let found = |kept: &Vec<ObjectVersion>| !kept.is_empty();
             if let Some(kept) = self.believed(&mut asked, listed, found).await? {
                 return Ok(kept);
             }
@@ -139,7 +139,7 @@ impl Remote {
     /// # Errors
     /// When there are no such URLs.
     pub async fn presign(&self, grant: &Grant, expires: Duration) -> Result<Signed, Error> {
-        let Asked { store, key, .. } = self.certain().await?;
+        let Candidate { store, key, .. } = self.certain().await?;
         Ok(store.presign(&key, grant, expires).await?)
     }
 
@@ -148,7 +148,7 @@ impl Remote {
     /// # Errors
     /// When it cannot be made; a refusal is no error.
     pub async fn create_log(&self, lines: Bytes) -> Result<Outcome, Error> {
-        let Asked { store, key, .. } = self.certain().await?;
+        let Candidate { store, key, .. } = self.certain().await?;
         Ok(store.create_log(&key, lines).await?)
     }
 
@@ -162,7 +162,7 @@ impl Remote {
 }
 
 #[async_trait]
-impl Place for Remote {
+impl Location for Remote {
     fn label(&self) -> String {
         self.label.clone()
     }
@@ -171,14 +171,15 @@ impl Place for Remote {
         OsStr::new(&self.label)
     }
 
-    async fn read(&self, wanted: &Wanted, part: Option<Part>) -> Result<Answer, Error> {
+    async fn read(&self, wanted: &Wanted, part: Option<Part>) -> Result<ReadOutcome, Error> {
         let pin = match wanted {
             Wanted::Newest => ReadCondition::Newest,
             Wanted::Is(version) => ReadCondition::Is(version.clone()),
             Wanted::Not(version) => ReadCondition::Not(version.clone()),
             Wanted::Kept(id) => ReadCondition::Snapshot(id.clone()),
         };
-        let found = |answer: &Answer| !matches!(answer, Answer::Absent | Answer::Other);
+        let found =
+            |answer: &ReadOutcome| !matches!(answer, ReadOutcome::Absent | ReadOutcome::Other);
         let mut asked = self.assumed()?;
         loop {
             let answer = match part {
@@ -229,7 +230,7 @@ impl Place for Remote {
 
     /// An object that is not there counts as deleted, so that it has to be the right one.
     async fn delete(&self, version: &Version) -> Result<Outcome<()>, Error> {
-        let Asked { store, key, .. } = self.certain().await?;
+        let Candidate { store, key, .. } = self.certain().await?;
         Ok(store.delete(&key, version).await?)
     }
 
@@ -280,20 +281,20 @@ impl Place for Remote {
         let answer = self.read(&Wanted::Newest, None).await?;
         tries.measured(asked.elapsed());
         Ok(match answer {
-            Answer::Got(got) => {
+            ReadOutcome::Got(got) => {
                 let after = joined(&got.content.into_bytes()?, lines);
                 let expect = Precondition::from(got.about.version);
                 let metadata = got.about.metadata.of(&after);
                 let saved = self.save_as(after, &metadata, &expect, new_id()).await?;
                 saved.map(drop)
             }
-            Answer::Absent | Answer::Other | Answer::Unchanged => {
+            ReadOutcome::Absent | ReadOutcome::Other | ReadOutcome::Unchanged => {
                 self.create_log(lines.clone()).await?.map(drop)
             }
         })
     }
 
-    async fn read_to_change(&self, _within: Duration) -> Result<Answer, Error> {
+    async fn read_to_change(&self, _within: Duration) -> Result<ReadOutcome, Error> {
         self.read(&Wanted::Newest, None).await
     }
 
@@ -312,7 +313,7 @@ impl Place for Remote {
     }
 
     async fn last_put(&self) -> Result<Option<PutId>, Error> {
-        let Asked { store, key, .. } = self.certain().await?;
+        let Candidate { store, key, .. } = self.certain().await?;
         Ok(store.last_put(&key).await?)
     }
 
@@ -322,17 +323,17 @@ impl Place for Remote {
 
     /// No request, once it was read or looked at.
     async fn identity(&self) -> Result<Identity, Error> {
-        let Asked { store, key, .. } = self.certain().await?;
+        let Candidate { store, key, .. } = self.certain().await?;
         Ok(Identity::of_object(&store.identity(&key)))
     }
 
-    async fn observe(&self, known: Option<&State>) -> Result<Option<State>, Error> {
-        let version = known.and_then(State::version).cloned();
+    async fn observe(&self, known: Option<&Revision>) -> Result<Option<Revision>, Error> {
+        let version = known.and_then(Revision::version).cloned();
         let wanted = version.map_or(Wanted::Newest, Wanted::Not);
         Ok(match self.read(&wanted, Some(LITTLE)).await? {
-            Answer::Unchanged => known.cloned(),
-            Answer::Got(got) => got.about.version.map(State::Version),
-            Answer::Absent | Answer::Other => None,
+            ReadOutcome::Unchanged => known.cloned(),
+            ReadOutcome::Got(got) => got.about.version.map(Revision::Version),
+            ReadOutcome::Absent | ReadOutcome::Other => None,
         })
     }
 
@@ -344,7 +345,7 @@ impl Place for Remote {
         Err(Error::Unknown(self.label.clone()))
     }
 
-    fn binary(self: Arc<Self>) -> Result<Arc<dyn Place>, Error> {
+    fn binary(self: Arc<Self>) -> Result<Arc<dyn Location>, Error> {
         Ok(Arc::new(Self {
             binary: true,
             ..Self::clone(&self)
@@ -353,36 +354,40 @@ impl Place for Remote {
 }
 
 /// A store that is asked for a key.
-struct Asked {
+struct Candidate {
     store: Arc<dyn Store>,
     key: Key,
     /// Whether there is no doubt that it is this one.
     is_certain: bool,
 }
 
-async fn read_part(asked: &Asked, pin: &ReadCondition, part: Part) -> Result<Answer, StoreError> {
-    let Asked { store, key, .. } = asked;
+async fn read_part(
+    asked: &Candidate,
+    pin: &ReadCondition,
+    part: Part,
+) -> Result<ReadOutcome, StoreError> {
+    let Candidate { store, key, .. } = asked;
     match store.slice(key, pin, part.start, part.len).await {
-        Ok(None) => Ok(Answer::Unchanged),
-        Ok(Some(slice)) => Ok(Answer::Got(Box::new(Got {
+        Ok(None) => Ok(ReadOutcome::Unchanged),
+        Ok(Some(slice)) => Ok(ReadOutcome::Got(Box::new(Got {
             about: about(slice.entry, slice.metadata),
-            content: Content::Memory(slice.bytes),
+            content: ValueBytes::Memory(slice.bytes),
         }))),
         Err(error) => not_there(store, key, error),
     }
 }
 
-async fn read_whole(asked: &Asked, pin: &ReadCondition) -> Result<Answer, StoreError> {
-    let Asked { store, key, .. } = asked;
+async fn read_whole(asked: &Candidate, pin: &ReadCondition) -> Result<ReadOutcome, StoreError> {
+    let Candidate { store, key, .. } = asked;
     for _ in 0..READS {
         match store.open_pinned(key, pin, IN_MEMORY).await {
-            Ok(Opened::Unchanged) => return Ok(Answer::Unchanged),
-            Ok(Opened::Whole(value)) => return Ok(Answer::Got(Box::new(got(value)))),
+            Ok(Opened::Unchanged) => return Ok(ReadOutcome::Unchanged),
+            Ok(Opened::Whole(value)) => return Ok(ReadOutcome::Got(Box::new(got(value)))),
             Ok(Opened::Large { entry, metadata }) => {
                 match spool(store, key, &entry).await {
                     Ok(content) => {
                         let about = about(entry, metadata);
-                        return Ok(Answer::Got(Box::new(Got { about, content })));
+                        return Ok(ReadOutcome::Got(Box::new(Got { about, content })));
                     }
                     // Somebody saved while it was read: the newest is another one now.
                     Err(StoreError::VersionGone(_))
@@ -400,11 +405,15 @@ async fn read_whole(asked: &Asked, pin: &ReadCondition) -> Result<Answer, StoreE
 }
 
 /// What an error of a read says, if it says that there is nothing.
-fn not_there(store: &Arc<dyn Store>, key: &Key, error: StoreError) -> Result<Answer, StoreError> {
+fn not_there(
+    store: &Arc<dyn Store>,
+    key: &Key,
+    error: StoreError,
+) -> Result<ReadOutcome, StoreError> {
     match error {
         // Not the bucket.
-        StoreError::NotFound(what) if what == store.address(key) => Ok(Answer::Absent),
-        StoreError::VersionGone(_) => Ok(Answer::Other),
+        StoreError::NotFound(what) if what == store.address(key) => Ok(ReadOutcome::Absent),
+        StoreError::VersionGone(_) => Ok(ReadOutcome::Other),
         error => Err(error),
     }
 }
@@ -417,7 +426,7 @@ fn got(value: Value) -> Got {
             modified: value.modified,
             metadata: value.metadata,
         },
-        content: Content::Memory(value.bytes),
+        content: ValueBytes::Memory(value.bytes),
     }
 }
 
@@ -431,7 +440,7 @@ fn about(entry: Entry, metadata: Metadata) -> About {
 }
 
 /// Reads one version of a large value into a file, so that nobody sees a part of it.
-async fn spool(store: &Arc<dyn Store>, key: &Key, entry: &Entry) -> Result<Content, StoreError> {
+async fn spool(store: &Arc<dyn Store>, key: &Key, entry: &Entry) -> Result<ValueBytes, StoreError> {
     let local = |error: std::io::Error| {
         let words = format!("a temporary file: {error}");
         StoreError::Failed(Why::because(Cause::TemporaryFile, words).over(error))
@@ -445,5 +454,5 @@ async fn spool(store: &Arc<dyn Store>, key: &Key, entry: &Entry) -> Result<Conte
     while let Some(piece) = pieces.try_next().await? {
         file.write_all(&piece).map_err(local)?;
     }
-    Ok(Content::Spooled(file))
+    Ok(ValueBytes::Spooled(file))
 }

@@ -11,11 +11,11 @@ use std::sync::Arc;
 use tokio::sync::Mutex;
 
 use super::Error;
-use super::address::{Level, Source, Spot, Target, Url};
+use super::address::{Source, Spot, Target, Url, UrlLevel};
 use super::connect::Connect;
 use super::home::Home;
+use super::location::Location;
 use super::path::PathKey;
-use super::place::Place;
 use super::remote::Remote;
 use crate::backend::Backend;
 use crate::model::Server;
@@ -29,7 +29,7 @@ pub struct Client {
     layout: Option<LayoutName>,
     backends: Mutex<HashMap<String, Arc<dyn Backend>>>,
     catalogs: Mutex<HashMap<Source, Arc<Bucket>>>,
-    homes: Mutex<HashMap<(Source, Level), Arc<Home>>>,
+    homes: Mutex<HashMap<(Source, UrlLevel), Arc<Home>>>,
 }
 
 impl fmt::Debug for Client {
@@ -83,7 +83,7 @@ impl Client {
     /// # Errors
     /// [`Kind::Usage`](super::Kind::Usage) when it names none; [`Error::Connect`] and [`Error::Store`] when the
     /// configuration makes no sense.
-    pub async fn place(&self, target: impl Into<Target>) -> Result<Arc<dyn Place>, Error> {
+    pub async fn location(&self, target: impl Into<Target>) -> Result<Arc<dyn Location>, Error> {
         Ok(match target.into() {
             Target::Path(path) => Arc::new(PathKey::new(path)),
             Target::Url(url) => Arc::new(self.key(&url).await?),
@@ -93,7 +93,7 @@ impl Client {
     /// The key that a URL names.
     ///
     /// # Errors
-    /// As [`place`](Self::place).
+    /// As [`location`](Self::location).
     pub async fn key(&self, url: &Url) -> Result<Remote, Error> {
         let spot = self.spot(url)?;
         let home = self.home(&spot).await?;
@@ -106,7 +106,7 @@ impl Client {
     /// The key at a spot; messages call it `label`.
     ///
     /// # Errors
-    /// As [`place`](Self::place).
+    /// As [`location`](Self::location).
     pub async fn key_at(&self, spot: &Spot, label: String) -> Result<Remote, Error> {
         let home = self.home(spot).await?;
         Ok(Remote::new(home, spot.key.clone(), label))
@@ -118,12 +118,12 @@ impl Client {
     ///
     /// # Errors
     /// [`Error::Outside`], [`Error::NoFileBelow`], [`Error::Directory`].
-    pub fn below(&self, base: &Path, name: &str) -> Result<Arc<dyn Place>, Error> {
+    pub fn below(&self, base: &Path, name: &str) -> Result<Arc<dyn Location>, Error> {
         Ok(Arc::new(PathKey::below(base, name)?))
     }
 
     /// The file at a path.
-    pub fn file(&self, path: impl Into<PathBuf>) -> Arc<dyn Place> {
+    pub fn file(&self, path: impl Into<PathBuf>) -> Arc<dyn Location> {
         Arc::new(PathKey::new(path.into()))
     }
 
@@ -140,7 +140,7 @@ impl Client {
     /// # Errors
     /// [`Error::NamesNoStore`], and when the configuration makes no sense.
     pub(super) async fn home(&self, spot: &Spot) -> Result<Arc<Home>, Error> {
-        if spot.level == Level::Stores {
+        if spot.level == UrlLevel::Stores {
             return Err(Error::NamesNoStore(spot.source.label()));
         }
         let catalog = self.catalog(&spot.source).await?;

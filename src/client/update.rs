@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::Error;
-use super::place::{Lock, Place};
+use super::location::{Location, Lock};
 use super::retry::{Retry, Tries};
-use super::value::{About, Answer, MetadataChoice};
+use super::value::{About, MetadataChoice, ReadOutcome};
 use crate::model::{Outcome, Precondition, Version};
 use crate::store::Metadata;
 
@@ -62,7 +62,7 @@ pub enum Change {
 pub struct Updated {
     /// The value that is there in the end.
     pub bytes: Bytes,
-    /// Its version, where the save itself tells it: see [`Place::version_of`].
+    /// Its version, where the save itself tells it: see [`Location::version_of`].
     pub version: Option<Version>,
     /// Whether anything was written.
     pub changed: bool,
@@ -93,7 +93,7 @@ pub enum Phase {
 /// [`Error::Contended`] when the policy gives up; [`Error::Unknown`] when the answer was lost; those of `change`,
 /// which leave the value as it is.
 pub async fn update<F, Changing, E>(
-    place: &dyn Place,
+    location: &dyn Location,
     change: F,
     retry: Retry,
 ) -> Result<Updated, E>
@@ -102,7 +102,7 @@ where
     Changing: Future<Output = Result<Change, E>>,
     E: From<Error>,
 {
-    update_observed(place, change, retry, |_| ()).await
+    update_observed(location, change, retry, |_| ()).await
 }
 
 /// As [`update`]; `observe` is called with its progress.
@@ -110,7 +110,7 @@ where
 /// # Errors
 /// As [`update`].
 pub async fn update_observed<F, Changing, E>(
-    place: &dyn Place,
+    location: &dyn Location,
     mut change: F,
     retry: Retry,
     observe: impl Fn(Phase),
@@ -125,9 +125,9 @@ where
     let mut locked: Option<Lock> = None;
     loop {
         observe(Phase::Reading);
-        let current = read(place, &mut tries).await?;
+        let current = read(location, &mut tries).await?;
         if current.has_no_version() && locked.is_none() {
-            locked = Some(place.lock(&mut tries).await?);
+            locked = Some(location.lock(&mut tries).await?);
             continue;
         }
         observe(Phase::Changing);
@@ -144,12 +144,12 @@ where
             }
         };
         observe(Phase::Saving);
-        let outcome = save(place, &current, after.clone(), &mut tries).await?;
+        let outcome = save(location, &current, after.clone(), &mut tries).await?;
         observe(match outcome {
             Outcome::Refused(_) => Phase::Reading,
             Outcome::Committed(_) | Outcome::Unknown => Phase::Done,
         });
-        if let Some(version) = tries.settle(|| place.label(), outcome).await? {
+        if let Some(version) = tries.settle(|| location.label(), outcome).await? {
             return Ok(Updated {
                 bytes: after,
                 version,
@@ -160,13 +160,13 @@ where
     }
 }
 
-async fn read(place: &dyn Place, tries: &mut Tries) -> Result<Current, Error> {
+async fn read(location: &dyn Location, tries: &mut Tries) -> Result<Current, Error> {
     let asked = Instant::now();
-    let answer = place.read_to_change(tries.time_left()).await?;
+    let answer = location.read_to_change(tries.time_left()).await?;
     tries.measured(asked.elapsed());
     let (bytes, about) = match answer {
-        Answer::Got(got) => (got.content.into_bytes()?, Some(got.about)),
-        Answer::Absent | Answer::Other | Answer::Unchanged => (Bytes::new(), None),
+        ReadOutcome::Got(got) => (got.content.into_bytes()?, Some(got.about)),
+        ReadOutcome::Absent | ReadOutcome::Other | ReadOutcome::Unchanged => (Bytes::new(), None),
     };
     Ok(Current {
         bytes,
@@ -177,7 +177,7 @@ async fn read(place: &dyn Place, tries: &mut Tries) -> Result<Current, Error> {
 }
 
 async fn save(
-    place: &dyn Place,
+    location: &dyn Location,
     current: &Current,
     after: Bytes,
     tries: &mut Tries,
@@ -186,12 +186,17 @@ async fn save(
     match current.has_no_version() {
         true => {
             let choice = MetadataChoice::Given(metadata.meta);
-            place.overwrite(after, &choice, tries).await
+            location.overwrite(after, &choice, tries).await
         }
         false => {
             let metadata = metadata.of(&after);
-            place
-                .save_as(after, &metadata, &current.expect(), super::place::new_id())
+            location
+                .save_as(
+                    after,
+                    &metadata,
+                    &current.expect(),
+                    super::location::new_id(),
+                )
                 .await
         }
     }
@@ -216,9 +221,9 @@ mod tests {
         }
     }
 
-    async fn place(name: &str) -> Arc<dyn Place> {
+    async fn location(name: &str) -> Arc<dyn Location> {
         let client = Client::new(InMemory(Memory::new().into())).flat(true);
-        client.place(name).await.expect("a place")
+        client.location(name).await.expect("a place")
     }
 
     fn save(text: impl Into<Bytes>) -> Result<Change, Error> {
@@ -227,7 +232,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_not_changed_is_not_written() {
-        let key = place("s3://b/key").await;
+        let key = location("s3://b/key").await;
         let retry = Retry::default();
         let nothing = update(&*key, async |_| save(""), retry).await;
         assert!(!nothing.expect("no failure").changed);
@@ -249,7 +254,7 @@ mod tests {
     /// In tasks of a runtime, as other programs have them.
     #[tokio::test]
     async fn no_increment_of_many_tasks_is_lost() {
-        let key = place("s3://b/counter").await;
+        let key = location("s3://b/counter").await;
         let tasks: Vec<_> = (0..8)
             .map(|_| {
                 let key = Arc::clone(&key);
@@ -274,7 +279,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_error_of_the_change_leaves_the_value() {
-        let key = place("s3://b/key").await;
+        let key = location("s3://b/key").await;
         let failed = async |_| Err::<Change, _>(Error::VersionOfMany);
         let failed = update(&*key, failed, Retry::default()).await;
         assert!(matches!(failed, Err(Error::VersionOfMany)));
@@ -283,7 +288,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_is_never_first_gives_up() {
-        let key = place("s3://b/key").await;
+        let key = location("s3://b/key").await;
         let retry = Retry {
             retries: Some(2),
             ..Retry::default()

@@ -35,19 +35,19 @@ pub struct Got {
     /// What is known of it.
     pub about: About,
     /// Its bytes.
-    pub content: Content,
+    pub content: ValueBytes,
 }
 
 /// The bytes of a value, all of them.
 #[derive(Debug)]
-pub enum Content {
+pub enum ValueBytes {
     /// In memory.
     Memory(Bytes),
     /// In a file that nobody else sees, from its beginning: a value of more than 64 MiB.
     Spooled(File),
 }
 
-impl Content {
+impl ValueBytes {
     /// All bytes, in memory.
     ///
     /// # Errors
@@ -94,7 +94,7 @@ pub enum Wanted {
 
 /// What a read came to.
 #[derive(Debug)]
-pub enum Answer {
+pub enum ReadOutcome {
     /// The value.
     Got(Box<Got>),
     /// [`Wanted::Not`]: it is still that one.

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::Error;
 use super::address::Target;
-use super::place::{Place, State};
+use super::location::{Location, Revision};
 use super::session::Client;
 use crate::model::Version;
 use crate::store::{Scanned, Store};
@@ -102,9 +102,9 @@ impl Client {
         let watched = Watched::of(target, self).await?;
         let mut known = Snapshot::new();
         match (&watch.since, &watched) {
-            (Some(version), Watched::One(place)) => {
-                let since = State::Version(version.clone());
-                known.insert(place.spelling().to_owned(), since);
+            (Some(version), Watched::One(location)) => {
+                let since = Revision::Version(version.clone());
+                known.insert(location.spelling().to_owned(), since);
             }
             (Some(_), Watched::Many { .. }) => return Err(Error::VersionOfMany.into()),
             (None, _) => {}
@@ -146,7 +146,7 @@ impl Client {
 }
 
 /// What there is, by target.
-type Snapshot = BTreeMap<OsString, State>;
+type Snapshot = BTreeMap<OsString, Revision>;
 
 /// What is different, in the order of the targets.
 fn changes(before: &Snapshot, after: &Snapshot) -> Vec<Changed> {
@@ -175,7 +175,7 @@ fn changes(before: &Snapshot, after: &Snapshot) -> Vec<Changed> {
 
 /// What is watched.
 enum Watched {
-    One(Arc<dyn Place>),
+    One(Arc<dyn Location>),
     Many {
         store: Arc<dyn Store>,
         beginning: String,
@@ -195,18 +195,18 @@ impl Watched {
                 });
             }
         }
-        let place = client.place(target.clone()).await?;
-        match place.is_directory().await? {
-            true => Err(Error::IsDirectory(place.label())),
-            false => Ok(Self::One(place)),
+        let location = client.location(target.clone()).await?;
+        match location.is_directory().await? {
+            true => Err(Error::IsDirectory(location.label())),
+            false => Ok(Self::One(location)),
         }
     }
 
     async fn look(&self, before: &Snapshot) -> Result<Snapshot, Error> {
         match self {
-            Self::One(place) => {
-                let spelling = place.spelling().to_owned();
-                let state = place.observe(before.get(&spelling)).await?;
+            Self::One(location) => {
+                let spelling = location.spelling().to_owned();
+                let state = location.observe(before.get(&spelling)).await?;
                 Ok(state.map(|state| (spelling, state)).into_iter().collect())
             }
             Self::Many {
@@ -219,7 +219,7 @@ impl Watched {
                     .filter_map(|found| match found {
                         Scanned::Key(text, entry) => {
                             let target = format!("{root}{text}").into();
-                            Some((target, State::Version(entry.version)))
+                            Some((target, Revision::Version(entry.version)))
                         }
                         Scanned::Prefix(_) => None,
                     })
@@ -234,8 +234,9 @@ mod tests {
     use super::*;
 
     fn snapshot(pairs: &[(&str, &str)]) -> Snapshot {
-        let owned =
-            |(target, etag): &(&str, &str)| ((*target).into(), State::Version(Version::new(*etag)));
+        let owned = |(target, etag): &(&str, &str)| {
+            ((*target).into(), Revision::Version(Version::new(*etag)))
+        };
         pairs.iter().map(owned).collect()
     }
 

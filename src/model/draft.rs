@@ -1,9 +1,8 @@
 //! The conflict rule of one writer: what a save sends, and what its answer means.
 //!
-//! A [`Draft`] knows the version a writer's bytes are based on and whether they wait to be saved;
-//! the bytes themselves live beside it in `vfs`. It never sees the backend: the caller carries
-//! [`Save`] there and brings the [`Outcome`] back. `tests/it/conflict_model/` runs this very
-//! code through every interleaving of a small world.
+//! A [`Draft`] knows which version a writer's bytes are based on, and whether they wait to be saved. The
+//! bytes themselves are in `vfs`. It never sees the backend: the caller sends the [`Save`] and reports the
+//! [`Outcome`]. `tests/it/conflict_model/` runs this very code through every interleaving of a small world.
 
 use super::{Outcome, Precondition, Version};
 
@@ -12,13 +11,13 @@ use super::{Outcome, Precondition, Version};
 pub enum SaveReason {
     /// A descriptor of the handle was closed; there may be others.
     Flush,
-    /// A descriptor of the handle was closed, and nobody has another one that could still write.
+    /// A descriptor of the handle was closed, and no other one is left that could still write.
     Close,
     /// The program asked for durability.
     Fsync,
     /// Bytes were written that must be durable at once (O_SYNC).
     Write,
-    /// The last descriptor is gone; nobody hears an error.
+    /// The last descriptor is gone; no caller is left to receive an error.
     Release,
 }
 
@@ -32,16 +31,16 @@ pub struct Save {
 /// Why a handle can never save again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Lost {
-    /// Somebody else saved first.
+    /// Another process or machine saved first.
     Conflict,
-    /// A save's fate could not be proved; saving again could apply it twice.
+    /// It is not known whether a save happened; another save could apply it twice.
     Unknown,
 }
 
-/// Why a save did not happen, as told to the program.
+/// Why a save did not happen, as reported to the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SaveError {
-    /// Somebody else saved first (EAGAIN).
+    /// Another process or machine saved first (EAGAIN).
     Conflict,
     /// It is not known whether the save happened (EIO).
     Unknown,
@@ -59,10 +58,10 @@ impl From<Lost> for SaveError {
 /// What waits to be saved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Pending {
-    /// Nothing: the bytes are those of the base.
+    /// Nothing: the bytes are the base's own.
     Nothing,
-    /// The open created or emptied the file and nothing was written since. Shells flush in this
-    /// state, before their first write (W2), so a flush does not save it.
+    /// The open created or emptied the file, and nothing was written since. Shells flush in this state,
+    /// before their first write (W2), so a flush does not save it.
     Emptied,
     /// Bytes were written, or the size was set.
     Edited,
@@ -74,11 +73,11 @@ pub struct Draft {
     base: Precondition,
     pending: Pending,
     saving: bool,
-    /// The program was told that its last save failed.
+    /// The program knows that its last save failed.
     failed: bool,
-    /// Somebody on this machine replaced the base.
+    /// Another writer on this machine replaced the base.
     overtaken: bool,
-    /// Whatever it did to its base can be done to any other version as well (W7).
+    /// Everything it did to its base can be done to any other version as well (W7).
     appends: bool,
     lost: Option<Lost>,
     dropped: bool,
@@ -90,15 +89,14 @@ impl Draft {
         Self::new(Precondition::Is(base), Pending::Nothing)
     }
 
-    /// A writer that starts from nothing: a new file, or an open that truncates. `base` is what
-    /// the rule W1 says it replaces, see [`super::Seen::base`].
+    /// A writer that starts from nothing: a new file, or an open that truncates. Rule W1 says which `base` it
+    /// replaces, see [`super::Seen::base`].
     pub fn replacing(base: Precondition) -> Self {
         Self::new(base, Pending::Emptied)
     }
 
-    /// A writer that opened, without emptying it, a file that somebody on this machine created and
-    /// did not save yet. Unless it writes, it has nothing to save. `base` is what that file
-    /// replaces.
+    /// A writer that opened a file that was created on this machine and is not saved yet, and did not empty
+    /// it. It has nothing to save unless it writes. `base` is what that file replaces.
     pub fn joining(base: Precondition) -> Self {
         Self::new(base, Pending::Nothing)
     }
@@ -116,8 +114,8 @@ impl Draft {
         }
     }
 
-    /// The same draft of a writer that appends, until its first [`edit`](Self::edit): a lost race
-    /// need not lose its bytes, see [`rebase`](Self::rebase).
+    /// The same draft, of a writer that appends. Until its first [`edit`](Self::edit), a lost race need not
+    /// lose its bytes, see [`rebase`](Self::rebase).
     #[must_use]
     pub fn appending(self) -> Self {
         Self {
@@ -131,7 +129,7 @@ impl Draft {
         &self.base
     }
 
-    /// Why this draft can never be saved again, if so.
+    /// Why this draft can never be saved again, if it cannot.
     pub fn lost(&self) -> Option<Lost> {
         self.lost
     }
@@ -141,28 +139,26 @@ impl Draft {
         self.pending != Pending::Nothing && self.lost.is_none() && !self.dropped
     }
 
-    /// Whether what waits to be saved is an empty file: one that was created or emptied, and to which
-    /// nothing was written since.
+    /// Whether an empty file waits to be saved: it was created or emptied, and nothing was written since.
     pub fn waits_empty(&self) -> bool {
         self.pending == Pending::Emptied && self.is_dirty()
     }
 
-    /// Whether all that was ever done to it is appending, so that a refusal of it can be answered
-    /// with [`rebase`](Self::rebase).
+    /// Whether its writer only ever appended, so that [`rebase`](Self::rebase) can follow a refusal.
     pub fn only_appends(&self) -> bool {
         self.appends
     }
 
-    /// Notes that bytes were written or the size was set. From now on a lost race is lost.
+    /// Notes that bytes were written or the size was set. From now on, a lost race cannot be rebased.
     ///
     /// # Errors
-    /// When the draft is lost: its bytes may not mix with the winner's (ESTALE).
+    /// When the draft is lost: its bytes must not mix with the winner's (ESTALE).
     pub fn edit(&mut self) -> Result<(), Lost> {
         self.appends = false;
         self.append()
     }
 
-    /// Notes that bytes were written behind the last one.
+    /// Notes that bytes were appended.
     ///
     /// # Errors
     /// As [`edit`](Self::edit).
@@ -175,12 +171,12 @@ impl Draft {
         Ok(())
     }
 
-    /// Says what to send, if anything. The caller must answer with [`end_save`](Self::end_save)
-    /// or [`abandon_save`](Self::abandon_save) before anything else is done to the draft.
+    /// Returns what to send, if anything. The caller must report with [`end_save`](Self::end_save) or
+    /// [`abandon_save`](Self::abandon_save) before anything else is done to the draft.
     ///
     /// # Errors
-    /// When the draft is lost: a program that asks again hears the same answer again, but a release
-    /// is told nothing, it has nobody to tell. Or when this very call loses it, because it was
+    /// When the draft is lost. A program that asks again gets the same error again; a release gets none,
+    /// because no caller is left to receive it. Also when this very call loses it, because it was
     /// [overtaken](Self::overtaken).
     pub fn begin_save(&mut self, trigger: SaveReason) -> Result<Option<Save>, SaveError> {
         debug_assert!(!self.saving, "a draft saves once at a time");
@@ -199,12 +195,12 @@ impl Draft {
             (Pending::Nothing, _) | (Pending::Emptied, SaveReason::Flush | SaveReason::Write) => {
                 false
             }
-            // What the program was told has failed must not happen behind its back.
+            // A save that was reported as failed must not happen later.
             (_, SaveReason::Release) if self.failed => false,
             (Pending::Emptied, SaveReason::Close | SaveReason::Fsync | SaveReason::Release)
             | (Pending::Edited, _) => true,
         };
-        // Who only appends can go on from whatever is there: it asks the store.
+        // A writer that only appends can continue from any version: it asks the store.
         if due && self.overtaken && !self.appends {
             self.lost = Some(Lost::Conflict);
             return Err(SaveError::Conflict);
@@ -215,15 +211,15 @@ impl Draft {
         }))
     }
 
-    /// In the place of [`end_save`](Self::end_save) after a refusal, or before a save that would be
-    /// refused: the bytes that were appended since the last save have been put behind those of
-    /// `newest`, and are based on that now. Nothing appended to what exists needs no save.
+    /// Call this instead of [`end_save`](Self::end_save) after a refusal, or before a save that would be
+    /// refused: the bytes appended since the last save now follow those of `newest`, and are based on it. If
+    /// no bytes were appended and the key exists, no save is needed.
     ///
-    /// Only ever after an answer that the save did not happen: a save of unknown fate may have put
-    /// the same bytes there already (W6).
+    /// Call it only after an answer that the save did not happen: a save in doubt may have appended the same
+    /// bytes already (W6).
     ///
     /// # Errors
-    /// When the draft did more than append, or is lost: it is lost then, as by a refusal.
+    /// When the draft did more than append, or is lost. The draft is then lost, as by a refusal.
     pub fn rebase(&mut self, newest: Precondition) -> Result<(), SaveError> {
         self.saving = false;
         if !self.appends || self.lost.is_some() {
@@ -238,10 +234,10 @@ impl Draft {
         Ok(())
     }
 
-    /// Learns what became of the save.
+    /// Notes the result of the save.
     ///
     /// # Errors
-    /// When the save was refused or cannot be proved. The draft is then lost for good.
+    /// When the save was refused, or it is not known whether it happened. The draft is then lost for good.
     pub fn end_save(&mut self, outcome: Outcome) -> Result<(), SaveError> {
         self.saving = false;
         let lost = match outcome {
@@ -257,40 +253,40 @@ impl Draft {
         Err(lost.into())
     }
 
-    /// Learns that the save certainly did not happen and was not refused either (the store was
-    /// unreachable, denied it, or could not hold it) and that the program was told. The bytes
-    /// still wait; the program may ask for another save, but the last release does not.
+    /// Notes that the save certainly did not happen, that it was not refused (the store was unreachable,
+    /// denied it, or could not hold it), and that the program knows. The bytes still wait: the program may
+    /// save again, but the last release does not.
     pub fn abandon_save(&mut self) {
         self.saving = false;
         self.failed = true;
     }
 
-    /// Learns that somebody else on this machine deleted `gone` or replaced it by another version
-    /// (W12). If the draft is based on that, its next save is refused without asking the store; if
-    /// it never saves, it closes in peace.
+    /// Notes that another writer on this machine deleted `gone` or replaced it by another version (W12). If
+    /// the draft is based on `gone`, its next save is refused without a request; if it never saves, it closes
+    /// without an error.
     pub fn overtaken(&mut self, gone: &Precondition) {
         self.overtaken |= self.base == *gone;
     }
 
-    /// Learns that what is written next is based on `shown`, which is not what was opened: the next save
-    /// is refused, also of one who only appended so far.
+    /// Notes that what is written next is based on `shown`, which is not the version that was opened. The
+    /// next save is refused, even if the writer only appended so far.
     pub fn outdated(&mut self, shown: Precondition) {
         self.base = shown;
         self.overtaken = true;
         self.appends = false;
     }
 
-    /// Learns that the bytes of `from` have the version `to` now: this machine renamed the file, or
-    /// saved the new file that this draft joined while it was empty. A draft that is based on anything
-    /// else keeps its base, and will be refused.
+    /// Notes that the bytes of `from` now have the version `to`: this machine renamed the file, or saved the
+    /// new file that this draft joined while it was empty. A draft with any other base keeps it, and will be
+    /// refused.
     pub fn moved(&mut self, from: &Precondition, to: Version) {
         if self.base == *from {
             self.base = Precondition::Is(to);
         }
     }
 
-    /// The file was deleted by this machine while open: like any unlinked file, it is written to
-    /// in vain and closes without an error.
+    /// This machine deleted the file while it was open. As with any unlinked file, writes to it are lost, and
+    /// it closes without an error.
     pub fn drop_unlinked(&mut self) {
         self.dropped = true;
     }

@@ -1,22 +1,22 @@
-//! One file of a mount, as its writers share it: what this mount did to it, and what each writer has
-//! still to learn of that before it saves.
+//! What the writers of one file share: what this mount did to the file, and what each writer must learn of it
+//! before it saves.
 //!
-//! A writer is never told while it is busy: what happens is noted in the [`File`], and the writer
-//! catches up when its own save begins. So whoever renames, deletes or describes a file waits for no
-//! writer. The rule of one writer is [`Draft`]; a save as a whole is [`super::Saving`].
+//! A busy writer is never interrupted: changes are noted in the [`File`], and the writer catches up when its
+//! own save begins. So a rename, a delete or a change of attributes waits for no writer. The rule of one
+//! writer is [`Draft`]; a save as a whole is [`super::Saving`].
 
 use super::{Draft, Precondition, Version};
 
-/// A file kept its bytes and got another version: it was renamed, its metadata was changed, or it was
-/// saved empty while others had the new file open. What was based on the old version goes on, based on
-/// the new one. `T` travels with a value, as its metadata do.
+/// A file kept its bytes and got another version: it was renamed, its metadata was changed, or it was saved
+/// empty while others had the new file open. Drafts that were based on the old version are now based on the
+/// new one. `T` is what travels with a value: its metadata.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Successor<T> {
-    /// What the bytes were known as.
+    /// The version of the bytes before.
     pub from: Precondition,
-    /// What they are now.
+    /// Their version now.
     pub to: Version,
-    /// What travels with them now, if that is what changed.
+    /// The metadata now, if they changed.
     pub metadata: Option<T>,
 }
 
@@ -25,7 +25,7 @@ pub struct Successor<T> {
 pub struct File<T> {
     unsaved: bool,
     removed: bool,
-    /// How many versions this mount put in the place of others, and the last of them.
+    /// How many versions this mount saved over others, and the last of them.
     saves: u64,
     last_saved: Option<Version>,
     successors: Vec<Successor<T>>,
@@ -43,7 +43,7 @@ impl<T> Default for File<T> {
     }
 }
 
-/// How far a writer has learned what became of its file.
+/// How much a writer has learned of what happened to its file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct CaughtUp {
     saves: u64,
@@ -51,12 +51,12 @@ pub struct CaughtUp {
 }
 
 impl<T: Clone> File<T> {
-    /// Whether this mount created it and has not saved it yet, so that nobody else can see it.
+    /// Whether this mount created it and has not saved it yet, so that no other mount can see it.
     pub fn is_unsaved(&self) -> bool {
         self.unsaved
     }
 
-    /// Whether this mount deleted it: whoever still writes it, writes in vain.
+    /// Whether this mount deleted it: later writes are lost.
     pub fn is_removed(&self) -> bool {
         self.removed
     }
@@ -71,8 +71,8 @@ impl<T: Clone> File<T> {
         self.unsaved = true;
     }
 
-    /// It is no longer a file that only this mount knows: another machine's is in its place, or it never
-    /// was.
+    /// It is no longer a file that only this mount has: another machine's file replaced it, or it was never
+    /// created.
     pub fn give_up(&mut self) {
         self.unsaved = false;
     }
@@ -82,8 +82,8 @@ impl<T: Clone> File<T> {
         self.removed = true;
     }
 
-    /// This mount put a version in the place of what was `replaced`. A save that changed nothing
-    /// overtakes nobody: it may not even have been sent.
+    /// This mount saved a version over `replaced`. A save that changed nothing overtakes no writer: it may
+    /// not even have been sent.
     pub fn save(&mut self, replaced: &Precondition, version: &Version) {
         self.unsaved = false;
         if replaced.version() != Some(version) {
@@ -92,7 +92,7 @@ impl<T: Clone> File<T> {
         }
     }
 
-    /// Its bytes have another version now. Only if it is open is there anybody who has to catch up.
+    /// Its bytes have another version now. Writers must catch up only if it is open.
     pub fn goes_on_as(&mut self, successor: Successor<T>, is_open: bool) {
         // The bytes are this mount's own if they were before.
         if self.last_saved.is_some() && self.last_saved.as_ref() == successor.from.version() {
@@ -103,12 +103,12 @@ impl<T: Clone> File<T> {
         }
     }
 
-    /// Its last handle is closed: there is nobody who has to catch up.
+    /// Its last handle is closed: no writer has to catch up.
     pub fn forget_successors(&mut self) {
         self.successors.clear();
     }
 
-    /// Where a writer stands that opens it now.
+    /// The starting point of a writer that opens it now.
     pub fn now(&self) -> CaughtUp {
         CaughtUp {
             saves: self.saves,
@@ -116,8 +116,8 @@ impl<T: Clone> File<T> {
         }
     }
 
-    /// A writer learns what became of the file since it last looked; what travels with its bytes now, if
-    /// that changed.
+    /// A writer learns what happened to the file since it last caught up. Returns the metadata of its bytes,
+    /// if they changed.
     pub fn catch_up(&self, draft: &mut Draft, writer: &mut CaughtUp) -> Option<T> {
         let mut metadata = None;
         for successor in self.successors.iter().skip(writer.successors) {
@@ -133,21 +133,21 @@ impl<T: Clone> File<T> {
         metadata
     }
 
-    /// The version that this mount itself saved over the base of a draft, if it did: then a save of
-    /// that draft is lost without asking the store (W12).
+    /// The version that this mount itself saved over the base of a draft, if any: then a save of that draft
+    /// is lost without a request (W12).
     pub fn overtaken(&self, draft: &Draft, writer: &CaughtUp) -> Option<&Version> {
         let last = self.last_saved.as_ref()?;
         let is_newer = self.saves > writer.saves;
         (is_newer && draft.base().version() != Some(last)).then_some(last)
     }
 
-    /// The bytes of a writer are those of the newest version again, or stand behind them.
+    /// The bytes of a writer equal or continue the newest version again.
     pub fn rebased(&mut self, base: &Precondition, writer: &mut CaughtUp) {
         writer.saves = self.saves;
         self.unsaved &= *base == Precondition::Absent;
     }
 
-    /// A writer saved it: its own save does not overtake it.
+    /// A writer saved the file: its own save does not overtake it.
     pub fn saved_by(&self, writer: &mut CaughtUp) {
         writer.saves = self.saves;
     }

@@ -1,7 +1,7 @@
 //! Which store, and which of its values.
 //!
-//! Names as plain data: a store is a UUID, a key is a text. It knows neither file names (`name.rs`)
-//! nor objects; `store` says where a key's object is.
+//! Names as plain data: a store is a UUID, a key is a text. File names are in `name.rs`; `store` says where a
+//! key's object is.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -43,11 +43,11 @@ impl fmt::Display for StoreId {
     }
 }
 
-/// One value's place in a store: what identifies it, and what its owner calls it.
+/// The name of a value in a store: what identifies it, and what its owner calls it.
 ///
-/// In a plain store both are one text, at most [`MAX_KEY_BYTES`] bytes of UTF-8 and not empty. Where
-/// an object's name is not its key's (a hash of it, say), the object's name identifies it, and
-/// keys are equal when that is.
+/// In a plain store both are one text, at most [`MAX_KEY_BYTES`] bytes of UTF-8 and not empty. Where an
+/// object's name is not its key (but a hash of it, for example), the object's name identifies it, and keys
+/// are equal if their objects' names are.
 #[derive(Clone, Debug)]
 pub struct Key {
     id: Arc<str>,
@@ -84,7 +84,7 @@ impl Key {
         &self.id
     }
 
-    /// What its owner calls it, where that is another text than the one that identifies it.
+    /// What its owner calls it, if that is another text.
     pub fn text(&self) -> Option<&str> {
         self.text.as_deref()
     }

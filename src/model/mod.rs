@@ -1,9 +1,9 @@
 //! The pure core: names, versions, drafts and the conflict rule.
 //!
-//! Nothing here does I/O, reads a clock, draws a random number, waits or locks; time and ids
-//! arrive as arguments. It imports nothing else of this crate, and every layer may import it.
-//! Start with [`Draft`] (what a save sends and what the answer means) and [`Seen`] (which version
-//! a process was shown); `docs/semantics.md` says the same in the user's words.
+//! Nothing here does I/O, reads a clock, draws a random number, waits or locks; times and ids are arguments.
+//! It imports nothing else of this crate, and every layer may import it. Start with [`Draft`] (what a save
+//! sends and what the answer means) and [`Seen`] (which version a process was shown); `docs/semantics.md`
+//! says the same in the user's words.
 #![deny(clippy::disallowed_methods)]
 
 pub mod departing;

@@ -1,26 +1,26 @@
-//! How a mount of this program looks from outside: its line in the kernel's table, and the names that it shows of its
-//! own. Whoever serves a mount and whoever uses one agree on them here.
+//! How a mount of this program looks from outside: its line in the kernel's table, and the mount's own names.
+//! The code that serves a mount and the code that uses one share them here.
 
 use std::path::PathBuf;
 
-/// The directory at its root that tells of the mount itself (V4).
+/// The directory at its root that describes the mount itself (V4).
 pub const OWN_DIRECTORY: &str = ".etagfs";
 
 /// The extended attribute of a file that holds its version (V5).
 pub const ETAG_ATTRIBUTE: &str = "user.etag";
-/// What the extended attributes of all metadata begin with; behind it is the name of a header.
+/// The prefix of the extended attributes for metadata; the name of a header follows.
 pub const HEADER_ATTRIBUTES: &str = "user.";
-/// What the extended attributes of user metadata begin with; behind it is the name.
+/// The prefix of the extended attributes for user metadata; the name follows.
 pub const META_ATTRIBUTES: &str = "user.meta.";
-/// The extended attribute that tells which object the file is: the server and the address, in two lines. It is not
-/// listed: who copies attributes would copy it.
+/// The extended attribute that names the object of the file: the server and the address, in two lines. It is
+/// not listed, because programs that copy attributes would copy it.
 pub const OBJECT_ATTRIBUTE: &str = "user.etagfs.object";
-/// The extended attribute that tells which save wrote the newest version of the file, by its number; empty if its
+/// The extended attribute with the number of the save that wrote the newest version of the file; empty if its
 /// writer gave none. The store is asked each time. It is not listed either.
 pub const PUT_ATTRIBUTE: &str = "user.etagfs.put";
 
-/// The extended attribute of whatever is in the mount that tells which names are scratch (W9), separated by commas. It
-/// is not listed either.
+/// The extended attribute, on every file of the mount, with the patterns of scratch names (W9), separated by
+/// commas. It is not listed either.
 pub const SCRATCH_ATTRIBUTE: &str = "user.etagfs.scratch";
 
 /// A line of the kernel's table of mounts, `/proc/self/mountinfo` (proc(5)).
@@ -35,7 +35,7 @@ pub struct MountLine<'a> {
 }
 
 impl<'a> MountLine<'a> {
-    /// Reads a line; nothing if it is none.
+    /// Reads a line; `None` if it is not one.
     pub fn parse(line: &'a str) -> Option<Self> {
         let (place, filesystem) = line.split_once(" - ")?;
         let mut filesystem = filesystem.split(' ');

@@ -1,8 +1,7 @@
 //! File names, and the escape between a part of a key and a file name.
 //!
-//! The escape is a bijection and touches as few names as it can: nearly every key segment is its
-//! own file name. It knows neither layouts nor objects; `store/dir.rs` builds paths from it.
-//! The rules, in the user's words, are V3 of `docs/semantics.md`.
+//! The escape is a bijection and touches as few names as it can: nearly every key segment is its own file
+//! name. `store/dir.rs` builds paths from it. The rules, in the user's words, are V3 of `docs/semantics.md`.
 //!
 //! An escape is `%`, then any number of `25`, then a tail from one of the tables below. With no
 //! `25` it stands for the special thing its tail names; with one or more it stands for the same
@@ -18,22 +17,22 @@ use thiserror::Error;
 /// enforce it.
 pub const MAX_NAME_BYTES: usize = 255;
 
-/// Tails that are escapes wherever they stand: what a file name cannot hold.
+/// Tails that are escapes anywhere in a name: characters that a file name cannot hold.
 const ANYWHERE: [(&str, char); 2] = [("00", '\0'), ("2F", '/')];
-/// Tails that are escapes when they make up the whole name: segments that are no file name, or
-/// that the mount uses itself.
+/// Tails that are escapes if they are the whole name: segments that cannot be a file name, or that the mount
+/// uses itself.
 const WHOLE: [(&str, &str); 4] = [
     ("", ""),
     ("2E", "."),
     ("2E.", ".."),
     ("2Eetagfs", ".etagfs"),
 ];
-/// Tail at the end of a name: the segment goes on in the directory of this name.
+/// Tail at the end of a name: the segment continues in the directory of this name.
 const CONTINUES: char = '+';
 /// Tail at the end of a name: the key, where the plain name is taken by a directory.
 const SHADOWED: char = '.';
 
-/// Why something is not a name.
+/// Why a text is not a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum BadName {
     /// Longer than the limit (ENAMETOOLONG).
@@ -42,7 +41,7 @@ pub enum BadName {
     /// Not a name that any key has (EINVAL).
     #[error("no key can have this name")]
     Illegal,
-    /// As [`Illegal`](Self::Illegal), and this is wrong with it.
+    /// As [`Illegal`](Self::Illegal), for this reason.
     #[error("no key can have this name: {0}")]
     Unspelled(&'static str),
 }
@@ -57,14 +56,14 @@ pub struct FileName(String);
 pub enum Piece {
     /// This is a whole segment of the key.
     Whole(String),
-    /// A segment begins with this and goes on in the directory of this name.
+    /// A segment begins with this and continues in the directory of this name.
     Part(String),
     /// A whole segment, of a key whose plain name is taken by a directory.
     Shadowed(String),
 }
 
 impl FileName {
-    /// Checks a name that came from outside.
+    /// Checks a name from outside.
     ///
     /// # Errors
     /// [`BadName`].
@@ -84,8 +83,8 @@ impl FileName {
         &self.0
     }
 
-    /// The name of a segment; if the segment is too long for a name, the name of the directory in
-    /// which it goes on, and how many bytes of it that name covers.
+    /// The name of a segment; if the segment is too long for a name, the name of the directory in which it
+    /// continues, and how many of its bytes that name covers.
     pub fn of_segment(segment: &str) -> (Self, Option<usize>) {
         let whole = encode_whole(segment);
         if whole.len() <= MAX_NAME_BYTES {
@@ -130,11 +129,11 @@ impl fmt::Display for FileName {
     }
 }
 
-/// How many bytes of a segment the name of a part covers: no more than it takes to fill the name so far
-/// that any character could be one too many. What comes behind has no say in that, so that every longer
-/// segment that begins like this one has its names in the same directory.
+/// How many bytes of a segment the name of a part covers: just enough to fill the name so far that any
+/// further character might not fit. The rest of the segment does not matter, so that all longer segments with
+/// the same beginning have their names in the same directory.
 fn part_len(segment: &str) -> usize {
-    // One more character takes up to four bytes, also as an escape.
+    // A further character takes up to four bytes, also as an escape.
     let full = MAX_NAME_BYTES - 2 - 3;
     let is_full = |end: &usize| encode_anywhere(&segment[..*end]).len() >= full;
     // Encoding never shrinks a text, so that it is full within its first bytes.
@@ -222,7 +221,7 @@ fn decode_anywhere(name: &str) -> String {
     out
 }
 
-/// The character that an escape with this tail, and whatever follows it, stands for.
+/// The character that an escape with this tail stands for, and the text after it.
 fn special_at(tail: &str) -> Option<char> {
     let found = ANYWHERE.iter().find(|(code, _)| tail.starts_with(code))?;
     Some(found.1)

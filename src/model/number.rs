@@ -1,11 +1,11 @@
-//! The numbers that files show (`st_ino`), made of what they are: of the store and the key.
+//! The numbers that files show (`st_ino`). They derive from what the files are: the store and the key.
 //!
-//! A number is the same for good: on every mount, after every save by whomever, in every version of
-//! this program. Programs remember it to see whether a file is still that file.
+//! A number never changes: it is the same on every mount, after every save, in every version of this program.
+//! Programs remember it to see whether a file is still that file.
 
 use sha2::{Digest, Sha256};
 
-/// What a name stands for, in few bytes: two names of the same identity are names of one thing.
+/// What a name stands for, in a few bytes: two names of the same identity name one thing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Identity {
     digest: u128,
@@ -24,7 +24,7 @@ impl Identity {
         Self::new("key", store, key, false)
     }
 
-    /// Of a file that one process takes for another one than everybody else does: the `nth` of a mount.
+    /// Of a file that one process must take for another one: the `nth` of a mount.
     pub fn of_another(nth: u64) -> Self {
         Self::new("another", "", &nth.to_string(), false)
     }
@@ -34,12 +34,12 @@ impl Identity {
         Self::new("directory", store, path, true)
     }
 
-    /// Of a file or directory that a mount makes up.
+    /// Of a file or directory that is the mount's own.
     pub fn of_own(path: &str, is_dir: bool) -> Self {
         Self::new("own", "", path, is_dir)
     }
 
-    /// The name of a store holds no NUL, so that no two things are hashed alike.
+    /// The name of a store holds no NUL, so that two things never have the same input.
     fn new(kind: &str, store: &str, path: &str, is_dir: bool) -> Self {
         let hash = Sha256::new()
             .chain_update(kind)
@@ -55,7 +55,7 @@ impl Identity {
         Self { digest, is_dir }
     }
 
-    /// Whether it is that of a directory.
+    /// Whether it is the identity of a directory.
     pub(super) fn is_dir(self) -> bool {
         self.is_dir
     }
@@ -88,7 +88,7 @@ mod tests {
         identity.numbers().next().expect("there are many")
     }
 
-    /// Whoever changes this makes every backup of every mount begin anew.
+    /// A change here makes every backup of every mount start from the beginning.
     #[test]
     fn numbers_are_the_same_in_every_version() {
         let store = "6d1a3c5e-0f5b-4d2e-9d31-0b6a3f1c2d4e";

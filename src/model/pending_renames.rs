@@ -1,10 +1,10 @@
 //! Names that an editor moved away, and names whose re-creation was refused (W8).
 //!
-//! Editors save by moving a key to a backup name, creating it anew, and deleting the backup; if the
-//! save fails they delete the new file and move the backup back. Done literally, the key would be
-//! gone in between, and the clean-up would destroy what somebody else saved. So a move to a scratch
-//! name (the *alias*) changes nothing in the store: the name is *away*, and remembers what its
-//! re-creation replaces. [`PendingRenames`] decides what each step means; `vfs/pending_renames.rs` carries it out.
+//! Editors save by moving a key to a backup name, creating it again, and deleting the backup; if the save
+//! fails, they delete the new file and move the backup back. Done literally, the key would be gone in
+//! between, and the clean-up would destroy what another writer saved. So a move to a scratch name (the
+//! *alias*) changes nothing in the store: the name is *away*, and remembers what its re-creation replaces.
+//! [`PendingRenames`] decides what each step means; `vfs/pending_renames.rs` carries it out.
 //! `tests/it/pending_renames_model/` runs it through every interleaving of a small world.
 
 use std::collections::HashMap;
@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use super::{Process, Version};
 
-/// How long a name that was moved away may stay so: then it was meant, and happens in the store.
-/// Editors take milliseconds from the move to the new file.
+/// How long a name may stay moved away. After that the move was intended, and happens in the store. Editors
+/// take milliseconds from the move to the new file.
 pub const STAY: Duration = Duration::from_secs(5);
 
 /// How long after a refusal an editor may clean up.
@@ -24,63 +24,63 @@ const CLEAN_UP: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Departure<X> {
     base: Version,
-    /// `None` once the alias was deleted; then somebody is creating the name anew.
+    /// `None` once the alias was deleted; then a process is creating the name again.
     alias: Option<X>,
     recreated: bool,
     since: Duration,
 }
 
-/// What is left of a name whose new value was refused: its writer may clean up, and means its own
-/// failed file, not the winner's. (gzip, compilers and curl delete what they could not finish.)
+/// What is left of a name whose new value was refused: if its writer cleans up, it means its own failed file,
+/// not the winner's. (gzip, compilers and curl delete what they could not finish.)
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct FailedRecreate<X> {
     by: Process,
     /// Where the value is that the editor will move back, if it moved one away.
     alias: Option<X>,
-    /// It has deleted the file that it thinks its own.
+    /// It has deleted the file that it takes for its own.
     unlinked: bool,
     since: Duration,
 }
 
-/// A departure whose time is over: the value is to be put under the name of its alias, and the key
-/// deleted if it still is `base`.
+/// A departure whose time is over: the value must be saved under the name of its alias, and the key deleted
+/// if it still is `base`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Due<K, X> {
     /// The key.
     pub key: K,
     /// The scratch file that holds its value.
     pub alias: X,
-    /// What the key must still be to be deleted.
+    /// The version that the key must still have to be deleted.
     pub base: Version,
 }
 
-/// What deleting a name means.
+/// The meaning of deleting a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unlinked {
     /// A delete like any other.
     Ordinary,
-    /// The name was never more than a draft: there is nothing to send.
+    /// The name was only a draft: there is nothing to send.
     Draft,
     /// The name and its alias are gone now: the key is deleted if it still is this.
     Delete(Version),
-    /// A writer cleans up after a refusal: nothing is to be done. It is as if the winner had saved
-    /// right after the delete.
+    /// A writer cleans up after a refusal: there is nothing to do, as if the winner had saved right after the
+    /// delete.
     CleanUp,
 }
 
-/// What moving a scratch file over a name means.
+/// The meaning of moving a scratch file over a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Returned {
     /// A rename like any other.
     Ordinary,
-    /// The value comes back to where the store still has it: nothing is to be sent.
+    /// The value returns to the name under which the store still has it: there is nothing to send.
     Back,
     /// The editor restores its backup after a refusal: the scratch file goes, the winner stays.
     CleanUp,
 }
 
-/// The names of a mount that are away, and those that were to be created again and were not. `K` names a key,
-/// `X` a scratch file; times count from any common beginning.
+/// The names of a mount that are away, and those whose re-creation was refused. `K` names a key, `X` a
+/// scratch file; times count from any common beginning.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PendingRenames<K: Hash + Eq, X> {
     departures: HashMap<K, Departure<X>>,
@@ -98,7 +98,7 @@ impl<K: Hash + Eq, X> Default for PendingRenames<K, X> {
 }
 
 impl<K: Hash + Eq + Clone, X: Copy + Eq> PendingRenames<K, X> {
-    /// The key is moved to `alias`; what replaces it must find `base`.
+    /// The key is moved to `alias`; its next value must replace `base`.
     pub fn depart(&mut self, key: K, base: Version, alias: X, now: Duration) {
         self.failed.remove(&key);
         let departure = Departure {
@@ -110,7 +110,7 @@ impl<K: Hash + Eq + Clone, X: Copy + Eq> PendingRenames<K, X> {
         self.departures.insert(key, departure);
     }
 
-    /// Whether the name shows nothing, though the store has its key.
+    /// Whether the name does not exist here, although the store has its key.
     pub fn is_away(&self, key: &K) -> bool {
         let departure = self.departures.get(key);
         departure.is_some_and(|departure| !departure.recreated)
@@ -121,7 +121,7 @@ impl<K: Hash + Eq + Clone, X: Copy + Eq> PendingRenames<K, X> {
         Some(&self.departures.get(key)?.base)
     }
 
-    /// The name is created anew, and not saved yet.
+    /// The name is created again, and not saved yet.
     pub fn recreate(&mut self, key: &K) {
         if let Some(departure) = self.departures.get_mut(key) {
             departure.recreated = true;
@@ -134,7 +134,7 @@ impl<K: Hash + Eq + Clone, X: Copy + Eq> PendingRenames<K, X> {
         self.failed.remove(key);
     }
 
-    /// A save of the key by this process did not happen: the name shows what the store has.
+    /// A save of the key by this process did not happen: the name shows the store's value.
     pub fn refused(&mut self, key: &K, by: Option<Process>, now: Duration) {
         let departure = self.departures.remove(key);
         let alias = departure.and_then(|departure| departure.alias);
@@ -151,8 +151,8 @@ impl<K: Hash + Eq + Clone, X: Copy + Eq> PendingRenames<K, X> {
         });
     }
 
-    /// The last writer of a name that was created anew closed it without a save: it is away again;
-    /// or, if its alias is gone, what it was.
+    /// The last writer of a name that was created again closed it without a save: the name is away again, or,
+    /// if its alias is gone, what it was before.
     pub fn closed_unsaved(&mut self, key: &K, now: Duration) {
         match self.departures.get_mut(key) {
             Some(departure) if departure.alias.is_some() => {
@@ -164,7 +164,7 @@ impl<K: Hash + Eq + Clone, X: Copy + Eq> PendingRenames<K, X> {
         }
     }
 
-    /// The name is deleted by this process.
+    /// This process deletes the name.
     pub fn unlink(&mut self, key: &K, by: Option<Process>, now: Duration) -> Unlinked {
         if let Some(departure) = self.departures.get(key) {
             if departure.alias.is_some() {
@@ -185,8 +185,8 @@ impl<K: Hash + Eq + Clone, X: Copy + Eq> PendingRenames<K, X> {
         }
     }
 
-    /// A scratch file is deleted, or overwritten by another key's departure: which key went with
-    /// it, to be deleted if it still is this.
+    /// A scratch file is deleted, or overwritten by another key's departure. Returns the key that goes with
+    /// it, to be deleted if it still has this version.
     pub fn alias_removed(&mut self, alias: X) -> Option<(K, Version)> {
         for failed in self.failed.values_mut().flatten() {
             failed.alias = failed.alias.filter(|known| *known != alias);
@@ -207,7 +207,7 @@ impl<K: Hash + Eq + Clone, X: Copy + Eq> PendingRenames<K, X> {
         self.key_of(alias).is_some()
     }
 
-    /// A scratch file takes the place of another one: it was edited.
+    /// A scratch file replaces another one: it was edited.
     pub fn alias_replaced(&mut self, old: X, new: X) {
         let departures = self.departures.values_mut();
         let aliases = departures.map(|departure| &mut departure.alias);
@@ -219,7 +219,7 @@ impl<K: Hash + Eq + Clone, X: Copy + Eq> PendingRenames<K, X> {
         }
     }
 
-    /// A scratch file that was not changed since is moved over the name by this process.
+    /// This process moves a scratch file, unchanged since, over the name.
     pub fn move_back(&mut self, alias: X, key: &K, by: Option<Process>, now: Duration) -> Returned {
         if self.departures.get(key).and_then(|away| away.alias) == Some(alias) {
             self.departures.remove(key);
@@ -236,21 +236,21 @@ impl<K: Hash + Eq + Clone, X: Copy + Eq> PendingRenames<K, X> {
         }
     }
 
-    /// The process read the key: from now on it means what is there.
+    /// The process read the key: from now on it means the current value.
     pub fn shown(&mut self, key: &K, by: Process) {
         if let Some(failed) = self.failed.get_mut(key) {
             failed.retain(|failed| failed.by != by);
         }
     }
 
-    /// Whether the process was refused a moment ago, so that a backup of its own that it saves now
-    /// is a restored one and no decision of its user.
+    /// Whether the process was refused a moment ago, so that a backup of its own that it saves now is
+    /// restored automatically and is no decision of its user.
     pub fn is_cleaning_up(&self, key: &K, by: Option<Process>, now: Duration) -> bool {
         self.failed_recreate(key, by, now).is_some()
     }
 
-    /// The departures whose time is over; all of them if there is no `now`, at the end of a mount.
-    /// Names that are being created anew wait for that.
+    /// The departures whose time is over; all of them if there is no `now`, at the end of a mount. Names that
+    /// are being created again wait for that.
     pub fn due(&self, now: Option<Duration>) -> Vec<Due<K, X>> {
         let is_over = |departure: &Departure<X>| {
             !departure.recreated && now.is_none_or(|now| now >= departure.since + STAY)
@@ -278,7 +278,7 @@ impl<K: Hash + Eq + Clone, X: Copy + Eq> PendingRenames<K, X> {
         self.departures.remove(key);
     }
 
-    /// Forgets the failed ones that are too old to mean anything.
+    /// Forgets failed names that are too old to matter.
     pub fn forget_failed_recreates(&mut self, now: Duration) {
         self.failed.retain(|_, failed| {
             failed.retain(|failed| failed.is_young(now));

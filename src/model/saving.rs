@@ -1,8 +1,8 @@
 //! One save of one writer, as a machine: events go in, steps come out.
 //!
-//! [`Saving`] decides; whoever drives it carries each [`Step`] out and reports what came of it with the
-//! method that the step names. `vfs/save.rs` drives it against a store, `tests/it/conflict_model/`
-//! through every order of events in small worlds. It knows no bytes, no store and no clock.
+//! [`Saving`] decides. Its driver carries out each [`Step`], and reports the result with the method that the
+//! step names. `vfs/save.rs` drives it against a store, `tests/it/conflict_model/` through every order of
+//! events in small worlds. It has no bytes, no store and no clock.
 
 use super::file::{CaughtUp, File};
 use super::{Draft, Outcome, Precondition, Rival, SaveError, SaveReason, Version};
@@ -10,18 +10,18 @@ use super::{Draft, Outcome, Precondition, Rival, SaveError, SaveReason, Version}
 /// What to do next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Say whether the bytes are a backup that their process would put over a winner, with
+    /// Check whether the bytes are a backup that their process would put over a winner's save, and report
     /// [`Saving::compared`].
     Compare,
-    /// Put what was appended behind the newest version, which is this one if it is said and at hand, and
-    /// report [`Saving::rebased`].
+    /// Append the appended bytes to the newest version (this one, if it is given and cached), and report
+    /// [`Saving::rebased`].
     Rebase(Option<Version>),
     /// Send the bytes under this condition, and report [`Saving::sent`].
     Send(Precondition),
-    /// Others keep saving first: wait a little, and report with [`Saving::waited`] whether there may be
-    /// another try.
+    /// Others keep saving first: wait a little, and report with [`Saving::waited`] whether another try is
+    /// allowed.
     Wait,
-    /// Find out what the key is now, from this if it is known, and report [`Saving::found`].
+    /// Find out what the key is now (this answer says it, if given), and report [`Saving::found`].
     Look(Option<Rival>),
     /// The save is over.
     End(End),
@@ -32,36 +32,36 @@ pub enum Step {
 pub enum End {
     /// Nothing waited to be saved.
     Nothing,
-    /// It happened: this version is in the place of what was replaced.
+    /// It happened: this version replaced the other one.
     Saved {
-        /// What was there.
+        /// The state of the key before.
         replaced: Precondition,
         /// What is there now.
         version: Version,
     },
-    /// Somebody else saved first, which the process has not been told yet.
+    /// Another writer saved first, and the process does not know it yet.
     Refused {
         /// What was to be replaced.
         expected: Precondition,
-        /// What is there now, if that could be found out.
+        /// The state of the key now, if it could be found out.
         found: Option<Precondition>,
     },
-    /// Nobody knows whether it happened.
+    /// It is not known whether it happened.
     Unknown {
         /// What was to be replaced.
         expected: Precondition,
     },
-    /// It was lost earlier, and the process was told.
+    /// It was lost earlier, and the process knows.
     LostBefore(SaveError),
 }
 
-/// What a save needs to know besides its draft.
+/// What a save needs besides its draft.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Facts {
-    /// Why it is to be saved.
+    /// Why it is saved.
     pub trigger: SaveReason,
-    /// What is stored since the last save is not these bytes, and not known: an append has to ask first
-    /// what it comes behind.
+    /// What the last save stored is not these bytes, and is not known: an append must first ask the store
+    /// what it follows.
     pub stands_elsewhere: bool,
 }
 
@@ -71,14 +71,14 @@ pub struct Saving {
     trigger: SaveReason,
     /// What it expects to replace.
     base: Precondition,
-    /// What this mount itself saved over that.
+    /// What this mount itself saved over the base.
     winner: Option<Version>,
     /// What the last refusal found.
     rival: Option<Rival>,
 }
 
 impl Saving {
-    /// A save begins: its writer holds the save lock, and has caught up with its file.
+    /// Begins a save: its writer holds the save lock, and has caught up with its file.
     pub fn begin<T: Clone>(
         file: &File<T>,
         draft: &mut Draft,
@@ -97,7 +97,7 @@ impl Saving {
             }
             (true, _) => saving.ask(draft),
             (false, None) => Step::Compare,
-            (false, Some(_)) => saving.is_overtaken(draft),
+            (false, Some(_)) => saving.overtaken(draft),
         };
         (saving, step)
     }
@@ -111,17 +111,17 @@ impl Saving {
     pub fn compared(&mut self, draft: &mut Draft, restores: bool) -> Step {
         self.winner = self.base.version().filter(|_| restores).cloned();
         match self.winner {
-            Some(_) => self.is_overtaken(draft),
+            Some(_) => self.overtaken(draft),
             None => self.ask(draft),
         }
     }
 
-    fn is_overtaken(&mut self, draft: &mut Draft) -> Step {
+    fn overtaken(&mut self, draft: &mut Draft) -> Step {
         draft.overtaken(&self.base);
         self.ask(draft)
     }
 
-    /// Asks the draft what is to be sent.
+    /// Asks the draft what to send.
     fn ask(&self, draft: &mut Draft) -> Step {
         let was_lost = draft.lost().is_some();
         match draft.begin_save(self.trigger) {
@@ -135,7 +135,7 @@ impl Saving {
         }
     }
 
-    /// The answer to [`Step::Rebase`]: what was appended stands behind this now.
+    /// The answer to [`Step::Rebase`]: the appended bytes now follow this.
     pub fn rebased<T: Clone>(
         &mut self,
         file: &mut File<T>,
@@ -196,8 +196,8 @@ impl Saving {
         })
     }
 
-    /// A step could not be carried out: the save certainly did not happen, and its bytes still wait. What it
-    /// was to replace.
+    /// A step could not be carried out: the save certainly did not happen, and its bytes still wait. Returns
+    /// what it was to replace.
     pub fn failed(&self, draft: &mut Draft) -> Precondition {
         draft.abandon_save();
         self.base.clone()

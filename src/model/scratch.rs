@@ -1,7 +1,7 @@
 //! Which names are scratch: files of editors and tools that live only in the mount (W9).
 //!
-//! Pure matching of names against a list of patterns; what a scratch file is and where it lies is
-//! `vfs/scratch.rs`. The list is an option of the mount, its default is [`ScratchNames::DEFAULT`].
+//! Matches names against a list of patterns. `vfs/scratch.rs` says what a scratch file is and where it is
+//! stored. The list is an option of the mount; its default is [`ScratchNames::DEFAULT`].
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,7 +11,7 @@ use thiserror::Error;
 
 use super::FileName;
 
-/// How a file comes to its name, as far as that tells what it is for.
+/// How a file got its name, as far as that shows its purpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// Created as mkstemp(3) does: exclusively, to read and write, and for its owner alone.
@@ -27,8 +27,8 @@ pub struct ScratchNames(Vec<Pattern>);
 /// One pattern: `*` is any text, `?` any character, and `{6}` six random characters as mkstemp(3)
 /// makes them: letters and digits, not all of them lower-case letters.
 ///
-/// Random characters count only in the names of [`Origin::Temporary`]: a key may well be called
-/// `sedation`, and what is copied there is meant to be kept.
+/// Random characters count only in names of [`Origin::Temporary`]: a key may well be called `sedation`, and
+/// what is copied there must be kept.
 #[derive(Clone, Debug)]
 pub struct Pattern {
     text: String,
@@ -36,7 +36,7 @@ pub struct Pattern {
     random: bool,
 }
 
-/// A text that is no pattern.
+/// A text that is not a pattern.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error(
     "{0:?} is no pattern of file names: `*`, `?` and `{{6}}` stand for other characters, and `/` is in no name"
@@ -44,13 +44,13 @@ pub struct Pattern {
 pub struct BadPattern(String);
 
 impl ScratchNames {
-    /// What the editors and tools make that we know of.
+    /// The names that known editors and tools make.
     ///
-    /// Sources: the save patterns of vim and nvim (`4913`, swap files, backups), emacs (lock links,
-    /// auto-save files, backups; `tmp` and six characters with `file-precious-flag`), nano and joe
-    /// (locks, backups), vis and rsync (`.NAME.` and six characters), GIO, LibreOffice, sed and
-    /// perl with `-i`, each as seen by strace(1); those of Jupyter (`.~NAME`) by its source, and those of
-    /// JetBrains (`NAME___jb_tmp___`, `NAME___jb_old___`) by what others tell of them.
+    /// Sources: the save patterns of vim and nvim (`4913`, swap files, backups), emacs (lock links, auto-save
+    /// files, backups; `tmp` and six characters with `file-precious-flag`), nano and joe (locks, backups),
+    /// vis and rsync (`.NAME.` and six characters), GIO, LibreOffice, sed and perl with `-i`, each as seen by
+    /// strace(1); those of Jupyter (`.~NAME`) by its source, and those of JetBrains (`NAME___jb_tmp___`,
+    /// `NAME___jb_old___`) by the reports of others.
     pub const DEFAULT: [&str; 13] = [
         "?*~",
         ".*.sw?",
@@ -72,7 +72,7 @@ impl ScratchNames {
         Self(patterns.into_iter().collect())
     }
 
-    /// Whether a file that comes to this name in this way is scratch.
+    /// Whether a file that gets this name in this way is scratch.
     pub fn contains(&self, name: &FileName, origin: Origin) -> bool {
         self.0.iter().any(|pattern| pattern.matches(name, origin))
     }

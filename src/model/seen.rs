@@ -1,25 +1,26 @@
-//! Who was shown which version (W1, W5).
+//! Which process was shown which version (W1, W5).
 //!
-//! A save that starts from nothing (a truncating open, a file renamed over a key) replaces what
-//! its process was shown of the key, else what its nearest relatives in its job were shown, else what
-//! is there. [`Seen`] remembers that; it is told of every first read and asked at every such save. Which
-//! process a request comes from is found out in `mount`.
+//! A save that starts from nothing (a truncating open, a file renamed over a key) replaces the version that
+//! its process was shown, else the version that its nearest relatives in its job were shown, else the current
+//! one. [`Seen`] remembers what was shown: each first read is noted here, and each such save asks. `mount`
+//! finds out which process a request comes from.
 //!
-//! Relatives, since a job may do several things at once: of `worker & worker & wait`, each reads and
-//! saves for itself (`n=$(cat f); echo $((n+1)) > f`), and what the one was shown the other was not. The
-//! nearest is whose common ancestor with the writer is nearest: the `cat` of the writer's own shell.
+//! Relatives matter because a job may do several things at once: in `worker & worker & wait`, each worker
+//! reads and saves for itself (`n=$(cat f); echo $((n+1)) > f`), and one was not shown what the other read.
+//! The nearest relative is the one that shares the closest ancestor with the writer: the `cat` of the
+//! writer's own shell.
 //!
-//! **What was shown first was shown.** Many programs copy a file aside just before they write over it,
-//! and hold a text that is older than the copy. So whoever was shown a version and reads another one is
-//! in *doubt* about that reading: if the same process writes those bytes, all of them, into another file,
-//! it has only copied them, and its memory, that of its family and that of its job are what they were
-//! before. A second reading of that version ends the doubt, and so does a reading of the copy.
+//! **What was shown first was shown.** Many programs copy a file aside just before they overwrite it with a
+//! text that is older than the copy. So when a process that was shown one version reads another, that reading
+//! is in *doubt*: if the same process writes exactly these bytes into another file, it only copied them, and
+//! its memory, its family's and its job's become what they were before. A second reading of that version ends
+//! the doubt, and so does a reading of the copy.
 //!
-//! **Who missed a key was shown that it is absent.** A program that finds no file begins with nothing, and
-//! what it saves would undo what somebody else created meanwhile. That counts for its family, not for the
-//! process alone, since programs have their children make what they miss; only if nobody near it knows a
-//! version, since `mv` looks at its target and must not forget for its script what that read; and not for
-//! deletes, since who deletes has seen that there is something by now.
+//! **A process that missed a key was shown that it is absent.** A program that finds no file begins with
+//! nothing, and its save would undo what another writer created meanwhile. This counts for its whole family,
+//! because programs let their children create what they miss. It counts only if no relative knows a version,
+//! because `mv` looks up its target and must not forget what its script read. And it does not count for
+//! deletes, because whoever deletes has seen that the key exists by now.
 
 mod lineage;
 mod memory;
@@ -34,7 +35,7 @@ use lru::LruCache;
 use sha2::{Digest as _, Sha256};
 
 pub use memory::Room;
-use memory::{Digest, Found, How, Memory};
+use memory::{AtLevels, Digest, How, ReadMemory};
 
 use super::who::{Caller, FAMILY, LEVELS, Level, Levels, Living, PROCESS, Process};
 use super::{Precondition, Version};
@@ -44,15 +45,14 @@ use super::{Precondition, Version};
 pub enum Base {
     /// Replace this.
     Take(Precondition),
-    /// The caller was shown another version than the current one: the race is lost before it
-    /// begins (W4).
+    /// The caller was shown another version than the current one: the race is already lost (W4).
     AlreadyLost {
         /// What the caller was shown.
         shown: Precondition,
     },
 }
 
-/// The bytes of a value, by their number and a digest.
+/// The bytes of a value, as their number and a digest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fingerprint {
     /// How many.
@@ -61,7 +61,7 @@ pub struct Fingerprint {
 }
 
 impl Fingerprint {
-    /// Of these bytes.
+    /// The fingerprint of these bytes.
     pub fn of(bytes: &[u8]) -> Self {
         let mut tracing = Tracing::default();
         tracing.add(bytes);
@@ -69,7 +69,7 @@ impl Fingerprint {
     }
 }
 
-/// A [`Fingerprint`] of bytes that come one after the other.
+/// A [`Fingerprint`] of bytes that arrive one after the other.
 #[derive(Clone, Debug, Default)]
 pub struct Tracing {
     len: u64,
@@ -93,7 +93,7 @@ impl Tracing {
         self.len == 0
     }
 
-    /// Of all of them.
+    /// The fingerprint of all bytes.
     pub fn done(self) -> Fingerprint {
         Fingerprint {
             len: self.len,
@@ -102,7 +102,7 @@ impl Tracing {
     }
 }
 
-/// Somebody who was shown a version has read another one, perhaps only to copy it.
+/// A process that was shown a version has read another one, perhaps only to copy it.
 #[derive(Clone, Debug)]
 struct Doubt<K> {
     caller: Caller,
@@ -118,20 +118,20 @@ const DOUBTS: usize = 4096;
 
 /// What each process, each family and each job was last shown of each key. `K` names a key of the mount.
 ///
-/// Where a method takes several callers, they are those whose memories count for one save, the
-/// first one first: who saves, and for a rename then who created the temporary file.
+/// Where a method takes several callers, their memories count for one save, in this order: the process that
+/// saves, and for a rename then the process that created the temporary file.
 ///
-/// Being told by an EAGAIN counts as being shown (W5), and so does knowing one's own bytes after a
-/// save. Neither makes a reader of somebody who was never shown the key: a blind writer stays
-/// blind, or one lost race would turn every later `echo > f` of its process into a refusal.
+/// A version that an EAGAIN reported counts as shown (W5), and so does the process's own save. Neither counts
+/// for a process that was never shown the key: a blind writer stays blind. Otherwise one lost race would turn
+/// every later `echo > f` of its process into a refusal.
 #[derive(Clone, Debug)]
 pub struct Seen<K> {
     secret: u128,
-    memory: Memory,
+    memory: ReadMemory,
     doubts: LruCache<(Process, Digest), Doubt<K>>,
 }
 
-/// A hash of all that is written to it.
+/// A hash of everything that is written to it.
 #[derive(Default)]
 struct Hashed(Sha256);
 
@@ -141,18 +141,18 @@ impl Hasher for Hashed {
     }
 
     fn finish(&self) -> u64 {
-        // Nobody asks: `Seen` takes more of it.
+        // Never asked: `Seen` takes more of it.
         0
     }
 }
 
 impl<K: Hash + Eq + Clone> Seen<K> {
-    /// Remembers as much as there is room for in `bytes` of memory. `secret` is a random number, so that
-    /// nobody can choose keys that are taken for each other.
+    /// Remembers as much as fits into `bytes` of memory. `secret` is a random number, so that nobody can
+    /// choose keys that collide.
     pub fn new(bytes: usize, secret: u128, living: Arc<dyn Living>) -> Self {
         Self {
             secret,
-            memory: Memory::new(bytes, living),
+            memory: ReadMemory::new(bytes, living),
             doubts: LruCache::unbounded(),
         }
     }
@@ -174,11 +174,11 @@ impl<K: Hash + Eq + Clone> Seen<K> {
         [word(0), word(8)]
     }
 
-    /// The caller read the key, and this version of it. Whether that is in doubt: then whoever knows the
-    /// bytes tells them by [`knows_bytes`](Self::knows_bytes).
+    /// The caller read this version of the key. Returns whether the reading is in doubt: then report the
+    /// bytes with [`note_bytes`](Self::note_bytes).
     pub fn show(&mut self, caller: &Caller, key: &K, version: &Version) -> bool {
         let digest = self.digest(key);
-        // Whatever it read before, it read for more than this copy.
+        // What it read before was not only for this copy.
         self.doubts.pop(&(caller.process, digest));
         let found = self.memory.find(caller, digest);
         let before = self.certain(caller, digest, &found);
@@ -206,7 +206,7 @@ impl<K: Hash + Eq + Clone> Seen<K> {
         is_doubtful
     }
 
-    /// The caller was told that there is no such key.
+    /// The caller was shown that there is no such key.
     pub fn miss(&mut self, caller: &Caller, key: &K) {
         let digest = self.digest(key);
         let found = self.memory.find(caller, digest);
@@ -227,7 +227,7 @@ impl<K: Hash + Eq + Clone> Seen<K> {
         }
     }
 
-    /// Whether all that the caller knows of a key is that it missed it.
+    /// Whether the caller knows nothing of a key but that it missed it.
     pub fn has_missed(&mut self, caller: &Caller, key: &K) -> bool {
         let digest = self.digest(key);
         let found = self.memory.find(caller, digest);
@@ -235,12 +235,12 @@ impl<K: Hash + Eq + Clone> Seen<K> {
         nearest.is_some_and(|id| self.memory.is_miss(id))
     }
 
-    /// What is known at each level of a caller, and how, if all doubts of others are right.
+    /// What is known at each level of a caller, and how, if all doubts of others are justified.
     fn certain(
         &self,
         caller: &Caller,
         key: Digest,
-        found: &Found,
+        found: &AtLevels,
     ) -> [Option<(Precondition, How)>; LEVELS] {
         std::array::from_fn(|level| {
             let id = found[level];
@@ -261,7 +261,7 @@ impl<K: Hash + Eq + Clone> Seen<K> {
         })
     }
 
-    /// The doubt about a reading, if there still is one.
+    /// The doubt about a reading, if any is left.
     fn doubt_of(&self, id: u32, key: Digest) -> Option<&Doubt<K>> {
         if !self.memory.is_doubtful(id) {
             return None;
@@ -273,22 +273,22 @@ impl<K: Hash + Eq + Clone> Seen<K> {
         is_it.then_some(doubt)
     }
 
-    /// These are the bytes of the version that the process read last, and that is in doubt.
-    pub fn knows_bytes(&mut self, process: Process, key: &K, bytes: Fingerprint) {
+    /// Notes the bytes of the version that the process read last, and that is in doubt.
+    pub fn note_bytes(&mut self, process: Process, key: &K, bytes: Fingerprint) {
         let digest = self.digest(key);
         if let Some(doubt) = self.doubts.peek_mut(&(process, digest)) {
             doubt.bytes = Some(bytes);
         }
     }
 
-    /// The process read this copy of a version: it has not only copied it.
+    /// The process read this copy of a version: it did not only copy it.
     pub fn read_copy(&mut self, caller: &Caller, key: &K, version: &Version) {
         self.show(caller, key, version);
         let digest = self.digest(key);
         self.doubts.pop(&(caller.process, digest));
     }
 
-    /// Whether a file with so many bytes, of the key `of` if of any, may be a copy by this process.
+    /// Whether a file of `len` bytes (of the key `of`, if of any) may be a copy by this process.
     pub fn may_copy(&self, process: Process, of: Option<&K>, len: u64) -> bool {
         self.doubts.iter().any(|((by, _), doubt)| {
             *by == process
@@ -297,12 +297,12 @@ impl<K: Hash + Eq + Clone> Seen<K> {
         })
     }
 
-    /// Whether anybody is in doubt about anything.
+    /// Whether any reading is in doubt.
     pub fn is_anybody_in_doubt(&self) -> bool {
         !self.doubts.is_empty()
     }
 
-    /// The processes that are in doubt about what they read of a key.
+    /// The processes whose reading of a key is in doubt.
     pub fn in_doubt(&self, key: &K) -> Vec<Process> {
         if self.doubts.is_empty() {
             return Vec::new();
@@ -312,8 +312,8 @@ impl<K: Hash + Eq + Clone> Seen<K> {
         doubts.map(|((process, _), _)| *process).collect()
     }
 
-    /// The process wrote these bytes into a file, of the key `into` if of any: what it read of
-    /// another key and is in doubt about, and has these bytes, it was not shown. What that was.
+    /// The process wrote these bytes into a file (of the key `into`, if of any). If a reading of another key
+    /// is in doubt and has these bytes, it does not count as shown. Returns that reading.
     pub fn copied(
         &mut self,
         process: Process,
@@ -341,8 +341,8 @@ impl<K: Hash + Eq + Clone> Seen<K> {
         copied
     }
 
-    /// What was read in doubt was not shown: at each level where that reading still is the last one,
-    /// and was not the first one, is what was there before.
+    /// Undoes a reading in doubt: each level where it is still the last one, and was not the first one, gets
+    /// back what it had before.
     fn take_back(&mut self, key: Digest, doubt: &Doubt<K>) {
         let found = self.memory.find(&doubt.caller, key);
         let is_last = |level: Level| {
@@ -376,9 +376,9 @@ impl<K: Hash + Eq + Clone> Seen<K> {
         }
     }
 
-    /// A save of these callers replaced `replaced` by `version`. Each knows the new bytes if it knew
-    /// those they replaced. Else (an append over a version it was never shown) its memory stays as
-    /// it is, since another save based on that memory would undo somebody's work.
+    /// A save of these callers replaced `replaced` by `version`. Each knows the new bytes if it knew the
+    /// bytes they replaced. Otherwise (an append over a version that it was never shown) its memory stays as
+    /// it is, because another save with that memory as its base would undo someone's work.
     pub fn saved(
         &mut self,
         callers: impl IntoIterator<Item = Caller>,
@@ -422,10 +422,10 @@ impl<K: Hash + Eq + Clone> Seen<K> {
         }
     }
 
-    /// These callers were just told by an EAGAIN that the key is now `current`. Whoever's memory was
-    /// the base is told, so that a deliberate second save replaces exactly this and nothing newer:
-    /// the command that a script runs again after a refusal is another process of the same job, and
-    /// a second `mv` has another job, but the same creator of the temporary file.
+    /// An EAGAIN just reported to these callers that the key is now `current`. That is noted in the memory
+    /// that was the base, so that a deliberate second save replaces exactly this version and nothing newer.
+    /// (The command that a script repeats after a refusal is another process of the same job; a second `mv`
+    /// has another job, but the same creator of the temporary file.)
     pub fn told(
         &mut self,
         callers: impl IntoIterator<Item = Caller>,
@@ -444,7 +444,7 @@ impl<K: Hash + Eq + Clone> Seen<K> {
         }
     }
 
-    /// What the caller was shown: its process, else its nearest relatives in its job.
+    /// What the process of the caller was shown, else what its nearest relatives in its job were shown.
     pub fn shown_to(&mut self, caller: &Caller, key: &K) -> Option<Precondition> {
         let digest = self.digest(key);
         let found = self.memory.find(caller, digest);
@@ -453,8 +453,8 @@ impl<K: Hash + Eq + Clone> Seen<K> {
         Some(self.memory.version(nearest))
     }
 
-    /// The base rule W1 for a delete, and for moving a key away, when it is now `current`: who missed it
-    /// before has seen since that there is something to delete.
+    /// The base rule W1 for a delete, and for moving a key away, when it is now `current`: a caller that
+    /// missed it before knows by now that there is something to delete.
     pub fn base_of_delete(&mut self, by: Option<Caller>, key: &K, current: &Precondition) -> Base {
         let digest = self.digest(key);
         let shown = by.and_then(|caller| {

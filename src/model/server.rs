@@ -1,4 +1,4 @@
-//! Which server a bucket is on: one name is a bucket on each of them.
+//! Which server a bucket is on: each server has its own buckets.
 
 use std::fmt;
 
@@ -20,11 +20,11 @@ impl Server {
         region: None,
     };
 
-    /// Whether it has the same buckets. The region does not matter: AWS has no second bucket of a name.
+    /// Whether it has the same buckets. The region does not matter: names of buckets are unique in AWS.
     pub fn is_same(&self, other: &Self) -> bool {
         let spelled = |server: &Self| {
             let url = server.endpoint.as_deref()?.trim_end_matches('/');
-            // The path may tell upper case from lower case, the host does not.
+            // Case may matter in the path, but not in the host.
             let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
             let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
             Some((scheme.to_lowercase(), host.to_lowercase(), path.to_owned()))

@@ -1,33 +1,32 @@
-//! The rule for lost and doubled messages (W6): what became of a conditional write.
+//! The rule for lost and doubled messages (W6): whether a conditional write happened.
 //!
-//! A [`Settle`] is asked after every event what to do next; it knows no backend and no clock.
-//! `backend/settle.rs` carries its steps out, and `tests/it/conflict_model` runs it through every
-//! order of lost, delayed and doubled messages. Three naive rules say EAGAIN for saves that landed:
-//! "412 is a conflict"; "after a lost message, look once and believe it"; and "a *first* refusal is a
-//! conflict", since what lies between may send a request twice and pass on the second answer. So
-//! nothing is called refused without a look.
+//! A [`Settle`] says after every event what to do next. It has no backend and no clock. `backend/settle.rs`
+//! carries out its steps, and `tests/it/conflict_model` runs it through every order of lost, delayed and
+//! doubled messages. Three naive rules say EAGAIN for saves that landed: "412 is a conflict"; "after a lost
+//! message, check once and trust the answer"; and "a *first* refusal is a conflict" (an intermediary may send
+//! a request twice and pass on the second answer). So no write is reported as refused without a check.
 //!
-//! What a look proves: our put-id on the key, or in the trail of what is there ([`super::Trail`]).
-//! What it cannot tell apart: our save, and then a save or a delete of somebody who keeps no trail,
-//! from theirs alone. After a lost message that is unknown; after a plain refusal it is called
-//! refused, which is the truth wherever nothing is sent twice.
+//! A check proves that our save happened if our put-id is on the key, or in the trail of its value
+//! ([`super::Trail`]). It cannot distinguish two cases: our save followed by a save or delete of a program
+//! that keeps no trail, and that save or delete alone. After a lost message the result is then unknown; after
+//! a plain refusal it is refused, which is true unless a request was sent twice.
 //!
-//! The limit of all rules: where versions derive from content, a write that is sent again, by us or by
-//! what lies between, is applied a second time if somebody brings back the very bytes it replaced
-//! before its last copy arrives; so is a create whose key was deleted. A closer look cannot prevent
-//! it, since a delayed message can arrive after every look. Both are shown in that test.
+//! Every rule has this limit: where versions derive from content, a write that is sent again (by us or by an
+//! intermediary) is applied a second time if someone restores exactly the bytes that it replaced before its
+//! last copy arrives; so is a create whose key was deleted. More checks cannot prevent that, because a
+//! delayed message can arrive after any check. The test shows both.
 
 use super::{Outcome, Precondition, Rival};
 
-/// What an attempt came to.
+/// The result of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply<T> {
     /// The write happened.
     Saved(T),
     /// The condition did not hold.
     Refused,
-    /// Another write of the key was under way, and this attempt did nothing; it says nothing of the
-    /// condition. What was under way may be another copy of this very write.
+    /// Another write of the key was under way, and this attempt did nothing; that says nothing about the
+    /// condition. The other write may be another copy of this one.
     Collided,
     /// The attempt may or may not have reached the store, and may still reach it.
     Lost,
@@ -35,8 +34,8 @@ pub enum Reply<T> {
     NotDone,
 }
 
-/// What a look at the key found. The first that fits: what a put wrote may have the version it
-/// replaced, if it changed nothing.
+/// What a check of the key found. The first case that fits counts: a put that changed nothing may have the
+/// version it replaced.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Found<T> {
     /// The goal: for a put, the value that carries our put-id, on it or in its trail; for a delete, no
@@ -55,7 +54,7 @@ pub enum Found<T> {
 pub enum Step<T> {
     /// Send the write (again), under the same condition and the same put-id.
     Send,
-    /// Look at the key.
+    /// Check the key.
     Look,
     /// Report this.
     Done(Outcome<T>),
@@ -63,26 +62,26 @@ pub enum Step<T> {
     GiveUp,
 }
 
-/// Why there is a look.
+/// Why the key is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Why {
+enum LookReason {
     /// The answer to the last attempt was lost.
     Lost,
-    /// The last attempt was refused. If the base is there all the same, somebody brought it back,
-    /// perhaps after an attempt of ours had landed.
+    /// The last attempt was refused. If the key has the base all the same, someone restored it, perhaps after
+    /// an attempt of ours succeeded.
     Refused,
     /// The last attempt met another one.
     Collided,
 }
 
-/// The state of one conditional write until its fate is known.
+/// The state of one conditional write until its result is known.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Settle {
     /// A create that is sent twice could bring back a key that was created and then deleted.
     may_resend: bool,
     /// An attempt's answer was lost.
     doubt: bool,
-    why: Why,
+    why: LookReason,
 }
 
 impl Settle {
@@ -100,19 +99,19 @@ impl Settle {
         Self {
             may_resend,
             doubt: false,
-            why: Why::Lost,
+            why: LookReason::Lost,
         }
     }
 
-    /// An attempt ended. `time_left` tells whether another one may begin before the deadline.
+    /// An attempt ended. `time_left` says whether another one may begin before the deadline.
     pub fn replied<T>(&mut self, reply: Reply<T>, time_left: bool) -> Step<T> {
         match reply {
             Reply::Saved(value) => Step::Done(Outcome::Committed(value)),
-            Reply::Refused => self.look(Why::Refused),
-            Reply::Collided => self.look(Why::Collided),
+            Reply::Refused => self.look(LookReason::Refused),
+            Reply::Collided => self.look(LookReason::Collided),
             Reply::Lost => {
                 self.doubt = true;
-                self.look(Why::Lost)
+                self.look(LookReason::Lost)
             }
             Reply::NotDone if time_left => Step::Send,
             Reply::NotDone if self.doubt => Step::Done(Outcome::Unknown),
@@ -120,23 +119,23 @@ impl Settle {
         }
     }
 
-    fn look<T>(&mut self, why: Why) -> Step<T> {
+    fn look<T>(&mut self, why: LookReason) -> Step<T> {
         self.why = why;
         Step::Look
     }
 
-    /// A look ended. `time_left` as in [`replied`](Self::replied).
+    /// A check ended. `time_left` is as in [`replied`](Self::replied).
     pub fn looked<T>(&mut self, found: Found<T>, time_left: bool) -> Step<T> {
         let resends = match self.why {
-            Why::Lost => self.may_resend,
-            Why::Refused => false,
+            LookReason::Lost => self.may_resend,
+            LookReason::Refused => false,
             // That attempt did nothing; after a lost one before it, a create stays what it was.
-            Why::Collided => self.may_resend || !self.doubt,
+            LookReason::Collided => self.may_resend || !self.doubt,
         };
         match found {
             Found::Goal(value) => Step::Done(Outcome::Committed(value)),
             Found::Base(_) if resends && time_left => Step::Send,
-            Found::Base(_) if self.why == Why::Collided && !self.doubt => Step::GiveUp,
+            Found::Base(_) if self.why == LookReason::Collided && !self.doubt => Step::GiveUp,
             Found::Base(rival) | Found::Other(rival) if !self.doubt => {
                 Step::Done(Outcome::Refused(Some(rival)))
             }
@@ -198,7 +197,7 @@ mod tests {
 
     #[test]
     fn what_was_refused_is_not_sent_again_even_if_the_base_is_back() {
-        // A lock that was freed between the refusal and the look.
+        // A lock that was released between the refusal and the check.
         let mut create = Settle::put(&Precondition::Absent);
         assert_eq!(create.replied::<()>(Reply::Refused, true), Step::Look);
         assert_eq!(create.looked::<()>(Found::Unreadable, true), Step::Look);

@@ -1,11 +1,10 @@
-//! When versions were written, as a mount tells it (V5).
+//! When versions were written, as a mount shows it (V5).
 //!
-//! A store tells whole seconds, of its own clock. Programs compare times with the present moment and with
-//! each other: `make` warns of a file of the future, and builds again what is older than what it is made of.
-//! So a version shows the second that the store told, with a fraction that is its own; but never a moment
-//! after this mount first saw it, and versions that this mount saved show the order of their saves. What
-//! the store's second and the version alone do not tell is remembered here, for the latest versions. It
-//! reads no clock.
+//! A store reports whole seconds of its own clock. Programs compare times with the present and with each
+//! other: `make` warns of a file from the future, and rebuilds what is older than its sources. So a version
+//! shows the store's second, with a fraction of its own, but never a moment after this mount first saw it;
+//! and versions that this mount saved show the order of their saves. This module remembers, for the latest
+//! versions, what the store's second and the version alone cannot show. It reads no clock.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -18,20 +17,20 @@ const REMEMBERED: usize = 65_536;
 
 const NANOSECOND: Duration = Duration::from_nanos(1);
 
-/// Between two saves that would show the same moment.
+/// The distance between two saves that would show the same moment.
 const STEP: Duration = Duration::from_micros(1);
 
-/// Where in a second those saves begin to stand whose answer came late in it, or after it was over: behind
-/// all that others saved in it, of which this mount knew perhaps.
+/// The part of a second that is for saves whose answer came late in it, or after it: after everything that
+/// others saved in it, which this mount may have known.
 const LATE: Duration = Duration::from_millis(900);
 
-/// Times of one version that differ by less are one: servers round.
+/// Times of one version that differ by less are the same: servers round.
 const ROUNDING: Duration = Duration::from_secs(2);
 
-/// How long a time fits into a tenth of a second, see [`squeezed`].
+/// How much time fits into a tenth of a second, see [`squeezed`].
 const LONGEST: Duration = Duration::from_secs(86_400);
 
-/// How much shorter it gets: a second is a microsecond.
+/// How much shorter it gets: a second becomes a microsecond.
 const SQUEEZE: u32 = 1_000_000;
 
 /// What is remembered of a version.
@@ -39,7 +38,7 @@ const SQUEEZE: u32 = 1_000_000;
 struct Noted {
     /// When this mount saved it, if it did.
     saved: Option<SystemTime>,
-    /// What the store told of it.
+    /// The time that the store reported.
     told: Option<SystemTime>,
     shown: SystemTime,
 }
@@ -50,7 +49,7 @@ pub struct Times {
     noted: HashMap<u64, Noted>,
     /// The remembered ones, the oldest first.
     order: VecDeque<u64>,
-    /// What the saves of this mount show of which the store told: by their moments.
+    /// What the saves of this mount show that the store has reported, by their moments.
     own: BTreeMap<SystemTime, SystemTime>,
     last: SystemTime,
 }
@@ -67,8 +66,8 @@ impl Default for Times {
 }
 
 impl Times {
-    /// This mount saved a version just `now`: the moment to remember it by, later than that of every
-    /// save before.
+    /// This mount saved a version just `now`. Returns the moment to remember it by, which is later than those
+    /// of all saves before.
     pub fn saved(&mut self, place: &impl Hash, version: &Version, now: SystemTime) -> SystemTime {
         let moment = now.max(self.last + NANOSECOND);
         self.last = moment;
@@ -81,7 +80,7 @@ impl Times {
         moment
     }
 
-    /// The time that a version shows, of which the store told this one, or [`saved`](Self::saved).
+    /// The time that a version shows, if the store reported this one, or [`saved`](Self::saved) returned it.
     pub fn shown(
         &mut self,
         place: &impl Hash,
@@ -95,7 +94,7 @@ impl Times {
             Some(noted) => match (noted.told, noted.saved) {
                 (Some(before), _) if is_same(before, told) => return noted.shown,
                 (None, saved) => saved,
-                // The same bytes were saved again, by somebody else.
+                // Another writer saved the same bytes again.
                 (Some(_), _) => None,
             },
             None => None,
@@ -109,7 +108,7 @@ impl Times {
                     return whole;
                 }
                 match now.duration_since(second(told)) {
-                    // In the second that is not over yet: some programs look at nothing else.
+                    // In the current second: some programs compare nothing else.
                     Ok(passed) => second(told) + passed.mul_f64(fraction(version).as_secs_f64()),
                     Err(_) => seen_ahead(whole, now),
                 }
@@ -124,7 +123,7 @@ impl Times {
         shown
     }
 
-    /// Where a save of this moment stands among the others, if the store told this time of it.
+    /// The position of a save of this moment among the others, if the store reported this time.
     fn place(&mut self, moment: SystemTime, told: SystemTime) -> SystemTime {
         let before = self
             .own
@@ -199,8 +198,8 @@ fn is_same(one: SystemTime, two: SystemTime) -> bool {
     apart < ROUNDING
 }
 
-/// A moment in a second that begins with this one, in the order of the moments: those that come after it
-/// stand at its end. One that comes before is itself.
+/// A moment in the second that begins with this one, in the order of the moments: later ones are at its end,
+/// and earlier ones stay as they are.
 fn within(second: SystemTime, moment: SystemTime) -> SystemTime {
     let late = second + LATE;
     match moment.duration_since(late) {
@@ -209,14 +208,14 @@ fn within(second: SystemTime, moment: SystemTime) -> SystemTime {
     }
 }
 
-/// A time of the future as one of the last tenth of a second before now, in the order of the future.
+/// A time in the future as one within the last tenth of a second before now, in the same order.
 fn seen_ahead(time: SystemTime, now: SystemTime) -> SystemTime {
     let ahead = time.duration_since(now).unwrap_or_default();
     let room = squeezed(LONGEST) - squeezed(ahead);
     now.checked_sub(room).unwrap_or(now)
 }
 
-/// Less than a tenth of a second, the longer the longer.
+/// Less than a tenth of a second, longer for a longer time.
 fn squeezed(time: Duration) -> Duration {
     time.min(LONGEST) / SQUEEZE
 }

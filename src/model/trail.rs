@@ -1,28 +1,27 @@
 //! The trail of a value: the saves that it came after, as far as its writer knew them (W6).
 //!
-//! A refused save of unknown cause may be one that happened: something on the way sent it twice, the
-//! first copy landed, and the second was refused. If its put-id is still on the key, that is proved.
-//! If somebody saved over it meanwhile, the newest value carries the put-ids of what it replaced, and
-//! that is proved too. Whoever writes without a trail (another program, a delete) ends it: then
-//! nothing is proved. It knows no backend; `backend/settle/trails.rs` keeps trails.
+//! A refused save may have happened: an intermediary sent it twice, the first copy succeeded, and the second
+//! was refused. A put-id that is still on the key proves that. If another mount saved over it meanwhile, the
+//! newest value carries the put-ids of the values it replaced, which proves it too. A write without a trail
+//! (another program, a delete) ends the trail: then nothing is proved. This module has no backend;
+//! `backend/settle/trails.rs` keeps trails.
 
 use std::fmt::{self, Write as _};
 
 use super::{PutId, Version};
 
-/// How many saves a trail goes back. Each is a look of somebody who was refused and, between his save
-/// and his look, overtaken so often.
+/// How many saves a trail goes back: as many as may happen between a save that was refused and its check.
 const LENGTH: usize = 8;
 
-/// A longer ETag, in bytes, ends a trail: its place is in a header.
+/// A longer ETag, in bytes, ends a trail: the trail must fit into a header.
 const LONGEST: usize = 72;
 
-/// Saves that follow each other, the newest first.
+/// Successive saves, the newest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Trail(Vec<(PutId, Version)>);
 
 impl Trail {
-    /// The trail of whoever replaces the version that this save made, which has the trail `before`.
+    /// The trail for a save that replaces the version that this save made, which has the trail `before`.
     #[must_use]
     pub fn after(id: PutId, version: &Version, before: &Self) -> Self {
         let fits = |version: &Version| {
@@ -53,8 +52,8 @@ impl Trail {
         self.0.is_empty()
     }
 
-    /// As text of at most so many bytes, which [`parse`](Self::parse) reads; older saves are left out
-    /// for want of room.
+    /// As text of at most this many bytes, which [`parse`](Self::parse) reads; older saves that do not fit
+    /// are left out.
     pub fn to_text(&self, most: usize) -> String {
         let mut text = String::new();
         for (id, version) in &self.0 {
@@ -70,8 +69,8 @@ impl Trail {
         text
     }
 
-    /// Reads what [`to_text`](Self::to_text) wrote. What is no trail is an empty one: anybody can write
-    /// anything.
+    /// Reads what [`to_text`](Self::to_text) wrote. Any other text is an empty trail: anyone can write
+    /// anything there.
     pub fn parse(text: &str) -> Self {
         let save = |word: &str| {
             let (id, etag) = word.split_once(':')?;

@@ -1,13 +1,13 @@
 //! The inode table: which files the kernel knows, by which numbers, and which numbers they show.
 //!
-//! A file has three numbers. [`Ino`] is ours, and never used twice, so that whoever holds one for a
-//! while cannot mistake another file for it. [`NodeId`] is what the kernel calls it. [`Numbers::shown`]
-//! is what programs see (`st_ino`); it is made of what the file is, see `number.rs`. The kernel learns
-//! the last two as one number, wherever it is told of a name. So a node's id is the number that it shows
-//! unless another file, which lost its name and is still open, has that.
+//! A file has three numbers. [`Ino`] is ours, and never reused, so that code that holds one cannot mistake
+//! another file for it. [`NodeId`] is the kernel's. [`Numbers::shown`] is what programs see (`st_ino`); it
+//! derives from what the file is, see `number.rs`. The kernel learns the last two as one number whenever it
+//! learns a name. So a node's id is the number that it shows, unless another file, which lost its name and is
+//! still open, has that number.
 //!
-//! Pure bookkeeping: names, lookup counts and open handles decide how long an inode lives; what
-//! it stands for (`T`) is the caller's. It knows nothing of stores. Its owner is `vfs`.
+//! Names, lookup counts and open handles decide how long an inode lives; `T` is what it stands for. Its owner
+//! is `vfs`.
 
 #[cfg(test)]
 mod tests;
@@ -24,30 +24,30 @@ pub struct Ino(pub u64);
 impl Ino {
     /// The root of the mount.
     pub const ROOT: Self = Self(1);
-    /// None that ever was.
+    /// A number that no inode has.
     pub const NONE: Self = Self(0);
 }
 
-/// What the kernel calls an inode.
+/// The kernel's number of an inode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct NodeId(pub u64);
 
 impl NodeId {
-    /// What the kernel calls the root.
+    /// The kernel's number of the root.
     pub const ROOT: Self = Self(1);
 }
 
-/// By which numbers an inode is known.
+/// The numbers of an inode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Numbers {
-    /// To the kernel.
+    /// The one for the kernel.
     pub node: NodeId,
-    /// To programs.
+    /// The one for programs.
     pub shown: u64,
 }
 
 impl Numbers {
-    /// Whether the kernel's number is the one that programs are to see.
+    /// Whether the kernel's number is the one that programs should see.
     pub fn agree(self) -> bool {
         self.node.0 == self.shown
     }
@@ -55,12 +55,12 @@ impl Numbers {
 
 #[derive(Debug)]
 struct Node<T> {
-    /// Where it is found; `None` for the root and for names that were removed.
+    /// Its directory and name; `None` for the root and for names that were removed.
     name: Option<(Ino, FileName)>,
     identity: Identity,
     shown: u64,
-    /// What the kernel calls it, and how often it was told so and has not forgotten it. The last one
-    /// is what it is told from now on; it may know others.
+    /// The kernel's numbers of it, each with its lookup count. The last one is used from now on; the kernel
+    /// may know others.
     ids: Vec<(NodeId, u64)>,
     /// How many handles are open on it, or being opened.
     handles: u32,
@@ -68,7 +68,7 @@ struct Node<T> {
 }
 
 impl<T> Node<T> {
-    /// Whether nobody can reach it but by a number that the kernel has not forgotten yet.
+    /// Whether it can be reached only by a number that the kernel has not forgotten yet.
     fn is_left_over(&self) -> bool {
         self.name.is_none() && self.handles == 0 && !self.identity.is_dir()
     }
@@ -84,7 +84,7 @@ pub struct Tree<T> {
     nodes: HashMap<Ino, Node<T>>,
     names: HashMap<(Ino, FileName), Ino>,
     ids: HashMap<NodeId, Ino>,
-    /// Which number is shown for what, under how many names.
+    /// Which number is shown for which identity, under how many names.
     shown: HashMap<u64, (Identity, usize)>,
     next: u64,
 }
@@ -142,25 +142,25 @@ impl<T> Tree<T> {
             .filter_map(|((_, name), ino)| Some((name, self.get(*ino)?)))
     }
 
-    /// Where an inode is found: its directory and name. `None` for the root, and after a removal.
+    /// The directory and name of an inode. `None` for the root, and after a removal.
     pub fn name(&self, ino: Ino) -> Option<(Ino, &FileName)> {
         let (parent, name) = self.nodes.get(&ino)?.name.as_ref()?;
         Some((*parent, name))
     }
 
-    /// The inode that the kernel calls by this number.
+    /// The inode with this number of the kernel.
     pub fn at(&self, id: NodeId) -> Option<Ino> {
         self.ids.get(&id).copied()
     }
 
-    /// What the kernel calls an inode, now and before.
+    /// The kernel's numbers of an inode, now and before.
     pub fn ids(&self, ino: Ino) -> impl Iterator<Item = NodeId> {
         let node = self.nodes.get(&ino);
         node.into_iter()
             .flat_map(|node| node.ids.iter().map(|(id, _)| *id))
     }
 
-    /// By which numbers an inode is known.
+    /// The numbers of an inode.
     pub fn numbers(&self, ino: Ino) -> Option<Numbers> {
         let node = self.nodes.get(&ino)?;
         let (node_id, _) = node.ids.last()?;
@@ -170,7 +170,7 @@ impl<T> Tree<T> {
         })
     }
 
-    /// The number that a name of this identity shows, or would if it had an inode.
+    /// The number that a name of this identity shows, or would show if it had an inode.
     pub fn shown(&self, identity: Identity) -> u64 {
         let is_free = |number: &u64| match self.shown.get(number) {
             Some((other, _)) => *other == identity,
@@ -180,8 +180,8 @@ impl<T> Tree<T> {
         identity.numbers().find(is_free).unwrap_or_default()
     }
 
-    /// The inode of a name, made by `item` if there is none. It lives until nobody refers to it:
-    /// the caller tells the kernel of it ([`remember`](Self::remember)) or opens a handle on it
+    /// The inode of a name, made by `item` if there is none. It lives as long as it is referred to: the
+    /// caller reports it to the kernel ([`remember`](Self::remember)), opens a handle on it
     /// ([`hold`](Self::hold)), or calls [`sweep`](Self::sweep).
     pub fn insert(
         &mut self,
@@ -211,7 +211,7 @@ impl<T> Tree<T> {
         ino
     }
 
-    /// Takes the number that a further name of this identity shows.
+    /// Takes the number that another name of this identity shows.
     fn show(&mut self, identity: Identity) -> u64 {
         let number = self.shown(identity);
         let (_, names) = self.shown.entry(number).or_insert((identity, 0));
@@ -229,8 +229,8 @@ impl<T> Tree<T> {
         }
     }
 
-    /// A number by which the kernel can be told of an inode that shows this one, and how often it was
-    /// told so: if it still knows what had the number before, it goes on with this inode.
+    /// A number under which an inode that shows this one can be reported to the kernel, and its lookup count:
+    /// if the kernel still knows the inode that had the number before, it continues with this one.
     fn id_for(&mut self, identity: Identity, shown: u64, ino: Ino) -> (NodeId, u64) {
         let numbers = std::iter::once(shown).chain(identity.numbers());
         for id in numbers.map(NodeId) {
@@ -248,9 +248,9 @@ impl<T> Tree<T> {
         (NodeId(0), 0)
     }
 
-    /// Takes a number from a file that has no name any more and is not open; how often the kernel was
-    /// told of it. While the kernel knows it, only for what the kernel takes it for: it may still find
-    /// the number by that name.
+    /// Takes a number from a file that has no name any more and is not open. Returns its lookup count. While
+    /// the kernel knows the number, it can only be used for what the kernel takes it for, because the kernel
+    /// may still find it by that name.
     fn take_id(&mut self, from: Ino, id: NodeId, identity: Identity) -> Option<u64> {
         let node = self
             .nodes
@@ -273,8 +273,8 @@ impl<T> Tree<T> {
         Some(lookups)
     }
 
-    /// Makes the kernel's number of an inode the one that it shows, if that is to be had. Only while it
-    /// is not open: locks on one file must not be locks on two.
+    /// Makes the kernel's number of an inode the one that it shows, if that is free. Only while it is not
+    /// open: locks on one file must not become locks on two.
     pub fn renumber(&mut self, ino: Ino) {
         let (identity, shown) = match self.nodes.get(&ino) {
             Some(node) if node.handles == 0 => (node.identity, node.shown),
@@ -310,15 +310,15 @@ impl<T> Tree<T> {
         }
     }
 
-    /// The kernel is told of an inode: by which numbers. None if there is none of this number (any
-    /// more): then it must not be told.
+    /// An inode is reported to the kernel: the numbers to report. `None` if there is no such inode (any
+    /// more): then it must not be reported.
     pub fn remember(&mut self, ino: Ino) -> Option<Numbers> {
         let node = self.nodes.get_mut(&ino)?;
         node.ids.last_mut()?.1 += 1;
         self.numbers(ino)
     }
 
-    /// The kernel forgot so many of the times it was told of this number.
+    /// The kernel forgot this many of its lookups of this number.
     pub fn forget(&mut self, id: NodeId, times: u64) {
         let Some(ino) = self.at(id).filter(|ino| *ino != Ino::ROOT) else {
             return;
@@ -338,7 +338,7 @@ impl<T> Tree<T> {
         self.sweep(ino);
     }
 
-    /// A handle was opened, or is about to be. Whether there is such an inode (any more).
+    /// A handle was opened, or is about to be. Returns whether the inode (still) exists.
     pub fn hold(&mut self, ino: Ino) -> bool {
         let node = self.nodes.get_mut(&ino);
         node.map(|node| node.handles += 1).is_some()
@@ -369,7 +369,7 @@ impl<T> Tree<T> {
         self.nodes.get(&ino).map_or(0, |node| node.handles)
     }
 
-    /// Drops an inode that nobody refers to.
+    /// Drops an inode that nothing refers to.
     pub fn sweep(&mut self, ino: Ino) {
         if ino != Ino::ROOT && self.nodes.get(&ino).is_some_and(Node::is_unused) {
             self.unlink(ino);
@@ -396,8 +396,8 @@ impl<T> Tree<T> {
         }
     }
 
-    /// Takes the name from an inode that the kernel calls by another one from now on, where it is to
-    /// find something else: that name stands for this.
+    /// Takes the name from an inode that has another one for the kernel from now on, where something else is
+    /// to be found: that name stands for this.
     pub fn mistake(&mut self, ino: Ino, identity: Identity) {
         self.unlink(ino);
         if let Some(node) = self.nodes.get_mut(&ino) {
@@ -405,7 +405,7 @@ impl<T> Tree<T> {
         }
     }
 
-    /// Gives an inode another name, and what that stands for. The inode that had the name before loses
+    /// Gives an inode another name, and what that name stands for. The inode that had the name before loses
     /// it and is returned.
     pub fn rename(
         &mut self,

@@ -1,4 +1,4 @@
-//! Versions, and what a save demands and gets.
+//! Versions, preconditions and outcomes of a save.
 //!
 //! A version is the backend's opaque identity of one stored value; it is compared only for
 //! equality. Nothing here knows where a version comes from. The users are [`super::Draft`] and
@@ -9,13 +9,13 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-/// No server tells longer ones.
+/// No server sends longer ones.
 const LONGEST: usize = 512;
 
-/// What is told by servers that have nothing to tell.
+/// The words that some servers send instead of an ETag.
 const NOTHING: [&str; 6] = ["*", "null", "nil", "none", "undefined", "(null)"];
 
-/// Whether this is a digest in hexadecimal digits, as of one put, or of an upload in parts (`-N` behind it).
+/// Whether this is a digest in hexadecimal digits: of one put, or of an upload in parts (with `-N` after it).
 fn is_digest(opaque: &str) -> bool {
     let (digits, parts) = opaque.split_once('-').unwrap_or((opaque, "1"));
     digits.len() >= 32
@@ -25,9 +25,9 @@ fn is_digest(opaque: &str) -> bool {
 
 /// The identity of one stored value: its ETag, in one spelling (see [`told`](Self::told)).
 ///
-/// Equality is equality of ETags. On backends whose ETag derives from the content, writing A, B
-/// and A again gives the first version back; a save based on it then replaces the very bytes its
-/// writer was shown. The one thing that can go wrong is named in `settle.rs`.
+/// Equality is equality of ETags. On backends whose ETag derives from the content, writing A, B and A again
+/// gives the first version back; a save based on it then replaces exactly the bytes that its writer was
+/// shown. `settle.rs` says what can go wrong.
 #[derive(Clone)]
 pub struct Version {
     etag: Arc<str>,
@@ -35,12 +35,12 @@ pub struct Version {
 }
 
 impl Version {
-    /// Reads an ETag as a server, a person or another mount spells it: weak or strong, with quotes or
-    /// without, a digest in capitals or not. All of them name one version, whose spelling here is strong,
-    /// quoted and, for digests, in small letters.
+    /// Reads an ETag in any spelling of a server, a person or another mount: weak or strong, with or without
+    /// quotes, a digest in upper or lower case. All of them name one version, whose spelling here is strong,
+    /// quoted and, for digests, in lower case.
     ///
-    /// `None` if it names no version: nothing, `*` (which as a condition means "whatever is there"), the
-    /// nothing of some programming language, or what no ETag can be (RFC 9110, 8.8.3).
+    /// `None` if it names no version: nothing, `*` (which as a condition means "whatever is there"), the null
+    /// of some programming language, or text that cannot be an ETag (RFC 9110, 8.8.3).
     pub fn told(text: &str) -> Option<Self> {
         let text = text.trim();
         let text = text.strip_prefix("W/").unwrap_or(text);
@@ -87,7 +87,7 @@ impl Version {
         self.etag.trim_matches('"')
     }
 
-    /// Whether the ETag is a number in hexadecimal digits, which capitals do not change.
+    /// Whether the ETag is a hexadecimal number, whose case does not matter.
     pub fn is_digest(&self) -> bool {
         is_digest(self.opaque())
     }
@@ -97,9 +97,9 @@ impl Version {
         self.snapshot.as_deref()
     }
 
-    /// A number of nanoseconds, less than one second, that differs between versions (but for
-    /// chance). Added to a modification time in whole seconds it makes every change of version a
-    /// change of mtime, which is what editors look at before they overwrite (V5).
+    /// A number of nanoseconds below one second that (almost always) differs between versions. Added to a
+    /// modification time in whole seconds, it makes every change of version a change of mtime, which editors
+    /// check before they overwrite (V5).
     pub fn nanos(&self) -> u32 {
         // FNV-1a, 64 bit: stable across runs and machines, unlike the standard hasher.
         let hash = self
@@ -139,8 +139,7 @@ impl fmt::Debug for Version {
     }
 }
 
-/// What a save demands to find under its key. There is no third case: nothing is ever written
-/// unconditionally.
+/// What the key must be for a save to happen. There is no third case: no write is unconditional.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Precondition {
     /// The key does not exist.
@@ -180,12 +179,12 @@ impl From<Option<Version>> for Precondition {
 pub struct PutId(u128);
 
 impl PutId {
-    /// Takes a number that nobody else uses.
+    /// Takes a number that is not used anywhere else.
     pub fn new(unique: u128) -> Self {
         Self(unique)
     }
 
-    /// Reads what `Display` wrote; there is one spelling.
+    /// Reads what `Display` wrote; there is only one spelling.
     pub fn parse(text: &str) -> Option<Self> {
         let id = Self(u128::from_str_radix(text, 16).ok()?);
         (id.to_string() == text).then_some(id)
@@ -198,21 +197,21 @@ impl fmt::Display for PutId {
     }
 }
 
-/// What a conditional write came to. A refusal is an answer, not an error, so that `?` cannot
-/// swallow it. `T` is what a success brings: the new version of a put, nothing of a delete.
+/// The result of a conditional write. A refusal is an answer, not an error, so that `?` cannot swallow it.
+/// `T` is the result of a success: the new version for a put, nothing for a delete.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome<T = Version> {
     /// It happened, exactly once.
     Committed(T),
-    /// The key did not have the expected version; nothing happened. Whoever looked says what the key is
-    /// now; a single attempt did not.
+    /// The key did not have the expected version; nothing happened. It holds what the key is now, if that was
+    /// checked; a single attempt does not check.
     Refused(Option<Rival>),
-    /// No answer proves either. It must be reported as an I/O error, never as a conflict.
+    /// No answer proves either. Report it as an I/O error, never as a conflict.
     Unknown,
 }
 
 impl<T> Outcome<T> {
-    /// The same, of which a success brings something else.
+    /// The same, with another result of a success.
     pub fn map<U>(self, brings: impl FnOnce(T) -> U) -> Outcome<U> {
         match self {
             Self::Committed(saved) => Outcome::Committed(brings(saved)),
@@ -221,7 +220,7 @@ impl<T> Outcome<T> {
         }
     }
 
-    /// The same, of which a refusal says something else of what is there.
+    /// The same, with another description of what a refusal found.
     pub fn map_rival(self, says: impl FnOnce(Rival) -> Rival) -> Self {
         match self {
             Self::Refused(rival) => Self::Refused(rival.map(says)),
@@ -235,12 +234,12 @@ impl<T> Outcome<T> {
     }
 }
 
-/// What a write found in the place of what it expected.
+/// What a write found instead of what it expected.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Rival {
     /// What the key is now.
     pub version: Precondition,
-    /// Its size, if that is the size of the value.
+    /// Its size, if it is the size of the value.
     pub size: Option<u64>,
     /// When it was written.
     pub modified: Option<SystemTime>,
@@ -288,7 +287,7 @@ mod tests {
             assert_eq!(Version::told(&spelled), Some(version.clone()), "{spelled}");
         }
         assert_eq!(version.opaque(), digest);
-        // Only digests are the same in capitals.
+        // Only digests are equal in upper and lower case.
         assert_ne!(Version::told("\"CPj+tag\""), Version::told("\"cpj+tag\""));
         let parts = Version::told(&format!("{}-12", digest.to_uppercase()));
         assert_eq!(parts, Some(Version::new(format!("\"{digest}-12\""))));

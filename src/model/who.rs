@@ -1,8 +1,8 @@
-//! Who asks: processes, their relatives, and their jobs (W1). How they are found out is `mount`'s.
+//! The callers of requests: processes, their relatives, and their jobs (W1). `mount` finds them out.
 
 use std::fmt;
 
-/// A process: its id, and its start time in clock ticks since boot, since ids are used again.
+/// A process: its id, and its start time in clock ticks since boot, because ids are reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Process {
     /// Thread group id.
@@ -23,8 +23,8 @@ pub struct Job {
 
 /// The nearest ancestors of a process within its job, its parent first.
 ///
-/// Ids alone: their start times could only be read from files that may wait for us. An id that is
-/// used again in one job brings a memory along that is at worst too old, and so a conflict too many.
+/// Ids without start times, which could only be read from files whose reader may have to wait for us. An id
+/// that is reused within one job inherits a memory that is at worst too old: one conflict too many.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Ancestors([u32; Self::MOST]);
 
@@ -32,7 +32,7 @@ impl Ancestors {
     /// How many are remembered.
     pub const MOST: usize = 6;
 
-    /// These, the parent first; those past [`MOST`](Self::MOST) are left out.
+    /// These ids, the parent first; those beyond [`MOST`](Self::MOST) are left out.
     pub fn new(ids: impl IntoIterator<Item = u32>) -> Self {
         let mut ancestors = Self::default();
         for (place, id) in ancestors.0.iter_mut().zip(ids) {
@@ -41,19 +41,19 @@ impl Ancestors {
         ancestors
     }
 
-    /// Them.
+    /// The ids, the parent first.
     pub fn ids(self) -> impl Iterator<Item = u32> {
         self.0.into_iter().take_while(|id| *id != 0)
     }
 }
 
-/// Who asks. Requests that carry no usable process id (page writeback, release, a process of
+/// The caller of a request. Requests without a usable process id (page writeback, release, a process of
 /// another pid namespace) have no caller, and count as blind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Caller {
     /// The process.
     pub process: Process,
-    /// Who started it, within its job.
+    /// Its ancestors within its job.
     pub ancestors: Ancestors,
     /// Its job.
     pub job: Job,
@@ -63,8 +63,8 @@ pub struct Caller {
 /// families, and that of its job.
 pub(super) const LEVELS: usize = Ancestors::MOST + 3;
 
-/// One of the memories of a caller: 0 is its own, the last one that of its job, and those between are
-/// the families of the caller and of its ancestors. The lower, the nearer.
+/// One of the memories of a caller: 0 is its own, the last one that of its job, and those between are the
+/// families of the caller and of its ancestors. A lower number is nearer.
 pub(super) type Level = usize;
 
 /// The memory of the process itself.
@@ -81,7 +81,7 @@ impl Caller {
         Levels(((1 << (families + 1)) - 1) | (1 << JOB))
     }
 
-    /// Whose family is at a level between [`FAMILY`] and [`JOB`], for each of those levels.
+    /// The process whose family is at a level, for each level between [`FAMILY`] and [`JOB`].
     pub(super) fn families(&self) -> impl Iterator<Item = (Level, u32)> {
         let ids = std::iter::once(self.process.id).chain(self.ancestors.ids());
         (FAMILY..).zip(ids)
@@ -119,9 +119,9 @@ pub(super) struct Levels(pub(super) u16);
 
 impl Levels {
     pub(super) const NONE: Self = Self(0);
-    /// Those that only the process itself and what it started ask for.
+    /// Those that belong to the process itself and to what it started.
     pub(super) const OWN: Self = Self(1 << PROCESS | 1 << FAMILY);
-    /// All that there may be.
+    /// All possible levels.
     pub(super) const ALL: Self = Self((1 << LEVELS) - 1);
 
     pub(super) fn one(level: Level) -> Self {
@@ -153,7 +153,7 @@ impl Levels {
     }
 }
 
-/// What is asked of the process table. An answer never waits.
+/// Questions to the process table. Answers never wait.
 pub trait Living: Send + Sync + fmt::Debug {
     /// Whether no process has this id any more.
     fn has_ended(&self, process: u32) -> bool;
@@ -162,7 +162,7 @@ pub trait Living: Send + Sync + fmt::Debug {
     fn job_has_ended(&self, job: Job) -> bool;
 }
 
-/// A world in which nobody ever ends.
+/// A world in which no process ever ends.
 #[derive(Clone, Copy, Debug)]
 pub struct Everlasting;
 

@@ -16,7 +16,7 @@ use super::answer::Bridge;
 use super::directory::{names, names_and_attributes};
 use super::errno;
 use super::negotiate::negotiate;
-use super::reply::{Created, Named, OpenedDir, OpenedFile, Written, Xattr};
+use super::reply::{Created, LookedUp, OpenedDir, OpenedFile, Written, Xattr};
 use super::request::{Fs, access, at, context, creation, durable, over, set_mode, thread_of};
 use crate::model::{NodeId, SaveReason};
 use crate::vfs::{Departures, Durable, Fh, SetMode};
@@ -31,7 +31,7 @@ impl Filesystem for Fs {
         let (vfs, name, by) = (self.0.vfs.clone(), name.to_owned(), thread_of(request));
         let op = self.op_on("lookup", parent, &name, request).locking(parent);
         self.0.answer(op, reply, async move {
-            vfs.lookup(dir, &name, by).await.map(Named)
+            vfs.lookup(dir, &name, by).await.map(LookedUp)
         });
     }
 
@@ -105,7 +105,7 @@ impl Filesystem for Fs {
         let op = self.op_on("mkdir", parent, &name, request);
         let op = op.saving().locking(parent);
         self.0.answer(op, reply, async move {
-            vfs.make_dir(dir, &name, by).await.map(Named)
+            vfs.make_dir(dir, &name, by).await.map(LookedUp)
         });
     }
 
@@ -456,7 +456,7 @@ impl Filesystem for Fs {
             .op_on("symlink", parent, &name, request)
             .locking(parent);
         self.0.answer(op, reply, async move {
-            vfs.make_link(dir, &name, &target, by).await.map(Named)
+            vfs.make_link(dir, &name, &target, by).await.map(LookedUp)
         });
     }
 

@@ -20,7 +20,7 @@ use crate::vfs::Life;
 /// Which processes are watched.
 #[derive(Clone, Debug)]
 pub(super) struct Lives {
-    watched: Arc<Mutex<HashMap<Process, Weak<Watched>>>>,
+    watched: Arc<Mutex<HashMap<Process, Weak<WatchedProcess>>>>,
     /// How many descriptors may watch at a time.
     most: usize,
 }
@@ -33,7 +33,7 @@ impl Lives {
         }
     }
 
-    fn watched(&self) -> MutexGuard<'_, HashMap<Process, Weak<Watched>>> {
+    fn watched(&self) -> MutexGuard<'_, HashMap<Process, Weak<WatchedProcess>>> {
         self.watched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -45,16 +45,16 @@ impl Lives {
         }
         let has_room = watched.len() < self.most;
         let state = match has_room.then(|| open(process.id)) {
-            Some(Ok(pidfd)) => State::Held(pidfd),
-            Some(Err(Errno::SRCH)) => State::Gone,
-            Some(Err(_)) | None => State::AskedFor,
+            Some(Ok(pidfd)) => Pidfd::Held(pidfd),
+            Some(Err(Errno::SRCH)) => Pidfd::Gone,
+            Some(Err(_)) | None => Pidfd::AskedFor,
         };
-        let life = Arc::new(Watched {
+        let life = Arc::new(WatchedProcess {
             process,
             state,
             among: self.clone(),
         });
-        if !matches!(life.state, State::AskedFor) {
+        if !matches!(life.state, Pidfd::AskedFor) {
             watched.insert(process, Arc::downgrade(&life));
         }
         life
@@ -63,14 +63,14 @@ impl Lives {
 
 /// A process, for as long as somebody wants to know of it.
 #[derive(Debug)]
-struct Watched {
+struct WatchedProcess {
     process: Process,
-    state: State,
+    state: Pidfd,
     among: Lives,
 }
 
 #[derive(Debug)]
-enum State {
+enum Pidfd {
     /// By this pidfd, which becomes readable when the process ends (pidfd_open(2)).
     Held(OwnedFd),
     /// By a pidfd of the moment.
@@ -79,20 +79,20 @@ enum State {
     Gone,
 }
 
-impl Life for Watched {
+impl Life for WatchedProcess {
     fn goes_on(&self) -> bool {
         match &self.state {
-            State::Held(pidfd) => !has_ended(pidfd),
-            State::AskedFor => match open(self.process.id) {
+            Pidfd::Held(pidfd) => !has_ended(pidfd),
+            Pidfd::AskedFor => match open(self.process.id) {
                 Ok(pidfd) => !has_ended(&pidfd),
                 Err(error) => error != Errno::SRCH,
             },
-            State::Gone => false,
+            Pidfd::Gone => false,
         }
     }
 }
 
-impl Drop for Watched {
+impl Drop for WatchedProcess {
     fn drop(&mut self) {
         let mut watched = self.among.watched();
         // Somebody may have begun to watch it anew between the last use of this one and now.

@@ -43,7 +43,7 @@ pub(super) trait Undo: Send + 'static {
 }
 
 /// A name that the kernel is told of.
-pub(super) struct Named(pub(super) Told);
+pub(super) struct LookedUp(pub(super) Told);
 /// A file that was opened.
 pub(super) struct OpenedFile(pub(super) Fh);
 /// A directory that was opened.
@@ -55,7 +55,7 @@ pub(super) struct Written(pub(super) u32);
 /// An extended attribute, or the list of them, and how many bytes the caller has room for.
 pub(super) struct Xattr(pub(super) Bytes, pub(super) u32);
 
-impl Undo for Named {
+impl Undo for LookedUp {
     fn undo(self, vfs: &Arc<Vfs>) {
         vfs.forget(self.0.numbers.node, 1);
     }
@@ -121,8 +121,8 @@ bytes_moved! {
     Xattr, |it| it.0.len() as u64;
 }
 
-impl Reply<Named> for fuser::ReplyEntry {
-    fn send(self, Named(told): Named, look: &Presentation) {
+impl Reply<LookedUp> for fuser::ReplyEntry {
+    fn send(self, LookedUp(told): LookedUp, look: &Presentation) {
         // A file's name is looked up anew by every system call, so that an open knows whether its
         // own call has just asked the store (R1); a directory's name is believed for a while.
         let entry_ttl = match told.attr.kind {

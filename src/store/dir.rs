@@ -120,7 +120,7 @@ impl Dir {
 
     /// The name in this directory under which the key `path` is found, and whether that is a
     /// directory on the way to it. `None` for keys that are not in this directory.
-    pub fn name_of(&self, path: &str) -> Option<Named> {
+    pub fn name_of(&self, path: &str) -> Option<NameInDir> {
         let segment_on = path.strip_prefix(&self.prefix[..self.segment])?;
         let (segment, below) = match segment_on.split_once('/') {
             Some((segment, _)) => (segment, true),
@@ -134,7 +134,7 @@ impl Dir {
         loop {
             let (name, part) = FileName::of_segment(rest);
             if covered.is_empty() {
-                return Some(Named {
+                return Some(NameInDir {
                     name,
                     is_dir: below || part.is_some(),
                 });
@@ -157,7 +157,7 @@ impl Dir {
 
 /// A name in a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Named {
+pub struct NameInDir {
     /// The name.
     pub name: FileName,
     /// Whether the key lies below a directory of this name.

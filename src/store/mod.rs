@@ -39,7 +39,7 @@ pub use site::Site;
 
 pub use crate::backend::queue::{Queues, within as in_queues};
 
-use crate::backend::{Grant, Kept, ReadCondition, Signed};
+use crate::backend::{Grant, ObjectVersion, ReadCondition, Signed};
 use crate::model::{FileName, Key, Outcome, Precondition, PutId, Version};
 
 /// One key-value store, whatever its layout.
@@ -278,7 +278,7 @@ pub trait Store: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     /// [`Error::Unsupported`] where none are; any other [`Error`].
-    async fn versions(&self, key: &Key) -> Result<Vec<Kept>, Error> {
+    async fn versions(&self, key: &Key) -> Result<Vec<ObjectVersion>, Error> {
         let what = self.address(key);
         Err(Error::Unsupported(format!("{what}: no versions are kept")))
     }

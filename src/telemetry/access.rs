@@ -67,7 +67,7 @@ pub struct Access<'a> {
 }
 
 #[derive(Debug)]
-struct Line {
+struct LogLine {
     text: Box<str>,
     /// Where it begins in the stream.
     at: u64,
@@ -75,7 +75,7 @@ struct Line {
 
 #[derive(Debug, Default)]
 struct Log {
-    lines: VecDeque<Line>,
+    lines: VecDeque<LogLine>,
     /// How many lines there ever were.
     count: u64,
     /// Where the next line will begin in the stream.
@@ -163,7 +163,7 @@ impl Log {
             let _ = write!(text, " -> {to}");
         }
         text.push('\n');
-        let line = Line {
+        let line = LogLine {
             at: self.end,
             text: text.into_boxed_str(),
         };

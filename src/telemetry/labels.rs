@@ -38,7 +38,7 @@ impl Request {
 
 /// What a place for a request is for; each kind has a limited number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum Pool {
     /// Listing, and asking what an object is.
     Names,
     /// Reading objects.
@@ -47,7 +47,7 @@ pub enum Place {
     Saves,
 }
 
-impl Place {
+impl Pool {
     pub(super) const ALL: [Self; 3] = [Self::Names, Self::Values, Self::Saves];
 
     /// The word for it.

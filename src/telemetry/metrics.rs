@@ -10,7 +10,7 @@ use prometheus::{
     HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder,
 };
 
-use super::labels::{Cache, Counts, Levels, Place, Request};
+use super::labels::{Cache, Counts, Levels, Pool, Request};
 use super::maker::{Maker, number};
 use super::rescues::{Bound, Rescues};
 
@@ -242,7 +242,7 @@ impl Metrics {
             self.answers.with_label_values(&[request, "200"]);
         }
         self.requests.with_label_values(&["put", "refused"]);
-        for kind in Place::ALL.map(Place::as_str) {
+        for kind in Pool::ALL.map(Pool::as_str) {
             self.requests_queued.with_label_values(&[kind]);
         }
         for direction in ["sent", "received"] {
@@ -285,7 +285,7 @@ impl Metrics {
     }
 
     /// A request begins to wait for a place, or ends to.
-    pub fn wants_place(&self, kind: Place, more: bool) {
+    pub fn wants_place(&self, kind: Pool, more: bool) {
         let waiting = self.requests_queued.with_label_values(&[kind.as_str()]);
         match more {
             true => waiting.inc(),
@@ -295,7 +295,7 @@ impl Metrics {
 
     /// How many requests wait for a place, of each kind.
     pub fn places_wanted(&self) -> [(&'static str, i64); 3] {
-        Place::ALL.map(|kind| {
+        Pool::ALL.map(|kind| {
             let waiting = self.requests_queued.with_label_values(&[kind.as_str()]);
             (kind.as_str(), waiting.get())
         })

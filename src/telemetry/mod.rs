@@ -21,7 +21,7 @@ use std::sync::atomic::AtomicBool;
 
 pub use access::{Access, AccessLog, Reading, Subject};
 pub use failures::{Failed, Failures};
-pub use labels::{Cache, Counts, Levels, Place, Request};
+pub use labels::{Cache, Counts, Levels, Pool, Request};
 pub use metrics::Metrics;
 pub use rescues::{Bound, KeptRescues};
 

@@ -23,7 +23,7 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::Layer;
 use tracing_subscriber::registry::LookupSpan;
 
-use named::Named;
+use named::NamingExporter;
 use post::Post;
 
 /// What a collector calls these spans.
@@ -37,7 +37,7 @@ const LAST: Duration = Duration::from_secs(3);
 
 /// What is wanted.
 #[derive(Clone, Debug)]
-pub struct Wanted {
+pub struct TraceOptions {
     /// The URL of a collector. Without one spans have ids, and nobody gets them.
     pub collector: Option<String>,
     /// The authorities to trust for the collector, if its URL is https.
@@ -58,7 +58,7 @@ impl Traces {
     /// # Errors
     /// A message when the URL is none.
     pub fn start<S>(
-        wanted: &Wanted,
+        wanted: &TraceOptions,
         runtime: Handle,
     ) -> Result<(Self, impl Layer<S> + Send + Sync + use<S>), String>
     where
@@ -82,7 +82,7 @@ impl Traces {
                 .with_protocol(Protocol::HttpBinary)
                 .build()
                 .map_err(|error| format!("{url}: {error}"))?;
-            provider = provider.with_batch_exporter(Named(exporter));
+            provider = provider.with_batch_exporter(NamingExporter(exporter));
         }
         if wanted.x_ray {
             provider = provider.with_id_generator(XRayIds::default());

@@ -18,9 +18,9 @@ pub struct Access {
 /// Where written bytes go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum At {
-    /// There; a gap before it is zeros.
+    /// At this offset; a gap before it is filled with zeros.
     Offset(u64),
-    /// Behind the last byte (O_APPEND), wherever the kernel thinks that is.
+    /// After the last byte (O_APPEND), whatever offset the kernel assumes.
     End,
 }
 
@@ -29,6 +29,6 @@ pub enum At {
 pub enum Durable {
     /// By the next close or fsync.
     AtSave,
-    /// Before the write is over (O_SYNC, O_DSYNC).
+    /// Before the write returns (O_SYNC, O_DSYNC).
     AtOnce,
 }

@@ -1,9 +1,8 @@
-//! Appends merge (W7): what a refused save of somebody who only appended is based on next.
+//! Appends are merged (W7): the new base of a refused save of a writer that only appended.
 //!
-//! Its bytes are put behind those of the newest version and saved again, under the condition that
-//! this is still the newest; so no line is lost, and none is there twice, since a save of unknown
-//! fate is never repeated. [`Saving`] is the rule; what was appended is told apart by its place, see
-//! `writer.rs`. The save itself is in `save.rs`.
+//! Its bytes are appended to the newest version and saved again, if that is still the newest. So no line is
+//! lost, and none is stored twice, because a save in doubt is never repeated. [`Saving`] has the rule;
+//! `writer.rs` knows where the appended bytes begin. The save itself is in `save.rs`.
 
 use bytes::Bytes;
 
@@ -16,9 +15,8 @@ use crate::model::{Precondition, Version};
 use crate::store::Metadata;
 
 impl Vfs {
-    /// Puts what was appended behind the newest version, and says which that is: `own`, if that is what
-    /// this mount saved last and has at hand, else what the store says; one request then, or a few for a
-    /// large value.
+    /// Appends the appended bytes to the newest version, and returns that version: `own`, if this mount saved
+    /// it last and still has it, else what the store has. That takes one request, or a few for a large value.
     ///
     /// # Errors
     /// Any [`Error`]; then nothing has changed.
@@ -37,10 +35,10 @@ impl Vfs {
         Ok(newest)
     }
 
-    /// What was appended stands behind another version now: what the save does next.
+    /// The appended bytes follow another version now. Returns the next step of the save.
     ///
     /// # Errors
-    /// [`Error::BadHandle`] when nobody knows the file any more.
+    /// [`Error::BadHandle`] when the file is unknown.
     pub(super) fn rebased(
         &self,
         begun: &SaveBegun<'_>,
@@ -59,7 +57,7 @@ impl Vfs {
             modified: std::time::SystemTime::now(),
         });
         begun.writer.reshape(shape);
-        // It remembers the size that the file had with our bytes alone.
+        // The kernel remembers the size that the file had with our bytes alone.
         self.forget_in_kernel(ino);
         self.telemetry.metrics.merged_append();
         tracing::debug!(op = begun.op, store = %begun.store.name(), key = %begun.key, base = %saving.base(), "appending to what others saved");
@@ -86,7 +84,7 @@ impl Vfs {
                     return Ok((expect, value.bytes.clone(), value.metadata.clone()));
                 }
                 Ok(Newest::Large(large)) => match self.read_whole(store, key, *large).await {
-                    // Somebody saved while it was read.
+                    // Another writer saved while it was read.
                     Err(Error::Stale(_)) => {}
                     value => {
                         let value = value?;

@@ -1,8 +1,8 @@
-//! Files that have no name yet: bytes are written and made durable first, and then appear under their
-//! name, whole or not at all.
+//! Files that have no name yet: their bytes are written and made durable first, and then appear under a name,
+//! whole or not at all.
 //!
-//! Some are kept open in reserve. A daemon that has used up its descriptors, or whose machine has, can
-//! then still rescue bytes: it needs no further descriptor for that.
+//! Some are kept open in reserve. So a daemon can still rescue bytes when it, or its machine, has used up all
+//! descriptors.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -16,14 +16,14 @@ use rustix::io::Errno;
 
 use super::pairs;
 
-/// How many are kept in reserve: a rescue takes two, which come back when it is done.
+/// How many are kept in reserve: a rescue takes two, and returns them when it is done.
 const SPARES: usize = 8;
 
 /// A file that has no name yet.
 #[derive(Debug)]
 pub(super) struct Blank {
     file: File,
-    /// Where it is meanwhile, on file systems that have no files without a name.
+    /// Its path meanwhile, on file systems that have no files without a name.
     aside: Option<PathBuf>,
 }
 
@@ -44,7 +44,7 @@ impl Blank {
         }
     }
 
-    /// One that has a name which nobody looks for.
+    /// One with a name that no other code uses.
     fn aside(dir: &Path) -> io::Result<Self> {
         let aside = dir.join(format!(".{}.new", uuid::Uuid::new_v4().simple()));
         let file = File::options()
@@ -58,13 +58,13 @@ impl Blank {
         })
     }
 
-    /// Says that more is to come before the file is what it is to be, as long as this lives.
+    /// Marks the file as incomplete, as long as this lives.
     pub(super) fn hold(&self) {
         pairs::hold(&self.file);
     }
 
-    /// Writes the bytes, makes them durable, and gives the file its name, which nothing may have. The
-    /// name itself is durable when its directory is.
+    /// Writes the bytes, makes them durable, and gives the file its name, which must be free. The name itself
+    /// is durable when its directory is.
     ///
     /// # Errors
     /// Any error of the local file system; then there is no such file.
@@ -106,11 +106,11 @@ impl Drop for Blank {
 #[derive(Debug)]
 pub(super) struct Reserve {
     dir: PathBuf,
-    held: Mutex<Held>,
+    held: Mutex<Spares>,
 }
 
 #[derive(Debug, Default)]
-struct Held {
+struct Spares {
     /// To make names durable.
     directory: Option<File>,
     spares: Vec<Blank>,
@@ -124,11 +124,11 @@ impl Reserve {
         }
     }
 
-    fn held(&self) -> MutexGuard<'_, Held> {
+    fn held(&self) -> MutexGuard<'_, Spares> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes the reserve as large as it should be, as far as that can be done now.
+    /// Refills the reserve, as far as possible now.
     ///
     /// # Errors
     /// Any error of the local file system.
@@ -143,9 +143,9 @@ impl Reserve {
         Ok(())
     }
 
-    /// Lets everything go: the directory is another one now.
+    /// Closes everything: the directory is another one now.
     pub(super) fn let_go(&self) {
-        *self.held() = Held::default();
+        *self.held() = Spares::default();
     }
 
     /// A file without a name: a new one if there is a descriptor for it, else one of the reserve.

@@ -1,8 +1,8 @@
-//! A rescue that is being saved after all: by one process at a time, and by none twice.
+//! A rescue that is being saved after all: by one process at a time, and never twice.
 //!
-//! The record is locked (flock) meanwhile. What was to be appended cannot tell from the value whether it is there
-//! already, so that before each attempt it is noted, durably, which version that attempt replaces. It makes no
-//! request; `cli/kv/rescued.rs` does.
+//! The record is locked (flock) meanwhile. The value does not show whether bytes were already appended to it.
+//! So before each attempt, the version that it replaces is noted durably. This module makes no request;
+//! `cli/kv/rescued.rs` does.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
@@ -13,10 +13,10 @@ use rustix::fs::{FlockOperation, flock};
 
 use super::pairs::{checked, open_regular, record_path, small};
 
-/// What the mark says when the rescue is saved. No version is called like that.
+/// The content of the mark when the rescue is saved. No version has this name.
 const DONE: &str = "done";
 
-/// Where it is noted which version the last attempt replaced.
+/// The path of the note of the version that the last attempt replaces.
 pub(super) fn mark(dir: &Path, id: &str) -> PathBuf {
     dir.join(format!("{id}.applying"))
 }
@@ -24,11 +24,11 @@ pub(super) fn mark(dir: &Path, id: &str) -> PathBuf {
 /// What is known of earlier attempts to save a rescue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Begun {
-    /// There was none, or what became of it is known: nothing.
+    /// There was none, or it certainly did nothing.
     No,
     /// One replaced this version, if it happened.
     Replacing(String),
-    /// One happened; the rescue could not be forgotten then.
+    /// One happened, but the rescue could not be deleted then.
     Done,
 }
 
@@ -54,7 +54,7 @@ impl Claim {
             Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
             Err(errno) => return Err(errno.into()),
         }
-        // Whoever had it may have saved it, and forgotten it.
+        // The process that had it may have saved and deleted it.
         let (locked, named) = (record.metadata()?, fs::symlink_metadata(&path)?);
         match (locked.dev(), locked.ino()) == (named.dev(), named.ino()) {
             true => Ok(Some(Self {
@@ -66,7 +66,7 @@ impl Claim {
         }
     }
 
-    /// Notes which version the attempt replaces that is about to be made.
+    /// Notes the version that the next attempt replaces.
     ///
     /// # Errors
     /// Any error of the local file system.
@@ -105,9 +105,9 @@ impl Claim {
         }
     }
 
-    /// It is known that the last attempt came to nothing.
+    /// Notes that the last attempt did nothing.
     pub fn settle(&self) {
-        // One too many makes us ask once more.
+        // A mark too many only costs one more check.
         let _ = fs::remove_file(&self.mark);
     }
 }

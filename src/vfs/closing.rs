@@ -1,9 +1,8 @@
-//! The end of a handle, and who has to wait for it.
+//! The end of a handle, and the calls that wait for it.
 //!
-//! The kernel tells of a last close and does not wait for the answer, so the program goes on while
-//! its file is being saved. It must find then what it has just left: a look-up or an open of a file
-//! waits for the closes of that file that came before it. It knows nothing of what a close saves: see
-//! `save.rs`.
+//! The kernel reports a last close and does not wait for the answer, so the program continues while its file
+//! is being saved. The program must then find what it has just written: a look-up or an open of a file waits
+//! for the earlier closes of that file. What a close saves is in `save.rs`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,18 +15,18 @@ use super::{Error, Vfs};
 use crate::model::{Ino, SaveReason};
 use crate::store::{Dir, Store};
 
-/// How long a last close may be on its way from the kernel to [`Vfs::release`]: one of our threads has
-/// read it and did not come to it yet.
+/// How long a last close may take from the kernel to [`Vfs::release`]: one of our threads has read it, but
+/// not handled it yet.
 const ON_ITS_WAY: Duration = Duration::from_millis(20);
 
-/// The closes of one file that are under way: each holds it for reading, and who waits for them asks
-/// for it for writing, once, and lets it go. Nobody holds it while waiting for any other lock that an
-/// open or a look-up holds, since those hold none.
+/// The closes of one file that are under way. Each holds this lock for reading; a call that waits for them
+/// takes it for writing once, and releases it. No close holds it while it waits for another lock of an open
+/// or a look-up, because those hold none.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Closing {
     under_way: Arc<RwLock<()>>,
-    /// The handle that was flushed last while emptiness waited in it to be saved, and when: perhaps
-    /// its last close is on its way.
+    /// The handle that was flushed last while an empty file waited in it to be saved, and when: its last
+    /// close may be on its way.
     flushed: Option<(Fh, Instant)>,
 }
 
@@ -36,12 +35,12 @@ impl Closing {
         Arc::clone(&self.under_way).read_owned().await
     }
 
-    /// A handle was flushed just now, and perhaps its last close is on its way.
+    /// A handle was flushed just now, and its last close may be on its way.
     pub(super) fn note_flush(&mut self, fh: Fh) {
         self.flushed = Some((fh, Instant::now()));
     }
 
-    /// Whether a last close may be on its way, of a handle that is still open.
+    /// Whether the last close of a handle that is still open may be on its way.
     fn may_be_on_its_way(&self, is_open: impl FnOnce(Fh) -> bool) -> bool {
         self.flushed
             .is_some_and(|(fh, at)| at.elapsed() < ON_ITS_WAY && is_open(fh))
@@ -53,16 +52,16 @@ impl Closing {
 }
 
 impl Vfs {
-    /// The last descriptor of a handle is gone: saves what no flush saved, and closes it. Nobody
-    /// hears of an error but the log. The part before the first wait is done when this is first
-    /// polled, in the order in which the kernel asks.
+    /// The last descriptor of a handle is gone: saves what no flush saved, and closes the handle. Errors go
+    /// only to the log. The part before the first wait runs when this is first polled, in the order of the
+    /// kernel's requests.
     pub async fn release(&self, fh: Fh) {
         let closing = self.closing(fh);
         let _under_way = match &closing {
             Some(closing) => Some(closing.begin().await),
             None => None,
         };
-        // An error is logged and rescued where it happens.
+        // An error is logged, and the bytes are rescued, where it happens.
         let _ = self.save(fh, SaveReason::Release).await;
         let now = self.now();
         let mut table = self.table();
@@ -71,7 +70,7 @@ impl Vfs {
         }
     }
 
-    /// Waits for the closes of a file that came before.
+    /// Waits for the earlier closes of a file.
     pub(super) async fn closed(&self, ino: Ino) {
         loop {
             let (closing, is_on_its_way) = match self.table().get(ino) {
@@ -90,8 +89,8 @@ impl Vfs {
         }
     }
 
-    /// A handle was flushed that has nothing to save until it is closed for good: perhaps it is being
-    /// closed, or a shell has put it where its command will write (W2).
+    /// A handle was flushed that has nothing to save before its last close: it may be about to be closed, or
+    /// a shell has moved it to where its command will write (W2).
     pub(super) fn note_flush(&self, ino: Ino, fh: Fh) {
         self.table().note_flush(ino, fh);
     }
@@ -100,8 +99,8 @@ impl Vfs {
         Some(self.table().opened_on(fh).ok()?.closing().clone())
     }
 
-    /// Makes sure that no new file of this mount is in a directory or below it, which the store does
-    /// not know of yet.
+    /// Checks that no new file of this mount, which the store does not know yet, is in a directory or below
+    /// it.
     ///
     /// # Errors
     /// [`Error::NotEmpty`].

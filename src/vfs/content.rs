@@ -1,7 +1,7 @@
-//! The bytes of a draft: shared with the value it was opened from until the first change, in memory
-//! while they are few, else in a file without a name (A4).
+//! The bytes of a draft: shared with the opened value until the first change; in memory while they are few,
+//! else in a file without a name (A4).
 //!
-//! Knows neither versions nor saves; [`crate::model::Draft`] decides about those.
+//! [`crate::model::Draft`] decides about versions and saves.
 
 use std::fs::{DirBuilder, File};
 use std::io;
@@ -14,7 +14,7 @@ use bytes::Bytes;
 /// Where the bytes of drafts may be.
 #[derive(Debug)]
 pub(super) struct Room {
-    /// The directory of those that are too large for memory; where nothing is written there is none.
+    /// The directory of drafts that are too large for memory; a read-only mount has none.
     dir: Option<PathBuf>,
     /// How many bytes of one draft are kept in memory.
     memory: usize,
@@ -30,7 +30,7 @@ impl Room {
         len <= self.memory as u64
     }
 
-    /// A draft in a file, that has no bytes yet.
+    /// An empty draft in a file.
     pub(super) fn file(&self) -> io::Result<Content> {
         let dir = self.dir.as_ref();
         let dir = dir.ok_or(io::ErrorKind::ReadOnlyFilesystem)?;
@@ -52,7 +52,7 @@ pub(super) enum Content {
 }
 
 impl Content {
-    /// The bytes of a file that is there already.
+    /// The bytes of an existing file.
     ///
     /// # Errors
     /// Any error of the local disk.
@@ -74,7 +74,7 @@ impl Content {
         matches!(self, Self::File(..))
     }
 
-    /// At most `len` bytes from `start`; fewer at the end, none behind it.
+    /// At most `len` bytes from `start`; fewer at the end, none after it.
     ///
     /// # Errors
     /// Any error of the local disk, here and below.
@@ -106,7 +106,7 @@ impl Content {
             }
             let written = file.write_all_at(data, start as u64);
             if written.is_err() && end > before {
-                // Not a gap of zeros in the place of what had no room.
+                // No gap of zeros in place of what had no room.
                 file.set_len(before as u64)?;
                 *len = before;
             }
@@ -162,7 +162,7 @@ impl Content {
     fn own(&mut self) -> &mut Vec<u8> {
         if let Self::Shared(bytes) = self {
             let taken = std::mem::take(bytes);
-            // Without a copy when nobody else holds them.
+            // Without a copy if they are not shared.
             *self = Self::Own(Vec::from(taken));
         }
         match self {
@@ -172,10 +172,10 @@ impl Content {
     }
 }
 
-/// So many bytes of memory.
+/// Allocates this many bytes of memory.
 ///
 /// # Errors
-/// [`io::ErrorKind::OutOfMemory`] where a plain vector would end the process.
+/// [`io::ErrorKind::OutOfMemory`], where a plain vector would end the process.
 pub(super) fn zeros(len: usize) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     bytes
@@ -196,8 +196,8 @@ pub(super) fn slice(bytes: &Bytes, start: u64, len: usize) -> Bytes {
     bytes.slice(start..end)
 }
 
-/// What was to be written and had no room. Until it is written after all, or cut off, the bytes that are
-/// there are a part of a value.
+/// What could not be written for lack of room. Until it is written after all, or cut off, the bytes are only
+/// a part of a value.
 #[derive(Debug, Default)]
 pub(super) struct Missing(Option<Range<u64>>);
 

@@ -1,7 +1,7 @@
-//! The context of a request: who asks, on which thread, and so in which system call.
+//! The context of a request: the process that asks, its thread, and so its system call.
 //!
-//! It is made where the request of the kernel arrives. Who asks is read from `/proc` while the caller waits;
-//! for requests that come often and seldom depend on it, only the thread is noted, and the process is looked
+//! It is made where the request of the kernel arrives. The process is read from `/proc` while the caller
+//! waits. For frequent requests that seldom depend on it, only the thread is noted, and the process is looked
 //! up where it matters.
 
 use super::Who;
@@ -14,12 +14,12 @@ pub struct Context {
     thread: u32,
 }
 
-/// The present system call of a thread: what it asked for is known to it until the call is over.
+/// The present system call of a thread: answers to it stay known until the call is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Call(u32);
 
 impl Context {
-    /// A request of a process, if that can be known, on a thread as the kernel numbers it.
+    /// A request of a process (if known), on a thread with the kernel's number.
     pub const fn new(who: Who, thread: u32) -> Self {
         Self { who, thread }
     }
@@ -29,7 +29,7 @@ impl Context {
         Self { who: None, thread }
     }
 
-    /// A request of the mount itself, which is nobody's.
+    /// A request of the mount itself, without a process.
     pub const OWN: Self = Self::on(0);
 
     /// The process that asks and its job, if they are known.
@@ -42,7 +42,7 @@ impl Context {
         Some(self.who?.process)
     }
 
-    /// As [`who`](Self::who), as those whose memories count: one, or nobody.
+    /// As [`who`](Self::who), as the callers whose memories count: one, or none.
     pub(super) fn callers(&self) -> &[Caller] {
         self.who.as_slice()
     }

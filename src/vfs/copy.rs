@@ -1,18 +1,17 @@
 //! Copying between two handles inside of one call, copy_file_range(2): what `cat` and `cp` do.
 //!
-//! Without it the kernel copies from pages that all descriptors of a file share, which can be another
-//! version's. Here it is what reading through the one handle and writing through the other would do.
+//! Without it, the kernel copies from pages that all descriptors of a file share, and which may belong to
+//! another version. This does the same as reading through one handle and writing through the other.
 
 use super::access::{At, Durable};
 use super::handles::Fh;
 use super::{Context, Error, Vfs};
 
-/// How many bytes one call copies: programs ask again for the rest.
+/// How many bytes one call copies; programs repeat the call for the rest.
 const AT_ONCE: u64 = 4 << 20;
 
 impl Vfs {
-    /// Copies at most `len` bytes, from where the first handle is to be read to where the second is to
-    /// be written; how many there were.
+    /// Copies at most `len` bytes from an offset of the first handle to one of the second. Returns how many.
     ///
     /// # Errors
     /// Any of [`read`](Self::read) and [`write`](Self::write).

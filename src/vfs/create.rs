@@ -1,8 +1,8 @@
 //! Creating files.
 //!
-//! Nothing reaches the store before the first save (W3): until then the file exists in this mount
-//! alone, and the save demands that it exists nowhere else. But what a shell creates exclusively is
-//! saved at once, since no shell hears of a later refusal (W15).
+//! Nothing reaches the store before the first save (W3): until then the file exists only in this mount, and
+//! the save requires that it exists nowhere else. But a file that a shell creates exclusively is saved at
+//! once, because no shell notices a later refusal (W15).
 
 use std::ffi::OsStr;
 use std::sync::Arc;
@@ -26,24 +26,24 @@ use crate::store::{Child, Metadata, Store, Value};
 pub struct Creation {
     /// What to do if it exists.
     pub over: OverExisting,
-    /// What its maker may have in mind.
+    /// Its likely purpose.
     pub origin: Origin,
 }
 
 impl Vfs {
-    /// Takes back a creation that its caller never heard of.
+    /// Takes back a creation whose result never reached its caller.
     pub fn abandon(&self, fh: Fh) {
         let now = self.now();
         self.table().abandon(fh, now);
     }
 
-    /// Creates a file that a look-up just did not find, and opens it. Tells the kernel of it. No
-    /// request, unless the look-up believed a listing: then one, since somebody may have made the
-    /// file meanwhile, and it is opened.
+    /// Creates a file that a look-up just did not find, opens it, and reports it to the kernel. No request,
+    /// unless the look-up trusted a listing: then one, because another writer may have created the file
+    /// meanwhile; then that file is opened.
     ///
     /// # Errors
-    /// [`Error::Conflict`] when the caller was shown the file and somebody deleted it since;
-    /// [`Error::Exists`] when it may not exist, and does; any other.
+    /// [`Error::Conflict`] when the caller was shown the file and it was deleted since; [`Error::Exists`]
+    /// when it must not exist, and does; any other.
     pub async fn create(
         &self,
         parent: Ino,
@@ -65,7 +65,7 @@ impl Vfs {
             }
         };
         let place = (store.name(), key.clone());
-        // A name that was moved away stays so until this is decided.
+        // A name that was moved away stays away until this is decided.
         let _moving = match self.departed(&place).is_some() {
             true => Some(self.moving.lock().await),
             false => None,
@@ -95,8 +95,8 @@ impl Vfs {
         if self.is_scratch_name(&name, creation.origin) {
             return self.make_scratch(parent, &name, access, by);
         }
-        // Who appends needs not know what it appends to. But one of several exclusive creators wins
-        // (W15), and what is put in the place of a value that was moved away replaces it.
+        // A process that appends need not know to what. But only one of several exclusive creators wins
+        // (W15), and a new value for a name that was moved away replaces the old one.
         let merges = creation.over == OverExisting::Replace && departed.is_none();
         let draft_of = |expect| match merges {
             true => self.kind_of(access, Draft::replacing(expect)),
@@ -119,7 +119,7 @@ impl Vfs {
             let folder = (store.name(), dir);
             let claimed = self.claim(parent, &name, (store, key), metadata, by).await;
             if matches!(claimed, Err(Error::Exists(_))) {
-                // What was listed before is too old to say that there is none.
+                // An earlier listing is too old to prove that there is none.
                 self.table().forget_listing(&folder);
             }
             return claimed;
@@ -157,9 +157,9 @@ impl Vfs {
         Ok((Told { attr, numbers }, fh))
     }
 
-    /// Whether a file must be in the store before its creator goes on: one that a shell creates with
-    /// noclobber (`set -C; : > lock`). No shell looks at the result of close(2), so that the open is
-    /// the only call that can tell it that somebody else was first (W15).
+    /// Whether a file must be in the store before its creator continues: one that a shell creates with
+    /// noclobber (`set -C; : > lock`). No shell checks the result of close(2), so only the open can report
+    /// that another process was first (W15).
     async fn must_claim(
         &self,
         store: &Arc<dyn Store>,

@@ -1,7 +1,7 @@
 //! Directories: opening and reading them, making and removing them.
 //!
-//! A handle holds the names that were there when it was opened; a directory that changes while it
-//! is read never shows a name twice or skips one that stayed.
+//! A handle holds the names that existed when it was opened; a directory that changes while it is read never
+//! shows a name twice, and never skips one that stayed.
 
 use std::ffi::OsStr;
 use std::sync::Arc;
@@ -49,7 +49,7 @@ impl Vfs {
         Ok(self.open_handle(ino, Handle::Dir(items, age)))
     }
 
-    /// The names of a listing, and those that only this mount knows of.
+    /// The names of a listing, and those that only this mount knows.
     fn items(
         &self,
         ino: Ino,
@@ -113,12 +113,12 @@ impl Vfs {
         }
     }
 
-    /// The attributes of a name in an open directory, of which the kernel is now told. `None` if
-    /// it is gone meanwhile.
+    /// The attributes of a name in an open directory, which is now reported to the kernel. `None` if it is
+    /// gone meanwhile.
     pub fn tell(&self, parent: Ino, item: &DirItem, age: Age) -> Option<Told> {
         loop {
             let attr = self.found(parent, item, age)?;
-            // The kernel may have forgotten the inode since it was found; then it is found anew.
+            // The kernel may have forgotten the inode since it was found; then it is found again.
             let told = self.table().remember_listed(attr.ino);
             if let Some(numbers) = told {
                 let attr = self.for_anybody(attr);
@@ -153,7 +153,7 @@ impl Vfs {
         let place = (store.name(), entry.key.clone());
         let (is_gone, is_old) = table.deleted_since(&place, age.corrected);
         let ino = match is_gone || table.is_away(&place) {
-            // It may have been created anew since.
+            // It may have been created again since.
             true => table.find(parent, name)?,
             false => table.insert(parent, name, Kind::File(store, entry.key.clone())),
         };
@@ -165,7 +165,7 @@ impl Vfs {
         Some(self.noted_attr(&table, place.0, ino, entry))
     }
 
-    /// A scratch file, or what has its name by now: it may be gone, or have become a key.
+    /// A scratch file, or what has its name now: it may be gone, or have become a key.
     fn tell_scratch(&self, parent: Ino, name: &FileName) -> Option<Attr> {
         let (store, dir) = self.dir(parent).ok()?;
         if let Some(scratch) = self.scratch_at(&store, &dir, name) {
@@ -203,8 +203,8 @@ impl Vfs {
         self.table().close(fh);
     }
 
-    /// Makes a directory: at the root of a bucket a store, elsewhere a marker object. At most one
-    /// of several machines succeeds (W15). Tells the kernel of it.
+    /// Makes a directory: at the root of a bucket a store, elsewhere a marker object. At most one of several
+    /// machines succeeds (W15). Reports it to the kernel.
     ///
     /// # Errors
     /// [`Error::Exists`]; [`Error::Invalid`] for a store whose name is no UUID; any other.
@@ -249,7 +249,7 @@ impl Vfs {
         Ok(self.tell_found(|| self.found_dir(parent, &name, store.clone(), below.clone())))
     }
 
-    /// Reports that a directory holds scratch files.
+    /// Fails if a directory holds scratch files.
     fn check_scratch(&self, store: &Arc<dyn Store>, dir: &Dir) -> Result<(), Error> {
         match self.scratch_dir().is_in_use(&folder(store, dir)) {
             true => Err(Error::NotEmpty(format!("{}{}", store.name(), dir.prefix()))),
@@ -273,7 +273,7 @@ impl Vfs {
                 self.check_scratch(&store, &Dir::root())?;
                 self.check_unused(&store, &Dir::root())?;
                 match catalog.remove(id).await {
-                    // Emptied by this mount, and nothing ever kept it in the bucket.
+                    // This mount emptied it, and no marker ever kept it in the bucket.
                     Err(crate::store::Error::NotFound(_))
                         if self.table().keeps_dir(store.name(), &Dir::root()) => {}
                     result => result?,

@@ -11,15 +11,16 @@ use super::scratch::Scratch;
 use super::{Error, Vfs};
 use crate::model::Ino;
 
-/// The name of a scratch file, on the disk: nobody needs to hold the table of these while it is made durable.
+/// The name of a scratch file on the disk. The table of scratch files need not be locked while it is made
+/// durable.
 #[derive(Debug)]
-pub(super) struct Named {
+pub(super) struct NameOnDisk {
     pub(super) dir: PathBuf,
     pub(super) label: PathBuf,
 }
 
-impl Named {
-    /// Makes it durable. That of a file which is no longer in the directory needs not be.
+impl NameOnDisk {
+    /// Makes it durable, unless the file is no longer in the directory.
     ///
     /// # Errors
     /// Any error of the local file system.
@@ -33,7 +34,7 @@ impl Named {
 }
 
 impl Vfs {
-    /// Makes scratch files durable: their bytes, and under which names they are in the directory.
+    /// Makes scratch files durable: their bytes, and their names in the directory.
     ///
     /// # Errors
     /// [`Error::Failed`], [`Error::NoSpace`].
@@ -47,7 +48,7 @@ impl Vfs {
         };
         let synced = tokio::task::spawn_blocking(move || {
             files.iter().try_for_each(|one| one.sync())?;
-            names.iter().try_for_each(Named::sync)
+            names.iter().try_for_each(NameOnDisk::sync)
         });
         let synced = synced.await.unwrap_or_else(|error| Err(error.into()));
         synced.map_err(Error::of_disk)

@@ -1,7 +1,7 @@
 //! Why a file operation failed, named after what the caller can do about it.
 //!
-//! Errnos are chosen in `mount/errno.rs`, in one exhaustive match. Each error says what happened
-//! and to which key; that text goes to the log, since the kernel passes on only a number.
+//! Errnos are chosen in `mount/errno.rs`, in one exhaustive match. Each error says what happened and to which
+//! key; that text goes to the log, because the kernel passes on only a number.
 
 use std::error::Error as StdError;
 use std::{fmt, io};
@@ -11,7 +11,7 @@ use thiserror::Error;
 use crate::model::{BadName, Lost, SaveError};
 use crate::store;
 
-/// What happened, in words, and the error below it: that of the store or of the disk.
+/// What happened, in words, and the error below it: the store's or the disk's.
 #[derive(Debug)]
 pub struct Message {
     words: String,
@@ -58,14 +58,14 @@ pub enum Error {
     /// It exists already (EEXIST).
     #[error("{0} exists")]
     Exists(String),
-    /// Somebody else saved first (EAGAIN).
+    /// Another process or machine saved first (EAGAIN).
     #[error("{key}: somebody else saved first; expected {expected}, found {found}")]
     Conflict {
         /// The key's address.
         key: String,
         /// The version that the save was to replace.
         expected: String,
-        /// What is there now.
+        /// What the key is now.
         found: String,
     },
     /// The handle lost a race earlier, or the version it reads is gone (ESTALE).
@@ -80,7 +80,7 @@ pub enum Error {
     /// No answer in time (ETIMEDOUT).
     #[error(transparent)]
     Deadline(Message),
-    /// The store says no (EACCES).
+    /// The store denies it (EACCES).
     #[error(transparent)]
     Denied(Message),
     /// The mount is read-only, or the file is (EROFS).
@@ -92,7 +92,7 @@ pub enum Error {
     /// The value is larger than the store holds (EFBIG).
     #[error("{0}")]
     TooBig(String),
-    /// No key can have this name, or the bytes are no value of this store (EINVAL).
+    /// No key can have this name, or the bytes are not a value of this store (EINVAL).
     #[error("{0}")]
     Invalid(String),
     /// The name is too long (ENAMETOOLONG).
@@ -157,12 +157,12 @@ impl From<BadName> for Error {
 }
 
 impl Error {
-    /// It failed, as these words say.
+    /// It failed for the reason in these words.
     pub(super) fn failed(words: String) -> Self {
         Self::Failed(words.into())
     }
 
-    /// The local disk failed, on which scratch files and large drafts lie.
+    /// The local disk, which holds scratch files and large drafts, failed.
     pub(super) fn of_disk(error: io::Error) -> Self {
         let message = format!("the state directory: {error}");
         match error.kind() {
@@ -177,7 +177,7 @@ impl Error {
         }
     }
 
-    /// What a writer hears whose handle is lost, when it wants to save again.
+    /// The error for a writer that saves again with a lost handle.
     pub(super) fn of_save(error: SaveError, key: &str, expected: &str) -> Self {
         match error {
             SaveError::Conflict => Self::Conflict {
@@ -189,7 +189,7 @@ impl Error {
         }
     }
 
-    /// What a writer hears whose handle is lost, when it wants to write on.
+    /// The error for a writer that writes again with a lost handle.
     pub(super) fn of_write(lost: Lost, key: &str) -> Self {
         match lost {
             Lost::Conflict => Self::Stale(key.to_owned()),

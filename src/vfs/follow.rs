@@ -1,8 +1,8 @@
-//! Readers that stand at the end of their version, and come back for more (R2): `tail -f`.
+//! Readers that reached the end of their version, and come back for more (R2): `tail -f`.
 //!
-//! They go on in the newest version if that begins with all the bytes of their own: then nothing they
-//! were given was ever mixed. If it does not, the file was not appended to but replaced, and they keep
-//! what they have. A failure is no end: who could not be told of more reads what it has, and asks later.
+//! They continue in the newest version if it begins with all the bytes of their own: then they never get a
+//! mixture. Otherwise the file was replaced, not appended to, and they keep their version. A failure is not
+//! an end: the reader reads what it has, and asks again later.
 
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -14,7 +14,7 @@ use crate::model::{Ino, Key};
 use crate::store::{Store, Value};
 
 impl Vfs {
-    /// Before a process is told how large a file is: if what it has open of it is read to the end, there
+    /// Before the size of a file is reported to a process: if the process has read the file to its end, there
     /// may be more by now. At most one request in the TTL.
     pub(super) async fn follow(&self, ino: Ino, fh: Option<Fh>, by: Context) {
         let handle = match (fh, by.process()) {
@@ -34,8 +34,8 @@ impl Vfs {
         }
     }
 
-    /// If a reader stands at the end of its version, and there is a newer one that begins with all its
-    /// bytes, the reader goes on in that one. At most one request in the TTL, for all readers of a file.
+    /// If a reader is at the end of its version, and a newer one begins with all its bytes, the reader
+    /// continues in that one. At most one request in the TTL, for all readers of a file.
     pub(super) async fn go_on(&self, reader: &Reader) {
         if !reader.end().is_asked_again() {
             return;
@@ -52,7 +52,7 @@ impl Vfs {
             }
             (store, key, node.more())
         };
-        // Who is asking now is answered now; nobody waits behind somebody else's request.
+        // A reader is answered now, even if another reader's request is under way.
         let Ok(mut asked) = more.try_lock() else {
             return;
         };
@@ -74,7 +74,7 @@ impl Vfs {
                 match answer {
                     Ok(Version::Whole(newest)) => newest,
                     Ok(Version::Large(_)) => return Self::is_too_large(reader, &store, &key),
-                    // It may be there again.
+                    // It may exist again later.
                     Err(Error::NotFound(_)) => return,
                     Err(error) => {
                         // The request that failed is in the log already.
@@ -94,18 +94,18 @@ impl Vfs {
         }
         reader.end().is_last();
         if let Some(who) = reader.who() {
-            self.table().is_another_for(place, who.process);
+            self.table().renumber_for(place, who.process);
         }
     }
 
-    /// Bytes are compared in memory, and these are too many: the reader keeps the version that it has.
+    /// Bytes are compared in memory, and these are too many: the reader keeps its version.
     fn is_too_large(reader: &Reader, store: &Arc<dyn Store>, key: &Key) {
         reader.end().is_last();
         let key = store.address(key);
         tracing::warn!(%key, "larger than --inline-limit: its readers do not see what is appended, before they open it again");
     }
 
-    /// What is known of the newest version of a key without asking, if that is not older than the TTL.
+    /// What is known of the newest version of a key without a request, if that is not older than the TTL.
     fn at_hand(&self, ino: Ino, store: &Arc<dyn Store>, key: &Key) -> AtHand {
         let place = (store.name(), key.clone());
         let at_hand = self.table().at_hand(ino, &place, self.options.ttl);

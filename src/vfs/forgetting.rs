@@ -1,9 +1,9 @@
-//! Forgetting: what the kernel remembers of one file, and on request (SIGHUP) everything that was kept
-//! only to save requests.
+//! Forgetting: makes the kernel forget one file, and on request (SIGHUP) drops everything that only saves
+//! requests.
 //!
-//! On request, what is no cache stays: drafts, scratch files, who was shown what, open files and the versions they
-//! read. What never changes stays too (which key an object of a konserve store has). It makes no
-//! request.
+//! What is not a cache stays: drafts, scratch files, which process was shown what, open files and the
+//! versions that they read. Facts that never change stay too (which key an object of a konserve store has).
+//! It makes no request.
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -24,7 +24,7 @@ tokio::task_local! {
 }
 
 /// Carries a request out, and then waits until the kernel has forgotten what it was asked to forget
-/// meanwhile: before the caller hears of the result, and after every lock that was held for it is free.
+/// meanwhile: before the caller gets the result, and after every lock is free.
 pub async fn after_forgetting<F: Future>(work: F) -> F::Output {
     let work = async {
         let result = work.await;
@@ -37,15 +37,15 @@ pub async fn after_forgetting<F: Future>(work: F) -> F::Output {
 }
 
 impl Vfs {
-    /// Has the kernel drop what it remembers of a file: its attributes and its pages. Waits for nothing;
-    /// the request does before it is answered, see [`after_forgetting`].
+    /// Asks the kernel to drop what it remembers of a file: its attributes and its pages. Does not wait; the
+    /// request waits before it is answered, see [`after_forgetting`].
     pub(super) fn forget_in_kernel(&self, ino: Ino) {
         let Some(kernel) = self.kernel.get() else {
             return;
         };
         for id in self.table().ids(ino) {
             let forgotten = kernel.forget_file(id);
-            // Outside of a request there is nobody who might look too early.
+            // Outside of a request, no caller could look too early.
             let _ = ASKED.try_with(|asked| asked.borrow_mut().push(forgotten));
         }
     }

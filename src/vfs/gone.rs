@@ -1,13 +1,13 @@
-//! Whether the caller of a request has been answered already, by whoever guards its deadline.
+//! Whether the caller of a request was already answered, at its deadline.
 //!
-//! The request goes on to its end, since what it sent may land. But its program does not hear of that: it
-//! was shown nothing (W1), and no conflict was reported to it (W5).
+//! The request continues to its end, because what it sent may succeed. But its program does not learn the
+//! result: it was shown nothing (W1), and no conflict was reported to it (W5).
 
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Whether the caller of one request is gone. Clones are of the same request.
+/// Whether the caller of one request is gone. Clones belong to the same request.
 #[derive(Clone, Debug, Default)]
 pub struct CallerGone(Arc<AtomicBool>);
 
@@ -16,7 +16,7 @@ tokio::task_local! {
 }
 
 impl CallerGone {
-    /// The caller is about to be answered without the result.
+    /// The caller is about to get an answer without the result.
     pub fn now(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
@@ -27,7 +27,7 @@ impl CallerGone {
     }
 }
 
-/// Whether the request that is carried out here has no caller any more.
+/// Whether the caller of the present request is gone.
 pub(super) fn is_caller_gone() -> bool {
     GONE.try_with(|gone| gone.0.load(Ordering::Relaxed))
         .unwrap_or_default()

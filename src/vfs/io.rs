@@ -1,7 +1,7 @@
 //! Reading and writing through handles.
 //!
-//! A reader's bytes are one version's to the last (R2); a writer reads back its own draft. Writes
-//! touch memory only: the store hears of them in `save.rs`.
+//! All bytes that a reader gets belong to one version (R2); a writer reads back its own draft. Writes touch
+//! only memory: `save.rs` sends them to the store.
 
 use std::sync::{Arc, PoisonError};
 use std::time::SystemTime;
@@ -26,7 +26,7 @@ impl Vfs {
     /// Reads at most `len` bytes from `start`; fewer only at the end.
     ///
     /// # Errors
-    /// [`Error::Stale`] when the version of the handle is not to be had any more; any other.
+    /// [`Error::Stale`] when the version of the handle no longer exists; any other.
     pub async fn read(&self, fh: Fh, start: u64, len: usize) -> Result<Bytes, Error> {
         let handle = self.handle(fh)?;
         match &*handle {
@@ -37,10 +37,10 @@ impl Vfs {
                 Ok(log.read(&mut reading, start, len).into())
             }
             Handle::Dir(..) => Err(Error::IsDir("the directory".to_owned())),
-            // A read that fails shows nothing, so what was shown is noted behind each.
+            // A failed read shows nothing, so what was shown is noted after each read.
             Handle::Scratch(open) => {
                 let found = open.scratch().read(start, len).map_err(Error::of_disk)?;
-                if open.is_first_reading() {
+                if open.note_reading() {
                     self.note_reading_of_copy(open.scratch().ino(), open.who());
                 }
                 Ok(found)
@@ -128,7 +128,7 @@ impl Vfs {
         Ok(found.freeze())
     }
 
-    /// Reads one version of a large value, block by block; `take` is given each with its offset.
+    /// Reads one version of a large value, block by block, and passes each with its offset to `take`.
     pub(super) async fn each_block(
         &self,
         store: &Arc<dyn Store>,
@@ -201,14 +201,14 @@ impl Vfs {
         }))
     }
 
-    /// Writes to the draft of a handle, and saves it if the bytes must be durable at once (W13).
-    /// Most files are written by the thread that opened them, but dash, fish and ksh open `> f` themselves
-    /// and let a command write.
+    /// Writes to the draft of a handle, and saves it if the bytes must be durable at once (W13). Most files
+    /// are written by the thread that opened them; but dash, fish and ksh open `> f` themselves and let a
+    /// command write.
     ///
     /// # Errors
-    /// [`Error::Stale`] when the handle lost a race, now or earlier: none of its bytes may mix with
-    /// the winner's. Never [`Error::Conflict`]: a program that hears EAGAIN from a write waits for
-    /// ever, or writes again (W4).
+    /// [`Error::Stale`] when the handle lost a race, now or earlier: none of its bytes may mix with the
+    /// winner's. Never [`Error::Conflict`]: a program that gets EAGAIN from a write waits forever, or writes
+    /// again (W4).
     pub async fn write(
         &self,
         fh: Fh,
@@ -219,10 +219,10 @@ impl Vfs {
     ) -> Result<(), Error> {
         let mut handle = self.handle(fh)?;
         if let Handle::Scratch(open) = &*handle {
-            if open.is_new_hand(by.thread())
+            if open.note_hand(by.thread())
                 && let Some(hand) = self.processes.caller(by.thread())
             {
-                open.scratch().is_made_by(Some(hand));
+                open.scratch().set_maker(Some(hand));
             }
             if open.write(at, data)? {
                 self.table().written(open.scratch().ino(), at);
@@ -234,10 +234,10 @@ impl Vfs {
             handle = self.handle(fh)?;
         }
         let writer = handle.as_writer()?;
-        if writer.is_new_hand(by.thread())
+        if writer.note_hand(by.thread())
             && let Some(hand) = self.processes.caller(by.thread())
         {
-            self.table().is_made_by(writer.ino(), Some(hand))?;
+            self.table().set_maker(writer.ino(), Some(hand))?;
         }
         let mut state = writer.lock().await;
         self.table().written(writer.ino(), at);
@@ -248,7 +248,7 @@ impl Vfs {
         let (store, key) = self.file(writer.ino())?;
         let bytes = start..start.saturating_add(data.len() as u64);
         let end = self.check_size(&store, &key, bytes.end);
-        // Who wrote up to here did not mean what there is now.
+        // The caller's offset refers to content that has since been replaced.
         if end.is_err() && start <= state.content.len() as u64 {
             state.missing.lost(bytes.clone());
         }
@@ -276,13 +276,13 @@ impl Vfs {
         }
         let saved = self.save_draft(writer, &mut state, SaveReason::Write).await;
         if saved.is_err() && at == At::End && state.draft.lost().is_none() {
-            // Who writes them again, since they could not be saved, appends them once.
+            // A program that repeats the write appends the bytes only once.
             let len = state.content.len() - data.len();
             state
                 .content
                 .set_len(len, &self.room)
                 .map_err(Error::of_disk)?;
-            // Nothing that the draft saves or rescues later stands for them, but the same bytes.
+            // No later save or rescue of the draft stands for these bytes, unless it has the same ones.
             let bytes = Bytes::copy_from_slice(data);
             state.taken_back = state.rescued.take().map(|rescue| (bytes, rescue));
         }
@@ -310,7 +310,7 @@ impl Vfs {
     /// [`Error::Stale`] after it lost one; any other.
     pub async fn truncate(&self, ino: Ino, fh: Fh, size: u64, by: Context) -> Result<Attr, Error> {
         let mut handle = self.handle(fh)?;
-        self.table().is_no_copy(ino);
+        self.table().forget_copy(ino);
         if let Handle::Scratch(open) = &*handle {
             if open.scratch().set_len(size).map_err(Error::of_disk)? {
                 return self.attr(ino, by).await;
@@ -322,7 +322,7 @@ impl Vfs {
         let mut state = writer.lock().await;
         let len = self.check_size(&store, &key, size)?;
         if size == 0 {
-            // What it reads from now on is its own.
+            // From now on it reads its own draft.
             writer.take_unshown();
         }
         if size == 0 && !state.draft.is_dirty() && state.draft.lost().is_none() {
@@ -335,7 +335,7 @@ impl Vfs {
         let resized = state.content.set_len(len, &self.room);
         match &resized {
             Ok(()) => state.missing.ends_at(size),
-            // Of what there is, nobody knows what was meant to stay.
+            // It is not known which of the present bytes the caller wants to keep.
             Err(_) => state.missing.lost(0..u64::MAX),
         }
         resized.map_err(Error::of_disk)?;
@@ -363,7 +363,7 @@ impl Vfs {
         match self.base(*by.who(), &place, &base) {
             Base::Take(_) => Ok(()),
             Base::AlreadyLost { shown } => {
-                // What it writes from here on is based on that: its save is refused.
+                // What it writes from now on is based on that version: its save is refused.
                 state.draft.outdated(shown.clone());
                 let attempt = Attempt {
                     op: "truncate",
@@ -383,7 +383,7 @@ impl Vfs {
     /// # Errors
     /// [`Error::Conflict`], or any other.
     pub async fn truncate_closed(&self, ino: Ino, size: u64, by: Context) -> Result<Attr, Error> {
-        self.table().is_no_copy(ino);
+        self.table().forget_copy(ino);
         if let Some(scratch) = self.scratch_of(ino)
             && scratch.set_len(size).map_err(Error::of_disk)?
         {
@@ -407,11 +407,11 @@ impl Vfs {
         self.attr(ino, Context::OWN).await
     }
 
-    /// Reports, without a request, that an inode is a file that can be written.
+    /// Checks, without a request, that an inode is a file that can be written.
     ///
     /// # Errors
     /// [`Error::ReadOnly`], [`Error::IsDir`] or [`Error::NotPermitted`]; [`Error::Stale`] when it lost its
-    /// name, and nobody has it open.
+    /// name and is not open.
     pub fn check_changeable(&self, ino: Ino) -> Result<(), Error> {
         self.check_reached(ino)?;
         let kind = self.kind(ino)?;

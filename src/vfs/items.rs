@@ -22,13 +22,13 @@ pub struct DirItem {
 pub(super) enum Item {
     /// A directory.
     Dir,
-    /// A key, as the listing told.
+    /// A key, as the listing shows it.
     File(Entry),
     /// A file that this mount created and did not save yet.
     Unsaved,
     /// A file that only this mount has.
     Scratch(Arc<Scratch>),
-    /// One of the mount's own files.
+    /// A file that only the mount writes.
     Control,
 }
 
@@ -37,8 +37,8 @@ pub(super) enum Item {
 pub struct Age {
     /// When the store was asked for them.
     pub(super) asked: Instant,
-    /// Up to when they hold what this mount did: if they were remembered, up to when they were taken
-    /// from memory.
+    /// The time up to which they include what this mount did: for remembered names, when they were taken from
+    /// memory.
     pub(super) corrected: Instant,
 }
 
@@ -54,7 +54,7 @@ impl Age {
 }
 
 impl DirItem {
-    /// Its kind.
+    /// A file, or a symbolic link.
     pub fn kind(&self) -> FileKind {
         match &self.item {
             Item::Dir => FileKind::Dir,

@@ -1,7 +1,6 @@
-//! What happened to saves: the latest that did not happen.
+//! The latest saves that did not happen.
 //!
-//! It only remembers, and has them counted; `save.rs` and `loss.rs` tell it. Users read it in
-//! `/.etagfs/conflicts`.
+//! It remembers and counts what `save.rs` and `loss.rs` report. Users read it in `/.etagfs/conflicts`.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -57,7 +56,7 @@ impl Journal {
         self.telemetry.metrics.saved();
     }
 
-    /// A save did not happen; `event.rescue` tells whether its bytes were kept.
+    /// A save did not happen; `event.rescue` says whether its bytes were kept.
     pub(super) fn not_saved(&self, event: Event) {
         let metrics = &self.telemetry.metrics;
         match event.reason {

@@ -1,9 +1,9 @@
-//! What becomes of bytes that must not be lost: they go to the local disk; while that has no room they
-//! stay in memory, up to a bound, and are written when there is room; and what is too old or too much is
-//! dropped, if the administrator said so.
+//! Keeps bytes that must not be lost. They go to the local disk. While that has no room they stay in memory,
+//! up to a bound, and are written when there is room. Rescues that are too old or too many are dropped, if
+//! the administrator said so.
 //!
-//! It remembers what is known of each rescue, so that whoever lists them reads no bytes. What the files
-//! are is `rescue.rs`'s, when something is kept `loss.rs`'s.
+//! It remembers what is known of each rescue, so that a listing reads no bytes. The files are in `rescue.rs`;
+//! `loss.rs` decides when bytes are kept.
 
 mod bounds;
 #[cfg(test)]
@@ -23,20 +23,19 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::content::Content;
-use super::rescue::{Loss, Place, Record, Rescue};
+use super::rescue::{Loss, MountedSource, Record, Rescue};
 use super::state::StateDir;
 use crate::telemetry::{KeptRescues, Telemetry};
 
 pub use bounds::RescueBounds;
 
-/// How soon it is tried again to write what is in memory; at most, since each attempt that fails doubles
-/// the time.
+/// The first and the longest pause between attempts to write what is in memory; each failure doubles it.
 const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
-/// How often it is seen which rescues are too old.
+/// How often rescues that are too old are looked for.
 const SWEEP: Duration = Duration::from_secs(60);
 
-/// From so many rescues on, or so many bytes of them, `status` and the metrics warn.
+/// From this many rescues on, or this many bytes of them, `status` and the metrics warn.
 const MANY: (usize, u64) = (1000, 1 << 30);
 
 /// Where rescued bytes are.
@@ -53,23 +52,23 @@ pub(super) enum Whereabouts {
 
 /// A rescue that waits for room.
 #[derive(Clone, Debug)]
-struct Held {
+struct WaitingRescue {
     record: Arc<Record>,
     bytes: Bytes,
-    /// The rescue on the disk whose place it takes there.
+    /// The rescue on the disk that it replaces there.
     instead_of: Option<String>,
 }
 
 #[derive(Debug)]
-struct Memory {
-    held: BTreeMap<String, Held>,
-    /// When it is tried again to write them.
+struct WaitingRescues {
+    held: BTreeMap<String, WaitingRescue>,
+    /// When writing them is tried again.
     retry_at: Instant,
     wait: Duration,
     sweep_at: Instant,
 }
 
-impl Memory {
+impl WaitingRescues {
     fn bytes(&self) -> u64 {
         self.held.values().map(|held| held.bytes.len() as u64).sum()
     }
@@ -79,23 +78,24 @@ impl Memory {
 #[derive(Debug)]
 pub(super) struct Keeper {
     disk: Option<Rescue>,
-    place: Place,
+    place: MountedSource,
     bounds: RescueBounds,
-    memory: Mutex<Memory>,
+    memory: Mutex<WaitingRescues>,
     /// Held while what is in memory is being written.
     settling: Mutex<()>,
-    /// Held while it is decided what there is too much of.
+    /// Held while the bounds are applied.
     sweeping: Mutex<()>,
-    /// What was read of the records on the disk, which never change; `None` for those of other places.
+    /// What was read of the records on the disk, which never change; `None` for those of another mounted
+    /// source.
     known: Mutex<HashMap<String, Option<Arc<Record>>>>,
     telemetry: Arc<Telemetry>,
 }
 
 impl Keeper {
-    /// The rescues of a mount of `place`.
+    /// The rescues of a mount of `place`, a source on a server.
     pub(super) fn new(
         state: Option<&StateDir>,
-        place: Place,
+        place: MountedSource,
         bounds: RescueBounds,
         telemetry: Arc<Telemetry>,
     ) -> Self {
@@ -104,7 +104,7 @@ impl Keeper {
             disk: state.map(|state| Rescue::new(state.path())),
             place,
             bounds,
-            memory: Mutex::new(Memory {
+            memory: Mutex::new(WaitingRescues {
                 held: BTreeMap::new(),
                 retry_at: now,
                 wait: RETRY.0,
@@ -117,18 +117,18 @@ impl Keeper {
         }
     }
 
-    fn memory(&self) -> MutexGuard<'_, Memory> {
+    fn memory(&self) -> MutexGuard<'_, WaitingRescues> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// As long as this is held, whoever keeps bytes waits as for a disk that does not answer, if there are
+    /// While this is held, a thread that keeps bytes waits as for a disk that does not answer, if there are
     /// bounds.
     #[cfg(test)]
     pub(in crate::vfs) fn stands_still(&self) -> MutexGuard<'_, ()> {
         self.sweeping.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes everything ready that a rescue needs.
+    /// Prepares everything that a rescue needs.
     ///
     /// # Errors
     /// Any error of the local file system.
@@ -136,8 +136,8 @@ impl Keeper {
         self.disk.as_ref().map_or(Ok(()), Rescue::prepare)
     }
 
-    /// Keeps bytes, and returns once they are where they can stay, and the name of the rescue. The one
-    /// that they were in before, `older`, is forgotten only then.
+    /// Keeps bytes, and returns the name of the rescue once they are safe. The rescue that held them before,
+    /// `older`, is forgotten only then.
     pub(super) fn keep(
         &self,
         loss: Loss,
@@ -173,7 +173,7 @@ impl Keeper {
         (None, Whereabouts::Lost)
     }
 
-    /// Keeps what is in a file of the state directory already, under a second name.
+    /// Keeps what is already in a file of the state directory, under a second name.
     ///
     /// # Errors
     /// Any error of the local file system.
@@ -199,7 +199,7 @@ impl Keeper {
         disk.ok_or_else(|| io::ErrorKind::ReadOnlyFilesystem.into())
     }
 
-    /// Keeps bytes in memory, if there is room for them; the name of the rescue.
+    /// Keeps bytes in memory, if there is room for them. Returns the name of the rescue.
     fn hold(&self, record: Arc<Record>, bytes: &Bytes, older: Option<&str>) -> Option<String> {
         let mut memory = self.memory();
         let before = older.and_then(|id| memory.held.get(id));
@@ -212,7 +212,7 @@ impl Keeper {
             None => older.map(str::to_owned),
         };
         let id = record.id.clone();
-        let held = Held {
+        let held = WaitingRescue {
             record,
             // Not as a part of something larger.
             bytes: Bytes::copy_from_slice(bytes),
@@ -243,7 +243,8 @@ impl Keeper {
         }
     }
 
-    /// Whether [`settle`](Self::settle) has something to do; then it is asked again only after a while.
+    /// Whether [`settle`](Self::settle) has something to do; if so, the next such answer comes only after a
+    /// while.
     pub(super) fn is_due(&self) -> bool {
         let now = Instant::now();
         let mut memory = self.memory();
@@ -259,8 +260,8 @@ impl Keeper {
         is_retry || is_sweep
     }
 
-    /// Writes to the disk what waits in memory, and drops what is too old; how many rescues go on
-    /// waiting.
+    /// Writes to the disk what waits in memory, and drops what is too old. Returns how many rescues still
+    /// wait.
     pub(super) fn settle(&self) -> usize {
         let _settling = self.settling.lock().unwrap_or_else(PoisonError::into_inner);
         let waiting: Vec<_> = self.memory().held.values().cloned().collect();
@@ -289,7 +290,7 @@ impl Keeper {
         self.memory().held.len()
     }
 
-    /// Says which rescues are lost with this process.
+    /// Logs the rescues that are lost with this process.
     pub(super) fn say_what_is_lost(&self) {
         for held in self.memory().held.values() {
             let Record { id, store, key, .. } = &*held.record;
@@ -309,7 +310,7 @@ impl Keeper {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Those on the disk, oldest first, and how many cannot be read.
+    /// The rescues on the disk, oldest first, and how many cannot be read.
     fn on_disk(&self) -> (Vec<Arc<Record>>, usize) {
         let Some(disk) = &self.disk else {
             return (Vec::new(), 0);
@@ -317,8 +318,7 @@ impl Keeper {
         let ids = match disk.ids() {
             Ok(ids) => ids,
             Err(error) => {
-                // As without a descriptor for it. What was known a moment ago is nearer to the truth
-                // than nothing.
+                // For lack of a descriptor, for example. What was known a moment ago is better than nothing.
                 tracing::warn!(%error, "the rescues cannot be listed");
                 let known = self.known().values().flatten().cloned().collect::<Vec<_>>();
                 return (by_id(known), 0);
@@ -344,12 +344,13 @@ impl Keeper {
             records.extend(record.clone());
             known.insert(id, record);
         }
-        // What was learned by somebody else meanwhile is learned again when it is wanted.
+        // What another thread learned meanwhile is learned again when needed.
         *self.known() = known;
         (records, odd)
     }
 
-    /// The record of a rescue, `None` if it is of another place; else whether there is anything.
+    /// The record of a rescue, `None` if it belongs to another mounted source; else whether there is
+    /// anything.
     fn read_record(&self, disk: &Rescue, id: &str) -> Result<Option<Arc<Record>>, bool> {
         match disk.record(id) {
             Ok(record) => {
@@ -360,7 +361,7 @@ impl Keeper {
         }
     }
 
-    /// All of this place, oldest first, wherever they are. No bytes are read.
+    /// All rescues of this source, oldest first, on the disk or in memory. No bytes are read.
     pub(super) fn list(&self) -> Vec<Arc<Record>> {
         let (mut records, _) = self.on_disk();
         let held = self.memory();
@@ -391,7 +392,7 @@ impl Keeper {
         }
     }
 
-    /// The bytes of one of them, to be read piece by piece.
+    /// The bytes of one of them, to read piece by piece.
     ///
     /// # Errors
     /// Any error of the local file system; `NotFound`.
@@ -431,7 +432,7 @@ pub(super) fn time_of(record: &Record) -> Option<SystemTime> {
     Some(time.into())
 }
 
-/// What there is to say about how much is kept, if there is something.
+/// A warning about how much is kept, if there is one.
 pub(super) fn warning(levels: &KeptRescues) -> Option<String> {
     if !levels.is_warning {
         return None;

@@ -1,7 +1,7 @@
-//! Labels: what scratch files are called and where they belong, and the view of those who look at them from
-//! outside of a mount.
+//! Labels: the names of scratch files and where they belong; and the view of scratch files from outside of a
+//! mount.
 //!
-//! It knows the files, not what is open; that is `scratch_dir.rs`'s.
+//! It knows the files; `scratch_dir.rs` knows what is open.
 
 use std::fs;
 use std::io;
@@ -12,10 +12,10 @@ use serde::{Deserialize, Serialize};
 use super::pairs::{self, Odd, value_path};
 use crate::model::Server;
 
-/// What a scratch file is called, and where it belongs.
+/// The name of a scratch file, and where it belongs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Label {
-    /// Which version of these labels it is of.
+    /// The version of the format.
     #[serde(default = "first")]
     pub(super) format: u32,
     /// The name of its files; what `etagfs rescue show` takes.
@@ -24,7 +24,7 @@ pub struct Label {
     pub time: String,
     /// What was mounted: `s3://bucket/prefix`.
     pub source: String,
-    /// The server that it was on; a label of an older etagfs does not say it.
+    /// The server that it was on; older versions of etagfs did not store it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server: Option<Server>,
     /// Where.
@@ -35,7 +35,7 @@ pub struct Label {
     pub dir: String,
     /// Its name there.
     pub name: String,
-    /// Where it points to, if it is a symbolic link.
+    /// Its target, if it is a symbolic link.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub link: Option<String>,
 }
@@ -54,7 +54,7 @@ impl pairs::Record for Label {
     }
 }
 
-/// The scratch files below a state directory, of every mount, for who looks at them from outside.
+/// The scratch files of all mounts in a state directory, as seen from outside.
 #[derive(Debug)]
 pub struct ScratchFiles {
     dir: PathBuf,
@@ -73,7 +73,7 @@ impl ScratchFiles {
         Ok(Self { dir, labels, odd })
     }
 
-    /// What each is called and where it belongs, in no order.
+    /// The labels of all, in no order.
     pub fn labels(&self) -> impl Iterator<Item = &Label> {
         self.labels.iter()
     }
@@ -83,7 +83,7 @@ impl ScratchFiles {
         self.odd.iter()
     }
 
-    /// Whether there is one of this id.
+    /// Whether one has this id.
     pub fn has(&self, id: &str) -> bool {
         let labels = self.labels.iter().map(|label| &label.id);
         labels
@@ -102,7 +102,7 @@ impl ScratchFiles {
         }
     }
 
-    /// Whether there is one of this id whose label can be read.
+    /// Whether one whose label can be read has this id.
     pub fn is_labelled(&self, id: &str) -> bool {
         self.labels.iter().any(|label| label.id == id)
     }
@@ -112,7 +112,7 @@ impl ScratchFiles {
         fs::symlink_metadata(value_path(&self.dir, id)).map_or(0, |data| data.len())
     }
 
-    /// The bytes of one of them: of a link, where it points to.
+    /// The bytes of one of them; of a link, its target.
     ///
     /// # Errors
     /// Any error of the local file system.

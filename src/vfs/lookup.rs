@@ -1,8 +1,7 @@
 //! Looking names up.
 //!
-//! A look-up asks the store unless the answer is younger than the TTL. It notes in whose system
-//! call it asked, so that the open that follows in the same call need not ask again; an open in a
-//! later call always does (R1).
+//! A look-up asks the store unless the answer is younger than the TTL. It notes the system call in which it
+//! asked, so that the open in the same call need not ask again; an open in a later call always asks (R1).
 
 use std::ffi::OsStr;
 use std::sync::Arc;
@@ -24,10 +23,10 @@ use crate::telemetry::Cache;
 const SAME_CALL: Duration = Duration::from_secs(1);
 
 impl Vfs {
-    /// Finds a name in a directory and tells the kernel of it.
+    /// Finds a name in a directory and reports it to the kernel.
     ///
     /// # Errors
-    /// [`Error::NotFound`] only when the store said so, or no key can have the name.
+    /// [`Error::NotFound`] only if the store said so, or no key can have the name.
     pub async fn lookup(&self, parent: Ino, name: &OsStr, by: Context) -> Result<Told, Error> {
         let known_name = FileName::new(name);
         {
@@ -45,7 +44,7 @@ impl Vfs {
                 }
                 (found, _) => found?,
             };
-            // The kernel may have forgotten the inode since it was found; then it is found anew.
+            // The kernel may have forgotten the inode since it was found; then it is found again.
             let told = self.table().remember(attr.ino);
             if let Some(numbers) = told {
                 let attr = self.for_anybody(attr);
@@ -54,12 +53,12 @@ impl Vfs {
         }
     }
 
-    /// The kernel forgot so many of the times it was told of this number.
+    /// The kernel forgot this many of its lookups of this number.
     pub fn forget(&self, id: NodeId, times: u64) {
         self.table().kernel_forgot(id, times);
     }
 
-    /// Finds a name for a system call that has looked it up already, or begins to now.
+    /// Finds a name for a system call that has already looked it up, or is about to.
     pub(super) async fn find(&self, parent: Ino, name: &OsStr, by: Context) -> Result<Attr, Error> {
         let not_found = || Error::NotFound(name.display().to_string());
         let name = match FileName::new(name) {
@@ -135,7 +134,7 @@ impl Vfs {
                 Ok(attr)
             }
             Err(error) => {
-                // Also when the store does not answer: the file is here, whatever is there.
+                // Even if the store does not answer: the file exists here, whatever the store has.
                 if let Error::NotFound(_) = error {
                     scratch.note_absence();
                 }
@@ -255,7 +254,7 @@ impl Vfs {
                 }
                 None => Ok(None),
             },
-            // It may be another name of something that is listed.
+            // It may be another name of a listed key.
             None if store.has_unlisted_names() => Ok(None),
             None => match self.below(store, dir, name) {
                 Some(below) if table.keeps_dir(store.name(), &below) => {
@@ -267,7 +266,7 @@ impl Vfs {
         }
     }
 
-    /// The directory that a name would be.
+    /// The directory that a name would have.
     pub(super) fn below(&self, store: &Arc<dyn Store>, dir: &Dir, name: &FileName) -> Option<Dir> {
         match store.child(dir, name).ok()? {
             Child::Either(_, below) | Child::Dir(below) => Some(below),
@@ -317,8 +316,8 @@ impl Vfs {
             && !self.options.ttl.is_zero()
             && asked.elapsed() >= self.options.ttl
         {
-            // Names were learned, which takes its time, and are known now: a listing that is outdated
-            // already would make `ls -l` ask for each of them again.
+            // Learning the names took time. With a listing that is already outdated, `ls -l` would ask for
+            // each of them again.
             (asked, changes) = (Instant::now(), self.table().listing_changes());
             listing = store.list(dir).await?;
         }
@@ -328,7 +327,7 @@ impl Vfs {
         Ok((listing, Age { asked, corrected }))
     }
 
-    /// What the store last said of a file, if it said so in the system call that asks now.
+    /// What the store last said of a file, if it said so in the present system call.
     pub(super) fn just_asked(&self, ino: Ino, by: Context) -> Option<Entry> {
         self.table().take_just_asked(ino, by.call(), SAME_CALL)
     }

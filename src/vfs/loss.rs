@@ -1,5 +1,5 @@
-//! What becomes of a save that did not happen: its bytes are kept, its process is told once, the
-//! kernel forgets what it showed, and the log and the journal say so (W5, W16).
+//! A save that did not happen: its bytes are kept, the process gets one error, the kernel forgets what it
+//! showed, and the log and the journal report it (W5, W16).
 
 use std::sync::Arc;
 
@@ -16,12 +16,12 @@ use super::{AfterConflict, Error, Vfs};
 use crate::model::{Caller, Ino, Key, Precondition};
 use crate::store::Store;
 
-/// What the kernel calls a delete.
+/// The kernel's name of a delete.
 pub(super) const UNLINK: &str = "unlink";
 
 /// A change of a key that was attempted.
 pub(super) struct Attempt<'a> {
-    /// What the kernel calls it.
+    /// The kernel's name of the operation.
     pub(super) op: &'static str,
     pub(super) ino: Ino,
     pub(super) store: &'a Arc<dyn Store>,
@@ -36,9 +36,9 @@ pub(super) struct Attempt<'a> {
 #[derive(Clone, Debug)]
 pub(super) struct Kept {
     pub(super) bytes: Bytes,
-    /// They are not a whole value, but what was to be put behind one.
+    /// They are not a whole value, but bytes to append to one.
     pub(super) appended: bool,
-    /// The rescue that held the bytes of the same draft before, which goes when these are kept.
+    /// The rescue that held earlier bytes of the same draft; it is removed when these are kept.
     pub(super) instead_of: Option<String>,
 }
 
@@ -59,7 +59,7 @@ impl Kept {
         }
     }
 
-    /// In the place of an earlier rescue of the same draft.
+    /// As a replacement of an earlier rescue of the same draft.
     pub(super) fn instead_of(self, rescue: Option<String>) -> Self {
         Self {
             instead_of: rescue,
@@ -70,25 +70,25 @@ impl Kept {
 
 /// An attempt that did not happen.
 pub(super) struct NotDone {
-    /// What its program is told.
+    /// The error for its program.
     pub(super) error: Error,
     /// The rescue that holds its bytes.
     pub(super) rescue: Option<String>,
 }
 
 impl Vfs {
-    /// Somebody else saved first, and there are no bytes to be kept. `found` is what the key is now, if
-    /// that could be asked.
+    /// Another writer saved first, and there are no bytes to keep. `found` is what the key is now, if that
+    /// could be found out.
     pub(super) fn conflict(&self, attempt: &Attempt<'_>, found: Option<&Precondition>) -> Error {
         let error = self.outdone(attempt, found);
         let failed = Failed::new(attempt, Reason::Conflict, &found_now(found), None);
         self.note(attempt, failed, (None, None), &error);
-        // Before the caller hears of it, so that it does not look at the loser's pages.
+        // Before the caller gets its answer, so that it does not see the loser's pages.
         self.forget_in_kernel(attempt.ino);
         error
     }
 
-    /// As [`conflict`](Self::conflict), over bytes that are kept.
+    /// As [`conflict`](Self::conflict), with bytes that are kept.
     pub(super) async fn conflict_over(
         &self,
         attempt: &Attempt<'_>,
@@ -99,7 +99,7 @@ impl Vfs {
         self.lost(attempt, found, Some(kept), error).await
     }
 
-    /// As [`conflict_over`](Self::conflict_over), once those whose memories count have been told.
+    /// As [`conflict_over`](Self::conflict_over), after the memories that count have learned of it.
     pub(super) async fn lost(
         &self,
         attempt: &Attempt<'_>,
@@ -113,14 +113,15 @@ impl Vfs {
         not_done
     }
 
-    /// Those whose memories count are told what the key is now, if they hear of it; the error that says so.
+    /// Notes in the memories that count what the key is now, if the error reaches its caller. Returns the
+    /// error.
     pub(super) fn outdone(&self, attempt: &Attempt<'_>, found: Option<&Precondition>) -> Error {
         let (store, key) = (attempt.store, attempt.key);
         let place = (store.name(), key.clone());
         let by = attempt.callers.first().map(|who| who.process);
         if attempt.op != UNLINK {
-            // Whose save was refused may clean up after itself; whose delete was refused does not
-            // clean up when it deletes again.
+            // A process whose save was refused may clean up after itself; a process whose delete was refused
+            // does not clean up when it deletes again.
             let now = self.now();
             self.table().pending().refused(&place, by, now);
         }
@@ -138,8 +139,8 @@ impl Vfs {
         }
     }
 
-    /// Keeps the bytes of an attempt that did not happen, and says so in log and journal. The disk may
-    /// take its time: nobody shall wait for a lock meanwhile but those of the same handle.
+    /// Keeps the bytes of an attempt that did not happen, and reports it in log and journal. The disk may be
+    /// slow: meanwhile only requests on the same handle should wait for a lock.
     pub(super) async fn not_done(
         &self,
         attempt: &Attempt<'_>,
@@ -173,7 +174,7 @@ impl Vfs {
         let (keeper, other_loss, other) = (Arc::clone(&self.keeper), loss.clone(), kept.clone());
         match on_disk(move || keep(&keeper, other_loss, &other)).await {
             Ok(kept) => kept,
-            // The threads for such work are gone, since the mount ends: here, then.
+            // The threads for such work are gone because the mount ends: so it is done here.
             Err(error) => {
                 tracing::debug!(%error, "a rescue is written by the thread that lost its save");
                 keep(&self.keeper, loss, &kept)
@@ -214,8 +215,8 @@ impl Vfs {
     }
 }
 
-/// Does something that may have to wait for the local disk, not on a thread that serves requests. A
-/// runtime of one thread serves nobody else meanwhile, and what happens on it can be repeated.
+/// Runs work that may have to wait for the local disk on a thread that serves no requests. On a runtime of
+/// one thread it runs in place, so that what happens there can be repeated.
 pub(super) async fn on_disk<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, tokio::task::JoinError> {

@@ -1,12 +1,12 @@
-//! What travels with a value and survives an edit of its bytes (W14).
+//! The metadata of a value, which survive an edit of its bytes (W14).
 //!
-//! An edit in place has it from the value it opened. Here is whose it is for a save that starts from
-//! nothing: a file that is emptied, created anew, or whose name another file takes. What it is made
-//! of says the layout of the store; it is remembered in `cache.rs`.
+//! An edit in place keeps the metadata of the value that it opened. This module decides which metadata a save
+//! from nothing inherits: of a file that is emptied, created again, or replaced by another file. The layout
+//! of the store defines their content; `cache.rs` remembers them.
 //!
-//! Many programs move the old value aside and then make the name anew (`sed -i.bak`, `perl -i.bak`,
-//! `patch -b`). If the other name is scratch, the key never left the store, see `pending_renames.rs`. Else it is a new
-//! key now, and the old one is gone; what travelled with it is remembered here for a while.
+//! Many programs move the old value aside and then create the name again (`sed -i.bak`, `perl -i.bak`, `patch
+//! -b`). If the other name is scratch, the key never left the store, see `pending_renames.rs`. Otherwise the
+//! key is gone, and the other name is a new key; the metadata of the old one are remembered for a while.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -19,19 +19,19 @@ use super::{Context, Error};
 use crate::model::{Ino, Key, Precondition, Version};
 use crate::store::{Entry, Metadata, Store};
 
-/// So many keys that were moved away are remembered.
+/// How many keys that were moved away are remembered.
 pub(super) const REMEMBERED: NonZeroUsize = NonZeroUsize::new(1024).expect("it is not zero");
 
-/// So long after its key was moved away a name is made anew, and no new one.
+/// How long after its key was moved away a name still counts as created again, and not as new.
 const ANEW: Duration = Duration::from_secs(60);
 
 impl Vfs {
-    /// A key was moved to another name, with all that travels with it.
+    /// A key was moved to another name, with its metadata.
     pub(super) fn moved_away(&self, place: Place, metadata: Metadata) {
         self.table().moved_away(place, metadata);
     }
 
-    /// What travels with a key that is made, of which the store has none.
+    /// The metadata of a key that is created and is not in the store.
     pub(super) fn new_metadata(&self, store: &Arc<dyn Store>, key: &Key) -> Metadata {
         let moved = self
             .table()
@@ -42,8 +42,8 @@ impl Vfs {
         }
     }
 
-    /// The newest version of a key and what travels with it. No request if this system call asked
-    /// for the version already and the metadata is at hand, otherwise one.
+    /// The newest version of a key and its metadata. No request if this system call already asked for the
+    /// version and the metadata are cached, otherwise one.
     ///
     /// # Errors
     /// Any [`Error`].
@@ -72,7 +72,7 @@ impl Vfs {
         Ok((expect, metadata))
     }
 
-    /// The newest version of a key and what travels with it, which is remembered; one request.
+    /// The newest version of a key and its metadata, which are then remembered; one request.
     ///
     /// # Errors
     /// Any [`Error`].
@@ -89,8 +89,8 @@ impl Vfs {
         Ok(found)
     }
 
-    /// What travels with this version of a key: no request if it is at hand, otherwise one. If there
-    /// is another version by now, a save over this one will be refused whatever travels with it.
+    /// The metadata of this version of a key: no request if they are cached, otherwise one. If the key has
+    /// another version by now, a save over this one will be refused anyway.
     ///
     /// # Errors
     /// Any [`Error`].

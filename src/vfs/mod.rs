@@ -1,18 +1,18 @@
 //! A filesystem without FUSE: files, handles and saves over key-value stores.
 //!
-//! One async method for each file operation; numbers in, values out. It knows nothing of the kernel
-//! but the two things it is told through [`Kernel`] and [`Processes`]. To follow a save, read
-//! `save.rs` top to bottom; to follow a read, `open.rs` and `io.rs`. The layer below is `store`.
+//! One async method for each file operation; numbers in, values out. It knows the kernel only through
+//! [`Kernel`] and [`Processes`]. To follow a save, read `save.rs` top to bottom; to follow a read, `open.rs`
+//! and `io.rs`. The layer below is `store`.
 //!
 //! # Locks
-//! `Writer::state` (one handle; held over a save) before `Node::save_lock` (one file; held over a save)
-//! before the table (all of the mount; never held over a wait). Nobody waits for the kernel under any of
-//! them. The disk that a rescue is written to is waited for under the first; a rename waits for it under the second, too. Never two handles at once, and never
-//! a handle while a save lock is held: who renames, deletes or describes a file notes it in the table, and
-//! each writer catches up before it saves.
+//! `Writer::state` (one handle; held during a save) before `Node::save_lock` (one file; held during a save)
+//! before the table (the mount; never held during a wait). No thread waits for the kernel under any of them.
+//! A rescue is written to the disk under the first; a rename writes one under the second, too. Never lock two
+//! handles at once, and never a handle while a save lock is held: an operation that renames, deletes or
+//! describes a file notes that in the table, and each writer catches up before it saves.
 //!
 //! # Time
-//! Ages are measured by tokio's clock, so that a simulation can run hours in a moment.
+//! Ages are measured with tokio's clock, so that a simulation can run hours in a moment.
 
 mod access;
 mod append;
@@ -104,7 +104,7 @@ use handles::Handle;
 use journal::Journal;
 use keeper::Keeper;
 pub use rename::OverExisting;
-use rescue::Place;
+use rescue::MountedSource;
 use scratch_dir::ScratchDir;
 pub use shutdown::Ending;
 use table::{Kind, Table, commit, known, numbers};
@@ -125,35 +125,35 @@ pub struct Options {
     pub ttl: Duration,
     /// Values up to this size, in bytes, are read whole and kept in memory while open.
     pub inline_limit: u64,
-    /// How many bytes of values are kept for readers to come.
+    /// How many bytes of values are cached for later readers.
     pub cache_bytes: usize,
     /// How many bytes of one draft are kept in memory; larger ones are in the state directory.
     pub draft_memory: usize,
-    /// How many bytes of memory may be taken to remember who was shown what (W1).
+    /// How many bytes of memory may hold which process was shown what (W1).
     pub shown_memory: usize,
     /// Nothing can be written.
     pub read_only: bool,
-    /// How often the refused save of a handle that only appended is tried again, behind what others
+    /// How often the refused save of a handle that only appended is tried again, after the bytes that others
     /// saved (W7); 0 for never.
     pub append_retries: u32,
     /// Every write is saved at once, as with O_SYNC (W13).
     pub sync: bool,
-    /// Whether a process that was told of a conflict may save over what it was told of (W5).
+    /// Whether a process may save over the version that a conflict reported to it (W5).
     pub after_conflict: AfterConflict,
     /// Which names are scratch: files that live in this mount alone (W9).
     pub scratch: ScratchNames,
-    /// Where the filesystem is mounted; its scratch files are found again by it.
+    /// Where the filesystem is mounted; a later mount finds its scratch files by it.
     pub mounted_at: PathBuf,
     /// How many rescues there may be.
     pub rescues: RescueBounds,
-    /// The server that the source is on; what is kept on this machine belongs to it.
+    /// The server of the source; what is kept on this machine belongs to it.
     pub server: Server,
 }
 
-/// What a process may do after it was told of a conflict.
+/// What a process may do after a conflict was reported to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AfterConflict {
-    /// Its next save replaces exactly the version it was told of.
+    /// Its next save replaces exactly the version that was reported.
     Told,
     /// It must read the file again first.
     Reread,
@@ -161,8 +161,8 @@ pub enum AfterConflict {
 
 /// What the filesystem asks of the kernel's caches.
 pub trait Kernel: Send + Sync {
-    /// Drops what the kernel remembers of a file: its attributes and its pages. It is asked at once;
-    /// what is returned waits until it has, or for as long as is worth waiting.
+    /// Makes the kernel drop what it remembers of a file: its attributes and its pages. The kernel is asked
+    /// at once; the returned future waits until it has done so, or for a limited time.
     fn forget_file(&self, id: NodeId) -> Forgotten;
 
     /// Drops what the kernel remembers of a name in a directory.
@@ -175,29 +175,28 @@ pub trait Processes: Living {
     /// The process and job of a thread that waits for an answer, if they can be known.
     fn caller(&self, thread: u32) -> Who;
 
-    /// As [`caller`](Self::caller), for an answer that there is no such file. `None` also if the process
-    /// asks for its user, who completes names, rather than for itself.
+    /// As [`caller`](Self::caller), for an answer that there is no such file. `None` also if the process only
+    /// completes names for its user.
     fn misser(&self, thread: u32) -> Who {
         self.caller(thread)
     }
 
-    /// Begins to watch a process that is certainly there, since it waits for an answer.
+    /// Begins to watch a process that certainly exists, because it waits for an answer.
     fn watch(&self, process: Process) -> Arc<dyn Life>;
 
-    /// Whether this is a thread of a process. `None` if that cannot be seen.
+    /// Whether this is a thread of a process. `None` if that is unknown.
     fn has_thread(&self, _process: Process, _thread: u32) -> Option<bool> {
         None
     }
 
-    /// Whether the process of a thread that has just closed a descriptor of a file, or a descendant of
-    /// it, can still write to that file through another one; the kernel calls it by one of these numbers.
-    /// `None` if that cannot be seen, or not soon. Others wait for nothing meanwhile.
+    /// Whether the process of a thread that has just closed a descriptor of a file, or a descendant of it,
+    /// can still write to that file through another one; the file has one of these numbers for the kernel.
+    /// `None` if that cannot be found out, or not soon. Other requests do not wait meanwhile.
     async fn can_write(&self, _thread: u32, _file: Vec<u64>) -> Option<bool> {
         None
     }
 
-    /// Whether the process of a thread never looks at the result of close(2). `false` if that cannot
-    /// be seen.
+    /// Whether the process of a thread never checks the result of close(2). `false` if that is unknown.
     async fn ignores_close(&self, _thread: u32) -> bool {
         false
     }
@@ -215,18 +214,18 @@ pub struct Vfs {
     /// What messages and rescues call the source.
     label: String,
     options: Options,
-    /// Where what is kept on this machine is.
+    /// The directory of what is kept on this machine.
     state_dir: Option<PathBuf>,
     table: Mutex<Table>,
     /// Locked for a moment, also while the table is held.
     times: Mutex<Times>,
     scratch_dir: Mutex<ScratchDir>,
-    /// Held while names are moved away and brought back, which is rare.
+    /// Held while names are moved away and back, which is rare.
     moving: tokio::sync::Mutex<()>,
     keeper: Arc<Keeper>,
-    /// Where drafts are.
+    /// The place for drafts.
     room: Room,
-    /// Held while a draft is saved that is too large to be kept in memory.
+    /// Held while a draft is saved that is too large for memory.
     large_save: tokio::sync::Mutex<()>,
     journal: Journal,
     telemetry: Arc<Telemetry>,
@@ -244,8 +243,8 @@ impl std::fmt::Debug for Vfs {
 }
 
 impl Vfs {
-    /// A filesystem that shows `source`, called `label` in messages, and keeps on this machine what it
-    /// must in `state`; without one nothing can be written. What happens is told to `telemetry`.
+    /// A filesystem that shows `source`, called `label` in messages, and keeps what it must keep on this
+    /// machine in `state`; without one nothing can be written. It reports to `telemetry`.
     ///
     /// # Errors
     /// Rescues cannot be kept: any error of the local file system.
@@ -262,7 +261,7 @@ impl Vfs {
             Source::Bucket(_) => Kind::Stores,
             Source::Store(store) => Kind::Dir(Arc::clone(store), Dir::root()),
         };
-        let place = Place {
+        let place = MountedSource {
             source: label.clone(),
             server: options.server.clone(),
         };
@@ -274,7 +273,7 @@ impl Vfs {
         ));
         if !options.read_only {
             keeper.prepare()?;
-            // What is too much by now, or too old.
+            // Those that are too many by now, or too old.
             keeper.settle();
         }
         let at = |name| state.map(|state| state.path().join(name));
@@ -302,23 +301,23 @@ impl Vfs {
         })
     }
 
-    /// Whether rescues wait for room on the disk, or have to be looked through, as of now.
+    /// Whether rescues wait for room on the disk, or must be checked for their age now.
     pub fn has_rescues_due(&self) -> bool {
         self.keeper.is_due()
     }
 
-    /// Writes rescues to the disk that wait for room there, and drops what is too old. Blocks on the local
-    /// disk.
+    /// Writes to the disk the rescues that wait for room there, and drops those that are too old. Blocks on
+    /// the local disk.
     pub fn settle_rescues(&self) {
         self.keeper.settle();
     }
 
-    /// How many rescues are nowhere but in memory.
+    /// How many rescues are only in memory.
     pub fn rescues_in_memory(&self) -> usize {
         self.keeper.levels().memory.0
     }
 
-    /// Tells the filesystem how to reach the kernel's caches, once they exist.
+    /// Connects the filesystem with the kernel's caches, once they exist.
     pub fn attach(&self, kernel: Box<dyn Kernel>) {
         // A filesystem is mounted once; a second kernel would be a bug, and the first one is right.
         let _ = self.kernel.set(kernel);
@@ -336,7 +335,7 @@ impl Vfs {
 
     /// The table of the mount. Never held over a wait.
     fn table(&self) -> MutexGuard<'_, Table> {
-        // A panic while the table was held is a bug; its data is still the best there is.
+        // A panic while the table was held is a bug; its data is still the best available.
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -385,7 +384,7 @@ impl Vfs {
         Ok(self.table().node(ino)?.is_unsaved())
     }
 
-    /// Whoever saves or removes a file has it to itself until this is dropped (W12).
+    /// A save or a removal has the file to itself until this is dropped (W12).
     async fn save_lock(&self, ino: Ino) -> Result<OwnedMutexGuard<()>, Error> {
         let save_lock = self.table().save_lock(ino)?;
         Ok(save_lock.lock_owned().await)
@@ -399,7 +398,7 @@ impl Vfs {
     }
 }
 
-/// Who made a request, as far as it is known.
+/// The caller of a request, as far as it is known.
 pub type Who = Option<Caller>;
 
 #[cfg(test)]
@@ -410,7 +409,7 @@ pub(crate) mod tests {
     use crate::model::Version;
     use crate::store::StoreName;
 
-    /// A process table that knows nobody.
+    /// A process table without processes.
     #[derive(Debug)]
     pub(crate) struct Nobody;
 
@@ -439,7 +438,7 @@ pub(crate) mod tests {
         in_memory_within(state_dir, RescueBounds::default())
     }
 
-    /// As [`in_memory`], with so many rescues at most.
+    /// As [`in_memory`], with at most this many rescues.
     pub(crate) fn in_memory_within(state_dir: &Path, rescues: RescueBounds) -> Vfs {
         let options = Options {
             ttl: Duration::ZERO,

@@ -1,12 +1,12 @@
-//! Pairs of files: `ID.value` holds bytes, `ID.json` says what they are. Rescues are such pairs, and so
-//! are scratch files.
+//! Pairs of files: `ID.value` holds bytes, `ID.json` describes them. Rescues and scratch files are such
+//! pairs.
 //!
-//! Other programs and accidents can leave anything in such a directory. Whatever cannot be read is
-//! [`Odd`]: it is named, hides nothing else, and can be forgotten. Only regular files are ever opened, so that no
-//! pipe or device makes anybody wait.
+//! Other programs and accidents can leave anything in such a directory. A pair that cannot be read is
+//! [`Odd`]: it is listed, hides nothing else, and can be deleted. Only regular files are opened, so that no
+//! pipe or device can block a thread.
 //!
-//! Bytes come before their record, and go after it. Whoever works on them meanwhile holds them (flock); what nobody
-//! holds and has no record is litter of a kill.
+//! Bytes are written before their record, and deleted after it. A process that works on them holds a lock
+//! (flock); bytes without a lock and without a record are left over from a process that was killed.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -18,7 +18,7 @@ use rustix::io::Errno;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-/// The version of the records that this program writes. Whatever has a higher one is of a newer program.
+/// The version of the records that this program writes. A higher one is from a newer program.
 pub(super) const FORMAT: u32 = 1;
 
 /// A longer record was not written by this program.
@@ -26,7 +26,7 @@ const MAX_RECORD: u64 = 1 << 20;
 
 /// What is known of the bytes of a pair.
 pub(super) trait Record: DeserializeOwned {
-    /// What both files are called.
+    /// The name of both files.
     fn id(&self) -> &str;
 
     /// How many bytes there are, if that was known when they were written.
@@ -36,7 +36,7 @@ pub(super) trait Record: DeserializeOwned {
 /// A pair that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Odd {
-    /// What its files are called.
+    /// The name of its files.
     pub id: String,
     /// What is wrong with it.
     pub why: String,
@@ -49,12 +49,12 @@ pub(super) fn value_path(dir: &Path, id: &str) -> PathBuf {
     dir.join(format!("{id}.value"))
 }
 
-/// Where it says what they are.
+/// The path of its record.
 pub(super) fn record_path(dir: &Path, id: &str) -> PathBuf {
     dir.join(format!("{id}.json"))
 }
 
-/// Keeps an id from the command line inside the directory.
+/// Makes sure that an id from the command line stays inside the directory.
 ///
 /// # Errors
 /// `NotFound`.
@@ -68,9 +68,9 @@ pub(super) fn checked(id: &str) -> io::Result<&str> {
 /// The ids in a directory, sorted.
 #[derive(Debug, Default)]
 pub(super) struct Ids {
-    /// Those that have a record.
+    /// Ids with a record.
     pub(super) recorded: Vec<String>,
-    /// Those that have bytes alone, or had when the directory was read.
+    /// Ids with bytes alone, or that had bytes alone when the directory was read.
     pub(super) alone: Vec<String>,
 }
 
@@ -85,7 +85,7 @@ pub(super) fn ids(dir: &Path) -> io::Result<Ids> {
         entries => entries?,
     };
     for entry in entries {
-        // A name that is not UTF-8 is not one of ours, nor is a hidden file.
+        // A name that is not UTF-8 is not ours, nor is a hidden file.
         let Ok(name) = entry?.file_name().into_string() else {
             continue;
         };
@@ -103,9 +103,9 @@ pub(super) fn ids(dir: &Path) -> io::Result<Ids> {
     Ok(ids)
 }
 
-/// Says that somebody works on these bytes, as long as the file is open.
+/// Marks these bytes as in use, as long as the file is open.
 pub(super) fn hold(value: &File) {
-    // Where there are no locks, they are taken for litter for a moment. Nobody deletes them for that.
+    // Without locks, they look abandoned for a moment. That alone deletes nothing.
     let _ = flock(value, FlockOperation::NonBlockingLockExclusive);
 }
 
@@ -113,7 +113,7 @@ fn is_held(value: &File) -> bool {
     flock(value, FlockOperation::NonBlockingLockShared) == Err(Errno::WOULDBLOCK)
 }
 
-/// Whether the bytes of a pair have no record, and nobody is about to write or to forget it.
+/// Whether the bytes of a pair have no record, and no process is about to write or delete one.
 fn is_alone(dir: &Path, id: &str) -> bool {
     let path = value_path(dir, id);
     let is_missing = |path: &Path| matches!(fs::symlink_metadata(path), Err(error) if error.kind() == io::ErrorKind::NotFound);
@@ -121,23 +121,23 @@ fn is_alone(dir: &Path, id: &str) -> bool {
         Ok(data) if data.is_file() => {
             match open_regular(&path, File::options().read(true)) {
                 Ok(value) if !is_held(&value) => {}
-                // It is not known, or in somebody's hands.
+                // It is unknown, or in use.
                 _ => return false,
             }
         }
         Ok(_) => {}
         Err(_) => return false,
     }
-    // Whoever held it a moment ago may be done.
+    // The process that held it a moment ago may be done.
     is_missing(&record_path(dir, id)) && !is_missing(&path)
 }
 
-/// Whether somebody works on the bytes of a pair.
+/// Whether the bytes of a pair are in use.
 pub(super) fn is_in_use(dir: &Path, id: &str) -> bool {
     open_value(dir, id).is_ok_and(|value| is_held(&value))
 }
 
-/// Forgets a pair, or what there is of one.
+/// Deletes a pair, or what is left of one.
 ///
 /// # Errors
 /// Any error of the local file system; `NotFound` for an unknown id; `WouldBlock` when its record is about to be
@@ -149,7 +149,7 @@ pub(super) fn forget(dir: &Path, id: &str) -> io::Result<()> {
     if !is_recorded && is_in_use(dir, id) {
         return Err(io::ErrorKind::WouldBlock.into());
     }
-    // Nobody is to see bytes without a record in between.
+    // No process should see bytes without a record in between.
     let held = open_value(dir, id).ok();
     held.iter().for_each(hold);
     let record = remove(&record_path(dir, id));
@@ -159,7 +159,7 @@ pub(super) fn forget(dir: &Path, id: &str) -> io::Result<()> {
         return record;
     }
     match (record, remove(&value)) {
-        // One of the two may be all that there was.
+        // Only one of the two may exist.
         (Ok(()), Err(error)) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         (_, value) => value,
     }
@@ -201,7 +201,7 @@ pub(super) fn record<T: Record>(dir: &Path, id: &str) -> Result<T, Option<Odd>> 
         }
         Err(error) => return odd(format!("its record cannot be read: {error}")),
     };
-    // What it is made of may have changed, but for this.
+    // The other fields may have changed, but not this one.
     #[derive(Deserialize)]
     struct Any {
         #[serde(default)]
@@ -251,7 +251,7 @@ pub(super) fn all<T: Record>(dir: &Path) -> io::Result<(Vec<T>, Vec<Odd>)> {
     Ok((records, odd))
 }
 
-/// The bytes of a pair, to be read.
+/// The bytes of a pair, for reading.
 ///
 /// # Errors
 /// Any error of the local file system; `NotFound` for an unknown id.
@@ -260,19 +260,19 @@ pub(super) fn open_value(dir: &Path, id: &str) -> io::Result<File> {
     open_regular(&value_path(dir, checked(id)?), options.read(true))
 }
 
-/// Opens a file that is one: no link, pipe, device or directory.
+/// Opens a regular file: no link, pipe, device or directory.
 ///
 /// # Errors
 /// Any error of the local file system.
 pub fn open_regular(path: &Path, options: &mut fs::OpenOptions) -> io::Result<File> {
-    // Looked at before it is opened, since opening alone can have effects on a device; and afterwards, to be sure.
+    // Checked before it is opened, because opening a device can have effects; and afterwards, to be sure.
     let regular = |data: fs::Metadata| match data.is_file() {
         true => Ok(()),
         false => Err(io::Error::other("it is no regular file")),
     };
     match fs::symlink_metadata(path) {
         Ok(data) => regular(data)?,
-        // It may be about to be made.
+        // It may be about to be created.
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error),
     }
@@ -284,7 +284,7 @@ pub fn open_regular(path: &Path, options: &mut fs::OpenOptions) -> io::Result<Fi
     Ok(file)
 }
 
-/// What a small file holds.
+/// The content of a small file.
 ///
 /// # Errors
 /// Any error of the local file system.
@@ -370,7 +370,7 @@ mod tests {
                 ("left", Some(9), "its record is missing"),
             ]
         );
-        // Each can be forgotten, and the others stay.
+        // Each can be deleted, and the others stay.
         for (id, ..) in found {
             forget(dir.path(), id).unwrap();
         }
@@ -388,7 +388,7 @@ mod tests {
         for name in names {
             fs::write(at(&format!("{name}.json")), "{}").unwrap();
         }
-        // No pairs.
+        // These are not pairs.
         for name in [
             ".json",
             ".value",
@@ -433,7 +433,7 @@ mod tests {
         let kind = forget(dir.path(), "id").map_err(|error| error.kind());
         assert_eq!(kind, Err(io::ErrorKind::WouldBlock));
         drop(held);
-        // Whoever lists them at the same time is in nobody's way.
+        // A listing at the same time disturbs nothing.
         let reader = File::open(&path).unwrap();
         assert!(!is_held(&reader));
         assert_eq!(odd(), 1);

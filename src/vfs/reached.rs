@@ -1,8 +1,9 @@
-//! Whether a file that the kernel means by a number is what it means by a name.
+//! Whether the file that the kernel names by a number is still the one that it looked up.
 //!
-//! The kernel believes a name for a while, and when a file is renamed it moves what it believes. So a request may
-//! come for a file that has lost its name here, and mean what has that name now. `ESTALE` makes the kernel look the
-//! name up again and repeat the call, once. Whoever has a handle means that, whatever became of its name.
+//! The kernel trusts a name for a while, and moves what it knows when a file is renamed. So a request for a
+//! file that has lost its name here may mean the file that has that name now. `ESTALE` makes the kernel look
+//! the name up again and repeat the call, once. A request with a handle means the file of that handle,
+//! whatever happened to its name.
 
 use std::sync::Arc;
 
@@ -11,14 +12,14 @@ use super::{Error, Vfs};
 use crate::model::{Ino, Key};
 use crate::store::Store;
 
-/// An inode that goes on to be what the kernel calls by its number, until this is dropped.
+/// An inode that keeps its number for the kernel until this is dropped.
 #[derive(Debug)]
-pub(super) struct Held<'a> {
+pub(super) struct HeldInode<'a> {
     vfs: &'a Vfs,
     ino: Ino,
 }
 
-impl Drop for Held<'_> {
+impl Drop for HeldInode<'_> {
     fn drop(&mut self) {
         self.vfs.table().unhold(self.ino);
     }
@@ -32,15 +33,15 @@ impl Vfs {
     /// Keeps an inode as if it were open.
     ///
     /// # Errors
-    /// [`Error::Stale`] when there is none any more.
-    pub(super) fn hold(&self, ino: Ino) -> Result<Held<'_>, Error> {
+    /// [`Error::Stale`] when it no longer exists.
+    pub(super) fn hold(&self, ino: Ino) -> Result<HeldInode<'_>, Error> {
         match self.table().hold(ino) {
-            true => Ok(Held { vfs: self, ino }),
+            true => Ok(HeldInode { vfs: self, ino }),
             false => Err(stale("the file")),
         }
     }
 
-    /// Reports that a key has lost its name, for a call that came by that.
+    /// Fails if a key has lost its name, for a call that came by that name.
     ///
     /// # Errors
     /// [`Error::Stale`].
@@ -53,8 +54,8 @@ impl Vfs {
         }
     }
 
-    /// As [`check_named`](Self::check_named), for a call that may have come by a descriptor: then somebody has the
-    /// file open.
+    /// As [`check_named`](Self::check_named), for a call that may have come by a descriptor: then the file is
+    /// open.
     ///
     /// # Errors
     /// [`Error::Stale`].
@@ -66,7 +67,7 @@ impl Vfs {
         }
     }
 
-    /// Reports that a file is not this key any more, or has lost its name.
+    /// Fails if a file is not this key any more, or has lost its name.
     ///
     /// # Errors
     /// [`Error::Stale`].
@@ -102,7 +103,7 @@ mod tests {
         durable: Durable::AtSave,
     };
 
-    /// A new file with some bytes that are not saved.
+    /// A new file with bytes that are not saved.
     async fn written(vfs: &Vfs) -> (Ino, Fh) {
         let how = Creation {
             over: OverExisting::Replace,

@@ -1,9 +1,9 @@
 //! Rescues on the local disk: the kept bytes of refused and failed saves.
 //!
-//! A rescue is a [pair](super::pairs) in the state directory. Its record appears last, and both files
-//! appear whole and durable, so that a rescue is complete or absent whatever happens to the daemon (A2).
-//! Nothing of it ever goes to the store. The command line reads the same directory; what becomes of
-//! rescues that have no room there is `keeper.rs`'s.
+//! A rescue is a [pair](super::pairs) in the state directory. Its record appears last, and both files appear
+//! whole and durable, so that a rescue is complete or absent whatever happens to the daemon (A2). Nothing of
+//! it ever goes to the store. The command line reads the same directory; `keeper.rs` handles rescues that
+//! have no room there.
 
 use std::fs::{self, DirBuilder, File};
 use std::io;
@@ -25,7 +25,7 @@ use crate::model::Server;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
-    /// Somebody else saved first.
+    /// Another process or machine saved first.
     Conflict,
     /// It is not known whether the save happened.
     Unknown,
@@ -38,16 +38,16 @@ pub enum Reason {
 /// What is known of rescued bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
-    /// Which version of these records it is of.
+    /// The version of the format.
     #[serde(default = "first")]
     format: u32,
-    /// The name of the rescue; sorts by time.
+    /// The name of the rescue; names sort by time.
     pub id: String,
     /// When, in RFC 3339.
     pub time: String,
     /// What was mounted: `s3://bucket/prefix`.
     pub source: String,
-    /// The server that it was on; a record of an older etagfs does not say it.
+    /// The server that it was on; older versions of etagfs did not store it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server: Option<Server>,
     /// The store; `flat` without a store level.
@@ -62,7 +62,7 @@ pub struct Record {
     pub reason: Reason,
     /// What happened, in words.
     pub message: String,
-    /// The bytes are not a whole value, but what was to be put behind the end of one.
+    /// The bytes are not a whole value, but were to be appended to one.
     #[serde(default)]
     pub appended: bool,
     /// How many bytes were kept.
@@ -85,28 +85,28 @@ impl pairs::Record for Record {
     }
 }
 
-/// What is mounted: rescues and scratch files of one place are not those of another.
+/// What is mounted; rescues and scratch files belong to one such source.
 #[derive(Clone, Debug)]
-pub(super) struct Place {
-    /// As messages call it: `s3://bucket/prefix`.
+pub(super) struct MountedSource {
+    /// Its name in messages: `s3://bucket/prefix`.
     pub(super) source: String,
     /// The server that it is on.
     pub(super) server: Server,
 }
 
-impl Place {
-    /// Whether something that was kept of `source` on `server` is of this place. An older etagfs noted no
-    /// server.
+impl MountedSource {
+    /// Whether something that was kept of `source` on `server` belongs to this one. Older versions of etagfs
+    /// stored no server.
     pub(super) fn is(&self, source: &str, server: Option<&Server>) -> bool {
         self.source == source && server.is_none_or(|server| self.server.is_same(server))
     }
 }
 
 impl Record {
-    /// What is to be known of this many bytes that are rescued now.
+    /// The record of this many bytes that are rescued now.
     pub(super) fn new(
         loss: Loss,
-        place: &Place,
+        place: &MountedSource,
         size: usize,
         now: OffsetDateTime,
     ) -> io::Result<Self> {
@@ -181,7 +181,7 @@ impl Rescue {
         }
     }
 
-    /// Makes the directory if there is none, and descriptors ready for rescues to come.
+    /// Creates the directory if there is none, and reserves descriptors for later rescues.
     ///
     /// # Errors
     /// Any error of the local file system.
@@ -194,7 +194,7 @@ impl Rescue {
     /// Keeps bytes, and returns once both files are on the disk.
     ///
     /// # Errors
-    /// Any error of the local file system; then nothing of this rescue is seen.
+    /// Any error of the local file system; then nothing of this rescue is visible.
     pub(super) fn keep(&self, record: &Record, bytes: &[u8]) -> io::Result<()> {
         self.keep_value(record, |value| {
             let blank = self.reserve.blank()?;
@@ -204,7 +204,7 @@ impl Rescue {
         })
     }
 
-    /// Keeps the bytes of a file on the same file system, by a second name.
+    /// Keeps the bytes of a file on the same file system, under a second name.
     ///
     /// # Errors
     /// As [`keep`](Self::keep).
@@ -212,7 +212,7 @@ impl Rescue {
         self.keep_value(record, |value| {
             let held = File::open(file)?;
             held.sync_all()?;
-            // Whoever has it open holds it already.
+            // Its open file is locked already.
             pairs::hold(&held);
             fs::hard_link(file, value)?;
             Ok(held)
@@ -226,7 +226,7 @@ impl Rescue {
     ) -> io::Result<()> {
         let kept = match self.write(record, &put) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                // Somebody has cleared up, and taken the directory along.
+                // Someone has cleaned up, and deleted the directory.
                 self.reserve.let_go();
                 self.prepare()?;
                 self.write(record, &put)
@@ -238,14 +238,14 @@ impl Rescue {
         kept
     }
 
-    /// `put` puts the bytes where they are to be, and holds them.
+    /// `put` writes the bytes to their path, and locks them.
     fn write<Held>(
         &self,
         record: &Record,
         put: impl Fn(&Path) -> io::Result<Held>,
     ) -> io::Result<()> {
         let value = value_path(&self.dir, &record.id);
-        // Until there is a record, nobody else takes it for one whose writer was killed.
+        // Until there is a record, the lock shows that its writer was not killed.
         let _held = put(&value)?;
         let json = serde_json::to_vec_pretty(record).map_err(io::Error::other);
         let told = json.and_then(|json| {
@@ -253,7 +253,7 @@ impl Rescue {
             self.reserve.blank()?.publish(&json, &path)
         });
         if let Err(error) = told.and_then(|()| self.reserve.sync()) {
-            // The record first: nothing is seen that is not whole.
+            // The record first: nothing incomplete is ever visible.
             let _ = fs::remove_file(record_path(&self.dir, &record.id));
             let _ = fs::remove_file(value);
             return Err(error);
@@ -261,7 +261,7 @@ impl Rescue {
         Ok(())
     }
 
-    /// All rescues, oldest first, and whatever cannot be read.
+    /// All rescues, oldest first, and those that cannot be read.
     ///
     /// # Errors
     /// When the directory cannot be read; one that does not exist holds none.
@@ -269,7 +269,7 @@ impl Rescue {
         pairs::all(&self.dir)
     }
 
-    /// The names of all rescues, oldest first, and of whatever cannot be read.
+    /// The names of all rescues, oldest first, and of those that cannot be read.
     ///
     /// # Errors
     /// As [`list`](Self::list).
@@ -286,12 +286,12 @@ impl Rescue {
         pairs::record(&self.dir, id)
     }
 
-    /// Whether a rescue is still there.
+    /// Whether a rescue still exists.
     pub(super) fn has(&self, id: &str) -> bool {
         checked(id).is_ok_and(|id| fs::symlink_metadata(record_path(&self.dir, id)).is_ok())
     }
 
-    /// The bytes of a rescue, to be read.
+    /// The bytes of a rescue, for reading.
     ///
     /// # Errors
     /// Any error of the local file system; `NotFound` for an unknown id.
@@ -309,13 +309,13 @@ impl Rescue {
         Ok(bytes)
     }
 
-    /// Forgets a rescue, or what cannot be read of one.
+    /// Deletes a rescue, even one that cannot be read.
     ///
     /// # Errors
     /// Any error of the local file system; `NotFound` for an unknown id.
     pub fn forget(&self, id: &str) -> io::Result<()> {
         pairs::forget(&self.dir, id)?;
-        // Nobody will ask for it any more.
+        // It is no longer needed.
         let _ = fs::remove_file(claim::mark(&self.dir, id));
         Ok(())
     }
@@ -338,8 +338,8 @@ pub(super) mod tests {
         }
     }
 
-    pub(in crate::vfs) fn place(source: &str, endpoint: &str) -> Place {
-        Place {
+    pub(in crate::vfs) fn place(source: &str, endpoint: &str) -> MountedSource {
+        MountedSource {
             source: source.to_owned(),
             server: Server {
                 endpoint: Some(endpoint.to_owned()),

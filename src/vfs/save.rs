@@ -1,8 +1,8 @@
 //! The save, top to bottom.
 //!
-//! [`Vfs::save`] is what close, fsync and the last release come to. It carries out what the machine
-//! [`Saving`] says, step by step, and decides nothing. A save that did not happen leaves its bytes in a
-//! rescue before anybody hears of it (W5).
+//! Close, fsync and the last release all call [`Vfs::save`]. It carries out the steps of the machine
+//! [`Saving`], and decides nothing. The bytes of a save that did not happen are rescued before its failure is
+//! reported (W5).
 
 use std::sync::Arc;
 
@@ -15,14 +15,14 @@ use super::content::Content;
 use super::handles::{Fh, Handle};
 use super::loss::{Attempt, Kept};
 use super::rescue::Reason;
-use super::tries::Tries;
+use super::tries::AppendTries;
 use super::writer::{Writer, WriterState};
 use super::{Context, Error, Vfs};
 use crate::model::saving::{End, Facts, Saving, Step};
 use crate::model::{Key, Outcome, Precondition, SaveReason, Successor, Version};
 use crate::store::{Entry, Metadata, ReadBack, Store, Value};
 
-/// What the kernel calls what made a save happen.
+/// The kernel's name of the operation that caused a save.
 fn op(trigger: SaveReason) -> &'static str {
     match trigger {
         SaveReason::Flush | SaveReason::Close => "flush",
@@ -33,8 +33,8 @@ fn op(trigger: SaveReason) -> &'static str {
 }
 
 impl Vfs {
-    /// A descriptor of a handle was closed. Saves what was written, unless the
-    /// closer merely inherited the descriptor and its opener goes on (W2).
+    /// A descriptor of a handle was closed. Saves what was written, unless the closer only inherited the
+    /// descriptor and its opener is still alive (W2).
     ///
     /// # Errors
     /// As [`save`](Self::save).
@@ -58,15 +58,15 @@ impl Vfs {
         self.save(fh, trigger).await
     }
 
-    /// What the close of a descriptor means. Shells put `> f` in its place with dup(2) and close(2),
-    /// before anything is written: of a file that is still empty, only the last close is a save.
+    /// The meaning of a close. Shells move `> f` to its descriptor with dup(2) and close(2), before anything
+    /// is written: while a file is still empty, only the last close is a save.
     async fn flush_or_close(
         &self,
         writer: &Writer,
         closer: Context,
         by_opener: Option<bool>,
     ) -> SaveReason {
-        // Not held while others are looked at.
+        // Not locked while other processes are checked.
         if !writer.lock().await.draft.waits_empty() {
             return SaveReason::Flush;
         }
@@ -76,9 +76,9 @@ impl Vfs {
         };
         match (can_write, writer.is_exclusive(), by_opener) {
             (Some(false), true, _) | (Some(false), _, Some(true)) => SaveReason::Close,
-            // It cannot be seen, and of several creators only one may hear of a success (W15).
+            // It is unknown, and only one of several creators may be told that it succeeded (W15).
             (None, true, _) => SaveReason::Close,
-            // A closer that inherited it may have siblings that are nobody's children by now.
+            // A closer that inherited it may have siblings whose parent has ended.
             (Some(_) | None, ..) => SaveReason::Flush,
         }
     }
@@ -86,8 +86,8 @@ impl Vfs {
     /// Saves a writer's draft, if it is due.
     ///
     /// # Errors
-    /// [`Error::Conflict`] when somebody else saved first, now or earlier; any other. The bytes
-    /// are then in a rescue.
+    /// [`Error::Conflict`] when another writer saved first, now or earlier; any other. The bytes are then in
+    /// a rescue.
     pub async fn save(&self, fh: Fh, trigger: SaveReason) -> Result<(), Error> {
         let handle = self.handle(fh)?;
         let writer = match &*handle {
@@ -119,7 +119,7 @@ impl Vfs {
         let Ok(save_lock) = self.save_lock(writer.ino()).await else {
             return self.save_unknown(writer, state, trigger).await;
         };
-        // Only now: while this save waited for the save lock, the file may have been renamed.
+        // Not earlier: while this save waited for the save lock, the file may have been renamed.
         let (store, key) = self.file(writer.ino())?;
         self.catch_up(writer, state);
         let begun = SaveBegun {
@@ -138,7 +138,7 @@ impl Vfs {
             return Err(self.failed(&begun, state, save_lock, failed).await);
         }
         let mut alone = None;
-        let mut tries = Tries::new(self.options.append_retries);
+        let mut tries = AppendTries::new(self.options.append_retries);
         let mut sent = Instant::now();
         let (mut saving, mut step) = {
             let table = self.table();
@@ -162,7 +162,7 @@ impl Vfs {
                 }
                 Step::Send(expect) => {
                     if state.content.is_large() && alone.is_none() {
-                        // The bytes of one large draft are in memory at a time.
+                        // Only one large draft is in memory at a time.
                         alone = Some(self.large_save.lock().await);
                     }
                     sent = Instant::now();
@@ -191,7 +191,7 @@ impl Vfs {
                 self.saved(&begun, state, replaced, version);
                 drop(save_lock);
                 if let Some(id) = state.rescued.take() {
-                    // Its bytes are in the bucket now; a rescue that cannot be removed does no harm.
+                    // The bytes are in the bucket now; a rescue that cannot be removed does no harm.
                     let _ = self.keeper.forget(&id);
                 }
                 Ok(())
@@ -237,7 +237,7 @@ impl Vfs {
         Ok(sent?)
     }
 
-    /// Nobody knows the file of a writer any more, which is a bug: what it wrote is kept.
+    /// The file of a writer is unknown, which is a bug: what it wrote is kept.
     async fn save_unknown(
         &self,
         writer: &Writer,
@@ -262,7 +262,7 @@ impl Vfs {
         Err(self.failed(&begun, state, None, failed).await)
     }
 
-    /// Learns what became of the file since the draft last looked.
+    /// Applies what happened to the file since the draft last caught up.
     pub(super) fn catch_up(&self, writer: &Writer, state: &mut WriterState) {
         let table = self.table();
         let Some(node) = table.get(writer.ino()) else {
@@ -299,7 +299,7 @@ impl Vfs {
             None => commit::Kept::Nothing,
         };
         let change = match (&replaced, is_empty) {
-            // Whoever joined the new file was shown just this: nothing in it.
+            // Other writers that joined the new file were shown exactly this: an empty file.
             (Precondition::Absent, true) => Change::Value(Some(Successor {
                 from: Precondition::Absent,
                 to: version.clone(),
@@ -328,8 +328,8 @@ impl Vfs {
         tracing::debug!(op = save.op, store = %store.name(), key = %key, %version, "saved");
     }
 
-    /// The bytes that the store has of a save, if they are at hand, and their number, if it is known. The
-    /// draft goes on from them.
+    /// The bytes that the store has after a save, if they are in memory, and their number, if it is known.
+    /// The draft continues from them.
     fn stored_now(
         &self,
         save: &SaveBegun<'_>,
@@ -337,7 +337,7 @@ impl Vfs {
         version: &Version,
     ) -> (Option<Bytes>, Option<u64>) {
         let len = state.content.len();
-        // What is too large for memory is not read for readers to come.
+        // A value that is too large for memory is not read for the cache.
         let own = match state.content.is_large() {
             true => None,
             false => state.content.share().ok(),
@@ -348,7 +348,7 @@ impl Vfs {
             ReadBack::Other(bytes, metadata) => {
                 state.metadata = *metadata;
                 if state.draft.only_appends() {
-                    // What is appended next comes behind what is stored now.
+                    // The next appended bytes follow what is stored now.
                     state.appended_from = bytes.len();
                     state.content = Content::Shared(bytes.clone());
                 }
@@ -363,8 +363,8 @@ impl Vfs {
         }
     }
 
-    /// Somebody else saved first, and the key is `current` now, if that could be asked: keeps the
-    /// bytes, tells the process once, and makes the kernel forget what it showed.
+    /// Another writer saved first, and the key is `current` now, if that could be found out. Keeps the bytes,
+    /// reports the conflict once, and makes the kernel forget what it showed.
     async fn refused(
         &self,
         save: &SaveBegun<'_>,
@@ -373,11 +373,11 @@ impl Vfs {
         (expected, current): (&Precondition, Option<&Precondition>),
     ) -> Error {
         let (ino, store, key) = (save.writer.ino(), save.store, save.key);
-        self.table().is_overtaken(ino, &(store.name(), key.clone()));
+        self.table().overtaken(ino, &(store.name(), key.clone()));
         self.not_recreated(save.writer, &(store.name(), key.clone()));
         let attempt = save.attempt(expected);
         let error = self.outdone(&attempt, current);
-        // Nobody else shall wait for the disk that the bytes are kept on.
+        // No other request should wait for the disk of the rescue.
         drop(save_lock);
         let kept = self.kept(save, state, expected);
         let lost = self.lost(&attempt, current, kept, error).await;
@@ -385,7 +385,7 @@ impl Vfs {
         lost.error
     }
 
-    /// A save failed, or its fate is unknown.
+    /// A save failed, or it is not known whether it happened.
     async fn failed(
         &self,
         save: &SaveBegun<'_>,
@@ -408,8 +408,8 @@ impl Vfs {
         lost.error
     }
 
-    /// The bytes of a draft that must be rescued, in the place of those that were rescued before, which
-    /// stay until these are kept.
+    /// The bytes of a draft that must be rescued. They replace those that were rescued before, which stay
+    /// until these are kept.
     fn kept(
         &self,
         save: &SaveBegun<'_>,

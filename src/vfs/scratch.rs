@@ -1,8 +1,8 @@
 //! Scratch files: what editors and tools make besides the keys they save (W9).
 //!
-//! They are files like on any disk, kept in the [scratch directory](super::scratch_dir); no version, no draft and no
-//! store is concerned. Which names are scratch says `model/scratch.rs`; what it means to move a key
-//! to such a name, or one of these files over a key, is in `pending_renames.rs` and `rename.rs`.
+//! They are files as on any disk, kept in the [scratch directory](super::scratch_dir), without versions,
+//! drafts or a store. `model/scratch.rs` says which names are scratch; `pending_renames.rs` and `rename.rs`
+//! say what it means to move a key to such a name, or one of these files over a key.
 
 mod handle;
 mod names;
@@ -33,12 +33,12 @@ pub(super) struct Scratch {
     id: ScratchId,
     /// Who made it, if that is known.
     creator: Who,
-    /// Who made what it holds: its creator, or who opened it for writing last.
+    /// Who made its content: its creator, or the last process that opened it for writing.
     maker: Mutex<Who>,
     body: Body,
     /// Whether nothing was written to it since it was filled with the value of a key.
     pristine: AtomicBool,
-    /// What travelled with that value.
+    /// The metadata of that value.
     metadata: Mutex<Metadata>,
     /// The inode that it was last shown as.
     ino: AtomicU64,
@@ -46,11 +46,11 @@ pub(super) struct Scratch {
     absent_at: Mutex<Option<Instant>>,
     /// How often it was written to.
     changes: AtomicU64,
-    /// Whether its bytes are a key's by now. Held while it is written to.
+    /// Whether its bytes have become a key. Held while it is written to.
     is_key: RwLock<bool>,
 }
 
-/// What a scratch file holds.
+/// The content of a scratch file.
 #[derive(Debug)]
 pub(super) enum Body {
     /// Bytes.
@@ -85,7 +85,7 @@ impl Scratch {
         self.creator
     }
 
-    /// Where it points to, if it is a symbolic link.
+    /// Its target, if it is a symbolic link.
     pub(super) fn link(&self) -> Option<&str> {
         match &self.body {
             Body::Link(target) => Some(target),
@@ -93,13 +93,13 @@ impl Scratch {
         }
     }
 
-    /// Who made what it holds, if that is known.
+    /// Who made its content, if that is known.
     pub(super) fn maker(&self) -> Who {
         *self.maker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What it holds is made by somebody from now on.
-    pub(super) fn is_made_by(&self, who: Who) {
+    /// Notes who makes its content from now on.
+    pub(super) fn set_maker(&self, who: Who) {
         *self.maker.lock().unwrap_or_else(PoisonError::into_inner) = who;
     }
 
@@ -137,13 +137,13 @@ impl Scratch {
         self.pristine.load(Ordering::Relaxed)
     }
 
-    /// It holds the value of a key now, with what travels with it.
+    /// It holds the value of a key now, with its metadata.
     pub(super) fn holds_value(&self, metadata: Metadata) {
         self.pristine.store(true, Ordering::Relaxed);
         *self.metadata.lock().unwrap_or_else(PoisonError::into_inner) = metadata;
     }
 
-    /// What travels with its bytes, which are these, when they are saved under a key.
+    /// The metadata of its bytes (these) when they are saved under a key.
     pub(super) fn metadata_of(&self, bytes: &[u8]) -> Metadata {
         let metadata = self.metadata.lock();
         let metadata = metadata.unwrap_or_else(PoisonError::into_inner);
@@ -204,18 +204,18 @@ impl Scratch {
             .map_err(Error::of_disk)
     }
 
-    /// How often it was written to: who reads this first and its bytes then, and finds this unchanged
-    /// later, has read all of them.
+    /// How often it was written to. If this is the same before and after its bytes are read, they are one
+    /// state.
     pub(super) fn changes(&self) -> u64 {
         self.changes.load(Ordering::SeqCst)
     }
 
-    /// Keeps everybody from writing; whether its bytes are a key's from then on.
+    /// Blocks all writes. Returns whether its bytes have become a key.
     pub(super) fn is_key_for_writing(&self) -> RwLockWriteGuard<'_, bool> {
         self.is_key.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes its bytes, unless they are a key's by now; whether it did.
+    /// Changes its bytes, unless they have become a key. Returns whether it did.
     fn change(&self, change: impl FnOnce(&File) -> io::Result<()>) -> io::Result<bool> {
         let is_key = self.is_key.read().unwrap_or_else(PoisonError::into_inner);
         if *is_key {

@@ -1,10 +1,9 @@
-//! Where the scratch files of a mount lie, in the state directory (W9).
+//! The scratch files of a mount, in the state directory (W9).
 //!
-//! Each [`Scratch`] is a [pair](super::pairs): its bytes, read and written in place, and its [`Label`],
-//! which says what name it has in which directory. The label appears by renaming, last at the
-//! creation and first at the removal, so that a scratch file is whole or absent after a crash; what had
-//! its name before goes when the label is on the disk. Its calls block on the local disk. It knows nothing
-//! of keys; `scratch.rs` shows it as files.
+//! Each [`Scratch`] is a [pair](super::pairs): its bytes, read and written in place, and its [`Label`], which
+//! says what name it has in which directory. The label appears by renaming, last at the creation and first at
+//! the removal, so that a scratch file is whole or absent after a crash; a file that had its name before is
+//! removed when the label is on the disk. Calls block on the local disk. `scratch.rs` shows them as files.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
@@ -18,11 +17,11 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::Who;
-use super::durable::Named;
+use super::durable::NameOnDisk;
 use super::label::Label;
 use super::pairs::{self, FORMAT, Odd, record_path, value_path};
 use super::place::Folder;
-use super::rescue::Place;
+use super::rescue::MountedSource;
 use super::scratch::{Body, Scratch, ScratchId};
 use super::state::replace;
 use crate::model::{FileName, StoreId};
@@ -31,11 +30,11 @@ use crate::store::{Dir, StoreName};
 /// The scratch files of a mount.
 #[derive(Debug)]
 pub(super) struct ScratchDir {
-    /// None where nothing is written.
+    /// None in a mount that only reads.
     dir: Option<PathBuf>,
-    place: Place,
+    place: MountedSource,
     mounted_at: PathBuf,
-    /// What the ids of this mount's files begin with: the same after a restart.
+    /// The prefix of the ids of this mount's files: the same after a restart.
     mark: String,
     next: ScratchId,
     files: HashMap<Folder, BTreeMap<FileName, Arc<Scratch>>>,
@@ -43,7 +42,7 @@ pub(super) struct ScratchDir {
 
 impl ScratchDir {
     /// The scratch files of the mount of `place` at `mounted_at`, with what an earlier mount left there.
-    pub(super) fn new(dir: Option<PathBuf>, place: Place, mounted_at: &Path) -> Self {
+    pub(super) fn new(dir: Option<PathBuf>, place: MountedSource, mounted_at: &Path) -> Self {
         let mut hash = Sha256::new();
         hash.update(&place.source);
         hash.update([0]);
@@ -62,7 +61,7 @@ impl ScratchDir {
         scratch_dir
     }
 
-    /// Takes in what is there. What cannot be read hides nothing else.
+    /// Loads the existing files. Files that cannot be read hide no others.
     fn load(&mut self) -> io::Result<()> {
         let Some(dir) = self.dir.clone() else {
             return Ok(());
@@ -86,7 +85,7 @@ impl ScratchDir {
         Ok(())
     }
 
-    /// Puts a file of an earlier mount in the directory, if it was one of this place.
+    /// Puts a file of an earlier mount into the directory, if it had the same source and mount point.
     fn take_in(&mut self, dir: &Path, label: Label) -> io::Result<()> {
         let id = label.id.strip_prefix(&self.mark);
         let id = id.and_then(|id| id.strip_prefix('-')?.parse::<ScratchId>().ok());
@@ -98,7 +97,7 @@ impl ScratchDir {
         let (Some(id), Some(store), Some(name)) = (id, store, name) else {
             return Ok(());
         };
-        // No two files have one number, whichever server they belong to.
+        // No two files share a number, whatever their server.
         self.next = self.next.max(id + 1);
         if !self.place.is(&label.source, label.server.as_ref()) {
             return Ok(());
@@ -189,8 +188,8 @@ impl ScratchDir {
         Ok(Scratch::new(id, creator, Body::File(file)))
     }
 
-    /// Gives a file that has none a name. What had it before is taken out of the directory, when the label is on
-    /// the disk.
+    /// Gives a name to a file that has none. The file that had the name before is taken out of the directory
+    /// when the label is on the disk.
     ///
     /// # Errors
     /// Any error of the local file system; then the file is discarded, and all else is as it was.
@@ -213,7 +212,7 @@ impl ScratchDir {
     pub(super) fn discard(&self, made: &Scratch) {
         if let Ok(dir) = self.dir() {
             let id = self.full_id(made.id());
-            // What is left of it has no label, so that nobody sees it.
+            // What is left of it has no label, and so is not visible.
             let _ = fs::remove_file(record_path(dir, &id));
             let _ = fs::remove_file(value_path(dir, &id));
         }
@@ -240,7 +239,7 @@ impl ScratchDir {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 file => {
                     let file = file?;
-                    // It has no label yet, and whatever becomes of that, a mount has it.
+                    // It has no label yet, but its lock shows that a mount has it.
                     pairs::hold(&file);
                     return Ok((id, file));
                 }
@@ -248,7 +247,8 @@ impl ScratchDir {
         }
     }
 
-    /// Gives a scratch file another name. What had it before is taken out of the directory and returned.
+    /// Gives a scratch file another name. The file that had the name before is taken out of the directory and
+    /// returned.
     ///
     /// # Errors
     /// Any error of the local file system.
@@ -267,7 +267,7 @@ impl ScratchDir {
         Ok(replaced)
     }
 
-    /// Takes a scratch file out of the directory. Who has it open goes on reading and writing it.
+    /// Takes a scratch file out of the directory. Open handles continue to read and write it.
     ///
     /// # Errors
     /// Any error of the local file system.
@@ -358,20 +358,20 @@ impl ScratchDir {
         }
     }
 
-    /// What makes durable under which name a file is in the directory, and may be done without holding it.
-    pub(super) fn name_of(&self, scratch: &Scratch) -> Option<Named> {
+    /// The name of a file on the disk, which can be made durable without the lock of the directory.
+    pub(super) fn name_of(&self, scratch: &Scratch) -> Option<NameOnDisk> {
         let dir = self.dir.clone()?;
         let label = record_path(&dir, &self.full_id(scratch.id()));
-        Some(Named { dir, label })
+        Some(NameOnDisk { dir, label })
     }
 }
 
 /// When a label is made durable.
 #[derive(Clone, Copy, Debug)]
 enum Durable {
-    /// Before anything goes that had its name, or its file another.
+    /// Before the file that had its name, or the file's old name, is removed.
     Now,
-    /// When somebody asks for that, as for bytes.
+    /// When a program asks for it, as for the bytes.
     Later,
 }
 

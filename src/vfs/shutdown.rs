@@ -10,7 +10,7 @@ use super::writer::Writer;
 use super::{Error, Vfs};
 use crate::model::{Precondition, SaveReason};
 
-/// How long the departures may take that are carried out at the end.
+/// How long the pending renames may take that are carried out at the end.
 const LAST_RENAMES: Duration = Duration::from_secs(10);
 
 /// How a mount ended.
@@ -18,13 +18,13 @@ const LAST_RENAMES: Duration = Duration::from_secs(10);
 pub enum Ending {
     /// It was unmounted: every file had been closed.
     Unmounted,
-    /// The daemon was told to stop while files may still be open.
+    /// The daemon must stop while files may still be open.
     Stopped,
 }
 
 impl Vfs {
-    /// Saves or rescues every draft that is left. Saves that are still under way have had their
-    /// time; their bytes are rescued.
+    /// Saves or rescues every remaining draft. Saves that are still under way have used up their time; their
+    /// bytes are rescued.
     ///
     /// After an unmount every handle was closed, so what no flush saved is saved now, as at any
     /// release. When the daemon is stopped, a draft may be half written: it is rescued, never
@@ -49,8 +49,8 @@ impl Vfs {
                 self.rescue_draft(writer).await;
             }
         }
-        // What does not succeed any more is lost to nobody: the keys are where they were, and the
-        // scratch files in the state directory.
+        // What does not succeed any more loses nothing: the keys are where they were, and the scratch files
+        // are in the state directory.
         let settled =
             tokio::time::timeout(LAST_RENAMES, self.settle_departures(Departures::All)).await;
         if !matches!(settled, Ok(Ok(()))) {

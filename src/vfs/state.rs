@@ -1,8 +1,8 @@
 //! The state directory: what a mount keeps on this machine, for its owner alone.
 //!
-//! Rescue is the last line, so a directory that cannot hold a rescue is none, and it is tried before it
-//! is needed. Nor is one that somebody else could have prepared: bytes that nobody else may see would go
-//! wherever they said. What lies in it is the business of others.
+//! A rescue is the last line of defence, so a directory that cannot hold a rescue is refused, and that is
+//! tested before it is needed. A directory that another user could have prepared is refused too: private
+//! bytes would go wherever that user chose. Other modules know what is in it.
 
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io;
@@ -18,10 +18,10 @@ use super::pairs::small;
 const FORMAT: u32 = 1;
 /// The file that names it.
 const FORMAT_FILE: &str = "format";
-/// What that file says before the number.
+/// The text of that file before the number.
 const FORMAT_WORDS: &str = "etagfs state, format ";
 
-/// What belongs into a state directory; and so do logs.
+/// The entries of a state directory, besides logs.
 const OURS: [&str; 6] = [
     "rescue",
     "scratch",
@@ -31,10 +31,10 @@ const OURS: [&str; 6] = [
     FORMAT_FILE,
 ];
 
-/// How many links a path may lead over, as in path_resolution(7).
+/// How many links a path may contain, as in path_resolution(7).
 const MAX_LINKS: usize = 40;
 
-/// What a rescue is tried with.
+/// The content of the rescue for the test.
 const TRIAL: &[u8] = &[b'x'; 4096];
 
 /// A directory that holds, or can hold, what a mount keeps on this machine.
@@ -52,7 +52,7 @@ pub struct Unfit {
 }
 
 impl StateDir {
-    /// Finds a directory, or makes it, with those that it is in; nobody else can look into it from then on.
+    /// Finds a directory, or creates it with its parents; from then on no other user can look into it.
     ///
     /// # Errors
     /// It is not the user's own, is of a newer program, or cannot be made.
@@ -82,10 +82,10 @@ impl StateDir {
         }
     }
 
-    /// Something that it holds, if it holds nothing that a mount keeps.
+    /// Something in it, if it holds nothing that a mount keeps.
     ///
     /// # Errors
-    /// When it cannot be looked into.
+    /// When it cannot be read.
     pub fn foreign(&self) -> io::Result<Option<String>> {
         for name in OURS {
             match fs::symlink_metadata(self.0.join(name)) {
@@ -100,7 +100,7 @@ impl StateDir {
     /// Makes sure that a rescue could be kept there now.
     ///
     /// # Errors
-    /// What kept it from being written.
+    /// The error that prevented it.
     pub fn try_rescue(&self) -> Result<(), Unfit> {
         let dir = self.0.join("rescue");
         let tried = DirBuilder::new()
@@ -116,7 +116,7 @@ impl StateDir {
         tried.map_err(|error| unfit(&self.0, format!("writing there failed: {error}")))
     }
 
-    /// Where it is, without links on the way.
+    /// Its path, without links.
     pub fn path(&self) -> &Path {
         &self.0
     }
@@ -180,7 +180,7 @@ impl StateDir {
     }
 
     fn make_private(&self) -> Result<(), String> {
-        // Opened, so that it is this directory whatever happens to its name.
+        // Opened, so that it stays this directory whatever happens to its name.
         let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let opened = rustix::fs::open(&self.0, flags, Mode::empty()).map(File::from);
         let directory = opened.map_err(|error| error.to_string())?;
@@ -223,8 +223,8 @@ fn unfit(dir: &Path, why: String) -> Unfit {
     }
 }
 
-/// The same path without links, of which none may be somebody else's. What is not there yet is as it is
-/// written.
+/// The same path without links, none of which may belong to another user. Parts that do not exist yet stay as
+/// they are.
 fn resolved(dir: &Path) -> Result<PathBuf, String> {
     let us = rustix::process::geteuid().as_raw();
     let mut rest: Vec<PathBuf> = parts(dir);
@@ -269,7 +269,7 @@ fn resolved(dir: &Path) -> Result<PathBuf, String> {
     Ok(at)
 }
 
-/// What a path goes through, the last first.
+/// The directories of a path, the last first.
 fn parts(path: &Path) -> Vec<PathBuf> {
     let named = |part: &Component<'_>| matches!(part, Component::Normal(_) | Component::ParentDir);
     let parts = path.components().filter(named);
@@ -291,7 +291,7 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
         .publish(bytes, &aside)
         .and_then(|()| fs::rename(&aside, path));
     if replaced.is_err() {
-        // It holds nothing that is not elsewhere.
+        // Everything in it is also elsewhere.
         let _ = fs::remove_file(&aside);
     }
     replaced?;
@@ -353,7 +353,7 @@ mod tests {
         let said = why(StateDir::make(&at));
         assert!(said.contains("holds other things (notes)"), "{said}");
         assert_eq!(fs::metadata(&at).unwrap().mode() & 0o7777, 0o1777);
-        // Nobody else uses what nobody else can enter.
+        // A directory that no other user can enter is safe.
         fs::set_permissions(&at, Permissions::from_mode(0o700)).unwrap();
         StateDir::make(&at).unwrap();
     }
@@ -379,7 +379,7 @@ mod tests {
             } else {
                 link.clone()
             };
-            // Our own links are as good as no links.
+            // Our own links are safe.
             assert_eq!(
                 StateDir::make(&through).unwrap().path(),
                 fs::canonicalize(&ours).unwrap()

@@ -1,6 +1,6 @@
-//! How things stand in a mount now: what its gauges show.
+//! The present state of a mount: what its gauges show.
 //!
-//! It counts what is there, without a request. The counters are kept by `telemetry`.
+//! It counts what the mount has, without a request. The counters are in `telemetry`.
 
 use super::Vfs;
 use super::handles::Handle;
@@ -12,7 +12,7 @@ impl Vfs {
         self.telemetry.metrics.text(&self.levels())
     }
 
-    /// Something was looked for in a cache.
+    /// Notes that a cache was asked.
     pub(super) fn looked_up(&self, cache: Cache, is_hit: bool) {
         self.telemetry.metrics.looked_up(cache, is_hit);
     }

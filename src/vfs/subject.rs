@@ -1,7 +1,7 @@
-//! What an operation is about, in the words of the log: store and key, as its owner calls it.
+//! The subject of an operation, in the words of the log: the store, and the key as its owner calls it.
 //!
-//! It asks nobody but the table, once for each operation, before that begins: a name may be gone
-//! when it ends. Its reader is `mount`.
+//! It asks only the table, once for each operation, before that begins: a name may be gone when it ends.
+//! `mount` uses it.
 
 use std::ffi::OsStr;
 
@@ -13,13 +13,13 @@ use crate::store::StoreName;
 use crate::telemetry::Subject;
 
 impl Vfs {
-    /// What an operation on an inode is about; with a name: one on that name in that directory.
+    /// The subject of an operation on an inode; with a name, on that name in that directory.
     pub fn subject(&self, ino: Ino, name: Option<&OsStr>) -> Subject {
         let mut subject = {
             let table = self.table();
             let child = name.and_then(|name| known_child(&table, ino, name));
             match child {
-                // A key may have more names than one (of files, of objects), and is one key.
+                // A key may have more than one name (of files, of objects), but is one key.
                 Some(child) => return of(&table, child),
                 None => of(&table, ino),
             }

@@ -1,5 +1,5 @@
-//! When versions were written: the time that a file shows (V5). The rule is in `model/times.rs`; here is
-//! the clock.
+//! When versions were written: the time that a file shows (V5). The rule is in `model/times.rs`; the clock is
+//! here.
 
 use std::sync::PoisonError;
 use std::time::SystemTime;
@@ -10,7 +10,7 @@ use crate::model::Version;
 use crate::store::{Entry, StoreName};
 
 impl Vfs {
-    /// This mount saved a version just now; the moment by which that is remembered.
+    /// This mount saved a version just now. Returns the moment by which that is remembered.
     pub(super) fn saved_now(&self, place: &Place, version: &Version) -> SystemTime {
         let mut times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
         times.saved(place, version, SystemTime::now())

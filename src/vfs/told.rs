@@ -125,7 +125,7 @@ impl Vfs {
         }
     }
 
-    /// What one of the mount's own files says now.
+    /// The content of one of the mount's own files now.
     fn control_content(&self, control: &Control) -> Result<Content, Error> {
         let text = match control {
             Control::Top | Control::Rescue => return Err(Error::IsDir(control.to_string())),

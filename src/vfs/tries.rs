@@ -4,22 +4,22 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-/// No other try begins when the first one is so long ago: with the time that the last one may take,
-/// the save still ends before its caller is told that there was no answer (A1).
+/// No try begins later than this after the first one: with the time that the last one may take, the save
+/// still ends before its caller gets `ETIMEDOUT` (A1).
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The mean of the first pause is half of this, and it doubles to half of the other: those who were
-/// refused together do not come back together.
+/// The mean of the first pause is half of the first value, and doubles up to half of the second: writers that
+/// were refused together do not come back together.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(800));
 
 /// The tries of one save.
-pub(super) struct Tries {
+pub(super) struct AppendTries {
     left: u32,
     until: Instant,
     pause: Duration,
 }
 
-impl Tries {
+impl AppendTries {
     pub(super) fn new(times: u32) -> Self {
         Self {
             left: times,
@@ -28,7 +28,7 @@ impl Tries {
         }
     }
 
-    /// Waits a little; whether there may be another one.
+    /// Waits a little. Returns whether there may be another try.
     pub(super) async fn another(&mut self) -> bool {
         let pause = self.pause.mul_f64(fastrand::f64());
         if self.left == 0 || Instant::now() + pause > self.until {

@@ -1,6 +1,6 @@
-//! A handle for writing: a draft that is its own alone (W12), and its bytes.
+//! A handle for writing: its own draft (W12), and the bytes of that.
 //!
-//! What it does with them is in `io.rs` and `save.rs`.
+//! `io.rs` and `save.rs` use it.
 
 use std::io;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -23,8 +23,9 @@ use crate::store::{Metadata, Store};
 pub(super) struct Hand(AtomicU32);
 
 impl Hand {
-    /// Notes who writes; whether it is perhaps somebody else than the opener, and who wrote last.
-    pub(super) fn is_new(&self, opener: Who, thread: u32) -> bool {
+    /// Notes the writing thread. Returns whether it may belong to another process than the opener, and
+    /// differs from the last one.
+    pub(super) fn note(&self, opener: Who, thread: u32) -> bool {
         let is_opener = opener.is_some_and(|who| who.process.id == thread);
         !is_opener && self.0.swap(thread, Ordering::Relaxed) != thread
     }
@@ -39,13 +40,12 @@ pub(super) struct Writer {
     who: Who,
     /// The life of the opener, if it is known.
     opener: Option<Arc<dyn Life>>,
-    /// It created the file, and demanded that nobody else had.
+    /// It created the file exclusively.
     is_exclusive: bool,
     hand: Hand,
     unshown: Unshown,
     state: tokio::sync::Mutex<WriterState>,
-    /// The base of the save that is under way, and what is to be kept of it, for a mount that ends
-    /// before it does.
+    /// The base of the save that is under way, and the bytes to keep if the mount ends before it.
     under_way: Mutex<Option<(Precondition, Kept)>>,
     /// What `stat` shows to the writer's own process, readable while a save holds `state`.
     shape: Mutex<Option<Shape>>,
@@ -64,19 +64,20 @@ pub(super) struct WriterState {
     pub(super) draft: Draft,
     pub(super) content: Content,
     pub(super) metadata: Metadata,
-    /// Where the bytes begin that were appended since the last save, if all that was ever done is
-    /// appending: the length of what it is based on.
+    /// Where the bytes begin that were appended since the last save, if its writer only ever appended: the
+    /// length of its base.
     pub(super) appended_from: usize,
-    /// What is stored since the last save is not these bytes, and not known: an append has to ask
-    /// first what it comes behind.
+    /// What the last save stored is not these bytes, and is not known: an append must first ask the store
+    /// what it follows.
     pub(super) stands_elsewhere: bool,
-    /// What is not among these bytes: there was no room for it, or the value would be too large.
+    /// What is missing from these bytes, because there was no room for it, or the value would be too large.
     pub(super) missing: Missing,
-    /// What the draft knows of what became of its file.
+    /// What the draft knows of what happened to its file.
     pub(super) caught_up: CaughtUp,
     /// The rescue that holds these bytes, if a save of them failed.
     pub(super) rescued: Option<String>,
-    /// The bytes of the last write that was to be saved at once and was not, and the rescue that holds them.
+    /// The bytes of the last write that should have been saved at once and was not, and the rescue that holds
+    /// them.
     pub(super) taken_back: Option<(Bytes, String)>,
 }
 
@@ -86,7 +87,7 @@ impl WriterState {
         Self::of(draft, Content::Shared(bytes), metadata)
     }
 
-    /// As [`new`](Self::new), of bytes that may be too many for memory.
+    /// As [`new`](Self::new), with bytes that may be too many for memory.
     pub(super) fn of(draft: Draft, content: Content, metadata: Metadata) -> Self {
         Self {
             draft,
@@ -101,13 +102,13 @@ impl WriterState {
         }
     }
 
-    /// Whether these bytes are a part of what was written, and worth nothing alone. Lines that were
-    /// appended are.
+    /// Whether the bytes are only a part of what was written, so that saving them would lose data. A part of
+    /// an append is still useful.
     pub(super) fn is_half(&self) -> bool {
         self.missing.is_something() && self.draft.is_dirty() && !self.draft.only_appends()
     }
 
-    /// Puts what was appended behind other bytes.
+    /// Appends the appended bytes to other ones.
     ///
     /// # Errors
     /// Any error of the local disk; then nothing has changed.
@@ -136,7 +137,8 @@ impl WriterState {
         self.content.read(self.appended_from as u64, usize::MAX)
     }
 
-    /// The bytes that must not be lost: of who only appended, what it appended since its last save.
+    /// The bytes that must not be lost: if the writer only appended, those that it appended since its last
+    /// save.
     ///
     /// # Errors
     /// Any error of the local disk.
@@ -182,7 +184,7 @@ impl Writer {
         }
     }
 
-    /// Its opener, who may read too, is shown this by its first reading.
+    /// Its opener may read too: its first reading shows it this.
     pub(super) fn not_shown_yet(mut self, place: Place, version: Version) -> Self {
         self.unshown = Unshown::new(place, version);
         self
@@ -193,7 +195,7 @@ impl Writer {
         self.ino
     }
 
-    /// Who opened it.
+    /// Its opener.
     pub(super) fn who(&self) -> &Who {
         &self.who
     }
@@ -204,22 +206,23 @@ impl Writer {
         Some((store, key))
     }
 
-    /// Whether its opener goes on, as far as that is known.
+    /// Whether its opener is still alive, as far as that is known.
     pub(super) fn opener_goes_on(&self) -> bool {
         self.opener.as_ref().is_some_and(|opener| opener.goes_on())
     }
 
-    /// Whether it created the file, and demanded that nobody else had.
+    /// Whether it created the file exclusively.
     pub(super) fn is_exclusive(&self) -> bool {
         self.is_exclusive
     }
 
-    /// Notes who writes; whether it is perhaps somebody else than the opener, and who wrote last.
-    pub(super) fn is_new_hand(&self, thread: u32) -> bool {
-        self.hand.is_new(self.who, thread)
+    /// Notes the writing thread. Returns whether it may belong to another process than the opener, and
+    /// differs from the last one.
+    pub(super) fn note_hand(&self, thread: u32) -> bool {
+        self.hand.note(self.who, thread)
     }
 
-    /// What its opener was not shown yet, if anything. From now on it counts as shown.
+    /// Takes what its opener was not shown yet, if anything. From now on it counts as shown.
     pub(super) fn take_unshown(&self) -> Option<(Place, Version)> {
         self.unshown.take()
     }
@@ -229,17 +232,17 @@ impl Writer {
         self.unshown.take_of(place);
     }
 
-    /// What its opener has yet to be shown went on, if it is `replaced`.
+    /// What its opener will be shown has another version now, if it was `replaced`.
     pub(super) fn will_know(&self, place: &Place, replaced: &Version, version: &Version) {
         self.unshown.goes_on(place, replaced, version);
     }
 
-    /// What it has so far, once nobody else uses that. Held over a save.
+    /// Locks what it has so far; held during a save.
     pub(super) async fn lock(&self) -> MutexGuard<'_, WriterState> {
         self.state.lock().await
     }
 
-    /// As [`lock`](Self::lock), if nobody else uses it now.
+    /// As [`lock`](Self::lock), if it is free now.
     pub(super) fn try_lock(&self) -> Option<MutexGuard<'_, WriterState>> {
         self.state.try_lock().ok()
     }
@@ -259,7 +262,7 @@ impl Writer {
             .unwrap_or_else(PoisonError::into_inner) = save;
     }
 
-    /// The base of the save that is under way, and what is to be kept of it.
+    /// The base of the save that is under way, and the bytes to keep of it.
     pub(super) fn under_way(&self) -> Option<(Precondition, Kept)> {
         self.under_way
             .lock()
@@ -267,7 +270,7 @@ impl Writer {
             .clone()
     }
 
-    /// The size and time of the draft; `None` while it is what is stored.
+    /// The size and time of the draft; `None` while it equals what is stored.
     pub(super) fn shape(&self) -> Option<Shape> {
         *self.shape.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -86,7 +86,7 @@ impl Vfs {
             let id = store.last_put(&key).await?;
             return Ok(id.map(|id| id.to_string()).unwrap_or_default());
         }
-        // What only the layout of the store tells.
+        // The attributes that only the layout of the store knows.
         let layout = self.file(ino).ok().map(|(store, _)| store.layout());
         let before = layout.map(|layout| format!("{USER}{layout}."));
         let of_layout = before.and_then(|before| name.strip_prefix(&*before));
@@ -111,7 +111,7 @@ impl Vfs {
     /// Sets an attribute, or removes it (`None`).
     ///
     /// # Errors
-    /// [`Error::Conflict`] when somebody saved the file meanwhile; any other.
+    /// [`Error::Conflict`] when another writer saved the file meanwhile; any other.
     pub async fn set_attribute(
         &self,
         ino: Ino,
@@ -190,7 +190,7 @@ impl Vfs {
         }
     }
 
-    /// The same bytes have another version now; own writers follow.
+    /// The same bytes have another version now; this mount's writers follow.
     fn attributes_saved(
         &self,
         ino: Ino,
@@ -230,7 +230,7 @@ impl Vfs {
         });
     }
 
-    /// The ETag and metadata that the caller sees; `None` for what is no value.
+    /// The ETag and metadata that the caller sees; `None` for anything but a value.
     async fn described(&self, ino: Ino, by: Context) -> Result<Option<(String, Metadata)>, Error> {
         self.check_reached(ino)?;
         let (store, key) = {
@@ -282,7 +282,7 @@ fn is_ours(name: &str) -> bool {
     name == ETAG || is_meta || header_mut(&mut Metadata::default(), name).is_some()
 }
 
-/// The header that an attribute of this name is, if it is one.
+/// The header of an attribute of this name, if it has one.
 fn header_mut<'a>(metadata: &'a mut Metadata, name: &str) -> Option<&'a mut Option<String>> {
     metadata.header_mut(name.strip_prefix(USER)?)
 }

@@ -19,7 +19,7 @@ pub(super) const PAUSE: Duration = Duration::from_millis(200);
 const SHORT: Duration = Duration::from_millis(100);
 /// One queue.
 #[derive(Debug, Default)]
-pub(super) struct Line {
+pub(super) struct Queue {
     /// When each of the calls under way began.
     pub(super) under_way: Vec<Instant>,
     /// When the store last answered one of them.
@@ -43,7 +43,7 @@ pub(super) struct Silence {
 }
 
 /// Whether a silent store is asked.
-pub(super) enum Asked {
+pub(super) enum Probing {
     /// Not now.
     No(Error),
     /// It is being asked.
@@ -62,7 +62,7 @@ pub(super) struct Asking {
     pub(super) over: watch::Sender<()>,
 }
 
-impl Line {
+impl Queue {
     /// The silence of the queue, if there is one. A call that got no answer in all the time it may
     /// have is one too: its caller was answered without it, and went.
     pub(super) fn silence_at(&mut self, now: Instant, patience: Duration) -> Option<&mut Silence> {
@@ -118,15 +118,15 @@ impl Silence {
     }
 
     /// Readers ask from time to time.
-    pub(super) fn ask(&mut self, now: Instant) -> Asked {
+    pub(super) fn ask(&mut self, now: Instant) -> Probing {
         let pause = self.pause(now);
         if let Some((began, until, over)) = &self.probe {
             // Its sender is gone when it is over.
             if now < *until && over.has_changed().is_ok() {
-                return Asked::Under(*until, over.clone());
+                return Probing::Under(*until, over.clone());
             }
             if now < *began + PERIOD {
-                return Asked::No(self.error.clone());
+                return Probing::No(self.error.clone());
             }
         }
         let until = match self.probe.is_none() || pause > PAUSE {
@@ -135,7 +135,7 @@ impl Silence {
         };
         let (sender, over) = watch::channel(());
         self.probe = Some((now, until, over));
-        Asked::Yes(Asking {
+        Probing::Yes(Asking {
             error: self.error.clone(),
             until,
             is_patient: !std::mem::replace(&mut self.is_asked_patiently, true),
@@ -144,14 +144,14 @@ impl Silence {
     }
 
     /// Writers try it some time after the last failure.
-    pub(super) fn try_again(&mut self, now: Instant, written: Option<Instant>) -> Asked {
+    pub(super) fn try_again(&mut self, now: Instant, written: Option<Instant>) -> Probing {
         let pause = self.pause(now);
         let (failed, took) = self.failed;
         let is_promising =
             pause > PERIOD || now > failed + took || written.is_some_and(|at| at > failed);
         match now >= failed + PERIOD && is_promising {
-            true => Asked::Really,
-            false => Asked::No(self.error.clone()),
+            true => Probing::Really,
+            false => Probing::No(self.error.clone()),
         }
     }
 }

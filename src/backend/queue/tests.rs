@@ -1,4 +1,4 @@
-use super::silence::{LEASH, Line, PAUSE, PERIOD};
+use super::silence::{LEASH, PAUSE, PERIOD, Queue};
 use super::*;
 use crate::backend::Memory;
 use crate::backend::fault::{Fault, Faulty, Gate, Op};
@@ -248,7 +248,7 @@ async fn callers_one_right_after_the_other_do_not_wait_for_probes() {
 async fn what_the_store_says_slowly_of_one_name_fails_no_other() {
     let (what, why) = (String::new(), String::new());
     let says = |error: Error| {
-        let (mut line, began) = (Line::default(), Instant::now());
+        let (mut line, began) = (Queue::default(), Instant::now());
         let later = began + Duration::from_secs(3);
         line.ended(began, Some(&error), later);
         line.silence_at(later, DEADLINE).is_none()

@@ -12,11 +12,11 @@ use crate::model::Precondition;
 /// A success that is a page for people, as a portal sends it.
 #[derive(Debug, thiserror::Error)]
 #[error("the answer is a page")]
-pub(super) struct Page;
+pub(super) struct HtmlPage;
 
 /// An error answer.
 #[derive(Debug, Default)]
-pub(super) struct Answer {
+pub(super) struct ErrorAnswer {
     pub(super) status: u16,
     /// S3's own code; none when the answer had no such body (HEAD; something between us and S3).
     pub(super) code: Option<String>,
@@ -64,7 +64,7 @@ const ARCHIVED: &str = "InvalidObjectState";
 /// What S3 calls a 409 that comes of concurrent conditional requests.
 const COLLIDED: [&str; 2] = ["ConditionalRequestConflict", "OperationAborted"];
 
-impl Answer {
+impl ErrorAnswer {
     fn has_code(&self, codes: &[&str]) -> bool {
         self.code
             .as_deref()

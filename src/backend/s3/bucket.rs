@@ -5,7 +5,7 @@ use aws_sdk_s3::types::{BucketLocationConstraint, CreateBucketConfiguration};
 use tokio::time::timeout;
 
 use super::S3;
-use super::failure::Failure;
+use super::failure::RequestFailure;
 use crate::backend::Error;
 
 /// The region whose buckets are made without naming it (S3 API reference, CreateBucket).
@@ -40,7 +40,7 @@ impl S3 {
                 Ok(())
             }
             Err(error) => {
-                let failure = Failure::of(error, true);
+                let failure = RequestFailure::of(error, true);
                 Err(failure.of_read(self.name.clone(), &self.bucket, self.deadlines))
             }
         }
@@ -55,8 +55,8 @@ impl S3 {
         let failure = match timeout(self.deadlines.operation, sent).await {
             Ok(Ok(_)) => return Ok(true),
             Ok(Err(error)) if error.code() == Some("BucketNotEmpty") => return Ok(false),
-            Ok(Err(error)) => Failure::of(error, true),
-            Err(_) => Failure::Late,
+            Ok(Err(error)) => RequestFailure::of(error, true),
+            Err(_) => RequestFailure::Late,
         };
         Err(failure.of_read(self.name.clone(), &self.bucket, self.deadlines))
     }

@@ -28,7 +28,7 @@ use super::endpoint;
 use super::http::{Clients, Network};
 use super::keys::Keys;
 use super::retry::Worth;
-use super::sources::{self, Chain, Place, profile_files};
+use super::sources::{self, Chain, ChainConfig, profile_files};
 use super::terms::Terms;
 use crate::backend::{Cause, Deadlines, Error, Limits, Why};
 use crate::model::Server;
@@ -252,7 +252,7 @@ async fn load(
             Some(Keys::new(make, Vec::new(), config.deadlines.operation))
         }
         Credentials::Standard { .. } => {
-            let place = Place {
+            let place = ChainConfig {
                 profile,
                 instance,
                 region: region.clone(),

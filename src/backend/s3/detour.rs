@@ -22,26 +22,26 @@ const LASTS: Duration = Duration::from_secs(60);
 
 /// Where requests are sent at present. Clones are the same.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Detour(Arc<Mutex<State>>);
+pub(super) struct Detour(Arc<Mutex<Redirections>>);
 
 #[derive(Debug, Default)]
-struct State {
-    way: Option<(Way, Instant)>,
+struct Redirections {
+    way: Option<(Redirection, Instant)>,
     /// How often requests were sent elsewhere.
     sent: u64,
 }
 
 /// The address that a request was sent to.
 #[derive(Debug)]
-struct Asked(String);
+struct SentTo(String);
 
-impl Storable for Asked {
+impl Storable for SentTo {
     type Storer = StoreReplace<Self>;
 }
 
 /// What becomes of an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Way {
+struct Redirection {
     /// With the path before what is common to all addresses of the bucket.
     from: String,
     to: String,
@@ -53,18 +53,18 @@ impl Detour {
         self.state().sent
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, Redirections> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn follow(&self, asked: &str, location: &str) {
         let mut state = self.state();
         // From where a detour leads already, it leads on.
-        let Some(way) = Way::between(asked, location) else {
+        let Some(way) = Redirection::between(asked, location) else {
             return;
         };
         let way = match &state.way {
-            Some((known, _)) if known.to == way.from => Way {
+            Some((known, _)) if known.to == way.from => Redirection {
                 from: known.from.clone(),
                 to: way.to,
             },
@@ -85,7 +85,7 @@ impl Detour {
     }
 }
 
-impl Way {
+impl Redirection {
     /// The way from one address of a thing to another one.
     fn between(asked: &str, location: &str) -> Option<Self> {
         let (scheme, rest) = asked.split_once("://")?;
@@ -145,7 +145,7 @@ impl Intercept for Detour {
         _: &RuntimeComponents,
         config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        let asked = Asked(context.request().uri().to_owned());
+        let asked = SentTo(context.request().uri().to_owned());
         config.interceptor_state().store_put(asked);
         Ok(())
     }
@@ -166,7 +166,7 @@ impl Intercept for Detour {
         let is_of_s3 =
             says(REQUEST_ID).is_some() || body.contains("<Code>TemporaryRedirect</Code>");
         if let Some(location) = says("location").filter(|_| is_of_s3)
-            && let Some(Asked(asked)) = config.load::<Asked>()
+            && let Some(SentTo(asked)) = config.load::<SentTo>()
         {
             self.follow(asked, location);
         }
@@ -197,7 +197,7 @@ mod tests {
     fn a_way_leads_from_all_addresses_of_a_bucket_to_others() {
         let young = "https://b.s3.amazonaws.com/a/k?x-id=GetObject";
         let there = "https://b.s3.eu-west-1.amazonaws.com/a/k?x-id=GetObject";
-        let way = Way::between(young, there).unwrap();
+        let way = Redirection::between(young, there).unwrap();
         assert_eq!(way.apply(young).as_deref(), Some(there));
         assert_eq!(
             way.apply("https://b.s3.amazonaws.com/?list-type=2")
@@ -210,7 +210,7 @@ mod tests {
 
     #[test]
     fn a_bucket_in_the_path_may_get_into_the_host() {
-        let way = Way::between("http://h/b/k", "https://b.h2:8/k").unwrap();
+        let way = Redirection::between("http://h/b/k", "https://b.h2:8/k").unwrap();
         assert_eq!(
             way.apply("http://h/b/l").as_deref(),
             Some("https://b.h2:8/l")
@@ -233,7 +233,7 @@ mod tests {
             ("https://h/b/k", "ftp://h2/b/k"),
             ("https://h/b/k", ""),
         ] {
-            assert_eq!(Way::between(asked, location), None, "{location}");
+            assert_eq!(Redirection::between(asked, location), None, "{location}");
         }
     }
 

@@ -10,7 +10,7 @@ use std::error::Error as StdError;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
-use super::answer::{Answer, Page, REQUEST_ID};
+use super::answer::{ErrorAnswer, HtmlPage, REQUEST_ID};
 use super::bounds::Unfit;
 use super::causes::{cause, cause_of, chain, is_connecting};
 use super::sources::NoKeys;
@@ -21,9 +21,9 @@ use crate::telemetry::exchange;
 
 /// Why a request did not succeed.
 #[derive(Debug)]
-pub(super) enum Failure {
+pub(super) enum RequestFailure {
     /// The server answered with an error.
-    Answered(Answer),
+    Answered(ErrorAnswer),
     /// It was certainly never sent.
     Unsent(Why),
     /// It was never sent: there are no credentials, and a second try would find none.
@@ -42,7 +42,7 @@ pub(super) enum Failure {
     Late,
 }
 
-impl Failure {
+impl RequestFailure {
     /// Reads the SDK's error. `sent` tells whether transmission began.
     pub(super) fn of<E>(error: SdkError<E, HttpResponse>, sent: bool) -> Self
     where
@@ -64,7 +64,7 @@ impl Failure {
             let header = |name| response.headers().get(name).map(str::to_owned);
             // The SDK makes up a code for a 404 without a body.
             let has_body = response.body().bytes().is_none_or(|body| !body.is_empty());
-            let mut answer = Answer {
+            let mut answer = ErrorAnswer {
                 status: response.status().as_u16(),
                 code: error.code().filter(|_| has_body).map(str::to_owned),
                 message: error.message().map(str::to_owned),
@@ -75,7 +75,7 @@ impl Failure {
             };
             // A success whose answer could not be read is no error answer; a page is none at all.
             return match answer.status {
-                200..300 if cause::<Page>(&error).is_none() => Self::Unreadable(chain(&error)),
+                200..300 if cause::<HtmlPage>(&error).is_none() => Self::Unreadable(chain(&error)),
                 _ => {
                     answer.source = error.into_source().ok();
                     Self::Answered(answer)
@@ -116,7 +116,7 @@ impl Failure {
     /// Whether the answer is that the version is still the newest: 304, which has no body,
     /// names the ETag (RFC 9110, 15.4.5).
     pub(super) fn is_unchanged(&self, version: &Version) -> bool {
-        let names_it = |answer: &Answer| {
+        let names_it = |answer: &ErrorAnswer| {
             let told = answer.etag.as_deref().and_then(Version::told);
             told.is_some_and(|told| told == *version)
         };
@@ -205,28 +205,28 @@ mod tests {
     use super::*;
     use crate::backend::Cause;
 
-    fn answer(status: u16, code: &str) -> Failure {
-        Failure::Answered(Answer {
+    fn answer(status: u16, code: &str) -> RequestFailure {
+        RequestFailure::Answered(ErrorAnswer {
             status,
             code: (!code.is_empty()).then(|| code.to_owned()),
-            ..Answer::default()
+            ..ErrorAnswer::default()
         })
     }
 
     /// Without a code, but with the number that S3 gives each request.
-    fn numbered(status: u16) -> Failure {
-        Failure::Answered(Answer {
+    fn numbered(status: u16) -> RequestFailure {
+        RequestFailure::Answered(ErrorAnswer {
             status,
             request_id: Some("1".to_owned()),
-            ..Answer::default()
+            ..ErrorAnswer::default()
         })
     }
 
-    fn write(failure: Failure, expect: &Precondition) -> Result<Outcome<()>, Error> {
+    fn write(failure: RequestFailure, expect: &Precondition) -> Result<Outcome<()>, Error> {
         failure.of_write("s3://b/k".into(), "b", expect)
     }
 
-    fn update(failure: Failure) -> Result<Outcome<()>, Error> {
+    fn update(failure: RequestFailure) -> Result<Outcome<()>, Error> {
         write(failure, &Precondition::Is(Version::new("\"1\"")))
     }
 
@@ -288,10 +288,10 @@ mod tests {
     #[test]
     fn a_304_names_the_version_that_is_still_there() {
         let told = |etag: Option<&str>| {
-            Failure::Answered(Answer {
+            RequestFailure::Answered(ErrorAnswer {
                 status: 304,
                 etag: etag.map(str::to_owned),
-                ..Answer::default()
+                ..ErrorAnswer::default()
             })
         };
         let have = Version::new("\"1\"");
@@ -343,12 +343,12 @@ mod tests {
             let outcome = update(answer(status, code)).unwrap();
             assert_eq!(outcome, Outcome::Unknown, "{status} {code}");
         }
-        assert_eq!(update(Failure::Late).unwrap(), Outcome::Unknown);
+        assert_eq!(update(RequestFailure::Late).unwrap(), Outcome::Unknown);
         assert_eq!(
-            update(Failure::Lost("reset".into())).unwrap(),
+            update(RequestFailure::Lost("reset".into())).unwrap(),
             Outcome::Unknown
         );
-        assert!(update(Failure::Unsent("refused".into())).is_err());
+        assert!(update(RequestFailure::Unsent("refused".into())).is_err());
     }
 
     #[test]
@@ -366,7 +366,7 @@ mod tests {
 
     #[test]
     fn an_answer_that_cannot_be_read_is_damaged_and_a_write_with_it_unknown() {
-        let unreadable = || Failure::Unreadable("no XML".into());
+        let unreadable = || RequestFailure::Unreadable("no XML".into());
         let read = unreadable().of_read("x".into(), "b", Deadlines::default());
         assert!(matches!(&read, Error::Corrupt { .. }), "{read:?}");
         assert_eq!(update(unreadable()).unwrap(), Outcome::Unknown);
@@ -412,11 +412,11 @@ mod tests {
 
     #[test]
     fn a_wrong_region_is_named() {
-        let answer = Answer {
+        let answer = ErrorAnswer {
             status: 301,
             code: Some("PermanentRedirect".into()),
             region: Some("eu-west-1".into()),
-            ..Answer::default()
+            ..ErrorAnswer::default()
         };
         let error = answer.error("s3://b/k".into(), "b");
         assert!(error.to_string().contains("eu-west-1"), "{error}");

@@ -101,8 +101,8 @@ impl Network {
         let trust = Trust::of(self.ca_bundle.as_deref());
         let proxy = self.proxy(endpoint)?;
         let is_always_secured = self.has_secured_proxy(endpoint);
-        let local = Way::new(trust.clone(), ProxyConfig::disabled(), NEARBY.min(connect))?;
-        let mut remote = Way::new(trust.clone(), proxy, connect)?;
+        let local = Route::new(trust.clone(), ProxyConfig::disabled(), NEARBY.min(connect))?;
+        let mut remote = Route::new(trust.clone(), proxy, connect)?;
         remote.is_always_secured = is_always_secured;
         Ok(Clients {
             remote: remote.client(),
@@ -200,7 +200,7 @@ const PROXIES: [&str; 4] = ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"
 
 /// One way to servers. TLS, with the trusted authorities, is set up by the first request that needs it.
 #[derive(Debug)]
-struct Way {
+struct Route {
     trust: Trust,
     proxy: ProxyConfig,
     connect: Duration,
@@ -210,7 +210,7 @@ struct Way {
     secured: OnceLock<SharedHttpConnector>,
 }
 
-impl Way {
+impl Route {
     fn new(trust: Trust, proxy: ProxyConfig, connect: Duration) -> Result<Self, Why> {
         let plain = connector(TrustStore::empty(), proxy.clone(), connect);
         Ok(Self {
@@ -238,7 +238,7 @@ impl Way {
     }
 }
 
-impl HttpConnector for Way {
+impl HttpConnector for Route {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let is_secured = self.is_always_secured || !has_scheme(request.uri(), "http://");
         let connector = match is_secured {

@@ -17,7 +17,7 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{self, ProvideCredentials, future};
 use tokio::time::timeout;
 
-use super::sources::{Chain, Found, NoKeys};
+use super::sources::{Chain, FoundKeys, NoKeys};
 
 /// So long before they expire keys are renewed; if nobody has newer ones, they are used to the end.
 const EARLY: Duration = Duration::from_secs(60);
@@ -41,14 +41,14 @@ struct Inner {
     files: Vec<PathBuf>,
     /// How long a source may take to answer.
     patience: Duration,
-    held: Mutex<Held>,
+    held: Mutex<CurrentKeys>,
     /// Held while somebody asks; what there is to ask.
     asking: tokio::sync::Mutex<Option<Chain>>,
 }
 
 #[derive(Default)]
-struct Held {
-    found: Option<Found>,
+struct CurrentKeys {
+    found: Option<FoundKeys>,
     /// How often other keys were found.
     generation: u64,
     /// The last question that found none.
@@ -75,7 +75,7 @@ fn is_older(at: Option<Instant>, age: Duration) -> bool {
     at.is_none_or(|at| at.elapsed() >= age)
 }
 
-impl Held {
+impl CurrentKeys {
     fn now(&self) -> Now {
         let left = self.found.as_ref().map(|found| {
             let until = found.keys.expiry();
@@ -161,7 +161,7 @@ impl Keys {
         self.generation() != refused
     }
 
-    fn held(&self) -> std::sync::MutexGuard<'_, Held> {
+    fn held(&self) -> std::sync::MutexGuard<'_, CurrentKeys> {
         // What a panic leaves behind are keys all the same.
         self.0
             .held
@@ -299,8 +299,8 @@ fn stamp(file: &PathBuf) -> Stamp {
     Some((meta.modified().ok()?, meta.len(), meta.ino()))
 }
 
-fn differ(one: &Found, other: &Found) -> bool {
-    let of = |found: &Found| {
+fn differ(one: &FoundKeys, other: &FoundKeys) -> bool {
+    let of = |found: &FoundKeys| {
         let keys = &found.keys;
         let token = keys.session_token().map(str::to_owned);
         (

@@ -17,7 +17,7 @@ use percent_encoding::percent_decode_str;
 use tokio::time::sleep;
 
 use super::bounds::Unfit;
-use super::failure::Failure;
+use super::failure::RequestFailure;
 use super::info::seconds;
 use super::{S3, xml};
 use crate::backend::{After, Cursor, Error, Limits, ListQuery, Listed, ObjectKey, Page};
@@ -52,7 +52,7 @@ impl S3 {
         let send = || {
             let request = request.clone().customize();
             let sending = request.interceptor(Whole("ListBucketResult")).send();
-            sending.map_err(|error| Failure::of(error, true))
+            sending.map_err(|error| RequestFailure::of(error, true))
         };
         let answer = until_whole(send)
             .await
@@ -66,9 +66,9 @@ const TRIES: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Asks until an answer is whole: one that lost a part may have lost it on its way.
-pub(super) async fn until_whole<T, F>(send: impl Fn() -> F) -> Result<T, Failure>
+pub(super) async fn until_whole<T, F>(send: impl Fn() -> F) -> Result<T, RequestFailure>
 where
-    F: Future<Output = Result<T, Failure>>,
+    F: Future<Output = Result<T, RequestFailure>>,
 {
     let mut tries = 1;
     loop {

@@ -17,8 +17,8 @@ use aws_sdk_s3::types::EncodingType;
 use aws_smithy_runtime_api::client::orchestrator::Metadata;
 
 use super::S3;
-use super::answer::Page;
-use super::failure::Failure;
+use super::answer::HtmlPage;
+use super::failure::RequestFailure;
 use crate::backend::{Error, ObjectKey};
 
 /// How the names of headers begin that only S3, and what speaks like it, sends.
@@ -77,7 +77,7 @@ impl Intercept for Portal {
         };
         match is_believed {
             true => Ok(()),
-            false => Err(Page.into()),
+            false => Err(HtmlPage.into()),
         }
     }
 
@@ -92,7 +92,7 @@ impl Intercept for Portal {
         let body = response.body().bytes().unwrap_or_default();
         let is_talk = !is_marked(response) && !is_answer_about_bucket(body);
         match response.status().is_success() && is_about_bucket && is_talk {
-            true => Err(Page.into()),
+            true => Err(HtmlPage.into()),
             false => Ok(()),
         }
     }
@@ -131,7 +131,7 @@ impl S3 {
             .max_keys(1);
         match listing.send().await {
             Ok(_) => true,
-            Err(error) => Failure::of(error, true).is_of_s3(),
+            Err(error) => RequestFailure::of(error, true).is_of_s3(),
         }
     }
 }

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::body::whole;
 use super::bounds::Framing;
 use super::byte_range::{MOST_FOR_A_PART, NO_RANGES, announced, byte_range, part};
-use super::failure::Failure;
+use super::failure::RequestFailure;
 use super::info::IntoInfo;
 use super::integrity::Judgement;
 use super::{S3, integrity};
@@ -41,13 +41,13 @@ enum Got {
 
 /// Which of an object's versions one request asks for.
 #[derive(Clone, Copy)]
-enum Wanted<'a> {
+enum Choice<'a> {
     ReadCondition(&'a ReadCondition),
     /// This one, by its name in a versioned bucket.
     Snapshot(&'a Version, &'a str),
 }
 
-impl Wanted<'_> {
+impl Choice<'_> {
     /// The version of which an answer told.
     fn same(self, info: &ObjectMeta) -> Same {
         match self {
@@ -68,12 +68,12 @@ impl Wanted<'_> {
 struct Same(ReadCondition, Option<Version>);
 
 impl Same {
-    fn as_wanted(&self) -> Wanted<'_> {
+    fn as_choice(&self) -> Choice<'_> {
         match (&self.0, &self.1) {
             (ReadCondition::Snapshot(snapshot), Some(version)) => {
-                Wanted::Snapshot(version, snapshot)
+                Choice::Snapshot(version, snapshot)
             }
-            (pin, _) => Wanted::ReadCondition(pin),
+            (pin, _) => Choice::ReadCondition(pin),
         }
     }
 }
@@ -96,7 +96,7 @@ impl S3 {
         &self,
         at: &ObjectKey,
         snapshot: Option<&str>,
-    ) -> Result<Result<ObjectMeta, Failure>, Error> {
+    ) -> Result<Result<ObjectMeta, RequestFailure>, Error> {
         let request = self
             .reads
             .head_object()
@@ -105,7 +105,7 @@ impl S3 {
             .set_version_id(snapshot.map(str::to_owned));
         let answer = match request.send().await {
             Ok(answer) => answer,
-            Err(error) => return Ok(Err(Failure::of(error, true))),
+            Err(error) => return Ok(Err(RequestFailure::of(error, true))),
         };
         self.habits.learn_capitals(answer.e_tag());
         let length = answer
@@ -147,7 +147,7 @@ impl S3 {
         for _ in 0..BODIES {
             for span in [FIRST_BYTE, ByteRange::UpTo(0)] {
                 match self
-                    .request(at, Wanted::ReadCondition(&pin), span, begun)
+                    .request(at, Choice::ReadCondition(&pin), span, begun)
                     .await?
                 {
                     Got::Object(object) | Got::Doubtful(object) => return Ok(object.info),
@@ -212,7 +212,7 @@ impl S3 {
         begun: Instant,
     ) -> Result<Got, Error> {
         let mut got = self
-            .request(at, Wanted::ReadCondition(pin), span, begun)
+            .request(at, Choice::ReadCondition(pin), span, begun)
             .await?;
         if let (Got::Gone, ReadCondition::Is(version)) = (&got, pin) {
             got = self.respelled(at, version, span, begun).await?;
@@ -220,7 +220,7 @@ impl S3 {
         if let (Got::Gone, ReadCondition::Is(version)) = (&got, pin)
             && let Some(snapshot) = version.snapshot()
         {
-            let wanted = Wanted::Snapshot(version, snapshot);
+            let wanted = Choice::Snapshot(version, snapshot);
             got = match self.request(at, wanted, span, begun).await {
                 // No right to read old versions, or none there.
                 Err(Error::Denied { .. } | Error::NotFound(_) | Error::Failed { .. }) => Got::Gone,
@@ -254,7 +254,7 @@ impl S3 {
         for spelling in others {
             self.habits.suppose(Condition::Read, spelling);
             let got = self
-                .request(at, Wanted::ReadCondition(&pin), span, begun)
+                .request(at, Choice::ReadCondition(&pin), span, begun)
                 .await;
             if !matches!(got, Ok(Got::Gone)) {
                 self.habits.give_up(Condition::Read);
@@ -289,7 +289,7 @@ impl S3 {
             },
             Some(_) => match self.head_of(at, snapshot).await? {
                 Ok(info) => info,
-                Err(failure) => return self.no_object(at, Wanted::ReadCondition(pin), failure),
+                Err(failure) => return self.no_object(at, Choice::ReadCondition(pin), failure),
             },
         };
         Ok(match pin {
@@ -306,7 +306,7 @@ impl S3 {
     async fn request(
         &self,
         at: &ObjectKey,
-        wanted: Wanted<'_>,
+        wanted: Choice<'_>,
         span: ByteRange,
         begun: Instant,
     ) -> Result<Got, Error> {
@@ -317,17 +317,17 @@ impl S3 {
             .key(at.as_str());
         let spelling = self.habits.spelling(Condition::Read);
         request = match wanted {
-            Wanted::ReadCondition(ReadCondition::Newest) => request,
-            Wanted::ReadCondition(ReadCondition::Is(version)) => {
+            Choice::ReadCondition(ReadCondition::Newest) => request,
+            Choice::ReadCondition(ReadCondition::Is(version)) => {
                 request.if_match(spelling.spell(version))
             }
-            Wanted::ReadCondition(ReadCondition::Not(version)) => {
+            Choice::ReadCondition(ReadCondition::Not(version)) => {
                 request.if_none_match(spelling.spell(version))
             }
-            Wanted::ReadCondition(ReadCondition::Snapshot(snapshot)) => {
+            Choice::ReadCondition(ReadCondition::Snapshot(snapshot)) => {
                 request.version_id(snapshot)
             }
-            Wanted::Snapshot(_, snapshot) => request.version_id(snapshot),
+            Choice::Snapshot(_, snapshot) => request.version_id(snapshot),
         };
         if let ByteRange::Range { start, len } = span {
             request = request.range(byte_range(start, len));
@@ -337,8 +337,8 @@ impl S3 {
         let sending = request.customize().interceptor(framing.clone()).send();
         let mut answer = match timeout_at(deadline, sending).await {
             Ok(Ok(answer)) => answer,
-            Ok(Err(error)) => return self.no_object(at, wanted, Failure::of(error, true)),
-            Err(_) => return Err(self.read_error(at, Failure::Late)),
+            Ok(Err(error)) => return self.no_object(at, wanted, RequestFailure::of(error, true)),
+            Err(_) => return Err(self.read_error(at, RequestFailure::Late)),
         };
         self.habits.learn_capitals(answer.e_tag());
         let body = std::mem::take(&mut answer.body);
@@ -354,15 +354,15 @@ impl S3 {
             .map_err(|why| self.corrupt(at, why))?;
         match wanted {
             // A server that ignores conditions on reads must not mix versions.
-            Wanted::ReadCondition(ReadCondition::Is(version)) | Wanted::Snapshot(version, _)
+            Choice::ReadCondition(ReadCondition::Is(version)) | Choice::Snapshot(version, _)
                 if info.version != *version =>
             {
                 return Ok(Got::Gone);
             }
-            Wanted::ReadCondition(ReadCondition::Not(version)) if info.version == *version => {
+            Choice::ReadCondition(ReadCondition::Not(version)) if info.version == *version => {
                 return Ok(Got::Unchanged);
             }
-            Wanted::ReadCondition(ReadCondition::Is(_)) => {
+            Choice::ReadCondition(ReadCondition::Is(_)) => {
                 self.habits.prove(Condition::Read, spelling)
             }
             _ => {}
@@ -377,7 +377,7 @@ impl S3 {
                 return Ok(Got::Damaged("the body stopped arriving".to_owned()));
             }
             Err(_) => {
-                return Err(Failure::Late.of_read(self.what(at), &self.bucket, limits));
+                return Err(RequestFailure::Late.of_read(self.what(at), &self.bucket, limits));
             }
         };
         let arrived = bytes.len() as u64;
@@ -416,7 +416,7 @@ impl S3 {
         if span == FIRST_BYTE {
             return Ok(None);
         }
-        let part = Box::pin(self.request(at, wanted.as_wanted(), FIRST_BYTE, begun)).await?;
+        let part = Box::pin(self.request(at, wanted.as_choice(), FIRST_BYTE, begun)).await?;
         Ok(match part {
             Got::Object(part) | Got::Doubtful(part) => Some(part.info.size),
             Got::PastTheEnd => Some(0),
@@ -451,7 +451,7 @@ impl S3 {
             len: size,
         };
         let span = if is_wanted { whole } else { FIRST_BYTE };
-        let got = Box::pin(self.request(at, wanted.as_wanted(), span, begun)).await?;
+        let got = Box::pin(self.request(at, wanted.as_choice(), span, begun)).await?;
         Ok(match got {
             Got::Object(mut object) if !is_wanted => {
                 object.bytes = Bytes::new();
@@ -465,16 +465,16 @@ impl S3 {
     fn no_object(
         &self,
         at: &ObjectKey,
-        wanted: Wanted<'_>,
-        failure: Failure,
+        wanted: Choice<'_>,
+        failure: RequestFailure,
     ) -> Result<Got, Error> {
         let pinned = matches!(
             wanted,
-            Wanted::ReadCondition(ReadCondition::Is(_) | ReadCondition::Snapshot(_))
-                | Wanted::Snapshot(..)
+            Choice::ReadCondition(ReadCondition::Is(_) | ReadCondition::Snapshot(_))
+                | Choice::Snapshot(..)
         );
         match wanted {
-            Wanted::ReadCondition(ReadCondition::Not(version)) if failure.is_unchanged(version) => {
+            Choice::ReadCondition(ReadCondition::Not(version)) if failure.is_unchanged(version) => {
                 Ok(Got::Unchanged)
             }
             _ if pinned && failure.says(412) => Ok(Got::Gone),
@@ -486,7 +486,7 @@ impl S3 {
         }
     }
 
-    fn read_error(&self, at: &ObjectKey, failure: Failure) -> Error {
+    fn read_error(&self, at: &ObjectKey, failure: RequestFailure) -> Error {
         failure.of_read(self.what(at), &self.bucket, self.deadlines)
     }
 

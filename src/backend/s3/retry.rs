@@ -11,7 +11,7 @@ use aws_sdk_s3::config::retry::{ClassifyRetry, RetryAction};
 use aws_smithy_runtime_api::client::interceptors::context::InterceptorContext;
 use aws_smithy_runtime_api::client::retries::classifiers::RetryClassifierPriority;
 
-use super::answer::Page;
+use super::answer::HtmlPage;
 use super::bounds::Unfit;
 use super::causes::{cause, causes};
 
@@ -24,7 +24,7 @@ impl ClassifyRetry for Worth {
         let Some(Err(failure)) = context.output_or_error() else {
             return RetryAction::NoActionIndicated;
         };
-        if cause::<Unfit>(failure).is_some() || cause::<Page>(failure).is_some() {
+        if cause::<Unfit>(failure).is_some() || cause::<HtmlPage>(failure).is_some() {
             return RetryAction::RetryForbidden;
         }
         match failure.as_connector_error() {

@@ -30,7 +30,7 @@ use crate::backend::{Cause, Why};
 
 /// A place that credentials come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Source {
+pub(super) enum KeySource {
     /// They were given to us.
     Given,
     /// `AWS_ACCESS_KEY_ID` and its like.
@@ -45,7 +45,7 @@ pub(super) enum Source {
     Instance,
 }
 
-impl fmt::Display for Source {
+impl fmt::Display for KeySource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Given => f.write_str("the options"),
@@ -63,15 +63,20 @@ impl fmt::Display for Source {
 
 /// Keys and what messages say of them.
 #[derive(Clone)]
-pub(super) struct Found {
+pub(super) struct FoundKeys {
     pub(super) keys: Keys,
     pub(super) whence: String,
 }
 
 /// Not even a secret's length is shown.
-impl fmt::Debug for Found {
+impl fmt::Debug for FoundKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Found({}, {})", self.keys.access_key_id(), self.whence)
+        write!(
+            f,
+            "FoundKeys({}, {})",
+            self.keys.access_key_id(),
+            self.whence
+        )
     }
 }
 
@@ -86,7 +91,7 @@ pub(super) struct NoKeys {
 
 /// What the chain is made of.
 #[derive(Clone, Debug)]
-pub(super) struct Place {
+pub(super) struct ChainConfig {
     /// The only profile to look at.
     pub(super) profile: Option<String>,
     /// Whether the EC2 instance is asked.
@@ -104,23 +109,23 @@ pub(super) struct Place {
 
 /// The links, in the order in which they are asked.
 #[derive(Debug)]
-pub(super) struct Chain(Vec<(Source, Box<dyn ProvideCredentials>)>);
+pub(super) struct Chain(Vec<(KeySource, Box<dyn ProvideCredentials>)>);
 
 impl Chain {
     /// Keys that were given.
     pub(super) fn given(keys: Keys) -> Self {
-        Self(vec![(Source::Given, Box::new(keys))])
+        Self(vec![(KeySource::Given, Box::new(keys))])
     }
 
     /// This one link.
     #[cfg(test)]
     pub(super) fn of(provider: impl ProvideCredentials + 'static) -> Self {
-        Self(vec![(Source::Given, Box::new(provider))])
+        Self(vec![(KeySource::Given, Box::new(provider))])
     }
 
     /// The standard chain. The SDK's providers remember what they have read in files for ever, so a
     /// new chain is what reads them again.
-    pub(super) fn standard(place: &Place) -> Self {
+    pub(super) fn standard(place: &ChainConfig) -> Self {
         let config = |http: &SharedHttpClient| {
             ProviderConfig::default()
                 .with_http_client(http.clone())
@@ -141,21 +146,21 @@ impl Chain {
         let environment = EnvironmentVariableCredentialsProvider::new();
         let token = WebIdentityTokenCredentialsProvider::builder().configure(&remote);
         let container = EcsCredentialsProvider::builder().configure(&local);
-        let mut links: Vec<(Source, Box<dyn ProvideCredentials>)> = vec![
-            (Source::Environment, Box::new(environment)),
+        let mut links: Vec<(KeySource, Box<dyn ProvideCredentials>)> = vec![
+            (KeySource::Environment, Box::new(environment)),
             (profile.0, Box::new(profile.1)),
-            (Source::WebIdentity, Box::new(token.build())),
-            (Source::Container, Box::new(container.build())),
+            (KeySource::WebIdentity, Box::new(token.build())),
+            (KeySource::Container, Box::new(container.build())),
         ];
         if place.instance {
             let instance = ImdsCredentialsProvider::builder().configure(&local);
-            links.push((Source::Instance, Box::new(instance.build())));
+            links.push((KeySource::Instance, Box::new(instance.build())));
         }
         Self(links)
     }
 
     /// Asks one link after the other; the first that knows of credentials decides.
-    pub(super) async fn load(&self) -> Result<Found, NoKeys> {
+    pub(super) async fn load(&self) -> Result<FoundKeys, NoKeys> {
         let none = |cause: Option<Cause>, why: String| NoKeys {
             why: Why::because(cause, why),
             is_passing: false,
@@ -177,7 +182,7 @@ impl Chain {
                         Some(way) => format!("{source}, {way}"),
                         None => source.to_string(),
                     };
-                    return Ok(Found { keys, whence });
+                    return Ok(FoundKeys { keys, whence });
                 }
                 Err(error @ CredentialsError::CredentialsNotLoaded(_)) => {
                     let why = std::error::Error::source(&error).map(chain);
@@ -331,14 +336,16 @@ const ISSUERS: [&str; 4] = [
 ];
 
 /// Whether STS and SSO can be asked, if this link may do so: here too an endpoint must not be empty.
-fn askable(source: &Source, files: &[PathBuf]) -> Result<(), String> {
+fn askable(source: &KeySource, files: &[PathBuf]) -> Result<(), String> {
     let asks = match source {
-        Source::WebIdentity => std::env::var_os("AWS_WEB_IDENTITY_TOKEN_FILE").is_some(),
-        Source::Profile { .. } => files.iter().any(|file| {
+        KeySource::WebIdentity => std::env::var_os("AWS_WEB_IDENTITY_TOKEN_FILE").is_some(),
+        KeySource::Profile { .. } => files.iter().any(|file| {
             let of_issuer = |name: &str| name == "role_arn" || name.starts_with("sso_");
             settings(file).iter().any(|(name, _)| of_issuer(name))
         }),
-        Source::Given | Source::Environment | Source::Container | Source::Instance => false,
+        KeySource::Given | KeySource::Environment | KeySource::Container | KeySource::Instance => {
+            false
+        }
     };
     let is_empty = |name: &&str| std::env::var_os(name).is_some_and(|url| url.is_empty());
     match ISSUERS.iter().find(|name| is_empty(name)) {
@@ -348,7 +355,7 @@ fn askable(source: &Source, files: &[PathBuf]) -> Result<(), String> {
 }
 
 /// What messages call the profile that counts.
-fn profile_source(asked: Option<&str>) -> Source {
+fn profile_source(asked: Option<&str>) -> KeySource {
     let name = match asked {
         Some(name) => name.to_owned(),
         None => std::env::var("AWS_PROFILE").unwrap_or_else(|_| "default".to_owned()),
@@ -358,7 +365,7 @@ fn profile_source(asked: Option<&str>) -> Source {
         true => credentials,
         false => config,
     };
-    Source::Profile { name, file }
+    KeySource::Profile { name, file }
 }
 
 /// Whether the file has a section of this name. Only for messages: the SDK reads the files.

@@ -4,7 +4,7 @@
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::S3;
-use super::failure::Failure;
+use super::failure::RequestFailure;
 use crate::backend::{Error, ObjectKey};
 
 impl S3 {
@@ -21,7 +21,7 @@ impl S3 {
             )),
             Err(error) => {
                 let what = format!("the tags of {}", self.what(at));
-                let failure = Failure::of(error, true);
+                let failure = RequestFailure::of(error, true);
                 Err(failure.of_read(what, &self.bucket, self.deadlines))
             }
         }

@@ -8,16 +8,16 @@ use aws_sdk_s3::types::EncodingType;
 use futures_util::TryFutureExt;
 
 use super::S3;
-use super::failure::Failure;
+use super::failure::RequestFailure;
 use super::info::seconds;
 use super::list::{Whole, name, until_whole};
 use crate::backend::pages::Progress;
-use crate::backend::{Error, Kept, ObjectKey};
+use crate::backend::{Error, ObjectKey, ObjectVersion};
 use crate::model::Version;
 
 impl S3 {
     /// [`crate::backend::Backend::versions`].
-    pub(super) async fn kept(&self, at: &ObjectKey) -> Result<Vec<Kept>, Error> {
+    pub(super) async fn kept(&self, at: &ObjectKey) -> Result<Vec<ObjectVersion>, Error> {
         let mut kept = Vec::new();
         let mut after: Option<(String, Option<String>)> = None;
         let mut progress = Progress::new(self.what(at), self.listing_memory);
@@ -34,7 +34,7 @@ impl S3 {
             let send = || {
                 let request = request.clone().customize();
                 let sending = request.interceptor(Whole("ListVersionsResult")).send();
-                sending.map_err(|error| Failure::of(error, true))
+                sending.map_err(|error| RequestFailure::of(error, true))
             };
             let page = until_whole(send)
                 .await
@@ -52,7 +52,7 @@ impl S3 {
                 })?;
                 let version = Some(version.with_snapshot(Some(snapshot.clone())));
                 let size = found.size().and_then(|size| u64::try_from(size).ok());
-                kept.push(Kept {
+                kept.push(ObjectVersion {
                     snapshot,
                     version,
                     size: size.unwrap_or_default(),
@@ -62,7 +62,7 @@ impl S3 {
             }
             let deleted = page.delete_markers().iter();
             for found in deleted.filter(|found| is_this(found.key())) {
-                kept.push(Kept {
+                kept.push(ObjectVersion {
                     snapshot: found.version_id().unwrap_or("null").to_owned(),
                     version: None,
                     size: 0,

@@ -24,7 +24,7 @@ use md5::{Digest as _, Md5};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-use super::failure::Failure;
+use super::failure::RequestFailure;
 use super::integrity::may_be_digest;
 use super::{PUT_ID, S3};
 use crate::backend::habits::Condition;
@@ -206,15 +206,15 @@ async fn within<T, E>(
     limit: Duration,
     departure: &Departure,
     sending: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
-) -> Result<T, Failure>
+) -> Result<T, RequestFailure>
 where
     E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
 {
     match timeout(limit, sending).await {
         Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(error)) => Err(Failure::of(error, departure.has_begun())),
-        Err(_) if departure.has_begun() => Err(Failure::Late),
-        Err(_) => Err(Failure::Unsent(
+        Ok(Err(error)) => Err(RequestFailure::of(error, departure.has_begun())),
+        Err(_) if departure.has_begun() => Err(RequestFailure::Late),
+        Err(_) => Err(RequestFailure::Unsent(
             "time was up before the request could be signed".into(),
         )),
     }

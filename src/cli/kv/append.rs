@@ -10,9 +10,9 @@ use clap::Args as ClapArgs;
 use serde_json::Map;
 
 use super::metadata_args;
-use super::patience::Patience;
+use super::patience::RetryOptions;
 use super::put::input;
-use super::reach::{Outcome, Reach};
+use super::reach::{CommandResult, Reach};
 use super::target::Target;
 use crate::cli::output::{copy, say_json};
 use crate::client::{self, Client};
@@ -26,7 +26,7 @@ pub(in crate::cli) struct Append {
     #[arg(default_value = "-")]
     file: PathBuf,
     #[command(flatten)]
-    patience: Patience,
+    patience: RetryOptions,
     #[command(flatten)]
     reach: Reach,
 }
@@ -47,22 +47,22 @@ pub(in crate::cli) struct Log {
 }
 
 /// Appends.
-pub(in crate::cli) fn append(args: &Append) -> Outcome {
+pub(in crate::cli) fn append(args: &Append) -> CommandResult {
     args.reach.run(async |client| {
-        let place = client.place(args.target.address()?).await?;
+        let location = client.location(args.target.address()?).await?;
         let lines = input(&args.file)?;
-        Ok(client::append(&*place, &lines, args.patience.retry()).await?)
+        Ok(client::append(&*location, &lines, args.patience.retry()).await?)
     })
 }
 
 /// Prints the lines.
-pub(in crate::cli) fn log(args: &Log) -> Outcome {
+pub(in crate::cli) fn log(args: &Log) -> CommandResult {
     args.reach.run(async |client| print(args, client).await)
 }
 
-async fn print(args: &Log, client: Client) -> Outcome {
-    let place = client.place(args.target.address()?).await?;
-    let got = client::get(&*place).await?;
+async fn print(args: &Log, client: Client) -> CommandResult {
+    let location = client.location(args.target.address()?).await?;
+    let got = client::get(&*location).await?;
     if args.lines.is_none() && !args.json {
         return copy(got.content.reader()?);
     }

@@ -4,11 +4,11 @@ use clap::Args as ClapArgs;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::reach::{Outcome, Reach};
+use super::reach::{CommandResult, Reach};
 use super::target::Target;
 use crate::cli::output::{Progress, say, say_json};
 use crate::cli::report::Failure;
-use crate::client::{self, Client, Level, Spot};
+use crate::client::{self, Client, Spot, UrlLevel};
 use crate::model::StoreId;
 use crate::store;
 
@@ -31,16 +31,16 @@ pub(in crate::cli) struct Args {
 }
 
 /// Copies.
-pub(in crate::cli) async fn run(args: &Args) -> Outcome {
+pub(in crate::cli) async fn run(args: &Args) -> CommandResult {
     let client = args.reach.client();
     let source = spot(&client, &args.source)?;
     let target = spot(&client, &args.target)?;
-    let Level::Store(from) = source.level else {
+    let UrlLevel::Store(from) = source.level else {
         return Err(Failure::usage(format!("{} names no store", args.source))
             .hint("a store is s3://BUCKET[/PREFIX]/UUID"));
     };
     let to = match target.level {
-        Level::Store(to) => to,
+        UrlLevel::Store(to) => to,
         _ if source.source == target.source => StoreId::new(Uuid::new_v4()),
         _ => from,
     };
@@ -99,7 +99,7 @@ fn spot(client: &Client, target: &Target) -> Result<Spot, Failure> {
             .hint("a store is s3://BUCKET[/PREFIX]/UUID"));
     };
     let spot = client.spot(url)?;
-    match spot.key.is_empty() && spot.level != Level::Flat {
+    match spot.key.is_empty() && spot.level != UrlLevel::Flat {
         true => Ok(spot),
         false => Err(Failure::usage(format!("{target} names no store"))
             .hint("a store is s3://BUCKET[/PREFIX]/UUID")),

@@ -5,9 +5,9 @@ use std::path::Path;
 use clap::Args as ClapArgs;
 
 use super::metadata_args::{self, MetadataArgs};
-use super::patience::Patience;
+use super::patience::RetryOptions;
 use super::put::input;
-use super::reach::{Outcome, Reach};
+use super::reach::{CommandResult, Reach};
 use super::target::Target;
 use crate::cli::output::copy;
 use crate::cli::report::Failure;
@@ -43,57 +43,57 @@ struct Pair {
     #[arg(long, value_name = "ETAG", value_parser = metadata_args::version, conflicts_with = "no_clobber")]
     if_match: Option<Version>,
     #[command(flatten)]
-    patience: Patience,
+    patience: RetryOptions,
     #[command(flatten)]
     reach: Reach,
 }
 
 /// Copies.
-pub(in crate::cli) fn cp(args: &Cp) -> Outcome {
+pub(in crate::cli) fn cp(args: &Cp) -> CommandResult {
     args.pair
         .reach
         .run(async |client| args.pair.cp(&args.said, client).await)
 }
 
 /// Moves.
-pub(in crate::cli) fn mv(args: &Mv) -> Outcome {
+pub(in crate::cli) fn mv(args: &Mv) -> CommandResult {
     args.pair
         .reach
         .run(async |client| args.pair.mv(client).await)
 }
 
 impl Pair {
-    async fn cp(&self, said: &MetadataArgs, client: Client) -> Outcome {
+    async fn cp(&self, said: &MetadataArgs, client: Client) -> CommandResult {
         let target = self.whole_target()?;
         let metadata = said.metadata();
         match (&self.source, &target) {
             (Target::Stream, Target::Stream) => copy(&input(Path::new("-"))?[..]),
             (Target::Stream, Target::At(to)) => {
                 let bytes = input(Path::new("-"))?;
-                let to = client.place(to.clone()).await?;
+                let to = client.location(to.clone()).await?;
                 client::copy_bytes(bytes, &*to, &metadata, &self.replace()).await?;
                 Ok(())
             }
             (Target::At(from), Target::Stream) => {
-                let from = client.place(from.clone()).await?;
+                let from = client.location(from.clone()).await?;
                 let got = client::read_to_copy(&*from).await?;
                 copy(got.content.reader()?)
             }
             (Target::At(from), Target::At(to)) => {
-                let from = client.place(from.clone()).await?;
-                let to = client.place(to.clone()).await?;
+                let from = client.location(from.clone()).await?;
+                let to = client.location(to.clone()).await?;
                 client::copy(&*from, &*to, &metadata, &self.replace()).await?;
                 Ok(())
             }
         }
     }
 
-    async fn mv(&self, client: Client) -> Outcome {
+    async fn mv(&self, client: Client) -> CommandResult {
         let (Target::At(from), Target::At(to)) = (&self.source, self.whole_target()?) else {
             return Err(Failure::usage("a stream cannot be moved").hint("copy it: etagfs cp"));
         };
-        let from = client.place(from.clone()).await?;
-        let to = client.place(to).await?;
+        let from = client.location(from.clone()).await?;
+        let to = client.location(to).await?;
         Ok(client::rename(&*from, &*to, &self.replace()).await?)
     }
 

@@ -54,7 +54,7 @@ pub(super) struct Bounds {
 
 /// What a command came to.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Ended {
+pub(super) enum FilterEnd {
     /// It succeeded, and printed this.
     Printed(Bytes),
     /// It was ended.
@@ -143,7 +143,7 @@ impl<'a> Filter<'a> {
         input: &Bytes,
         bounds: Bounds,
         stop: &Stop,
-    ) -> Result<Ended, Failure> {
+    ) -> Result<FilterEnd, Failure> {
         let mut command = self.command()?;
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut group = Group::start(&mut command, bounds.foreground)
@@ -170,10 +170,10 @@ impl<'a> Filter<'a> {
                 status = group.child.wait() => {
                     // What it has started may keep the pipe open, and is not waited for.
                     let is_all = output.drain()?;
-                    group.is_over();
+                    group.ended();
                     self.succeeded(status?)?;
                     match is_all {
-                        true => return Ok(Ended::Printed(output.bytes.into())),
+                        true => return Ok(FilterEnd::Printed(output.bytes.into())),
                         false => break Cut::Much,
                     }
                 },
@@ -187,7 +187,7 @@ impl<'a> Filter<'a> {
         // Whoever it is that ends it: the rest of its output is nobody's.
         drop(output);
         group.end(cut.signal()).await;
-        Ok(Ended::Cut(cut))
+        Ok(FilterEnd::Cut(cut))
     }
 
     /// Runs it with the output of its caller, to its own end or until it is ended.
@@ -203,7 +203,7 @@ impl<'a> Filter<'a> {
         let cut = loop {
             tokio::select! {
                 status = group.child.wait() => {
-                    group.is_over();
+                    group.ended();
                     return self.succeeded(status?).map(|()| None);
                 },
                 signal = stop.told() => break Cut::Signal(signal),

@@ -4,11 +4,11 @@ use bytes::Bytes;
 use clap::Args as ClapArgs;
 
 use super::metadata_args;
-use super::reach::{Outcome, Reach};
+use super::reach::{CommandResult, Reach};
 use super::target::Target;
 use crate::cli::output::{copy, say, say_json};
 use crate::cli::report::{Failure, UNCHANGED};
-use crate::client::{Answer, Client, Error, Got, Part, Place, Wanted, conflict};
+use crate::client::{Client, Error, Got, Location, Part, ReadOutcome, Wanted, conflict};
 use crate::model::{Precondition, Version};
 
 /// The options of `get`.
@@ -59,12 +59,12 @@ fn range(text: &str) -> Result<Part, String> {
 }
 
 /// Prints the value.
-pub(in crate::cli) fn run(args: &Args) -> Outcome {
+pub(in crate::cli) fn run(args: &Args) -> CommandResult {
     args.reach.run(async |client| get(args, client).await)
 }
 
-async fn get(args: &Args, client: Client) -> Outcome {
-    let place = client.place(args.target.address()?).await?;
+async fn get(args: &Args, client: Client) -> CommandResult {
+    let location = client.location(args.target.address()?).await?;
     if args.version.is_some() {
         let hint = "old versions are those of a key: s3://BUCKET/UUID/KEY";
         args.target.url(hint)?;
@@ -75,31 +75,31 @@ async fn get(args: &Args, client: Client) -> Outcome {
         (None, None, Some(id)) => Wanted::Kept(id.clone()),
         (None, None, None) => Wanted::Newest,
     };
-    match (place.read(&wanted, args.range).await?, &args.default) {
-        (Answer::Got(got), _) => print(args, &*place, *got),
-        (Answer::Absent, Some(text)) if args.json => {
+    match (location.read(&wanted, args.range).await?, &args.default) {
+        (ReadOutcome::Got(got), _) => print(args, &*location, *got),
+        (ReadOutcome::Absent, Some(text)) if args.json => {
             let (name, value) = metadata_args::value(&Bytes::from(text.clone()));
-            let mut map = metadata_args::target(&*place);
+            let mut map = metadata_args::target(&*location);
             map.insert("absent".to_owned(), true.into());
             map.insert(name, value);
             say_json(&map.into())
         }
-        (Answer::Absent, Some(text)) => say(text),
-        (Answer::Absent, None) => Err(Error::Absent(place.label()).into()),
-        (Answer::Unchanged, _) => Err(Failure::told(UNCHANGED)),
-        (Answer::Other, _) if args.version.is_some() => {
-            Err(Error::NoSuchVersion(place.label()).into())
+        (ReadOutcome::Absent, Some(text)) => say(text),
+        (ReadOutcome::Absent, None) => Err(Error::Absent(location.label()).into()),
+        (ReadOutcome::Unchanged, _) => Err(Failure::told(UNCHANGED)),
+        (ReadOutcome::Other, _) if args.version.is_some() => {
+            Err(Error::NoSuchVersion(location.label()).into())
         }
-        (Answer::Other, _) => {
+        (ReadOutcome::Other, _) => {
             let expect = Precondition::from(args.if_match.clone());
-            Err(conflict(place.label(), &expect).into())
+            Err(conflict(location.label(), &expect).into())
         }
     }
 }
 
-fn print(args: &Args, place: &dyn Place, got: Got) -> Outcome {
+fn print(args: &Args, location: &dyn Location, got: Got) -> CommandResult {
     if args.json {
-        let mut map = metadata_args::about(place, &got.about);
+        let mut map = metadata_args::about(location, &got.about);
         let (name, value) = metadata_args::value(&got.content.into_bytes()?);
         map.insert(name, value);
         return say_json(&map.into());
@@ -108,7 +108,7 @@ fn print(args: &Args, place: &dyn Place, got: Got) -> Outcome {
     if args.etag {
         match got.about.version {
             Some(version) => crate::cli::output::note(version.etag()),
-            None => return Err(Failure::new(format!("{} has no ETag", place.label()))),
+            None => return Err(Failure::new(format!("{} has no ETag", location.label()))),
         }
     }
     Ok(())

@@ -46,7 +46,7 @@ impl Group {
     }
 
     /// The command has ended by itself; what it left behind may go on.
-    pub(super) fn is_over(&mut self) {
+    pub(super) fn ended(&mut self) {
         self.pid = None;
     }
 

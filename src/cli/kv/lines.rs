@@ -23,7 +23,7 @@ const MARK: char = '\u{feff}';
 
 /// What the input consists of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
+pub(super) enum LineFormat {
     /// Keys, one a line.
     Keys,
     /// Keys as they are, each with a NUL behind it.
@@ -32,7 +32,7 @@ pub(super) enum Form {
     Json,
 }
 
-impl Form {
+impl LineFormat {
     fn end(self) -> u8 {
         match self {
             Self::Null => b'\0',
@@ -89,7 +89,7 @@ impl Form {
 }
 
 /// The lines of standard input but empty ones. A thread waits for them, so that nothing else does.
-pub(super) fn lines(form: Form) -> impl Stream<Item = Result<String, Failure>> {
+pub(super) fn lines(form: LineFormat) -> impl Stream<Item = Result<String, Failure>> {
     let (send, receive) = mpsc::channel(WAITING);
     std::thread::spawn(move || {
         let input = match input() {
@@ -124,17 +124,17 @@ mod tests {
     #[test]
     fn a_line_is_taken_for_nothing_that_it_is_not() {
         for (form, line, is_good) in [
-            (Form::Keys, &b"key"[..], true),
-            (Form::Keys, b"key\r", true),
-            (Form::Keys, b"\r", false),
-            (Form::Keys, b"\xef\xbb\xbfkey", false),
-            (Form::Keys, b"\xff", false),
-            (Form::Json, b"\xef\xbb\xbf{}", false),
-            (Form::Json, b"{}\r", true),
-            (Form::Null, b"\r", true),
-            (Form::Null, b"a\nb", true),
-            (Form::Null, b"\xef\xbb\xbfkey", true),
-            (Form::Null, b"\xff", false),
+            (LineFormat::Keys, &b"key"[..], true),
+            (LineFormat::Keys, b"key\r", true),
+            (LineFormat::Keys, b"\r", false),
+            (LineFormat::Keys, b"\xef\xbb\xbfkey", false),
+            (LineFormat::Keys, b"\xff", false),
+            (LineFormat::Json, b"\xef\xbb\xbf{}", false),
+            (LineFormat::Json, b"{}\r", true),
+            (LineFormat::Null, b"\r", true),
+            (LineFormat::Null, b"a\nb", true),
+            (LineFormat::Null, b"\xef\xbb\xbfkey", true),
+            (LineFormat::Null, b"\xff", false),
         ] {
             let text = form.text(7, line.to_vec());
             assert_eq!(text.is_ok(), is_good, "{form:?} {line:?}");
@@ -147,7 +147,7 @@ mod tests {
     #[test]
     fn a_line_without_an_end_is_not_read_to_its_end() {
         let mut zeros = BufReader::new(std::io::repeat(b'x'));
-        for form in [Form::Keys, Form::Null] {
+        for form in [LineFormat::Keys, LineFormat::Null] {
             let failure = form.next(3, &mut zeros).unwrap_err();
             assert!(
                 failure
@@ -158,11 +158,11 @@ mod tests {
         let longest = vec![b'k'; 64 << 10];
         for end in [&b"\n"[..], b""] {
             let input = [&longest, end].concat();
-            let line = Form::Keys.next(1, &mut &*input).unwrap();
+            let line = LineFormat::Keys.next(1, &mut &*input).unwrap();
             assert_eq!(line.as_ref(), Some(&longest));
         }
         assert!(
-            Form::Keys
+            LineFormat::Keys
                 .next(1, &mut &*[&longest[..], b"k\n"].concat())
                 .is_err()
         );
@@ -171,7 +171,7 @@ mod tests {
     #[test]
     fn lines_end_with_their_ends_and_the_last_one_with_the_input() {
         let mut input = &b"a\n\nb"[..];
-        let mut next = || Form::Keys.next(1, &mut input).unwrap();
+        let mut next = || LineFormat::Keys.next(1, &mut input).unwrap();
         assert_eq!(next().as_deref(), Some(&b"a"[..]));
         assert_eq!(next().as_deref(), Some(&b""[..]));
         assert_eq!(next().as_deref(), Some(&b"b"[..]));

@@ -6,7 +6,7 @@ use clap::Args as ClapArgs;
 use serde_json::{Map, Value};
 
 use super::metadata_args;
-use super::reach::{Outcome, Reach};
+use super::reach::{CommandResult, Reach};
 use super::target::Target;
 use crate::cli::one_line::one_line;
 use crate::cli::output::say_bytes;
@@ -38,7 +38,7 @@ pub(in crate::cli) struct Args {
 }
 
 /// Prints the listing.
-pub(in crate::cli) fn run(args: &Args) -> Outcome {
+pub(in crate::cli) fn run(args: &Args) -> CommandResult {
     args.reach.run(async |client| {
         let Target::At(target) = &args.target else {
             return Err(Failure::usage("- cannot be listed"));

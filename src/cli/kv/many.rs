@@ -12,14 +12,14 @@ use futures_util::stream::{self, Stream, StreamExt};
 use serde_json::{Map, Value};
 
 use super::item::{Given, Item};
-use super::lines::{Form, lines};
+use super::lines::{LineFormat, lines};
 use super::metadata_args;
-use super::patience::Patience;
-use super::reach::{Outcome, Reach};
+use super::patience::RetryOptions;
+use super::reach::{CommandResult, Reach};
 use super::target::Target;
 use crate::cli::output::{Progress, offer};
 use crate::cli::report::{CONFLICT, Failure};
-use crate::client::{self, Answer, Client, Place, Wanted, conflict};
+use crate::client::{self, Client, Location, ReadOutcome, Wanted, conflict};
 use crate::model::Precondition;
 
 /// The options of `mget`.
@@ -49,7 +49,7 @@ pub(in crate::cli) struct Put {
     #[command(flatten)]
     work: Work,
     #[command(flatten)]
-    patience: Patience,
+    patience: RetryOptions,
     #[command(flatten)]
     reach: Reach,
 }
@@ -65,7 +65,7 @@ pub(in crate::cli) struct Remove {
     #[command(flatten)]
     work: Work,
     #[command(flatten)]
-    patience: Patience,
+    patience: RetryOptions,
     #[command(flatten)]
     reach: Reach,
 }
@@ -106,14 +106,14 @@ struct Done {
 }
 
 /// Prints values.
-pub(in crate::cli) fn get(args: &Get) -> Outcome {
+pub(in crate::cli) fn get(args: &Get) -> CommandResult {
     args.reach.run(async |client| {
         let one = async |item: Result<Item, Failure>| {
             report(item, async |item| {
-                let place = args.work.place(&client, item).await?;
-                match place.read(&Wanted::Newest, None).await? {
-                    Answer::Got(got) => {
-                        let mut line = metadata_args::about(&*place, &got.about);
+                let location = args.work.location(&client, item).await?;
+                match location.read(&Wanted::Newest, None).await? {
+                    ReadOutcome::Got(got) => {
+                        let mut line = metadata_args::about(&*location, &got.about);
                         let (name, value) = metadata_args::value(&got.content.into_bytes()?);
                         line.insert(name, value);
                         Ok(with("found", line))
@@ -129,7 +129,7 @@ pub(in crate::cli) fn get(args: &Get) -> Outcome {
 }
 
 /// Saves values.
-pub(in crate::cli) fn put(args: &Put) -> Outcome {
+pub(in crate::cli) fn put(args: &Put) -> CommandResult {
     args.reach.run(async |client| {
         let stopped = std::cell::Cell::new(false);
         let one = async |item: Result<Item, Failure>| {
@@ -144,7 +144,7 @@ pub(in crate::cli) fn put(args: &Put) -> Outcome {
             true => 1,
             false => args.work.at_once(),
         };
-        let results = lines(Form::Json)
+        let results = lines(LineFormat::Json)
             .map(Item::parse)
             .map(one)
             .buffered(at_once);
@@ -153,7 +153,7 @@ pub(in crate::cli) fn put(args: &Put) -> Outcome {
 }
 
 async fn save(args: &Put, client: &Client, item: &Item) -> Result<Map<String, Value>, Failure> {
-    let place = args.work.place(client, item).await?;
+    let location = args.work.location(client, item).await?;
     let bytes = item.bytes()?;
     let metadata = item.metadata()?;
     let expect = match (item.given()?, args.create, args.if_unchanged) {
@@ -163,11 +163,11 @@ async fn save(args: &Put, client: &Client, item: &Item) -> Result<Map<String, Va
         (Given::Nothing, _, false) => None,
     };
     let version = match expect {
-        Some(expect) => client::put_if(&*place, bytes.clone(), &metadata, &expect).await?,
-        None => client::put(&*place, bytes.clone(), &metadata, args.patience.retry()).await?,
+        Some(expect) => client::put_if(&*location, bytes.clone(), &metadata, &expect).await?,
+        None => client::put(&*location, bytes.clone(), &metadata, args.patience.retry()).await?,
     };
-    let version = place.version_of(version, &bytes).await;
-    let mut line = metadata_args::target(&*place);
+    let version = location.version_of(version, &bytes).await;
+    let mut line = metadata_args::target(&*location);
     if let Some(version) = version {
         line.insert("etag".to_owned(), version.etag().into());
     }
@@ -175,37 +175,37 @@ async fn save(args: &Put, client: &Client, item: &Item) -> Result<Map<String, Va
 }
 
 /// Deletes keys.
-pub(in crate::cli) fn remove(args: &Remove) -> Outcome {
+pub(in crate::cli) fn remove(args: &Remove) -> CommandResult {
     args.reach.run(async |client| {
         let one = async |item: Result<Item, Failure>| {
             report(item, async |item| {
-                let place = args.work.place(&client, item).await?;
+                let location = args.work.location(&client, item).await?;
                 let version = match args.if_unchanged {
                     true => item.etag()?,
                     false => None,
                 };
                 let existed = match version {
                     Some(version) => {
-                        client::delete_if(&*place, &version).await?;
+                        client::delete_if(&*location, &version).await?;
                         true
                     }
-                    None if args.if_unchanged => match place.look().await? {
+                    None if args.if_unchanged => match location.look().await? {
                         None => false,
                         Some(_) => {
-                            return Err(conflict(place.label(), &Precondition::Absent).into());
+                            return Err(conflict(location.label(), &Precondition::Absent).into());
                         }
                     },
-                    None => client::delete(&*place, args.patience.retry()).await?,
+                    None => client::delete(&*location, args.patience.retry()).await?,
                 };
                 let status = if existed { "removed" } else { "absent" };
-                Ok(with(status, metadata_args::target(&*place)))
+                Ok(with(status, metadata_args::target(&*location)))
             })
             .await
         };
         let at_once = args.work.at_once();
         match args.if_unchanged {
             true => {
-                let results = lines(Form::Json)
+                let results = lines(LineFormat::Json)
                     .map(Item::parse)
                     .map(one)
                     .buffered(at_once);
@@ -220,16 +220,16 @@ pub(in crate::cli) fn remove(args: &Remove) -> Outcome {
 }
 
 impl Work {
-    async fn place(&self, client: &Client, item: &Item) -> Result<Arc<dyn Place>, Failure> {
+    async fn location(&self, client: &Client, item: &Item) -> Result<Arc<dyn Location>, Failure> {
         let name = item.key();
         Ok(match &self.base {
             Some(Target::At(client::Target::Path(base))) => client.below(base, name)?,
-            Some(base) => client.place(base.address()?.join(name)).await?,
+            Some(base) => client.location(base.address()?.join(name)).await?,
             None => {
                 // What mget printed says where it was, which the key alone does not.
                 let name = item.target().unwrap_or(name);
                 let target = Target::from(OsStr::new(name));
-                client.place(target.address()?).await?
+                client.location(target.address()?).await?
             }
         })
     }
@@ -247,9 +247,9 @@ impl Keys {
     /// The keys of the command line, or of standard input.
     fn items(&self) -> impl Stream<Item = Result<Item, Failure>> {
         let form = match (self.null, self.json) {
-            (true, _) => Form::Null,
-            (false, true) => Form::Json,
-            (false, false) => Form::Keys,
+            (true, _) => LineFormat::Null,
+            (false, true) => LineFormat::Json,
+            (false, false) => LineFormat::Keys,
         };
         let given = stream::iter(self.keys.clone()).map(Ok);
         let asked = match self.keys.is_empty() {
@@ -259,8 +259,8 @@ impl Keys {
         given
             .chain(asked)
             .map(move |text: Result<String, Failure>| match form {
-                Form::Json => Item::parse(text),
-                Form::Keys | Form::Null => text.map(Item::named),
+                LineFormat::Json => Item::parse(text),
+                LineFormat::Keys | LineFormat::Null => text.map(Item::named),
             })
     }
 }
@@ -312,9 +312,9 @@ async fn print(
     total: Option<u64>,
     changes: bool,
     results: impl Stream<Item = Done>,
-) -> Outcome {
+) -> CommandResult {
     let mut progress = Progress::new(what, total);
-    let mut counts = Counts::default();
+    let mut counts = Totals::default();
     let mut is_read = true;
     let mut unprinted: Option<(u64, Failure)> = None;
     let mut results = std::pin::pin!(results);
@@ -349,14 +349,14 @@ async fn print(
 
 /// How many keys fared how.
 #[derive(Debug, Default)]
-struct Counts {
+struct Totals {
     done: u64,
     absent: u64,
     conflicts: u64,
     failed: u64,
 }
 
-impl Counts {
+impl Totals {
     fn add(&mut self, done: &Done) {
         let status = done.line.get("status").and_then(Value::as_str);
         match (done.code, status) {
@@ -369,7 +369,7 @@ impl Counts {
         }
     }
 
-    fn outcome(&self, changes: bool) -> Outcome {
+    fn outcome(&self, changes: bool) -> CommandResult {
         let hint = "the lines with the status \"conflict\" say which; read those again";
         match (self.failed, self.conflicts) {
             (0, 0) => Ok(()),

@@ -16,7 +16,7 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::backend::Meta;
 pub(super) use crate::cli::units::header as text;
-use crate::client::{About, MetadataChoice, Place};
+use crate::client::{About, Location, MetadataChoice};
 use crate::model::Version;
 
 /// What the user says of a value.
@@ -69,15 +69,15 @@ pub(in crate::cli) fn version(text: &str) -> Result<Version, String> {
 }
 
 /// Which key or file it is about, in JSON.
-pub(super) fn target(place: &dyn Place) -> Map<String, Value> {
+pub(super) fn target(location: &dyn Location) -> Map<String, Value> {
     let mut map = Map::new();
-    text_or_bytes(&mut map, "target", place.spelling().as_bytes());
+    text_or_bytes(&mut map, "target", location.spelling().as_bytes());
     map
 }
 
 /// What is known of a value, in JSON.
-pub(super) fn about(place: &dyn Place, about: &About) -> Map<String, Value> {
-    let mut map = target(place);
+pub(super) fn about(location: &dyn Location, about: &About) -> Map<String, Value> {
+    let mut map = target(location);
     if let Some(version) = &about.version {
         map.insert("etag".to_owned(), version.etag().into());
         if let Some(snapshot) = version.snapshot() {

@@ -30,7 +30,7 @@ mod watch;
 
 use clap::Subcommand;
 
-use reach::Outcome;
+use reach::CommandResult;
 
 pub(super) use rescued::{Apply, Diff, apply, diff};
 
@@ -111,7 +111,7 @@ Examples: curl \"$(etagfs presign s3://bucket/UUID/key --expires 15m)\"
 }
 
 /// Runs one.
-pub(super) fn run(command: Command) -> Outcome {
+pub(super) fn run(command: Command) -> CommandResult {
     match command {
         Command::Ls(args) => ls::run(&args),
         Command::Get(args) => get::run(&args),

@@ -9,7 +9,7 @@ use crate::client::Retry;
 /// How long and how often a command tries.
 #[derive(Clone, Copy, Debug, ClapArgs)]
 #[command(next_help_heading = "Trying again")]
-pub(in crate::cli) struct Patience {
+pub(in crate::cli) struct RetryOptions {
     /// How often to retry when somebody else saved first [default: until the time is up].
     #[arg(long, env = "ETAGFS_RETRIES", value_name = "TIMES")]
     retries: Option<u32>,
@@ -31,7 +31,7 @@ fn seconds(text: &str) -> Result<f64, String> {
         .ok_or_else(|| "it is a number of seconds, not less than 0".to_owned())
 }
 
-impl Patience {
+impl RetryOptions {
     /// As the client has it.
     pub(super) fn retry(self) -> Retry {
         self.retry_or(Retry::default().time)
@@ -66,7 +66,7 @@ mod tests {
 
     #[test]
     fn a_time_that_is_not_given_is_a_minute_or_for_ever() {
-        let patience = |timeout| Patience {
+        let patience = |timeout| RetryOptions {
             retries: Some(1),
             timeout,
         };

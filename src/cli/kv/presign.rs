@@ -6,7 +6,7 @@ use clap::Args as ClapArgs;
 use serde_json::{Map, json};
 
 use super::metadata_args;
-use super::reach::{Outcome, Reach};
+use super::reach::{CommandResult, Reach};
 use super::target::Target;
 use crate::backend::Grant;
 use crate::cli::output::{note, say, say_json};
@@ -50,11 +50,11 @@ fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// Prints the address.
-pub(in crate::cli) fn run(args: &Args) -> Outcome {
+pub(in crate::cli) fn run(args: &Args) -> CommandResult {
     args.reach.run(async |client| presign(args, client).await)
 }
 
-async fn presign(args: &Args, client: Client) -> Outcome {
+async fn presign(args: &Args, client: Client) -> CommandResult {
     let hint = "name the key by its URL: s3://BUCKET/UUID/KEY";
     let key = client.key(&args.target.url(hint)?).await?;
     let grant = match (args.put, &args.if_match, args.if_none_match) {

@@ -7,13 +7,13 @@ use bytes::Bytes;
 use clap::Args as ClapArgs;
 
 use super::metadata_args::{self, MetadataArgs};
-use super::patience::Patience;
-use super::reach::{Outcome, Reach};
+use super::patience::RetryOptions;
+use super::reach::{CommandResult, Reach};
 use super::target::Target;
 use crate::backend::Limits;
 use crate::cli::output::{self, say, say_json};
 use crate::cli::report::Failure;
-use crate::client::{self, Client, Place, Retry};
+use crate::client::{self, Client, Location, Retry};
 use crate::model::{Precondition, Version};
 
 /// The options of `put`.
@@ -22,9 +22,9 @@ pub(in crate::cli) struct Put {
     #[command(flatten)]
     what: What,
     #[command(flatten)]
-    condition: Condition,
+    condition: PutCondition,
     #[command(flatten)]
-    patience: Patience,
+    patience: RetryOptions,
     #[command(flatten)]
     reach: Reach,
 }
@@ -32,7 +32,7 @@ pub(in crate::cli) struct Put {
 /// What a save demands to find.
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "Condition")]
-struct Condition {
+struct PutCondition {
     /// Replace this version and no other: compare-and-set. Exit with 75 if somebody else was first.
     /// Without a condition the version that is there is replaced, whatever it is.
     #[arg(long, value_name = "ETAG", value_parser = metadata_args::version)]
@@ -70,7 +70,7 @@ struct What {
 }
 
 /// Saves the value and prints its ETag.
-pub(in crate::cli) fn put(args: &Put) -> Outcome {
+pub(in crate::cli) fn put(args: &Put) -> CommandResult {
     args.reach.run(async |client| {
         let condition = &args.condition;
         let expect = match (&condition.if_match, condition.if_none_match) {
@@ -83,7 +83,7 @@ pub(in crate::cli) fn put(args: &Put) -> Outcome {
 }
 
 /// Creates the key and prints its ETag.
-pub(in crate::cli) fn create(args: &Create) -> Outcome {
+pub(in crate::cli) fn create(args: &Create) -> CommandResult {
     args.reach.run(async |client| {
         let expect = Some(Precondition::Absent);
         args.what.save(&client, expect, Retry::none()).await
@@ -91,35 +91,40 @@ pub(in crate::cli) fn create(args: &Create) -> Outcome {
 }
 
 impl What {
-    async fn save(&self, client: &Client, expect: Option<Precondition>, retry: Retry) -> Outcome {
-        let mut place = client.place(self.target.address()?).await?;
+    async fn save(
+        &self,
+        client: &Client,
+        expect: Option<Precondition>,
+        retry: Retry,
+    ) -> CommandResult {
+        let mut location = client.location(self.target.address()?).await?;
         if self.binary {
-            place = place.binary()?;
+            location = location.binary()?;
         }
         let bytes = input(&self.file)?;
         let metadata = self.said.metadata();
         let version = match expect {
-            Some(expect) => client::put_if(&*place, bytes.clone(), &metadata, &expect).await?,
-            None => client::put(&*place, bytes.clone(), &metadata, retry).await?,
+            Some(expect) => client::put_if(&*location, bytes.clone(), &metadata, &expect).await?,
+            None => client::put(&*location, bytes.clone(), &metadata, retry).await?,
         };
-        let version = place.version_of(version, &bytes).await;
+        let version = location.version_of(version, &bytes).await;
         let etag = version.as_ref().map(Version::etag);
         let told = match (self.json, etag) {
             (true, etag) => {
-                let mut map = metadata_args::target(&*place);
+                let mut map = metadata_args::target(&*location);
                 map.insert("etag".to_owned(), etag.into());
                 say_json(&map.into())
             }
             (false, Some(etag)) => say(&format!("{etag}\n")),
             (false, None) => Ok(()),
         };
-        told.map_err(|failure| failure.after(&saved(&*place, version.as_ref())))
+        told.map_err(|failure| failure.after(&saved(&*location, version.as_ref())))
     }
 }
 
 /// What to say of a save when its ETag cannot be printed.
-pub(super) fn saved(place: &dyn Place, version: Option<&Version>) -> String {
-    let label = place.label();
+pub(super) fn saved(location: &dyn Location, version: Option<&Version>) -> String {
+    let label = location.label();
     match version {
         Some(version) => format!("{label} was saved, as {version}"),
         None => format!("{label} was saved"),

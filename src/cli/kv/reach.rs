@@ -7,9 +7,9 @@ use async_trait::async_trait;
 use clap::Args as ClapArgs;
 
 use crate::backend::Backend;
-use crate::cli::konserve::{Layout, Shown};
+use crate::cli::konserve::{KonserveOptions, Layout};
 use crate::cli::report::Failure;
-use crate::cli::source::{Connection, State};
+use crate::cli::source::{Connection, StateOptions};
 use crate::cli::{log, runtime};
 use crate::client::{Client, Connect, Error, Source};
 use crate::model::Server;
@@ -26,9 +26,9 @@ pub(in crate::cli) struct Reach {
     #[command(flatten)]
     stores: Stores,
     #[command(flatten)]
-    konserve: Shown,
+    konserve: KonserveOptions,
     #[command(flatten)]
-    state: State,
+    state: StateOptions,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -43,18 +43,18 @@ struct Stores {
 }
 
 /// What a command comes to.
-pub(in crate::cli) type Outcome = Result<(), Failure>;
+pub(in crate::cli) type CommandResult = Result<(), Failure>;
 
 impl Reach {
     /// Runs a command.
     ///
     /// # Errors
     /// Its own, and when there is no way to run anything.
-    pub(in crate::cli) fn run<F>(&self, command: impl FnOnce(Client) -> F) -> Outcome
+    pub(in crate::cli) fn run<F>(&self, command: impl FnOnce(Client) -> F) -> CommandResult
     where
-        F: Future<Output = Outcome>,
+        F: Future<Output = CommandResult>,
     {
-        log::start("error", log::Target::Stderr).map_err(Failure::usage)?;
+        log::start("error", log::Destination::Stderr).map_err(Failure::usage)?;
         let runtime = runtime()?;
         let outcome = runtime.block_on(command(self.client()));
         // A call of a filesystem that does not answer is nobody's any more.
@@ -92,8 +92,8 @@ impl Reach {
 /// What of the options the client asks when it needs it: a command that works on files alone needs none of it.
 struct Ways {
     connection: Connection,
-    konserve: Shown,
-    state: State,
+    konserve: KonserveOptions,
+    state: StateOptions,
 }
 
 #[async_trait]

@@ -15,13 +15,15 @@ use rustix::process::Signal;
 use sha2::{Digest, Sha256};
 
 use super::metadata_args;
-use super::patience::Patience;
+use super::patience::RetryOptions;
 use super::put::saved;
 use super::reach::{self, Reach};
 use crate::cli::output::{note, say};
 use crate::cli::quoted::quoted;
 use crate::cli::report::Failure;
-use crate::client::{Answer, Client, Error, Level, Place, Remote, Spot, Wanted, conflict, joined};
+use crate::client::{
+    Client, Error, Location, ReadOutcome, Remote, Spot, UrlLevel, Wanted, conflict, joined,
+};
 use crate::model::{Outcome, Precondition, PutId, Server, StoreId, Version};
 use crate::store::Metadata;
 use crate::vfs::{Begun, Claim, Odd, Record, Rescue};
@@ -44,16 +46,16 @@ pub(in crate::cli) struct Apply {
     #[arg(long, value_name = "ETAG", value_parser = metadata_args::version)]
     if_match: Option<Version>,
     #[command(flatten)]
-    patience: Patience,
+    patience: RetryOptions,
     #[command(flatten)]
     reach: Reach,
 }
 
 /// A rescue, and the place that its bytes were to be saved at.
-struct Kept {
+struct Rescued {
     record: Record,
     bytes: Bytes,
-    place: Remote,
+    location: Remote,
 }
 
 fn unreadable_record(odd: &Odd) -> Failure {
@@ -62,7 +64,12 @@ fn unreadable_record(odd: &Odd) -> Failure {
         .hint(format!("see its bytes: etagfs rescue show {}", quoted(id)))
 }
 
-async fn kept(id: &str, rescue: &Rescue, reach: &Reach, client: &Client) -> Result<Kept, Failure> {
+async fn kept(
+    id: &str,
+    rescue: &Rescue,
+    reach: &Reach,
+    client: &Client,
+) -> Result<Rescued, Failure> {
     let missing =
         || Failure::new(format!("there is no rescue {id}")).hint("list them: etagfs rescue ls");
     let unreadable = |error: io::Error| match error.kind() {
@@ -74,8 +81,8 @@ async fn kept(id: &str, rescue: &Rescue, reach: &Reach, client: &Client) -> Resu
         .map_err(|odd| odd.map_or_else(missing, |odd| unreadable_record(&odd)))?;
     let bytes = rescue.read(id).map_err(unreadable)?.into();
     let level = match StoreId::parse(&record.store) {
-        Some(store) => Level::Store(store),
-        None => Level::Flat,
+        Some(store) => UrlLevel::Store(store),
+        None => UrlLevel::Flat,
     };
     let spot = Spot {
         source: reach.source(&record.source)?,
@@ -88,11 +95,11 @@ async fn kept(id: &str, rescue: &Rescue, reach: &Reach, client: &Client) -> Resu
             return Err(elsewhere(id, server, &asked));
         }
     }
-    let place = client.key_at(&spot, record.address()).await?;
-    Ok(Kept {
+    let location = client.key_at(&spot, record.address()).await?;
+    Ok(Rescued {
         record,
         bytes,
-        place,
+        location,
     })
 }
 
@@ -121,17 +128,17 @@ fn towards(id: &str, rescue: &Rescue, reach: &mut Reach) {
 }
 
 /// Shows what would change.
-pub(in crate::cli) fn diff(mut args: Diff, rescue: &Rescue) -> reach::Outcome {
+pub(in crate::cli) fn diff(mut args: Diff, rescue: &Rescue) -> reach::CommandResult {
     towards(&args.id, rescue, &mut args.reach);
     args.reach.run(async |client| {
         let kept = kept(&args.id, rescue, &args.reach, &client).await?;
-        let (label, current) = match kept.place.read(&Wanted::Newest, None).await? {
-            Answer::Got(got) => {
+        let (label, current) = match kept.location.read(&Wanted::Newest, None).await? {
+            ReadOutcome::Got(got) => {
                 let etag = got.about.version.as_ref().map(Version::etag);
-                let label = format!("{} {}", kept.place.label(), etag.unwrap_or_default());
+                let label = format!("{} {}", kept.location.label(), etag.unwrap_or_default());
                 (label, got.content.into_bytes()?)
             }
-            _ => (format!("{} (absent)", kept.place.label()), Bytes::new()),
+            _ => (format!("{} (absent)", kept.location.label()), Bytes::new()),
         };
         let rescued = match kept.record.appended {
             true => joined(&current, &kept.bytes),
@@ -145,7 +152,7 @@ pub(in crate::cli) fn diff(mut args: Diff, rescue: &Rescue) -> reach::Outcome {
 }
 
 /// What diff(1) prints.
-fn compare(old: (&str, &[u8]), new: (&str, &[u8])) -> reach::Outcome {
+fn compare(old: (&str, &[u8]), new: (&str, &[u8])) -> reach::CommandResult {
     if old.1 == new.1 {
         note("they are the same");
         return Ok(());
@@ -173,7 +180,7 @@ fn compare(old: (&str, &[u8]), new: (&str, &[u8])) -> reach::Outcome {
 }
 
 /// Saves the bytes after all, prints the ETag, and forgets the rescue.
-pub(in crate::cli) fn apply(mut args: Apply, rescue: &Rescue, dir: &Path) -> reach::Outcome {
+pub(in crate::cli) fn apply(mut args: Apply, rescue: &Rescue, dir: &Path) -> reach::CommandResult {
     towards(&args.id, rescue, &mut args.reach);
     let args = &args;
     args.reach.run(async |client| {
@@ -182,16 +189,16 @@ pub(in crate::cli) fn apply(mut args: Apply, rescue: &Rescue, dir: &Path) -> rea
         let kept = kept(id, rescue, &args.reach, &client).await?;
         let begun = claim.begun().map_err(|error| unnoted(id, dir, &error))?;
         // Saved before, by one that was killed before it forgot the rescue, or could not?
-        let is_done = begun == Begun::Done || kept.place.last_put().await? == Some(put_id(id));
+        let is_done = begun == Begun::Done || kept.location.last_put().await? == Some(put_id(id));
         let version = match is_done {
-            true => kept.place.look().await?.and_then(|about| about.version),
+            true => kept.location.look().await?.and_then(|about| about.version),
             false if kept.record.appended => append(args, &kept, (&claim, begun), dir).await?,
             false => replace(args, &kept).await?,
         };
         if let Err(error) = rescue.forget(id) {
             // Where even that cannot be noted, the note of the attempt stays.
             let _ = claim.done();
-            let done = saved(&kept.place, version.as_ref());
+            let done = saved(&kept.location, version.as_ref());
             return Err(Failure::new(format!(
                 "{done}, but the rescue {id} cannot be forgotten: {error}"
             ))
@@ -205,7 +212,7 @@ pub(in crate::cli) fn apply(mut args: Apply, rescue: &Rescue, dir: &Path) -> rea
             Some(version) if !kept.record.appended => say(&format!("{}\n", version.etag())),
             _ => Ok(()),
         };
-        told.map_err(|failure| failure.after(&saved(&kept.place, version.as_ref())))
+        told.map_err(|failure| failure.after(&saved(&kept.location, version.as_ref())))
     })
 }
 
@@ -249,11 +256,11 @@ fn put_id(id: &str) -> PutId {
 /// Puts the bytes behind what is there, once.
 async fn append(
     args: &Apply,
-    kept: &Kept,
+    kept: &Rescued,
     (claim, begun): (&Claim, Begun),
     dir: &Path,
 ) -> Result<Option<Version>, Failure> {
-    let (id, place) = (&args.id, &kept.place);
+    let (id, location) = (&args.id, &kept.location);
     // An attempt of unknown fate: did it happen before what is there now was saved?
     let mut begun = match begun {
         Begun::Replacing(base) => Some(base),
@@ -262,10 +269,10 @@ async fn append(
     let mut tries = args.patience.retry().begin();
     loop {
         let asked = Instant::now();
-        let answer = place.read(&Wanted::Newest, None).await?;
+        let answer = location.read(&Wanted::Newest, None).await?;
         tries.measured(asked.elapsed());
         let (version, before, metadata) = match answer {
-            Answer::Got(got) => {
+            ReadOutcome::Got(got) => {
                 let about = got.about;
                 (about.version, got.content.into_bytes()?, about.metadata)
             }
@@ -274,18 +281,18 @@ async fn append(
         let expect = Precondition::from(version);
         match (&args.if_match, begun.take()) {
             (Some(version), _) if expect.version() != Some(version) => {
-                return Err(conflict(place.label(), &Precondition::Is(version.clone())).into());
+                return Err(conflict(location.label(), &Precondition::Is(version.clone())).into());
             }
             (None, Some(base)) if base != expect.to_string() => {
                 return Err(Failure::new(format!(
                     "the rescue {id} was being saved when that was broken off, and {} was saved since: \
                      its lines may be there",
-                    place.label()
+                    location.label()
                 ))
                 .hint(format!(
                     "check: etagfs get {}; if it has them: etagfs rescue drop {id}; if not: \
                      etagfs rescue apply --if-match ETAG {id}",
-                    quoted(place.label()),
+                    quoted(location.label()),
                     id = quoted(id)
                 )));
             }
@@ -295,15 +302,15 @@ async fn append(
             .begin(&expect.to_string())
             .map_err(|error| unnoted(id, dir, &error))?;
         let outcome = match &expect {
-            Precondition::Absent => place.create_log(kept.bytes.clone()).await?.map(Some),
+            Precondition::Absent => location.create_log(kept.bytes.clone()).await?.map(Some),
             Precondition::Is(_) => {
                 let after = joined(&before, &kept.bytes);
-                place
+                location
                     .save_as(after.clone(), &metadata.of(&after), &expect, put_id(id))
                     .await?
             }
         };
-        match tries.settle(|| place.label(), outcome).await {
+        match tries.settle(|| location.label(), outcome).await {
             Ok(None) => {}
             Ok(Some(version)) => return Ok(version),
             Err(error) => {
@@ -316,9 +323,9 @@ async fn append(
     }
 }
 
-async fn replace(args: &Apply, kept: &Kept) -> Result<Option<Version>, Failure> {
-    let place = &kept.place;
-    let found = place.look().await?;
+async fn replace(args: &Apply, kept: &Rescued) -> Result<Option<Version>, Failure> {
+    let location = &kept.location;
+    let found = location.look().await?;
     let (current, metadata) = match found {
         Some(about) => (Precondition::from(about.version), about.metadata),
         None => (Precondition::Absent, Metadata::default()),
@@ -330,7 +337,7 @@ async fn replace(args: &Apply, kept: &Kept) -> Result<Option<Version>, Failure> 
     let outcome = match current == expect {
         true => {
             let bytes = kept.bytes.clone();
-            place
+            location
                 .save_as(
                     bytes.clone(),
                     &metadata.of(&bytes),
@@ -343,13 +350,13 @@ async fn replace(args: &Apply, kept: &Kept) -> Result<Option<Version>, Failure> 
     };
     match outcome {
         Outcome::Committed(version) => Ok(version),
-        Outcome::Unknown => Err(Error::Unknown(place.label()).into()),
+        Outcome::Unknown => Err(Error::Unknown(location.label()).into()),
         Outcome::Refused(_) => Err(Failure::conflict(format!(
             "{} is {current} now, which is not the version that the writer of {} knew of",
-            place.label(),
+            location.label(),
             args.id
         ))
-        .hint(what_then(&args.id, &place.label(), &current))),
+        .hint(what_then(&args.id, &location.label(), &current))),
     }
 }
 

@@ -3,8 +3,8 @@
 use clap::Args as ClapArgs;
 
 use super::metadata_args;
-use super::patience::Patience;
-use super::reach::{Outcome, Reach};
+use super::patience::RetryOptions;
+use super::reach::{CommandResult, Reach};
 use super::target::Target;
 use crate::cli::report::Failure;
 use crate::client::{self, Client, Error};
@@ -23,17 +23,17 @@ pub(in crate::cli) struct Args {
     #[arg(long, short)]
     force: bool,
     #[command(flatten)]
-    patience: Patience,
+    patience: RetryOptions,
     #[command(flatten)]
     reach: Reach,
 }
 
 /// Deletes, in order, up to the first failure.
-pub(in crate::cli) fn run(args: &Args) -> Outcome {
+pub(in crate::cli) fn run(args: &Args) -> CommandResult {
     args.reach.run(async |client| rm(args, client).await)
 }
 
-async fn rm(args: &Args, client: Client) -> Outcome {
+async fn rm(args: &Args, client: Client) -> CommandResult {
     if args.if_match.is_some() && args.targets.len() > 1 {
         return Err(Failure::usage("--if-match goes with one key only")
             .hint("several keys with their versions: etagfs mrm"));
@@ -54,13 +54,15 @@ async fn rm(args: &Args, client: Client) -> Outcome {
 
 /// Whether it existed.
 async fn remove(args: &Args, client: &Client, target: &Target) -> Result<bool, Failure> {
-    let place = client.place(target.address()?).await?;
+    let location = client.location(target.address()?).await?;
     let existed = match &args.if_match {
-        Some(version) => client::delete_if(&*place, version).await.map(|()| true)?,
-        None => client::delete(&*place, args.patience.retry()).await?,
+        Some(version) => client::delete_if(&*location, version)
+            .await
+            .map(|()| true)?,
+        None => client::delete(&*location, args.patience.retry()).await?,
     };
     match existed || args.force {
         true => Ok(existed),
-        false => Err(Error::Absent(place.label()).into()),
+        false => Err(Error::Absent(location.label()).into()),
     }
 }

@@ -4,7 +4,7 @@ use clap::Args as ClapArgs;
 use serde_json::Value;
 
 use super::metadata_args;
-use super::reach::{Outcome, Reach};
+use super::reach::{CommandResult, Reach};
 use super::target::Target;
 use crate::cli::output::{say, say_json};
 use crate::client::{self, Client};
@@ -23,15 +23,15 @@ pub(in crate::cli) struct Args {
 }
 
 /// Prints what is known.
-pub(in crate::cli) fn run(args: &Args) -> Outcome {
+pub(in crate::cli) fn run(args: &Args) -> CommandResult {
     args.reach.run(async |client| stat(args, client).await)
 }
 
-async fn stat(args: &Args, client: Client) -> Outcome {
+async fn stat(args: &Args, client: Client) -> CommandResult {
     for target in &args.targets {
-        let place = client.place(target.address()?).await?;
-        let about = client::stat(&*place).await?;
-        let known = Value::from(metadata_args::about(&*place, &about));
+        let location = client.location(target.address()?).await?;
+        let about = client::stat(&*location).await?;
+        let known = Value::from(metadata_args::about(&*location, &about));
         match args.json {
             true => say_json(&known)?,
             false => say(&lines("", &known))?,

@@ -6,7 +6,7 @@ use std::cell::Cell;
 use rustix::process::Signal;
 use tokio::sync::watch;
 
-use super::reach::Outcome;
+use super::reach::CommandResult;
 use crate::cli::report::Failure;
 use crate::cli::signals::Signals;
 
@@ -23,12 +23,12 @@ const OF_THE_TERMINAL: [Signal; 2] = [Signal::INT, Signal::QUIT];
 #[derive(Debug)]
 pub(super) struct Stop {
     told: watch::Sender<Option<Signal>>,
-    at: Cell<Step>,
+    at: Cell<Stage>,
 }
 
 /// How far the work is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub(super) enum Stage {
     /// Nothing was changed.
     Looking,
     /// A command runs.
@@ -45,13 +45,13 @@ impl Stop {
     /// # Errors
     /// Those of the work, and that it was ended.
     pub(super) async fn guard(
-        ended: impl FnOnce(Signal, Step) -> Failure,
-        work: impl AsyncFnOnce(&Self) -> Outcome,
-    ) -> Outcome {
+        ended: impl FnOnce(Signal, Stage) -> Failure,
+        work: impl AsyncFnOnce(&Self) -> CommandResult,
+    ) -> CommandResult {
         let mut signals = Signals::heard(&ENDS)?;
         let stop = Self {
             told: watch::Sender::new(None),
-            at: Cell::new(Step::Looking),
+            at: Cell::new(Stage::Looking),
         };
         let mut work = std::pin::pin!(work(&stop));
         loop {
@@ -62,26 +62,26 @@ impl Stop {
                 outcome = &mut work => return outcome,
             };
             match stop.at.get() {
-                Step::Lending if OF_THE_TERMINAL.contains(&signal) => {}
-                Step::Running | Step::Lending => {
+                Stage::Lending if OF_THE_TERMINAL.contains(&signal) => {}
+                Stage::Running | Stage::Lending => {
                     stop.told.send_replace(Some(signal));
                     return work.await;
                 }
-                step @ (Step::Looking | Step::Saving) => return Err(ended(signal, step)),
+                step @ (Stage::Looking | Stage::Saving) => return Err(ended(signal, step)),
             }
         }
     }
 
     /// Goes on to a step of the work.
-    pub(super) fn enter(&self, step: Step) {
+    pub(super) fn enter(&self, step: Stage) {
         self.at.set(step);
     }
 
     /// Does a step of the work.
-    pub(super) async fn during<T>(&self, step: Step, work: impl Future<Output = T>) -> T {
+    pub(super) async fn during<T>(&self, step: Stage, work: impl Future<Output = T>) -> T {
         self.at.set(step);
         let came = work.await;
-        self.at.set(Step::Looking);
+        self.at.set(Stage::Looking);
         came
     }
 

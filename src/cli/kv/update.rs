@@ -5,16 +5,16 @@ use std::ffi::OsString;
 
 use clap::Args as ClapArgs;
 
-use super::filter::{Bounds, Cut, Ended, Filter};
+use super::filter::{Bounds, Cut, Filter, FilterEnd};
 use super::metadata_args;
-use super::patience::Patience;
+use super::patience::RetryOptions;
 use super::put::saved;
-use super::reach::{Outcome, Reach};
-use super::stop::{Step, Stop};
+use super::reach::{CommandResult, Reach};
+use super::stop::{Stage, Stop};
 use super::target::Target;
 use crate::cli::output::{copy, say_json};
 use crate::cli::report::Failure;
-use crate::client::{Change, Client, Current, Phase, Place, Updated, update_observed};
+use crate::client::{Change, Client, Current, Location, Phase, Updated, update_observed};
 use crate::model::Version;
 
 /// The options of `update`.
@@ -48,20 +48,20 @@ pub(in crate::cli) struct Args {
     #[arg(long)]
     foreground: bool,
     #[command(flatten)]
-    patience: Patience,
+    patience: RetryOptions,
     #[command(flatten)]
     reach: Reach,
 }
 
 /// Updates.
-pub(in crate::cli) fn run(args: &Args) -> Outcome {
+pub(in crate::cli) fn run(args: &Args) -> CommandResult {
     args.reach.run(async |client| {
         let ended = |signal, step| match step {
-            Step::Saving => {
+            Stage::Saving => {
                 let left = format!("it is not known whether {} was written", args.target);
                 Stop::failure(signal, &left)
             }
-            Step::Looking | Step::Running | Step::Lending => {
+            Stage::Looking | Stage::Running | Stage::Lending => {
                 Stop::failure(signal, &format!("{} was left as it was", args.target))
             }
         };
@@ -69,8 +69,8 @@ pub(in crate::cli) fn run(args: &Args) -> Outcome {
     })
 }
 
-async fn update(args: &Args, client: Client, stop: &Stop) -> Outcome {
-    let place = client.place(args.target.address()?).await?;
+async fn update(args: &Args, client: Client, stop: &Stop) -> CommandResult {
+    let location = client.location(args.target.address()?).await?;
     // Whoever works at a terminal takes the time it takes.
     let retry = match args.foreground {
         true => args.patience.retry_endlessly(),
@@ -78,45 +78,45 @@ async fn update(args: &Args, client: Client, stop: &Stop) -> Outcome {
     };
     let observe = |phase| {
         stop.enter(match (phase, args.foreground) {
-            (Phase::Reading | Phase::Done, _) => Step::Looking,
-            (Phase::Changing, true) => Step::Lending,
-            (Phase::Changing, false) => Step::Running,
-            (Phase::Saving, _) => Step::Saving,
+            (Phase::Reading | Phase::Done, _) => Stage::Looking,
+            (Phase::Changing, true) => Stage::Lending,
+            (Phase::Changing, false) => Stage::Running,
+            (Phase::Saving, _) => Stage::Saving,
         });
     };
-    let change = async |current| change(args, &*place, current, stop).await;
-    let updated = update_observed(&*place, change, retry, observe).await?;
-    tell(args, &*place, &updated).await
+    let change = async |current| change(args, &*location, current, stop).await;
+    let updated = update_observed(&*location, change, retry, observe).await?;
+    tell(args, &*location, &updated).await
 }
 
 /// What the command makes of a value.
 async fn change(
     args: &Args,
-    place: &dyn Place,
+    location: &dyn Location,
     current: Current,
     stop: &Stop,
 ) -> Result<Change, Failure> {
-    let filter = Filter::new(&args.command, place.spelling(), current.version());
+    let filter = Filter::new(&args.command, location.spelling(), current.version());
     let bounds = Bounds {
         time: current.time_left,
         output: args.max_output,
         foreground: args.foreground,
     };
     match filter.pipe(&current.bytes, bounds, stop).await {
-        Ok(Ended::Printed(after)) => Ok(Change::Save(after)),
-        Ok(Ended::Cut(why)) => Err(cut(why, args, &filter, place)),
+        Ok(FilterEnd::Printed(after)) => Ok(Change::Save(after)),
+        Ok(FilterEnd::Cut(why)) => Err(cut(why, args, &filter, location)),
         Err(failure) => {
-            let hint = format!("{} was left as it was", place.label());
+            let hint = format!("{} was left as it was", location.label());
             Err(failure.hint(hint))
         }
     }
 }
 
 /// Why the command was ended, and that nothing came of it.
-fn cut(why: Cut, args: &Args, filter: &Filter<'_>, place: &dyn Place) -> Failure {
+fn cut(why: Cut, args: &Args, filter: &Filter<'_>, location: &dyn Location) -> Failure {
     let (name, left) = (
         filter.name(),
-        format!("{} was left as it was", place.label()),
+        format!("{} was left as it was", location.label()),
     );
     match why {
         Cut::Late => Failure::conflict(format!("time was up while {name} ran; {left}"))
@@ -132,7 +132,7 @@ fn cut(why: Cut, args: &Args, filter: &Filter<'_>, place: &dyn Place) -> Failure
     }
 }
 
-async fn tell(args: &Args, place: &dyn Place, updated: &Updated) -> Outcome {
+async fn tell(args: &Args, location: &dyn Location, updated: &Updated) -> CommandResult {
     let Updated {
         bytes,
         version,
@@ -142,8 +142,8 @@ async fn tell(args: &Args, place: &dyn Place, updated: &Updated) -> Outcome {
     let told = if args.print {
         copy(&bytes[..])
     } else if args.json {
-        let version = place.version_of(version.clone(), bytes).await;
-        let mut map = metadata_args::target(place);
+        let version = location.version_of(version.clone(), bytes).await;
+        let mut map = metadata_args::target(location);
         let etag = version.as_ref().map(Version::etag);
         map.insert("etag".to_owned(), etag.into());
         map.insert("changed".to_owned(), (*changed).into());
@@ -153,7 +153,7 @@ async fn tell(args: &Args, place: &dyn Place, updated: &Updated) -> Outcome {
         Ok(())
     };
     told.map_err(|failure| match changed {
-        true => failure.after(&saved(place, version.as_ref())),
+        true => failure.after(&saved(location, version.as_ref())),
         false => failure,
     })
 }

@@ -4,11 +4,11 @@ use clap::Args as ClapArgs;
 use serde_json::json;
 
 use super::metadata_args;
-use super::reach::{Outcome, Reach};
+use super::reach::{CommandResult, Reach};
 use super::target::Target;
-use crate::backend::Kept;
+use crate::backend::ObjectVersion;
 use crate::cli::output::say;
-use crate::client::{Client, Error, Place};
+use crate::client::{Client, Error, Location};
 use crate::model::Version;
 
 /// The options of `versions`.
@@ -24,25 +24,25 @@ pub(in crate::cli) struct Args {
 }
 
 /// Prints them, newest first.
-pub(in crate::cli) fn run(args: &Args) -> Outcome {
+pub(in crate::cli) fn run(args: &Args) -> CommandResult {
     args.reach.run(async |client| versions(args, client).await)
 }
 
-async fn versions(args: &Args, client: Client) -> Outcome {
+async fn versions(args: &Args, client: Client) -> CommandResult {
     let hint = "name the key by its URL: s3://BUCKET/UUID/KEY";
-    let place = client.key(&args.target.url(hint)?).await?;
-    let kept = place.versions().await?;
+    let location = client.key(&args.target.url(hint)?).await?;
+    let kept = location.versions().await?;
     if kept.is_empty() {
-        return Err(Error::Absent(place.label()).into());
+        return Err(Error::Absent(location.label()).into());
     }
-    let line = |kept: &Kept| match args.json {
-        true => json(&place.label(), kept),
+    let line = |kept: &ObjectVersion| match args.json {
+        true => json(&location.label(), kept),
         false => text(kept),
     };
     say(&kept.iter().map(line).collect::<String>())
 }
 
-fn text(kept: &Kept) -> String {
+fn text(kept: &ObjectVersion) -> String {
     let time = metadata_args::time(kept.modified);
     let snapshot = &kept.snapshot;
     match &kept.version {
@@ -51,7 +51,7 @@ fn text(kept: &Kept) -> String {
     }
 }
 
-fn json(target: &str, kept: &Kept) -> String {
+fn json(target: &str, kept: &ObjectVersion) -> String {
     let line = json!({
         "target": target,
         "version_id": kept.snapshot,

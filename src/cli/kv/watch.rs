@@ -12,8 +12,8 @@ use serde_json::{Map, Value};
 
 use super::filter::{Cut, Filter};
 use super::metadata_args;
-use super::reach::{Outcome, Reach};
-use super::stop::{Step, Stop};
+use super::reach::{CommandResult, Reach};
+use super::stop::{Stage, Stop};
 use super::target::Target;
 use crate::cli::output::{note, offer};
 use crate::cli::report::Failure;
@@ -53,7 +53,7 @@ pub(in crate::cli) struct Args {
 }
 
 /// Watches until it is ended, or has seen enough.
-pub(in crate::cli) fn run(args: &Args) -> Outcome {
+pub(in crate::cli) fn run(args: &Args) -> CommandResult {
     args.reach
         .run(async |client| match args.command.is_empty() {
             true => watch(args, client, None).await,
@@ -64,7 +64,7 @@ pub(in crate::cli) fn run(args: &Args) -> Outcome {
         })
 }
 
-async fn watch(args: &Args, client: Client, stop: Option<&Stop>) -> Outcome {
+async fn watch(args: &Args, client: Client, stop: Option<&Stop>) -> CommandResult {
     let watch = Watch {
         interval: args.interval,
         initial: args.initial,
@@ -107,7 +107,7 @@ async fn tell(args: &Args, change: &Changed, stop: Option<&Stop>) -> Result<bool
     );
     let filter = filter.event(change.event.name());
     let target = change.target.display();
-    match stop.during(Step::Running, filter.run(stop)).await {
+    match stop.during(Stage::Running, filter.run(stop)).await {
         Ok(Some(Cut::Signal(signal))) => return Err(Failure::told(Stop::code(signal))),
         Ok(Some(_)) => note(&format!(
             "etagfs: {target}: {} wants the terminal, and was ended",

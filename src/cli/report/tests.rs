@@ -9,6 +9,7 @@ use std::time::Duration;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
+use super::super::hints::ALL;
 use super::*;
 use crate::backend::s3::{Credentials, S3Config};
 use crate::backend::{Backend as _, ByteRange, Deadlines, ObjectKey, ReadCondition, S3, Why};
@@ -154,7 +155,11 @@ fn a_failure_leads_down_to_the_error_that_it_comes_of() {
             Some(&cause),
             "{url}"
         );
-        assert_eq!(failure.hint.as_deref(), Some(&*hints::of(&cause)), "{url}");
+        assert_eq!(
+            failure.hint.as_deref(),
+            Some(&*Trouble::from(&cause).hint()),
+            "{url}"
+        );
     }
 }
 
@@ -174,11 +179,16 @@ fn a_full_disk_is_at_the_bottom_of_its_failure() {
 
 #[test]
 fn the_cause_chooses_the_hint_and_no_word_does() {
-    let words: String = hints::ALL
+    let words: String = ALL
         .iter()
-        .map(|cause| format!("{cause:?} {} ExpiredToken dns error. ", hints::of(cause)))
+        .map(|cause| {
+            format!(
+                "{cause:?} {} ExpiredToken dns error. ",
+                Trouble::from(cause).hint()
+            )
+        })
         .collect();
-    for cause in hints::ALL.iter() {
+    for cause in ALL.iter() {
         let why = || Why::because(cause.clone(), &*words);
         for error in [
             store::Error::Denied(why()),
@@ -186,7 +196,7 @@ fn the_cause_chooses_the_hint_and_no_word_does() {
             store::Error::Deadline(why()),
         ] {
             let hint = Failure::from(error).hint;
-            assert_eq!(hint.as_deref(), Some(&*hints::of(cause)));
+            assert_eq!(hint.as_deref(), Some(&*Trouble::from(cause).hint()));
         }
     }
     // Without a cause, the kind of the error does.

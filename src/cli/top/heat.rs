@@ -26,13 +26,13 @@ pub(super) struct Heat {
 
 /// What the log told at the latest looks.
 #[derive(Debug, Default)]
-pub(super) struct Keys {
+pub(super) struct BusyKeys {
     looks: VecDeque<HashMap<String, Heat>>,
     /// The beginning of a line whose end has not come yet.
     rest: String,
 }
 
-impl Keys {
+impl BusyKeys {
     /// Takes in what the log told since the last look.
     pub(super) fn look(&mut self, text: &str) {
         let text = std::mem::take(&mut self.rest) + text;
@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn keys_are_ordered_by_what_was_done_to_them_of_late() {
-        let mut keys = Keys::default();
+        let mut keys = BusyKeys::default();
         keys.look("T read 1 OK 5 0.1 s/a\nT flush 1 EAGAIN 0 0.1 s/b c\nT re");
         keys.look("ad 1 OK 5 0.1 s/a\n# 3 lines lost\nT getattr 1 OK 0 0.1 s/\n");
         let hottest = keys.hottest(9);

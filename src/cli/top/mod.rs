@@ -23,7 +23,7 @@ use super::output::say;
 use super::report::Failure;
 use super::runtime;
 use super::signals::Signals;
-use mount::Watched;
+use mount::WatchedMount;
 use screen::Screen;
 use text::{Size, lines, room_for_keys};
 use view::View;
@@ -64,7 +64,7 @@ fn interval(text: &str) -> Result<Duration, String> {
 
 /// Shows a mount.
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    let mut watched = Watched::at(&args.dir)?;
+    let mut watched = WatchedMount::at(&args.dir)?;
     let is_terminal = std::io::stdout().is_terminal() && std::io::stdin().is_terminal();
     if args.once || args.json || !is_terminal {
         std::thread::sleep(args.interval);
@@ -93,7 +93,7 @@ fn tell(view: &View, as_json: bool) -> Result<(), Failure> {
 
 /// Looks from a thread of its own, so that a mount that does not answer holds nobody up.
 fn looks(
-    mut watched: Watched,
+    mut watched: WatchedMount,
     interval: Duration,
     height: tokio::sync::watch::Receiver<usize>,
 ) -> mpsc::Receiver<Result<View, Failure>> {
@@ -112,7 +112,7 @@ fn looks(
 }
 
 /// Draws until it is stopped.
-async fn live(watched: Watched, interval: Duration) -> Result<(), Failure> {
+async fn live(watched: WatchedMount, interval: Duration) -> Result<(), Failure> {
     let mut ends = Signals::heard(&[Signal::INT, Signal::TERM])?;
     let mut resized = Signals::heard(&[Signal::WINCH])?;
     let screen = Screen::enter()?;

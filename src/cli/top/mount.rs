@@ -7,23 +7,23 @@ use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use super::heat::Keys;
+use super::heat::BusyKeys;
 use super::sample::{Between, Sample};
 use super::view::View;
 use crate::cli::quoted::quoted;
 use crate::cli::report::Failure;
 
 /// A mount that is watched.
-pub(super) struct Watched {
+pub(super) struct WatchedMount {
     at: PathBuf,
     source: String,
     /// How far the access log was read.
     read: u64,
-    keys: Keys,
+    keys: BusyKeys,
     before: (Instant, Sample),
 }
 
-impl Watched {
+impl WatchedMount {
     /// The mount at this directory, or that this directory is in.
     ///
     /// # Errors
@@ -36,7 +36,7 @@ impl Watched {
             source: source(at)?,
             at: at.to_owned(),
             read: 0,
-            keys: Keys::default(),
+            keys: BusyKeys::default(),
             before: (Instant::now(), sample(at)?),
         };
         watched.listen()?;

@@ -32,14 +32,14 @@ static CLEARED: LazyLock<Mutex<HashSet<(u64, u64)>>> = LazyLock::new(Mutex::defa
 
 /// What shows whether a file is still the one that was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Stamp {
+pub(super) struct FileStamp {
     id: (u64, u64),
     size: u64,
     modified: (i64, i64),
     changed: (i64, i64),
 }
 
-impl From<&Metadata> for Stamp {
+impl From<&Metadata> for FileStamp {
     fn from(found: &Metadata) -> Self {
         Self {
             id: (found.dev(), found.ino()),

@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 
 use rustix::fs::OFlags;
 
-use super::super::value::Content;
+use super::super::value::ValueBytes;
 use super::way::Way;
 
 /// Opens a file, of whatever kind; a named pipe would wait for somebody to write.
@@ -44,8 +44,8 @@ pub(super) fn lost(error: &io::Error) -> bool {
     is_conflict(error) || matches!(error.kind(), ErrorKind::AlreadyExists | ErrorKind::NotFound)
 }
 
-pub(super) fn memory(mut file: impl Read) -> io::Result<Content> {
+pub(super) fn memory(mut file: impl Read) -> io::Result<ValueBytes> {
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes)?;
-    Ok(Content::Memory(bytes.into()))
+    Ok(ValueBytes::Memory(bytes.into()))
 }

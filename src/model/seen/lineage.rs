@@ -1,4 +1,4 @@
-//! Who read: each process with its ancestors and its job, once, however much it read.
+//! The readers: each process with its ancestors and its job, stored once, however much it read.
 
 use super::super::who::Caller;
 use super::slab::{Heads, Id, NONE, Slab, mixed};
@@ -8,7 +8,7 @@ use super::slab::{Heads, Id, NONE, Slab, mixed};
 pub(super) struct Lineage {
     pub(super) caller: Caller,
     pub(super) readings: u32,
-    /// The line in which its readings wait to be forgotten.
+    /// The list in which its readings wait to be forgotten.
     pub(super) line: Id,
     next: Id,
 }
@@ -21,7 +21,7 @@ pub(super) struct Lineages {
 }
 
 impl Lineages {
-    /// For about this many.
+    /// With room for about this many.
     pub(super) fn new(many: usize) -> Self {
         Self {
             all: Slab::default(),
@@ -67,7 +67,7 @@ impl Lineages {
         id
     }
 
-    /// Makes lists shorter.
+    /// Shortens the lists.
     pub(super) fn grow(&mut self) {
         let all = &mut self.all;
         self.by_caller.grow(|id, follows| {
@@ -78,7 +78,7 @@ impl Lineages {
         });
     }
 
-    /// Takes one away that has no readings left.
+    /// Removes one that has no readings left.
     pub(super) fn remove(&mut self, id: Id) {
         let &Lineage { caller, next, .. } = self.all.get(id);
         let first = self.by_caller.first(hash(&caller));

@@ -1,12 +1,11 @@
 //! The memory behind [`Seen`](super::Seen): which version each process, family and job was shown last
 //! of which key, at about 60 bytes for a reading.
 //!
-//! A reading is one entry for all of the memories that it is the last of: at first those of the
-//! reader, of its family, of its ancestors' families and of its job. Whoever reads the key after it
-//! takes those that they share, and when none is left the reading is gone. It is found through the
-//! reader's process and through its job; no list has to be searched that grows with the number of
-//! processes that read one key. Keys are known by 128 bits of a keyed digest, lineages (a process, its
-//! ancestors and its job) are there once.
+//! A reading is one entry for all memories whose last reading it is: at first those of the reader, of its
+//! family, of its ancestors' families and of its job. A later reader of the key takes over the memories that
+//! the two share; when none is left, the reading is dropped. It is found through the reader's process and
+//! through its job, so no search grows with the number of processes that read one key. A key is 128 bits of a
+//! keyed digest; a lineage (a process, its ancestors and its job) is stored once.
 
 mod forgetting;
 
@@ -15,14 +14,14 @@ use std::sync::Arc;
 use super::super::Precondition;
 use super::super::who::{Caller, FAMILY, JOB, LEVELS, Levels, Living, PROCESS};
 use super::lineage::Lineages;
-use super::order::{OF_MISSES, OF_NOBODY, Order, Place, Placed};
-use super::packed::{Form, Packed, Texts};
+use super::order::{Linked, Links, OF_MISSES, OF_NOBODY, Order};
+use super::packed::{Packed, Packing, Texts};
 use super::slab::{Heads, Id, NONE, Slab, mixed};
 
 /// A key.
 pub(super) type Digest = [u64; 2];
 
-/// Somebody was shown a version of a key.
+/// A process was shown a version of a key.
 #[derive(Clone, Copy, Debug)]
 struct Reading {
     key: Digest,
@@ -30,19 +29,18 @@ struct Reading {
     lineage: Id,
     next_of_process: Id,
     next_of_job: Id,
-    place: Place,
+    place: Links,
     parts: u16,
-    /// Whose memory it is, how the version is packed, and whether it may yet turn out to have been
-    /// nothing.
+    /// Whose memory it is, how the version is packed, and whether it is in doubt.
     marks: u16,
 }
 
 /// How it came to be known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum How {
-    /// It was read, saved, deleted or told.
+    /// It was read, saved, deleted or reported.
     Surely,
-    /// It was read, and may yet turn out to have been nothing.
+    /// It was read, and that is in doubt.
     Doubtfully,
     /// There was no such key when it was looked up.
     Missed,
@@ -50,7 +48,7 @@ pub(super) enum How {
 
 const FORM: u16 = LEVELS as u16;
 const DOUBTFUL: u16 = 1 << (LEVELS + 2);
-/// See [`How::Missed`]. It waits among others of its kind.
+/// See [`How::Missed`]. Misses wait in a list of their own.
 const MISSED: u16 = 1 << (LEVELS + 4);
 
 impl Reading {
@@ -66,23 +64,23 @@ impl Reading {
         Packed {
             bits: self.version,
             parts: self.parts,
-            form: Form::of(self.marks >> FORM & 0b11),
+            form: Packing::of(self.marks >> FORM & 0b11),
         }
     }
 }
 
-/// The readings by number, with their places in the order.
+/// The readings by number, with their links in the lists.
 #[derive(Clone, Debug, Default)]
 struct Readings(Slab<Reading>);
 
-impl Placed for Readings {
-    fn place(&mut self, id: Id) -> &mut Place {
+impl Linked for Readings {
+    fn place(&mut self, id: Id) -> &mut Links {
         &mut self.0.at(id).place
     }
 }
 
 /// What is remembered at each level of a caller.
-pub(super) type Found = [Id; LEVELS];
+pub(super) type AtLevels = [Id; LEVELS];
 
 /// How much is remembered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -96,7 +94,7 @@ pub struct Room {
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Memory {
+pub(super) struct ReadMemory {
     readings: Readings,
     by_process: Heads,
     by_job: Heads,
@@ -105,16 +103,16 @@ pub(super) struct Memory {
     texts: Texts,
     limit: usize,
     forgotten: u64,
-    /// From how many readings of one key in one job on it is asked which families have ended.
+    /// How many readings of one key in one job it takes until families that have ended are looked for.
     crowd: usize,
     living: Arc<dyn Living>,
 }
 
-/// How many readings of one key in one job are no crowd.
+/// The most readings of one key in one job that are no crowd.
 const FEW: usize = 16;
 
-impl Memory {
-    /// How many bytes a reading takes, without the share of its lineage.
+impl ReadMemory {
+    /// How many bytes a reading takes, without its lineage.
     pub(super) const READING: usize = size_of::<Reading>();
 
     pub(super) fn new(limit: usize, living: Arc<dyn Living>) -> Self {
@@ -147,7 +145,7 @@ impl Memory {
     }
 
     /// The readings that are the last ones at each level of a caller.
-    pub(super) fn find(&mut self, caller: &Caller, key: Digest) -> Found {
+    pub(super) fn find(&mut self, caller: &Caller, key: Digest) -> AtLevels {
         let mut found = [NONE; LEVELS];
         for (level, id) in caller.families() {
             let mut at = self.by_process.peek(mixed(key[0], u64::from(id)));
@@ -191,12 +189,12 @@ impl Memory {
         self.texts.unpack(self.readings.0.get(id).version())
     }
 
-    /// Who read it.
+    /// The reader.
     pub(super) fn reader(&self, id: Id) -> &Caller {
         self.with_reader(id).1
     }
 
-    /// Whether it may turn out to have been nothing.
+    /// Whether it is in doubt.
     pub(super) fn is_doubtful(&self, id: Id) -> bool {
         self.readings.0.get(id).marks & DOUBTFUL != 0
     }
@@ -223,14 +221,14 @@ impl Memory {
         &mut self,
         caller: &Caller,
         levels: Levels,
-        (key, mut found): (Digest, Found),
+        (key, mut found): (Digest, AtLevels),
         version: &Precondition,
         how: How,
     ) {
         found.sort_unstable();
         let mut before = NONE;
         for id in found {
-            // What comes last may have taken the place of what came before.
+            // The last one may have replaced the one before.
             if id != before && id != NONE {
                 let (reading, reader) = self.with_reader(id);
                 let taken = reader.shares(reading.levels(), caller, levels);
@@ -253,7 +251,7 @@ impl Memory {
             lineage,
             next_of_process: NONE,
             next_of_job: NONE,
-            place: Place::NOWHERE,
+            place: Links::NOWHERE,
             parts: packed.parts,
             marks: levels.0 | packed.form.number() << FORM | mark,
         });
@@ -264,7 +262,7 @@ impl Memory {
         while self.room().bytes > self.limit && self.forget_one(id) {}
     }
 
-    /// Makes lists shorter that have become long.
+    /// Shortens lists that have become long.
     fn grow(&mut self) {
         let (readings, lineages) = (&mut self.readings.0, &self.lineages);
         if !self.by_process.are_few_for(readings.len()) {
@@ -292,7 +290,7 @@ impl Memory {
         (reading, &self.lineages.get(reading.lineage).caller)
     }
 
-    /// The line in which a reading waits to be forgotten.
+    /// The list in which a reading waits to be forgotten.
     fn line(&self, id: Id) -> Id {
         let reading = self.readings.0.get(id);
         match reading.marks & OF_THE_DEAD {
@@ -302,7 +300,7 @@ impl Memory {
         }
     }
 
-    /// The number of a lineage, which has one reading more now.
+    /// The number of a lineage, which now has one more reading.
     fn lineage(&mut self, caller: &Caller) -> Id {
         if let Some(lineage) = self.lineages.find(caller) {
             self.lineages.at(lineage).readings += 1;
@@ -314,7 +312,7 @@ impl Memory {
         self.lineages.add(caller, line)
     }
 
-    /// Lists a reading where these levels are looked for.
+    /// Lists a reading where these levels are searched.
     fn enter(&mut self, id: Id, levels: Levels) {
         let (reading, reader) = self.with_reader(id);
         let process = mixed(reading.key[0], u64::from(reader.process.id));
@@ -329,7 +327,7 @@ impl Memory {
         }
     }
 
-    /// A reading is the last one at these levels only, which it was before.
+    /// A reading remains the last one at these levels only.
     fn keep_only(&mut self, id: Id, left: Levels) {
         let levels = self.readings.0.get(id).levels();
         if left == levels {
@@ -390,7 +388,7 @@ impl Memory {
         }
     }
 
-    /// A reading that is in no list but its line.
+    /// A reading that is in no list but the one in which it waits to be forgotten.
     fn drop_reading(&mut self, id: Id) {
         let line = self.line(id);
         self.order.leave(line, id, &mut self.readings);
@@ -407,8 +405,8 @@ impl Memory {
         }
     }
 
-    /// Whether nobody is left who would ask for a reading, but for who renames a file that its reader
-    /// made.
+    /// Whether no process is left that would ask for a reading, except one that renames a file that its
+    /// reader made.
     fn is_of_nobody(&self, id: Id) -> bool {
         let (reading, reader) = self.with_reader(id);
         self.living.has_ended(reader.process.id)
@@ -416,7 +414,7 @@ impl Memory {
                 || self.living.job_has_ended(reader.job))
     }
 
-    /// It waits among those that go first.
+    /// It waits among those that are forgotten first.
     fn bury(&mut self, id: Id) {
         let line = self.line(id);
         if line != OF_NOBODY {
@@ -426,9 +424,9 @@ impl Memory {
         }
     }
 
-    /// Many readings of one key in one job are the last ones of some family. Families that have ended
-    /// are dropped: only who renames a file that one of their own made would ask for them.
-    fn disperse(&mut self, caller: &Caller, key: Digest, found: &Found) {
+    /// Many readings of one key in one job are the last ones of some family. Families that have ended are
+    /// dropped: only a process that renames a file made by one of them would ask for them.
+    fn disperse(&mut self, caller: &Caller, key: Digest, found: &AtLevels) {
         let mut crowd = Vec::new();
         let mut at = self.by_job.peek(of_job(key, caller));
         while at != NONE {
@@ -456,7 +454,7 @@ impl Memory {
     }
 }
 
-/// It waits among those that nobody alive will ask for.
+/// It waits among those that no living process will ask for.
 const OF_THE_DEAD: u16 = 1 << (LEVELS + 3);
 
 const _: () = assert!(size_of::<Reading>() == 56 && LEVELS + 5 <= 16 && JOB + 1 == LEVELS);

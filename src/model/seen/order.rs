@@ -1,6 +1,6 @@
-//! In which order readings are forgotten: those that nobody alive will ask for first, then the least
-//! recently used one of the job that has the most. So one `grep -r` over everything pushes out its own
-//! readings, and not those of an editor that is open beside it.
+//! The order in which readings are forgotten: first those that no living process will ask for, then the least
+//! recently used reading of the job that has the most. So a `grep -r` over everything pushes out its own
+//! readings, and not those of an open editor.
 
 use std::collections::HashMap;
 use std::collections::VecDeque;
@@ -10,64 +10,64 @@ use super::slab::{Id, NONE, Slab};
 
 /// The readings of a job, from the one used longest ago to the newest.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Line {
-    /// Whose they are; `None` for those of nobody who is alive, and for misses.
+pub(super) struct LruList {
+    /// Their job; `None` for readings that no living process will ask for, and for misses.
     job: Option<Job>,
     pub(super) count: u32,
     newest: Id,
     pub(super) oldest: Id,
-    /// How many lineages are of this job.
+    /// How many lineages belong to this job.
     lineages: u32,
     pub(super) has_ended: bool,
 }
 
-/// A reading's place in a line.
+/// The neighbours of a reading in its list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct Links {
     pub(super) older: Id,
     pub(super) newer: Id,
 }
 
-impl Place {
+impl Links {
     pub(super) const NOWHERE: Self = Self {
         older: NONE,
         newer: NONE,
     };
 }
 
-/// Who has places in lines.
-pub(super) trait Placed {
-    fn place(&mut self, id: Id) -> &mut Place;
+/// What holds the links of the lists.
+pub(super) trait Linked {
+    fn place(&mut self, id: Id) -> &mut Links;
 }
 
-/// The lines.
+/// All lists.
 #[derive(Clone, Debug)]
 pub(super) struct Order {
-    lines: Slab<Line>,
+    lines: Slab<LruList>,
     by_job: HashMap<Job, Id>,
     /// Jobs that have ended.
     ended: VecDeque<Id>,
-    /// The line that was asked last whether its job has ended.
+    /// The list whose job was last checked for its end.
     asked: Id,
-    /// One of the longest lines, and how long it was when that was found out.
+    /// One of the longest lists, and its length when that was found out.
     longest: (Id, u32),
 }
 
-/// The line of what nobody alive will ask for.
+/// The list of readings that no living process will ask for.
 pub(super) const OF_NOBODY: Id = 1;
 
-/// The line of the names that somebody missed: many of them push out each other, and no reading.
+/// The list of misses: many of them push out each other, and no reading.
 pub(super) const OF_MISSES: Id = 2;
 
-/// What a line takes besides its item: in the table of jobs.
+/// What a list takes besides its item: in the table of jobs.
 const OF_A_LINE: usize = 40;
 
 impl Default for Order {
     fn default() -> Self {
         let mut lines = Slab::default();
-        // Of nobody, and of misses.
-        lines.add(Line::new(None));
-        lines.add(Line::new(None));
+        // Those of no living process, and misses.
+        lines.add(LruList::new(None));
+        lines.add(LruList::new(None));
         Self {
             lines,
             by_job: HashMap::new(),
@@ -78,7 +78,7 @@ impl Default for Order {
     }
 }
 
-impl Line {
+impl LruList {
     fn new(job: Option<Job>) -> Self {
         Self {
             job,
@@ -92,29 +92,29 @@ impl Line {
 }
 
 impl Order {
-    /// How much memory the lines take.
+    /// How much memory the lists take.
     pub(super) fn bytes(&self) -> usize {
-        self.lines.len() * (size_of::<Line>() + OF_A_LINE)
+        self.lines.len() * (size_of::<LruList>() + OF_A_LINE)
     }
 
-    pub(super) fn line(&self, line: Id) -> &Line {
+    pub(super) fn line(&self, line: Id) -> &LruList {
         self.lines.get(line)
     }
 
-    /// The line of a new lineage of a job.
+    /// The list of a new lineage of a job.
     pub(super) fn line_of(&mut self, job: Job) -> Id {
         let lines = &mut self.lines;
-        let new = || lines.add(Line::new(Some(job)));
+        let new = || lines.add(LruList::new(Some(job)));
         let line = *self.by_job.entry(job).or_insert_with(new);
         self.lines.at(line).lineages += 1;
         line
     }
 
-    /// Puts a reading at the new end of a line.
-    pub(super) fn join(&mut self, line: Id, id: Id, readings: &mut impl Placed) {
+    /// Puts a reading at the new end of a list.
+    pub(super) fn join(&mut self, line: Id, id: Id, readings: &mut impl Linked) {
         let it = self.lines.at(line);
         let before = std::mem::replace(&mut it.newest, id);
-        *readings.place(id) = Place {
+        *readings.place(id) = Links {
             older: before,
             newer: NONE,
         };
@@ -135,9 +135,9 @@ impl Order {
         }
     }
 
-    /// Takes a reading out of a line.
-    pub(super) fn leave(&mut self, line: Id, id: Id, readings: &mut impl Placed) {
-        let Place { older, newer } = *readings.place(id);
+    /// Takes a reading out of a list.
+    pub(super) fn leave(&mut self, line: Id, id: Id, readings: &mut impl Linked) {
+        let Links { older, newer } = *readings.place(id);
         let it = self.lines.at(line);
         match older {
             NONE => it.oldest = newer,
@@ -150,7 +150,7 @@ impl Order {
         it.count -= 1;
     }
 
-    /// A lineage is gone, and its line with the last one.
+    /// A lineage is gone, and with the last one its list.
     pub(super) fn drop_lineage(&mut self, line: Id) {
         let it = self.lines.at(line);
         it.lineages -= 1;
@@ -168,14 +168,14 @@ impl Order {
     }
 
     /// A reading was used.
-    pub(super) fn renew(&mut self, line: Id, id: Id, readings: &mut impl Placed) {
+    pub(super) fn renew(&mut self, line: Id, id: Id, readings: &mut impl Linked) {
         if self.lines.get(line).newest != id {
             self.leave(line, id, readings);
             self.join(line, id, readings);
         }
     }
 
-    /// Asks of the next few jobs whether they have ended.
+    /// Checks whether the next few jobs have ended.
     pub(super) fn look_around(&mut self, jobs: usize, has_ended: impl Fn(Job) -> bool) {
         for _ in 0..jobs.min(self.lines.last() as usize) {
             self.asked = match self.asked >= self.lines.last() {
@@ -198,7 +198,7 @@ impl Order {
         self.ended.front().copied()
     }
 
-    /// Somebody of a job that was taken for ended goes on.
+    /// A process of a job that seemed to have ended is still alive.
     pub(super) fn goes_on(&mut self, line: Id) {
         let it = self.lines.at(line);
         if std::mem::take(&mut it.has_ended) {
@@ -206,7 +206,7 @@ impl Order {
         }
     }
 
-    /// One of the longest lines of those who may be alive: none is twice as long.
+    /// One of the longest lists of jobs that may be alive: none is twice as long.
     pub(super) fn longest(&mut self) -> Option<Id> {
         let (line, was) = self.longest;
         if line == NONE || self.lines.get(line).count <= was / 2 {
@@ -218,7 +218,7 @@ impl Order {
         Some(self.longest.0)
     }
 
-    /// The lines of those who may be alive that are not empty, but for this one.
+    /// The lists of jobs that may be alive, except this one and empty ones.
     pub(super) fn others(&self, than: Id) -> impl Iterator<Item = Id> {
         let lines = self.by_job.values().copied();
         lines.filter(move |line| *line != than && self.lines.get(*line).count > 0)

@@ -1,4 +1,4 @@
-//! Versions in few bytes: what nearly all stores call an ETag is a number of 128 bits, written down.
+//! Versions in few bytes: the ETag of nearly every store is a number of 128 bits, as text.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -6,26 +6,26 @@ use std::sync::Arc;
 use super::super::{Precondition, Version};
 use super::slab::{Id, Slab};
 
-/// A version, or that there is none. Equal if and only if what was packed is.
+/// A version, or that there is none. Equal if and only if the packed versions are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Packed {
     pub(super) bits: [u64; 2],
     /// The number of parts of an object that was uploaded in parts.
     pub(super) parts: u16,
-    pub(super) form: Form,
+    pub(super) form: Packing,
 }
 
 /// How a version is packed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
+pub(super) enum Packing {
     Absent,
     /// A quoted digest: 32 hexadecimal digits, and perhaps the number of parts.
     Digest,
-    /// Any other text, by its number among [`Texts`].
+    /// Any other text, as its number among [`Texts`].
     Text,
 }
 
-impl Form {
+impl Packing {
     pub(super) fn number(self) -> u16 {
         match self {
             Self::Absent => 0,
@@ -47,10 +47,10 @@ impl Packed {
     pub(super) const ABSENT: Self = Self {
         bits: [0; 2],
         parts: 0,
-        form: Form::Absent,
+        form: Packing::Absent,
     };
 
-    /// A version whose text is a digest as they are written; such a text is made of it again.
+    /// A version whose text is a digest in the usual spelling, from which the text can be made again.
     fn digest(etag: &str) -> Option<Self> {
         let text = etag.strip_prefix('"')?.strip_suffix('"')?;
         let (digest, parts) = match text.split_once('-') {
@@ -74,7 +74,7 @@ impl Packed {
         Some(Self {
             bits: [(bits >> 64) as u64, bits as u64],
             parts,
-            form: Form::Digest,
+            form: Packing::Digest,
         })
     }
 
@@ -87,7 +87,7 @@ impl Packed {
     }
 }
 
-/// The versions that are no digests, each once.
+/// The versions that are not digests, each once.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Texts {
     numbers: HashMap<Arc<str>, Id>,
@@ -95,7 +95,7 @@ pub(super) struct Texts {
     bytes: usize,
 }
 
-/// What a text takes besides its bytes: in the table of numbers, in the slab, and its counts.
+/// The memory of a text besides its bytes: in the table of numbers, in the slab, and its counts.
 const OF_A_TEXT: usize = 100;
 
 impl Texts {
@@ -104,7 +104,7 @@ impl Texts {
         self.bytes
     }
 
-    /// Packs a version, to be kept.
+    /// Packs a version, and keeps it.
     pub(super) fn pack(&mut self, expect: &Precondition) -> Packed {
         let Precondition::Is(version) = expect else {
             return Packed::ABSENT;
@@ -129,13 +129,13 @@ impl Texts {
         Packed {
             bits: [u64::from(id), 0],
             parts: 0,
-            form: Form::Text,
+            form: Packing::Text,
         }
     }
 
-    /// A packed version is kept no more.
+    /// A packed version is no longer kept.
     pub(super) fn drop(&mut self, packed: Packed) {
-        if packed.form != Form::Text {
+        if packed.form != Packing::Text {
             return;
         }
         let id = packed.bits[0] as Id;
@@ -151,9 +151,9 @@ impl Texts {
 
     pub(super) fn unpack(&self, packed: Packed) -> Precondition {
         match packed.form {
-            Form::Absent => Precondition::Absent,
-            Form::Digest => Precondition::Is(Version::new(packed.text())),
-            Form::Text => {
+            Packing::Absent => Precondition::Absent,
+            Packing::Digest => Precondition::Is(Version::new(packed.text())),
+            Packing::Text => {
                 let (text, _) = self.texts.get(packed.bits[0] as Id);
                 Precondition::Is(Version::new(Arc::clone(text)))
             }

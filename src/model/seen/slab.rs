@@ -1,5 +1,5 @@
-//! Items by number, and lists of them: what a large memory is made of. No item is ever copied to
-//! grow, so that growing never takes the memory twice.
+//! Items by number, and lists of them, for a large memory. Growing copies no item, so that it never needs the
+//! memory twice.
 
 /// The number of an item; 0 is none.
 pub(super) type Id = u32;
@@ -34,7 +34,7 @@ impl<T> Slab<T> {
         self.last as usize - self.free.len()
     }
 
-    /// The largest number that was ever given.
+    /// The largest number ever used.
     pub(super) fn last(&self) -> Id {
         self.last
     }
@@ -46,7 +46,7 @@ impl<T> Slab<T> {
         }
         match self.pieces.last_mut() {
             Some(piece) if piece.len() < PIECE => piece.push(item),
-            // The first one grows, since small memories are copied often.
+            // The first one grows, because small memories are copied often.
             None => self.pieces.push(vec![item]),
             Some(_) => {
                 let mut piece = Vec::with_capacity(PIECE);
@@ -58,7 +58,7 @@ impl<T> Slab<T> {
         self.last
     }
 
-    /// The number of this item may be given again.
+    /// The number of this item may be used again.
     pub(super) fn remove(&mut self, id: Id) {
         self.free.push(id);
     }
@@ -77,7 +77,7 @@ impl<T> Slab<T> {
 /// The most lists to begin with: 4 MiB of heads. Tests begin with few, and get more.
 const AT_FIRST: usize = if cfg!(test) { 4 } else { 1 << 20 };
 
-/// Lists of so many items are long.
+/// Lists of this many items are long.
 const LONG: usize = 4;
 
 /// The first items of lists, by a hash; each item knows the next one of its list.
@@ -85,8 +85,8 @@ const LONG: usize = 4;
 pub(super) struct Heads(Vec<Id>);
 
 impl Heads {
-    /// For this many items, two in each list; a large memory gets more lists as it fills. They cost memory
-    /// when they are used.
+    /// For this many items, two in each list; a large memory gets more lists as it fills. They take memory
+    /// only when they are used.
     pub(super) fn of(items: usize) -> Self {
         let many = (items / 2).clamp(1, AT_FIRST);
         Self(vec![NONE; many.next_power_of_two()])
@@ -101,8 +101,8 @@ impl Heads {
         self.0.len()
     }
 
-    /// Twice as many. `next` tells what follows an item in its list and its hash, and takes note of what
-    /// is to follow it.
+    /// Doubles the lists. `next` returns the item that follows in the list and the hash, and notes the new
+    /// next item.
     pub(super) fn grow(&mut self, mut next: impl FnMut(Id, Option<Id>) -> (Id, u64)) {
         let mut grown = Self(vec![NONE; self.0.len() * 2]);
         let mut list = Vec::new();
@@ -113,7 +113,7 @@ impl Heads {
                 list.push((at, hash));
                 at = behind;
             }
-            // From the end, so that the order stays.
+            // From the end, to keep the order.
             for (id, hash) in list.drain(..).rev() {
                 let first = grown.first(hash);
                 next(id, Some(*first));

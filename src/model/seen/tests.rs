@@ -68,7 +68,7 @@ fn an_own_save_counts_as_shown_to_a_reader() {
 fn copies(seen: &mut Seen<&'static str>, who: &Caller, n: u32) -> usize {
     let bytes = Fingerprint::of(&n.to_ne_bytes());
     if seen.show(who, &"k", &v(n)) {
-        seen.knows_bytes(who.process, &"k", bytes);
+        seen.note_bytes(who.process, &"k", bytes);
     }
     seen.copied(who.process, None, &bytes).len()
 }
@@ -122,7 +122,7 @@ fn other_bytes_and_other_processes_make_no_copy() {
     assert!(seen.show(&reader, &"k", &v(2)));
     let bytes = Fingerprint::of(b"two");
     assert!(!seen.may_copy(reader.process, None, bytes.len));
-    seen.knows_bytes(reader.process, &"k", bytes);
+    seen.note_bytes(reader.process, &"k", bytes);
     assert!(seen.may_copy(reader.process, None, bytes.len));
     assert!(!seen.may_copy(reader.process, Some(&"k"), bytes.len));
     assert!(!seen.may_copy(other.process, None, bytes.len));
@@ -167,7 +167,7 @@ fn two_who_copy_at_once_show_nothing_and_a_reader_among_them_does() {
         seen.show(&shell, &"k", &v(1));
         for cp in [one, two] {
             assert!(seen.show(&cp, &"k", &v(2)));
-            seen.knows_bytes(cp.process, &"k", Fingerprint::of(b"2"));
+            seen.note_bytes(cp.process, &"k", Fingerprint::of(b"2"));
         }
         for (cp, is_copied) in [(one, true), (two, is_copied_twice)] {
             if is_copied {
@@ -184,7 +184,7 @@ fn what_was_learned_after_a_copy_is_not_taken_back_with_it() {
     let (mut seen, editor, other) = (seen(), child(1, &[9], 1), child(2, &[9], 1));
     seen.show(&editor, &"k", &v(1));
     assert!(seen.show(&editor, &"k", &v(2)));
-    seen.knows_bytes(editor.process, &"k", Fingerprint::of(b"2"));
+    seen.note_bytes(editor.process, &"k", Fingerprint::of(b"2"));
     seen.told([editor], &"k", &is(3));
     seen.show(&other, &"k", &v(4));
     seen.copied(editor.process, None, &Fingerprint::of(b"2"));

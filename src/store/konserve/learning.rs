@@ -33,12 +33,12 @@ const GLIMPSES: usize = 5;
 pub(super) type Learned = HashMap<Uuid, Option<Version>>;
 
 /// What a task came to; nothing yet.
-type Outcome = Option<Result<Arc<Learned>, Error>>;
+type LearnResult = Option<Result<Arc<Learned>, Error>>;
 
 /// The task that learns, if there is one, and how far it is.
 #[derive(Debug, Default)]
 pub(super) struct Learning {
-    task: Mutex<Option<watch::Receiver<Outcome>>>,
+    task: Mutex<Option<watch::Receiver<LearnResult>>>,
     done: AtomicU64,
     total: AtomicU64,
 }
@@ -98,7 +98,7 @@ impl KonserveStore {
         Error::Deadline(Why::because(Cause::GoesOn, words))
     }
 
-    fn task(&self, objects: &[(Uuid, Listed)]) -> watch::Receiver<Outcome> {
+    fn task(&self, objects: &[(Uuid, Listed)]) -> watch::Receiver<LearnResult> {
         let mut present = (self.learning.task.lock()).unwrap_or_else(PoisonError::into_inner);
         if let Some(task) = &*present
             && task.has_changed().is_ok()

@@ -37,7 +37,7 @@ struct Linked {
 }
 
 /// Elements that were made, and that nothing points to yet.
-struct Chain {
+struct ElementChain {
     first: Uuid,
     last: Uuid,
     made: Vec<(Uuid, Version)>,
@@ -241,7 +241,7 @@ impl KonserveStore {
         codec: Codec,
         values: Vec<Value>,
         text: &mut BytesMut,
-    ) -> Result<Option<Chain>, Error> {
+    ) -> Result<Option<ElementChain>, Error> {
         let ids: Vec<Uuid> = values.iter().map(|_| Uuid::new_v4()).collect();
         let mut made = Vec::new();
         for (at, value) in values.into_iter().enumerate() {
@@ -262,7 +262,7 @@ impl KonserveStore {
             }
         }
         let ends = ids.first().copied().zip(ids.last().copied());
-        Ok(ends.map(|(first, last)| Chain { first, last, made }))
+        Ok(ends.map(|(first, last)| ElementChain { first, last, made }))
     }
 
     /// The element that has none behind it. After a crash it lies behind the one that the head names.

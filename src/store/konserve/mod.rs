@@ -6,10 +6,10 @@
 //! in `learning.rs`.
 
 mod in_bucket;
-mod kept;
 mod learning;
 mod list;
 mod log;
+mod name_file;
 mod names;
 mod origin;
 mod read;
@@ -85,12 +85,12 @@ struct KonserveStore {
     learning: Learning,
     /// The places of those who look at objects, of all stores.
     glimpses: Arc<tokio::sync::Semaphore>,
-    memory: Mutex<Memory>,
+    memory: Mutex<Cached>,
 }
 
 /// What need not be asked for again.
 #[derive(Debug)]
-struct Memory {
+struct Cached {
     /// What the latest saves would show to a reader.
     saves: LruCache<(Uuid, Version), (Bytes, Metadata)>,
     /// Where the value begins in an object.
@@ -103,7 +103,7 @@ struct Memory {
 
 /// The object that a key means, and how its file is to show it.
 #[derive(Clone, Copy, Debug)]
-struct Target {
+struct ObjectRef {
     object: Uuid,
     raw: bool,
 }
@@ -123,7 +123,7 @@ impl KonserveStore {
             names: Names::new(id, settings.state_dir.clone()),
             learning: Learning::default(),
             glimpses,
-            memory: Mutex::new(Memory {
+            memory: Mutex::new(Cached {
                 saves: LruCache::new(NonZeroUsize::MIN.saturating_add(15)),
                 offsets: LruCache::new(REMEMBERED),
                 elements: LruCache::new(REMEMBERED),
@@ -157,7 +157,7 @@ impl KonserveStore {
         memory.saves.pop(&(target.object, version.clone()))
     }
 
-    fn memory(&self) -> MutexGuard<'_, Memory> {
+    fn memory(&self) -> MutexGuard<'_, Cached> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -174,12 +174,12 @@ fn key(object: Uuid, raw: bool, text: Option<Arc<str>>) -> Key {
     }
 }
 
-fn target(key: &Key) -> Result<Target, Error> {
+fn target(key: &Key) -> Result<ObjectRef, Error> {
     let id = key.as_str();
     let (id, raw) = match id.strip_suffix(RAW) {
         Some(id) => (id, true),
         None => (id, false),
     };
     let object = Uuid::try_parse(id).map_err(|_| BadName::Illegal)?;
-    Ok(Target { object, raw })
+    Ok(ObjectRef { object, raw })
 }

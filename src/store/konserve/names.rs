@@ -2,7 +2,7 @@
 //!
 //! An object's name is a hash of its key, so the key of an object can never change; it is also kept
 //! on disk, for the mounts to come, and so is the size of the version that was seen last. It knows
-//! nothing of requests; `learning.rs` asks for what is not remembered here, and `kept.rs` knows the file.
+//! nothing of requests; `learning.rs` asks for what is not remembered here, and `name_file.rs` knows the file.
 //! Names of encrypted objects are not written to the disk.
 
 use std::num::NonZeroUsize;
@@ -12,8 +12,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use lru::LruCache;
 use uuid::Uuid;
 
-use super::kept::{Kept, Line};
 use super::key;
+use super::name_file::{NameFile, NameLine};
 use super::read::Looked;
 use crate::model::{FileName, Key, StoreId, Version};
 use konserve_codec::file::{Content, is_element, is_own};
@@ -28,15 +28,15 @@ pub(super) const AT_MOST_UNWRITTEN: usize = 1000;
 /// What is remembered of the objects of one store.
 #[derive(Debug)]
 pub(super) struct Names {
-    known: Mutex<LruCache<Uuid, Known>>,
-    kept: Option<Arc<Kept>>,
+    known: Mutex<LruCache<Uuid, KnownObject>>,
+    kept: Option<Arc<NameFile>>,
     loaded: tokio::sync::OnceCell<()>,
 }
 
 #[derive(Clone, Debug)]
-struct Known {
+struct KnownObject {
     /// None of an element of a log, which is not shown.
-    name: Option<Named>,
+    name: Option<ShownKey>,
     /// Of the version that was looked at last.
     version: Version,
     size: Option<u64>,
@@ -49,7 +49,7 @@ struct Known {
 }
 
 #[derive(Clone, Debug)]
-struct Named {
+struct ShownKey {
     /// The key, in EDN; none if it cannot be read.
     text: Option<Arc<str>>,
     name: FileName,
@@ -57,7 +57,7 @@ struct Named {
 
 /// How an object is shown in a listing.
 #[derive(Debug)]
-pub(super) struct Listed {
+pub(super) struct ListedKey {
     pub(super) name: FileName,
     pub(super) key: Key,
     pub(super) size: Option<u64>,
@@ -70,13 +70,13 @@ impl Names {
             known: Mutex::new(LruCache::new(OBJECTS)),
             kept: state_dir.map(|dir| {
                 let file = dir.join("konserve").join(format!("{store}.names"));
-                Arc::new(Kept::new(file))
+                Arc::new(NameFile::new(file))
             }),
             loaded: tokio::sync::OnceCell::new(),
         }
     }
 
-    fn known(&self) -> MutexGuard<'_, LruCache<Uuid, Known>> {
+    fn known(&self) -> MutexGuard<'_, LruCache<Uuid, KnownObject>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -94,7 +94,7 @@ impl Names {
             Ok(origin) => {
                 let key = origin.stored.metadata.key();
                 let raw = matches!(origin.stored.content, Content::Opaque(_));
-                let named = Named {
+                let named = ShownKey {
                     text: Some(edn::print_line(key).into()),
                     name: file_name(spelling, Some(key), object, raw),
                 };
@@ -104,7 +104,7 @@ impl Names {
             }
             Err(_) => {
                 let name = file_name(spelling, None, object, true);
-                (Some(Named { text: None, name }), true, false)
+                (Some(ShownKey { text: None, name }), true, false)
             }
         };
         let version = looked.info.version.clone();
@@ -114,7 +114,7 @@ impl Names {
         // The beginning of a large value does not tell its size; a reader of the whole value reported it.
         let size = looked.size(raw).or_else(|| same?.size);
         let is_news = same.is_none_or(|same| same.unwritten || same.size != size);
-        let one = Known {
+        let one = KnownObject {
             name,
             version,
             size,
@@ -126,7 +126,11 @@ impl Names {
     }
 
     /// How an object is shown: `None` if that is not remembered, `Some(None)` if it is hidden.
-    pub(super) fn show(&self, object: Uuid, version: Option<&Version>) -> Option<Option<Listed>> {
+    pub(super) fn show(
+        &self,
+        object: Uuid,
+        version: Option<&Version>,
+    ) -> Option<Option<ListedKey>> {
         let mut known = self.known();
         let known = known.get(&object)?;
         let is_newest = Some(&known.version) == version;
@@ -137,7 +141,7 @@ impl Names {
         if known.raw && !is_newest {
             return None;
         }
-        Some(Some(Listed {
+        Some(Some(ListedKey {
             name: named.name.clone(),
             key: key(object, known.raw, named.text.clone()),
             size: known.size.filter(|_| is_newest),
@@ -152,7 +156,7 @@ impl Names {
                     return;
                 };
                 let read = tokio::task::spawn_blocking(move || {
-                    let known_of = |line: &Line| Some((line.object, known_of(line, spelling)?));
+                    let known_of = |line: &NameLine| Some((line.object, known_of(line, spelling)?));
                     kept.read().iter().filter_map(known_of).collect::<Vec<_>>()
                 });
                 let read = read.await.unwrap_or_default();
@@ -187,7 +191,7 @@ impl Names {
     }
 
     /// The lines of what is new, which it is no longer.
-    fn unwritten(&self, at_least: usize) -> Vec<Line> {
+    fn unwritten(&self, at_least: usize) -> Vec<NameLine> {
         let mut known = self.known();
         if known.iter().filter(|(_, one)| one.unwritten).count() < at_least.max(1) {
             return Vec::new();
@@ -201,7 +205,7 @@ impl Names {
     }
 
     /// The lines of everything.
-    fn all(&self) -> Vec<Line> {
+    fn all(&self) -> Vec<NameLine> {
         let known = self.known();
         let kept = known.iter().filter(|(_, one)| one.is_kept);
         // The least recently used first: of more than can be remembered, the last ones that are read are.
@@ -234,9 +238,9 @@ fn file_name(spelling: Spelling, key: Option<&Value>, object: Uuid, raw: bool) -
     FileName::new(name.as_ref()).expect("slashes are escaped, and the length was looked at")
 }
 
-fn line_of(object: Uuid, known: &Known) -> Line {
+fn line_of(object: Uuid, known: &KnownObject) -> NameLine {
     let text = known.name.as_ref().and_then(|named| named.text.as_deref());
-    Line {
+    NameLine {
         object,
         key: text.map(str::to_owned),
         etag: known.version.etag().to_owned(),
@@ -245,7 +249,7 @@ fn line_of(object: Uuid, known: &Known) -> Line {
     }
 }
 
-fn known_of(line: &Line, spelling: Spelling) -> Option<Known> {
+fn known_of(line: &NameLine, spelling: Spelling) -> Option<KnownObject> {
     let name = match line.key.as_deref() {
         None => None,
         Some(text) => {
@@ -253,13 +257,13 @@ fn known_of(line: &Line, spelling: Spelling) -> Option<Known> {
             if hasch::uuid(&key) != Ok(line.object) {
                 return None;
             }
-            Some(Named {
+            Some(ShownKey {
                 text: Some(text.into()),
                 name: file_name(spelling, Some(&key), line.object, line.raw),
             })
         }
     };
-    Some(Known {
+    Some(KnownObject {
         name,
         version: Version::told(&line.etag)?,
         size: line.size,

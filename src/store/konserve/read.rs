@@ -10,7 +10,7 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 use super::origin::Origin;
-use super::{KonserveStore, Target, key, target};
+use super::{KonserveStore, ObjectRef, key, target};
 use crate::backend::{self, ByteRange, Fetched, Object, ObjectMeta, ReadCondition};
 use crate::model::{BadName, FileName, Key, Version};
 use crate::store::object::{check_size, not_asked};
@@ -148,7 +148,7 @@ impl KonserveStore {
         &self,
         key: &Key,
     ) -> Result<Option<(Entry, Metadata)>, Error> {
-        let Target { object, .. } = target(key)?;
+        let ObjectRef { object, .. } = target(key)?;
         match self.look(object, &ReadCondition::Newest, PEEK).await {
             Ok(Some(looked)) => {
                 self.names.learn(object, &looked, self.settings.spelling);
@@ -171,7 +171,7 @@ impl KonserveStore {
         pin: &ReadCondition,
         limit: u64,
     ) -> Result<Opened, Error> {
-        let Target { object, raw } = target(key)?;
+        let ObjectRef { object, raw } = target(key)?;
         let Some(mut looked) = self.look(object, pin, limit.min(MOST)).await? else {
             return Ok(Opened::Unchanged);
         };
@@ -207,7 +207,7 @@ impl KonserveStore {
 
     fn large(&self, key: &Key, looked: Looked) -> Opened {
         let entry = self.entry(key, &looked);
-        let Ok(Target { object, .. }) = target(key) else {
+        let Ok(ObjectRef { object, .. }) = target(key) else {
             return Opened::Large {
                 entry,
                 metadata: looked.metadata(),
@@ -232,7 +232,7 @@ impl KonserveStore {
         start: u64,
         len: u64,
     ) -> Result<Bytes, Error> {
-        let Target { object, .. } = target(key)?;
+        let ObjectRef { object, .. } = target(key)?;
         let version = &entry.version;
         let known = self
             .memory()
@@ -400,7 +400,7 @@ impl KonserveStore {
     }
 
     fn entry(&self, wanted: &Key, looked: &Looked) -> Entry {
-        let Ok(Target { object, raw }) = target(wanted) else {
+        let Ok(ObjectRef { object, raw }) = target(wanted) else {
             return looked.entry(wanted, false, None);
         };
         let known = self.names.size(object, &looked.info.version);

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::{KonserveStore, LAYOUT, STORED, key, target};
-use crate::backend::{Grant, Kept, ReadCondition, Signed};
+use crate::backend::{Grant, ObjectVersion, ReadCondition, Signed};
 use crate::model::{BadName, FileName, Key, Outcome, Precondition, PutId, Version};
 use crate::store::object::{scan_versions, tagged};
 use crate::store::{
@@ -169,7 +169,7 @@ impl Store for KonserveStore {
         })
     }
 
-    async fn versions(&self, key: &Key) -> Result<Vec<Kept>, Error> {
+    async fn versions(&self, key: &Key) -> Result<Vec<ObjectVersion>, Error> {
         Ok(self.backend.versions(&self.object_of(key)).await?)
     }
 

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 use super::origin::Origin;
-use super::{KonserveStore, STORED, Target, target};
+use super::{KonserveStore, ObjectRef, STORED, target};
 use crate::backend::{After, Body, ByteRange, Fetched, ListQuery, Meta, ReadCondition};
 use crate::model::{Key, Outcome, Precondition, PutId, Rival, Version};
 use crate::store::object::{tagged, too_big};
@@ -46,7 +46,7 @@ impl KonserveStore {
         expect: &Precondition,
         id: PutId,
     ) -> Result<Outcome, Error> {
-        let Target { object, raw } = target(key)?;
+        let ObjectRef { object, raw } = target(key)?;
         if raw {
             return Err(self.read_only(object, STORED));
         }
@@ -185,7 +185,7 @@ impl KonserveStore {
         key: &Key,
         version: &Version,
     ) -> Result<Outcome<()>, Error> {
-        let Target { object, .. } = target(key)?;
+        let ObjectRef { object, .. } = target(key)?;
         let outcome = self.backend.delete(&self.object(object), version).await?;
         Ok(outcome.map_rival(Rival::of_another_size))
     }

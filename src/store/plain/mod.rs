@@ -24,8 +24,8 @@ use super::{
     Slice, Store, StoreName, Value,
 };
 use crate::backend::{
-    After, Backend, Body, ByteRange, Fetched, Grant, Kept, ListQuery, Object, ObjectKey,
-    ObjectMeta, ReadCondition, Signed,
+    After, Backend, Body, ByteRange, Fetched, Grant, ListQuery, Object, ObjectKey, ObjectMeta,
+    ObjectVersion, ReadCondition, Signed,
 };
 use crate::model::{BadName, FileName, Key, Outcome, Precondition, PutId, Version};
 
@@ -287,7 +287,7 @@ impl Store for PlainStore {
         })
     }
 
-    async fn versions(&self, key: &Key) -> Result<Vec<Kept>, Error> {
+    async fn versions(&self, key: &Key) -> Result<Vec<ObjectVersion>, Error> {
         Ok(self.backend.versions(&self.object(key)).await?)
     }
 

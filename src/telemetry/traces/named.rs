@@ -13,9 +13,9 @@ use opentelemetry_sdk::trace::{SpanData, SpanExporter};
 
 /// Passes on spans under their names.
 #[derive(Debug)]
-pub(super) struct Named<E>(pub(super) E);
+pub(super) struct NamingExporter<E>(pub(super) E);
 
-impl<E: SpanExporter> SpanExporter for Named<E> {
+impl<E: SpanExporter> SpanExporter for NamingExporter<E> {
     fn export(&self, mut batch: Vec<SpanData>) -> impl Future<Output = OTelSdkResult> + Send {
         for span in &mut batch {
             name(span);

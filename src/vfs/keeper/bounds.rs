@@ -1,4 +1,4 @@
-//! How many rescues there may be, if the administrator said so, and which ones go.
+//! The bounds on rescues, if the administrator set any, and which rescues are dropped.
 
 use std::io;
 use std::sync::PoisonError;
@@ -24,8 +24,7 @@ pub struct RescueBounds {
 }
 
 impl Keeper {
-    /// Drops what is too much, the oldest first, and what is too old. The newest one stays, however large
-    /// it is.
+    /// Drops what exceeds the bounds, the oldest first. The newest one stays, however large it is.
     pub(super) fn sweep(&self, now: OffsetDateTime) {
         let RescueBounds {
             count, bytes, age, ..
@@ -59,7 +58,7 @@ impl Keeper {
             left -= 1;
             size -= record.size;
             if gone.is_err() {
-                // Somebody dropped or applied it meanwhile.
+                // It was dropped or applied meanwhile.
                 continue;
             }
             let bound_name = bound.as_str();

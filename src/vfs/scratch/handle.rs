@@ -46,12 +46,12 @@ impl OpenScratch {
     }
 
     /// Notes who writes; whether it is perhaps somebody else than the opener, and who wrote last.
-    pub(in crate::vfs) fn is_new_hand(&self, thread: u32) -> bool {
-        self.hand.is_new(self.who, thread)
+    pub(in crate::vfs) fn note_hand(&self, thread: u32) -> bool {
+        self.hand.note(self.who, thread)
     }
 
     /// Something is read through it; whether it is the first time.
-    pub(in crate::vfs) fn is_first_reading(&self) -> bool {
+    pub(in crate::vfs) fn note_reading(&self) -> bool {
         !self.was_read.swap(true, Ordering::Relaxed)
     }
 

@@ -41,7 +41,7 @@ impl Vfs {
         }
     }
 
-    /// Whether a file that comes to this name is scratch.
+    /// Whether a file that gets this name is scratch.
     pub(in crate::vfs) fn is_scratch_name(&self, name: &FileName, origin: Origin) -> bool {
         self.options.scratch.contains(name, origin)
     }
@@ -75,9 +75,9 @@ impl Vfs {
         self.scratch_attr(ino, scratch, true)
     }
 
-    /// Whether the scratch file of a name need not be compared with the store: it is open, or the
-    /// store said a moment ago that it has no such key. Otherwise a key goes before it: a key that
-    /// is in the bucket is a key, whatever its name.
+    /// Whether the scratch file of a name need not be compared with the store: it is open, or the store said
+    /// a moment ago that it has no such key. Otherwise a key comes first: a key in the bucket is a key,
+    /// whatever its name.
     pub(in crate::vfs) fn is_surely_scratch(
         &self,
         parent: Ino,
@@ -89,8 +89,7 @@ impl Vfs {
         scratch.was_no_key(self.options.ttl) || ino.is_some_and(|ino| table.is_held(ino))
     }
 
-    /// The store has a key of this name after all: the scratch file gives way, and its bytes are
-    /// kept among the rescues.
+    /// The store has a key of this name after all: it replaces the scratch file, whose bytes are rescued.
     pub(in crate::vfs) async fn give_way(
         &self,
         store: &Arc<dyn Store>,
@@ -130,7 +129,7 @@ impl Vfs {
         }
     }
 
-    /// Makes a scratch file and opens it. Tells the kernel of it. No request.
+    /// Creates a scratch file, opens it, and reports it to the kernel. No request.
     pub(in crate::vfs) fn make_scratch(
         &self,
         parent: Ino,
@@ -161,10 +160,10 @@ impl Vfs {
         if access.write && access.truncate {
             self.check_writable("the mount")?;
             scratch.set_len(0).map_err(Error::of_disk)?;
-            self.table().is_no_copy(ino);
+            self.table().forget_copy(ino);
         }
         if access.write {
-            scratch.is_made_by(*by.who());
+            scratch.set_maker(*by.who());
         }
         let open = OpenScratch::new(&scratch, *by.who(), access);
         // Held until the handle is known: who makes a key of the file makes one of its handles, too.
@@ -179,8 +178,8 @@ impl Vfs {
         }
     }
 
-    /// Makes a symbolic link: only scratch names can be links, as the locks of emacs are. Tells the
-    /// kernel of it. No request but for the look-up of the name.
+    /// Creates a symbolic link, and reports it to the kernel. Only scratch names can be links, as the locks
+    /// of emacs are. No request but for the look-up of the name.
     ///
     /// # Errors
     /// [`Error::NotPermitted`] for all other names; [`Error::Exists`]; any other.
@@ -217,7 +216,7 @@ impl Vfs {
         Ok(self.tell_found(|| self.found_scratch(parent, &name, &made)))
     }
 
-    /// Where a symbolic link points to.
+    /// The target of a symbolic link.
     ///
     /// # Errors
     /// [`Error::Invalid`] for all other files.

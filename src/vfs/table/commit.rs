@@ -1,7 +1,7 @@
-//! A commit: what a write that the store has carried out means to the memory of this mount.
+//! A commit: what this mount learns from a write that the store has carried out.
 //!
-//! Saves, renames, published scratch files and attributes all come to this one place, so that none of them
-//! forgets what the others know.
+//! Saves, renames, published scratch files and attributes all use this one function, so that none of them
+//! forgets a part.
 
 use std::sync::Arc;
 
@@ -14,15 +14,15 @@ use crate::store::{Entry, Metadata, Value};
 /// A write that the store has carried out.
 #[derive(Debug)]
 pub(in crate::vfs) struct Commit {
-    /// The file that the version is of.
+    /// The file of the version.
     pub(in crate::vfs) ino: Ino,
     /// Its key.
     pub(in crate::vfs) place: Place,
-    /// What the version took the place of.
+    /// What the version replaced.
     pub(in crate::vfs) replaced: Precondition,
     /// The version, and what is known of it.
     pub(in crate::vfs) entry: Entry,
-    /// What of it is kept for readers to come.
+    /// What of it is cached for later readers.
     pub(in crate::vfs) kept: Kept,
     /// Whose memories count as the base of the write; the first of them made it.
     pub(in crate::vfs) by: Vec<Caller>,
@@ -30,26 +30,26 @@ pub(in crate::vfs) struct Commit {
     pub(in crate::vfs) change: Change,
 }
 
-/// What is kept of a version for readers to come.
+/// What of a version is cached for later readers.
 #[derive(Debug)]
 pub(in crate::vfs) enum Kept {
     /// All of it.
     Whole(Arc<Value>),
-    /// What travels with it: its bytes are too many.
+    /// Its metadata: its bytes are too many.
     Metadata(Box<Metadata>),
-    /// Nothing, since it is not known.
+    /// Nothing, because it is not known.
     Nothing,
 }
 
-/// What a commit is to those who have the file open for writing.
+/// What a commit means to the other writers of the file.
 #[derive(Debug)]
 pub(in crate::vfs) enum Change {
-    /// Other bytes, all of them its maker's: their drafts are overtaken (W12), but not those that are based on
-    /// what the successor says, which have these bytes too.
+    /// Other bytes, all of them its maker's: the drafts of the others are overtaken (W12), except those based
+    /// on the version in the successor, which have the same bytes.
     Value(Option<Successor<Metadata>>),
-    /// Other bytes, of which its maker knows only the last: it put them behind what was there (W7).
+    /// Other bytes, of which its maker knows only the last: it appended them (W7).
     Appended,
-    /// The same bytes, with other metadata: their drafts go on.
+    /// The same bytes, with other metadata: the drafts of the others stay valid.
     Metadata(Successor<Metadata>),
 }
 
@@ -98,7 +98,7 @@ impl Table {
         }
     }
 
-    /// Those who made a write know what it did, wherever the file is now.
+    /// The callers that made a write know what it did, wherever the file is now.
     pub(in crate::vfs) fn advance(&mut self, commit: &Commit) {
         let (place, by) = (&commit.place, &commit.by);
         self.pending_renames.saved(place);
@@ -112,9 +112,9 @@ impl Table {
         }
     }
 
-    /// Whoever kept the bytes that were there knows the new version if it knows those: from its memory, or
-    /// once it reads them through an older handle (W1). What another of its handles reads, it still has to
-    /// be shown.
+    /// A caller that kept the old bytes knows the new version if it knows those bytes: from its memory, or
+    /// once it reads them through an older handle (W1). What another of its handles reads must still be shown
+    /// to it.
     fn added_to_by(&mut self, maker: Who, commit: &Commit) {
         let Some(caller) = maker else { return };
         let (place, version) = (&commit.place, &commit.entry.version);

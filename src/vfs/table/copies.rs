@@ -1,11 +1,11 @@
-//! Who was shown what, and who only copied it (W1).
+//! Which process was shown what, and which process only copied it (W1).
 //!
-//! A reading that replaces an older one is in doubt ([`Seen`](crate::model::Seen) says why) until the
-//! same process has written the same bytes into another file: whatever that is called, wherever it
-//! lies, key or scratch. So the bytes of a written file are looked at when one of its descriptors is
-//! closed, and when the question is asked what a save replaces, while some are still open; but only if
-//! there is a doubt, and their number is right. What a file is a copy of is remembered: who reads the
-//! copy has read the original, and who moves it over the original replaces just that.
+//! A reading that replaces an older one is in doubt ([`Seen`](crate::model::Seen) says why) until the same
+//! process has written the same bytes into another file, whatever its name and kind. So the bytes of a
+//! written file are checked when one of its descriptors is closed, and, while some are still open, when a
+//! save needs its base; but only if there is a doubt, and their number fits. The original of a copy is
+//! remembered: a process that reads the copy has read the original, and a process that moves the copy over
+//! the original replaces exactly that version.
 
 use std::io;
 use std::num::NonZeroUsize;
@@ -37,7 +37,7 @@ pub(in crate::vfs) struct Copy {
 /// How many copies are remembered.
 const COPIES: NonZeroUsize = NonZeroUsize::new(1024).expect("it is not zero");
 
-/// How many bytes are looked at at once.
+/// How many bytes are checked at once.
 const PIECE: usize = 1 << 20;
 
 impl Copies {
@@ -45,7 +45,7 @@ impl Copies {
         Self(LruCache::new(COPIES))
     }
 
-    /// The file was written. What is put behind a copy leaves it one; anything else does not.
+    /// The file was written. A copy stays a copy if bytes are appended, and only then.
     pub(in crate::vfs) fn written(&mut self, ino: Ino, at: At) {
         if at != At::End {
             self.forget(ino);
@@ -88,8 +88,8 @@ impl Vfs {
         self.table().base_of_delete(by, place, current)
     }
 
-    /// Whoever opened this handle is now shown what it reads (W1). An open alone shows nothing: vis
-    /// opens a file to look at its attributes just before it replaces it, `flock` to lock it.
+    /// The opener of this handle is now shown what it reads (W1). An open alone shows nothing: vis opens a
+    /// file to check its attributes just before it replaces it, `flock` to lock it.
     pub(in crate::vfs) fn note_reading(&self, reader: &Reader) {
         if is_caller_gone() {
             return;
@@ -111,7 +111,7 @@ impl Vfs {
         }
     }
 
-    /// Remembers that a process was given a version; whether that is in doubt.
+    /// Remembers that a process was given a version. Returns whether that is in doubt.
     pub(in crate::vfs) fn show(&self, caller: &Caller, place: &Place, version: &Version) -> bool {
         if is_caller_gone() {
             return false;
@@ -143,12 +143,12 @@ impl Vfs {
     pub(in crate::vfs) fn read_bytes(&self, caller: &Caller, place: &Place, bytes: Fingerprint) {
         if bytes.len > 0 {
             let mut table = self.table();
-            table.seen.knows_bytes(caller.process, place, bytes);
+            table.seen.note_bytes(caller.process, place, bytes);
         }
     }
 
-    /// Somebody reads a file, and the version of another one that it began with (but not who was
-    /// refused just now: it brings its backup back).
+    /// A process reads a file, and so the version of another one that it began with (except a process that
+    /// was just refused: it restores its backup).
     pub(in crate::vfs) fn note_reading_of_copy(&self, ino: Ino, who: Who) {
         let now = self.now();
         let mut table = self.table();
@@ -174,8 +174,8 @@ impl Vfs {
         copy.is_some_and(|copy| copy.of == *place && version.version() == Some(&copy.version))
     }
 
-    /// A file was written: if it is a copy of what one of these processes read last of another key, that
-    /// reading showed nothing.
+    /// A file was written: if it is a copy of what one of these processes last read of another key, that
+    /// reading does not count as shown.
     fn note_copy(
         &self,
         ino: Ino,
@@ -209,7 +209,7 @@ impl Vfs {
         }
     }
 
-    /// As [`note_copy`](Self::note_copy), of what a writer has so far.
+    /// As [`note_copy`](Self::note_copy), for the bytes that a writer has so far.
     pub(in crate::vfs) fn note_written(&self, writer: &Writer, content: &Content) {
         let creator = {
             let table = self.table();
@@ -222,7 +222,7 @@ impl Vfs {
         });
     }
 
-    /// As [`note_copy`](Self::note_copy), of what a scratch file holds.
+    /// As [`note_copy`](Self::note_copy), for the bytes of a scratch file.
     pub(in crate::vfs) fn note_written_scratch(&self, open: &OpenScratch) {
         let scratch: &Scratch = open.scratch();
         if !open.is_for_writing() || !self.table().seen.is_anybody_in_doubt() {
@@ -237,8 +237,8 @@ impl Vfs {
         });
     }
 
-    /// Before it is decided what a save of a key replaces: notes who missed it, and looks at the files
-    /// that are still being written by who is in doubt about the key.
+    /// Before the base of a save of a key is decided: notes the processes that missed it, and checks the
+    /// files that are still being written by processes whose reading of the key is in doubt.
     pub(in crate::vfs) fn settle_doubts(&self, place: &Place) {
         let open: Vec<_> = {
             let mut table = self.table();
@@ -263,7 +263,7 @@ impl Vfs {
         };
         for handle in open {
             match &*handle {
-                // Who holds it now is the one who asks, or is saving it, and has looked.
+                // It is locked by the process that asks, or by one that is saving it and has checked.
                 Handle::Writer(writer) => {
                     if let Some(state) = writer.try_lock() {
                         self.note_written(writer, &state.content);
@@ -275,7 +275,7 @@ impl Vfs {
         }
     }
 
-    /// Whoever opened this handle to write and to read reads: it is shown what it opened.
+    /// The opener of this handle, which reads and writes, reads: it is shown what it opened.
     pub(in crate::vfs) fn note_reading_of_writer(
         &self,
         writer: &Writer,

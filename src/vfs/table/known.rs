@@ -1,9 +1,9 @@
 //! What is known of a file: what an answer said, and when that was asked.
 //!
-//! An answer may be older than what became known while it was on its way, so that each comes with the
-//! time of its question. There are two ways for a file to be known no more, and they are never mixed
-//! up: an answer said that it is absent ([`Table::learn_absent`]), or nobody knows any longer what it
-//! is ([`Table::forget`]). It makes no request; who asks is `lookup.rs`, `open.rs` and `attr.rs`.
+//! An answer may be older than what became known while it was on its way, so each comes with the time of its
+//! question. Two cases are never confused: an answer said that a file is absent ([`Table::learn_absent`]),
+//! and it is no longer known what the file is ([`Table::forget`]). This module makes no request; `lookup.rs`,
+//! `open.rs` and `attr.rs` do.
 
 use std::time::Duration;
 use tokio::time::Instant;
@@ -19,17 +19,17 @@ use crate::store::Entry;
 #[derive(Clone, Debug)]
 pub(in crate::vfs) struct Known {
     entry: Entry,
-    /// When it was asked: what was asked before is older. It is believed from then on.
+    /// When it was asked: an earlier question has an older answer. Its age counts from then.
     asked: Instant,
     /// When it answered.
     answered: Instant,
-    /// The system call in which it was asked; it need not be asked again before that ends.
+    /// The system call in which it was asked; until that ends, no other request is needed.
     asked_by: Option<Call>,
     /// This mount saved it itself, and the time in the entry is our clock's: the next `stat` asks
     /// the store for its own.
     own: bool,
-    /// Only a listing said so, which some servers spell, or keep, otherwise than the object: enough to show, not
-    /// enough to refuse anybody.
+    /// Only a listing said so; some servers spell or store listings differently from objects. That is enough
+    /// to show, but not to refuse a save.
     is_listed: bool,
 }
 
@@ -39,7 +39,7 @@ impl Known {
         &self.entry
     }
 
-    /// Which version it is.
+    /// The version.
     pub(in crate::vfs) fn version(&self) -> &Version {
         &self.entry.version
     }
@@ -54,12 +54,12 @@ impl Known {
         self.asked_by
     }
 
-    /// Whether this mount saved it itself, and knows no time of the store's.
+    /// Whether this mount saved it itself, and does not know the store's time of it.
     pub(in crate::vfs) fn is_own(&self) -> bool {
         self.own
     }
 
-    /// For how long it may still be believed, when nothing is believed for longer than `ttl`.
+    /// For how long it may still be used, if nothing is used for longer than `ttl`.
     pub(in crate::vfs) fn time_left(&self, ttl: Duration) -> Duration {
         match self.own {
             true => Duration::ZERO,
@@ -76,9 +76,9 @@ impl Node {
             .filter(|known| !known.time_left(ttl).is_zero() && known.entry.size.is_some())
     }
 
-    /// Notes what a listing said that was asked for at this time, unless something newer is known; what
-    /// is known now. The kernel will believe in the name for a while, so that the next open comes
-    /// without a look-up, and has to ask for itself.
+    /// Notes what a listing of this time said, unless something newer is known. Returns what is known now.
+    /// The kernel will trust the name for a while, so the next open comes without a look-up and must ask
+    /// itself.
     pub(in crate::vfs) fn learn_listed(&mut self, entry: &Entry, asked: Instant) -> &Known {
         let listed = || Known {
             entry: entry.clone(),
@@ -103,8 +103,8 @@ impl Node {
         }
     }
 
-    /// What is known from a later time, when something was asked or this mount saved it itself: what was
-    /// asked about before may be what that replaced.
+    /// What is known from a later time, when it was asked or saved by this mount: an earlier question may
+    /// have been about the version that this replaced.
     fn known_since(&self, asked: Instant) -> Option<&Known> {
         self.known.as_ref().filter(|known| known.asked > asked)
     }
@@ -191,8 +191,8 @@ impl Table {
         Ok(self.node_mut(ino)?.learn_listed(entry, asked))
     }
 
-    /// The kernel is told of a file by a listing: what it says, unless this mount may have deleted that
-    /// since (`is_old`). The kernel believes the name from then on: the next open may come without a
+    /// A listing reports a file to the kernel. Returns what it says, unless this mount may have deleted the
+    /// file since (`is_old`). The kernel trusts the name from then on: the next open may come without a
     /// look-up of its own.
     pub(in crate::vfs) fn tell_listed(
         &mut self,
@@ -210,7 +210,8 @@ impl Table {
         node.end_call();
     }
 
-    /// Whether a listing alone says what a file is. Then it is looked at before anybody is refused for it.
+    /// Whether only a listing says what a file is. Then the object is checked before a save is refused
+    /// because of it.
     pub(in crate::vfs) fn is_only_listed(&self, ino: Ino) -> bool {
         let known = self.tree.get(ino).and_then(|node| node.known.as_ref());
         known.is_some_and(|known| known.is_listed)
@@ -286,8 +287,8 @@ impl Table {
         }
     }
 
-    /// Forgets what is known of a file, since it proved wrong or nobody can know: whoever asks next
-    /// asks the store. That is not to note an absence: whether there is such a key, an answer says.
+    /// Forgets what is known of a file, because it is wrong or can no longer be known: the next question goes
+    /// to the store. This does not note an absence: only an answer can say that there is no such key.
     pub(in crate::vfs) fn forget(&mut self, ino: Ino) {
         if let Some(node) = self.tree.get_mut(ino) {
             node.known = None;
@@ -332,7 +333,7 @@ impl Table {
         self.no_longer_absent(parent, name);
     }
 
-    /// Something has this name: whoever asked before and heard that there is none must ask again.
+    /// This name exists: a process that asked before and got `ENOENT` must ask again.
     pub(in crate::vfs) fn no_longer_absent(&mut self, parent: Ino, name: &FileName) {
         let absent = self.just_absent.as_ref();
         if absent.is_some_and(|(dir, absent, _)| *dir == parent && absent == name) {
@@ -355,7 +356,7 @@ impl Table {
         };
         let store = self.file(ino).map(|(store, _)| store);
         let is_alias = store.is_ok_and(|store| store.has_unlisted_names());
-        // Under which of its names a new key is listed is for the store to say.
+        // Only the store can say under which of its names a new key is listed.
         match is_alias && entry.is_some() && !self.listings.has(&folder, &name) {
             true => self.listings.remove(&folder),
             false => self.listings.correct(&folder, &name, entry, asked),

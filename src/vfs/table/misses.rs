@@ -1,13 +1,13 @@
-//! Who was told that there is no such file (W1).
+//! Which process learned that there is no such file (W1).
 //!
-//! The kernel asks for a name in nearly every system call, and the answer alone does not say whether a
-//! program hears of it: `stat` of a missing file does, and a creating open that goes on to make it does
-//! not. So a miss waits until its system call is over, which is when the same thread asks for another
-//! name, or when somebody wants to know what others were shown of the key. A call of the same thread that
-//! goes on to make the name (a creation, a rename, a directory, a link) takes it back: that is the call in
-//! which it looked.
+//! The kernel asks for a name in nearly every system call, and the answer alone does not show whether a
+//! program learns of it: with `stat` of a missing file it does, with a creating open that then creates the
+//! file it does not. So a miss waits until its system call is over: when the same thread asks for another
+//! name, or when it matters what was shown of the key. A call of the same thread that then creates the name
+//! (a creation, a rename, a directory, a link) takes the miss back, because the look-up belonged to that
+//! call.
 //!
-//! Who asks is read from `/proc` before the answer, since a `cat` of a missing file is gone after it. A
+//! The process is read from `/proc` before the answer, because a `cat` of a missing file is gone after it. A
 //! thread that misses many names, as compilers and interpreters do, is looked up once in a while.
 
 use std::ffi::OsStr;
@@ -24,7 +24,7 @@ use super::Table;
 use crate::model::{Caller, FileName, Ino, Origin};
 use crate::store::Child;
 
-/// The misses whose system calls may not be over, and who asked lately.
+/// The misses whose system calls may not be over, and the latest callers.
 #[derive(Debug)]
 pub(in crate::vfs) struct Misses {
     by_thread: LruCache<u32, (Caller, Place)>,
@@ -47,7 +47,7 @@ impl Misses {
 }
 
 impl Table {
-    /// A thread begins another system call: what it missed before, its process was told.
+    /// A thread begins another system call: its process has learned of its earlier misses.
     pub(in crate::vfs) fn end_miss(&mut self, thread: u32) {
         if let Some((caller, place)) = self.misses.by_thread.pop(&thread) {
             self.seen.miss(&caller, &place);
@@ -71,7 +71,7 @@ impl Table {
         }
     }
 
-    /// Before anybody asks who was shown what of a key, or is shown it: whoever missed it was told.
+    /// Before the memory of a key is asked or changed: the processes that missed the key have learned of it.
     pub(in crate::vfs) fn settle_misses(&mut self, place: &Place) {
         let missed = self.misses.by_thread.iter();
         let missed = missed.filter(|(_, (_, missed))| missed == place);
@@ -83,8 +83,8 @@ impl Table {
 }
 
 impl Vfs {
-    /// A system call goes on to make the name that it looked up, or is refused for a reason of its own: its
-    /// program does not hear that there was no such name.
+    /// A system call creates the name that it looked up, or is refused for another reason: its program does
+    /// not learn that there was no such name.
     pub fn goes_on_to_make(&self, parent: Ino, name: &OsStr, by: Context) {
         let Ok(name) = FileName::new(name) else {
             return;
@@ -95,7 +95,7 @@ impl Vfs {
         }
     }
 
-    /// The caller of a look-up is about to be told that there is no such name.
+    /// The caller of a look-up is about to get `ENOENT`.
     pub(in crate::vfs) fn note_miss(&self, parent: Ino, name: &FileName, by: Context) {
         let thread = by.thread();
         if thread == 0
@@ -110,7 +110,7 @@ impl Vfs {
             let Some(place) = table.place_in(parent, name) else {
                 return;
             };
-            // Who moved it away knows where it is.
+            // The process that moved it away knows where it is.
             if table.pending_renames.is_away(&place) {
                 return;
             }

@@ -43,7 +43,7 @@ impl Table {
         self.tree.name(ino).is_some()
     }
 
-    /// Takes the name from an inode; who has it open goes on.
+    /// Takes the name from an inode; open handles continue to use it.
     pub(in crate::vfs) fn unlink(&mut self, ino: Ino) {
         self.tree.unlink(ino);
     }
@@ -60,7 +60,7 @@ impl Table {
         self.tree.sweep(ino);
     }
 
-    /// The kernel is told of an inode: its numbers.
+    /// An inode is reported to the kernel: its numbers.
     pub(in crate::vfs) fn remember(&mut self, ino: Ino) -> Option<Numbers> {
         self.tree.remember(ino)
     }
@@ -71,7 +71,7 @@ impl Table {
         self.tree.remember(ino)
     }
 
-    /// The kernel forgot so many of the times it was told of this number.
+    /// The kernel forgot this many of its lookups of this number.
     pub(in crate::vfs) fn kernel_forgot(&mut self, id: NodeId, times: u64) {
         self.tree.forget(id, times);
     }
@@ -110,7 +110,7 @@ impl Table {
         self.node(open.ino)
     }
 
-    /// A creation that its caller never heard of: its handle, and its file if that is nothing else.
+    /// A creation whose result never reached its caller: its handle, and its file if that is nothing else.
     pub(in crate::vfs) fn abandon(&mut self, fh: Fh, now: std::time::Duration) {
         let Some(ino) = self.close(fh) else { return };
         self.end_unsaved(ino, now);

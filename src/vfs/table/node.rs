@@ -36,7 +36,7 @@ impl Node {
         self.file.is_removed()
     }
 
-    /// Whether somebody has it open.
+    /// Whether it is open.
     pub(in crate::vfs) fn is_open(&self) -> bool {
         !self.open.is_empty()
     }
@@ -69,7 +69,7 @@ impl Node {
         }
     }
 
-    /// Who made what it holds, through this mount.
+    /// Who made its content, through this mount.
     pub(in crate::vfs) fn creator(&self) -> Who {
         self.creator
     }
@@ -106,13 +106,13 @@ impl Table {
         Ok(Arc::clone(&self.node(ino)?.save_lock))
     }
 
-    /// What a file holds is made by somebody from now on.
-    pub(in crate::vfs) fn is_made_by(&mut self, ino: Ino, who: Who) -> Result<(), Error> {
+    /// Notes who makes the content of a file from now on.
+    pub(in crate::vfs) fn set_maker(&mut self, ino: Ino, who: Who) -> Result<(), Error> {
         self.node_mut(ino)?.creator = who;
         Ok(())
     }
 
-    /// Who made what a file holds, if that is known.
+    /// Who made the content of a file, if that is known.
     pub(in crate::vfs) fn maker(&self, ino: Ino) -> Who {
         self.get(ino).and_then(Node::creator)
     }
@@ -163,7 +163,7 @@ impl Table {
         }
     }
 
-    /// A key goes on under another name: its inode stands for that.
+    /// A key has another name now: its inode stands for that.
     pub(in crate::vfs) fn becomes(&mut self, ino: Ino, kind: Kind) {
         if let Some(node) = self.tree.get_mut(ino) {
             node.kind = kind;

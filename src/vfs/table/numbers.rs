@@ -1,7 +1,7 @@
 //! The numbers of files: which one a name shows (`st_ino`, V5), and by which one the kernel knows it.
 //!
-//! What a number is made of is in `model/number.rs`, and who has which in `model/tree.rs`; here it is
-//! said what a name stands for. Files that only this mount has are numbered like the keys that they
+//! How a number is made is in `model/number.rs`, and which inode has which number in `model/tree.rs`; this
+//! module says what a name stands for. Files that only this mount has are numbered like the keys that they
 //! would be.
 
 use std::num::NonZeroUsize;
@@ -58,9 +58,9 @@ impl Table {
         }
     }
 
-    /// Gives a file another name, of which it is this kind. The inode that had the name before loses it
-    /// and is returned. Who moved it still sees the number that it saw: a program may remember that of its
-    /// temporary file, to know the one that it moved it over.
+    /// Gives a file another name, of which it is this kind. The inode that had the name before loses it and
+    /// is returned. The process that moved it still sees the old number: a program may remember the number of
+    /// its temporary file, to recognise the file after the move.
     pub(in crate::vfs) fn rename(
         &mut self,
         ino: Ino,
@@ -89,9 +89,9 @@ impl Table {
         strangers.insert(0, (process, number));
     }
 
-    /// What a process reads of a key is not what the key is now. Whoever keeps a descriptor open to read on
-    /// (`tail -F`) goes by the number to see that its name is another file.
-    pub(in crate::vfs) fn is_another_for(&mut self, place: Place, process: Process) {
+    /// What a process reads of a key is not what the key is now. A program that keeps a descriptor open to
+    /// read more (`tail -F`) uses the number to notice that the name is another file now.
+    pub(in crate::vfs) fn renumber_for(&mut self, place: Place, process: Process) {
         self.others += 1;
         let number = self.tree.shown(Identity::of_another(self.others));
         self.sees_number(place, process, number);
@@ -106,12 +106,12 @@ impl Table {
             if let Handle::Reader(reader) = &*handle
                 && let Some(who) = reader.who()
             {
-                self.is_another_for((store.name(), key.clone()), who.process);
+                self.renumber_for((store.name(), key.clone()), who.process);
             }
         }
     }
 
-    /// Who sees which number of a file, instead of the one that it shows.
+    /// Which process sees which number of a file, instead of the one that it shows.
     fn strangers(&self, ino: Ino) -> &[(Process, u64)] {
         if self.strangers.is_empty() {
             return &[];
@@ -121,12 +121,12 @@ impl Table {
         strangers.map_or(&[], Vec::as_slice)
     }
 
-    /// Whether somebody sees another number of a file than everybody else.
+    /// Whether a process sees another number of a file than all others.
     pub(in crate::vfs) fn has_strangers(&self, ino: Ino) -> bool {
         !self.strangers(ino).is_empty()
     }
 
-    /// The number that somebody sees of a file instead of the one that it shows.
+    /// The number that a process sees of a file instead of the one that it shows.
     fn number_for(&self, ino: Ino, who: Who) -> Option<u64> {
         let process = who?.process;
         let mut strangers = self.strangers(ino).iter();
@@ -135,7 +135,7 @@ impl Table {
 }
 
 impl Vfs {
-    /// What the kernel calls by this number.
+    /// The inode with this number of the kernel.
     pub fn ino_of(&self, id: NodeId) -> Ino {
         self.table().tree.at(id).unwrap_or(Ino::NONE)
     }

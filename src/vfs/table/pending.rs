@@ -1,5 +1,4 @@
-//! Names that were moved away (W8), as the operations ask and tell of them: the rules are in
-//! `model/pending_renames.rs`.
+//! Names that were moved away (W8), for the operations; the rules are in `model/pending_renames.rs`.
 
 use std::time::Duration;
 use tokio::time::Instant;
@@ -11,12 +10,12 @@ use super::Table;
 use crate::model::{Due, Ino, PendingRenames, Precondition, Process, Version};
 
 impl Table {
-    /// Decides what becomes of names that are moved away, created anew and cleaned up.
+    /// Decides about names that are moved away, created again and cleaned up.
     pub(in crate::vfs) fn pending(&mut self) -> &mut PendingRenames<Place, ScratchId> {
         &mut self.pending_renames
     }
 
-    /// Whether a name shows nothing, though the store has its key.
+    /// Whether a name does not exist here, although the store has its key.
     pub(in crate::vfs) fn is_away(&self, place: &Place) -> bool {
         self.pending_renames.is_away(place)
     }

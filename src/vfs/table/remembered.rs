@@ -1,5 +1,5 @@
-//! What a mount remembers to save requests, or because its users expect it: values, listings, names
-//! that are not there, directories that it emptied, and what travelled with keys that were moved away.
+//! What a mount remembers to save requests, or because its users expect it: values, listings, absent names,
+//! directories that it emptied, and the metadata of keys that were moved away.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,11 +26,11 @@ pub(in crate::vfs) struct Sizes {
     pub(in crate::vfs) names: usize,
     /// How many keys that were moved away, and not settled.
     pub(in crate::vfs) moved_away: usize,
-    /// Who was shown what.
+    /// What was shown to which process.
     pub(in crate::vfs) shown: Room,
 }
 
-/// An inode that the kernel was told of.
+/// An inode that the kernel knows.
 pub(in crate::vfs) struct ToldOf {
     /// By which numbers.
     pub(in crate::vfs) ids: Vec<NodeId>,
@@ -39,12 +39,12 @@ pub(in crate::vfs) struct ToldOf {
 }
 
 impl Table {
-    /// A value that is kept for readers to come.
+    /// A value that is cached for later readers.
     pub(in crate::vfs) fn value(&mut self, place: &Place) -> Option<Arc<Value>> {
         self.values.get(place)
     }
 
-    /// What travels with this version of a key, if that is kept.
+    /// The metadata of this version of a key, if they are cached.
     pub(in crate::vfs) fn metadata(
         &mut self,
         place: &Place,
@@ -53,7 +53,7 @@ impl Table {
         self.values.metadata(place, version)
     }
 
-    /// Keeps what travels with a version of a key.
+    /// Caches the metadata of a version of a key.
     pub(in crate::vfs) fn keep_metadata(
         &mut self,
         place: Place,
@@ -82,7 +82,7 @@ impl Table {
         self.values.put(place, Arc::clone(value));
     }
 
-    /// The store told of a value that is too large to be kept.
+    /// The store reported a value that is too large for the cache.
     pub(in crate::vfs) fn learn_large(
         &mut self,
         ino: Ino,
@@ -102,7 +102,7 @@ impl Table {
     }
 
     /// A save of a file was refused: another machine's version is in its place.
-    pub(in crate::vfs) fn is_overtaken(&mut self, ino: Ino, place: &Place) {
+    pub(in crate::vfs) fn overtaken(&mut self, ino: Ino, place: &Place) {
         self.values.remove(place);
         self.give_up(ino);
     }
@@ -119,7 +119,7 @@ impl Table {
         self.seen
             .saved(by, place, &Precondition::Absent, &value.version);
         self.values.put(place.clone(), Arc::new(value));
-        self.is_made_by(ino, by)
+        self.set_maker(ino, by)
     }
 
     /// What is known of the newest version of a key, if that was asked for less than `ttl` ago; and its
@@ -210,12 +210,12 @@ impl Table {
         (surely, self.deletes.since(place, names))
     }
 
-    /// A key was moved to another name, with all that travels with it.
+    /// A key was moved to another name, with its metadata.
     pub(in crate::vfs) fn moved_away(&mut self, place: Place, metadata: Metadata) {
         self.moved.put(place, (metadata, Instant::now()));
     }
 
-    /// What travelled with a key that was moved away less than `most` ago.
+    /// The metadata of a key that was moved away less than `most` ago.
     pub(in crate::vfs) fn moved_lately(
         &mut self,
         place: &Place,
@@ -225,7 +225,7 @@ impl Table {
         (at.elapsed() < most).then(|| metadata.clone())
     }
 
-    /// Drops what is kept only to save requests; what the kernel was told of.
+    /// Drops what is kept only to save requests. Returns what the kernel knows.
     pub(in crate::vfs) fn drop_caches(&mut self) -> Vec<ToldOf> {
         self.values.clear();
         self.listings.clear();
@@ -265,7 +265,7 @@ impl Table {
         }
     }
 
-    /// A name was removed: what is kept of its key goes, and whoever writes it writes in vain.
+    /// A name was removed: what is cached of its key is dropped, and later writes to it are lost.
     pub(in crate::vfs) fn removed(&mut self, ino: Ino) {
         self.leaves_behind(ino);
         self.tree.unlink(ino);

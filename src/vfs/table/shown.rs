@@ -1,4 +1,4 @@
-//! Who was shown what (W1), as the operations ask and tell: the rules are in `model/seen.rs`.
+//! Which process was shown what (W1), for the operations; the rules are in `model/seen.rs`.
 
 use super::super::access::At;
 use super::super::place::Place;
@@ -17,19 +17,19 @@ impl Table {
         self.seen.base(callers, place, current)
     }
 
-    /// A writer begins a file anew: it is no copy any more, and what it holds is made by this one.
+    /// A writer begins a file again: it is no longer a copy, and its content is this writer's.
     pub(in crate::vfs) fn is_begun_anew(&mut self, ino: Ino, by: Who) -> Result<(), Error> {
         self.copies.forget(ino);
-        self.is_made_by(ino, by)
+        self.set_maker(ino, by)
     }
 
-    /// A file was written. What is put behind a copy leaves it one.
+    /// A file was written. A copy stays a copy if bytes are appended.
     pub(in crate::vfs) fn written(&mut self, ino: Ino, at: At) {
         self.copies.written(ino, at);
     }
 
-    /// A file holds something else now than what it began with.
-    pub(in crate::vfs) fn is_no_copy(&mut self, ino: Ino) {
+    /// A file has other content now than it began with.
+    pub(in crate::vfs) fn forget_copy(&mut self, ino: Ino) {
         self.copies.forget(ino);
     }
 
@@ -62,7 +62,7 @@ impl Table {
         self.seen.shown_to(caller, place) == Some(Precondition::Absent)
     }
 
-    /// These were told by a conflict what a key is now.
+    /// A conflict reported to these callers what a key is now.
     pub(in crate::vfs) fn told(
         &mut self,
         callers: impl IntoIterator<Item = Caller>,
@@ -72,7 +72,7 @@ impl Table {
         self.seen.told(callers, place, found);
     }
 
-    /// These deleted a key, or moved it away, when it was this version.
+    /// These callers deleted a key, or moved it away, when it had this version.
     pub(in crate::vfs) fn deleted_by(
         &mut self,
         callers: impl IntoIterator<Item = Caller>,
@@ -83,7 +83,7 @@ impl Table {
         self.seen.removed(callers, place, &replaced);
     }
 
-    /// These saved a version of a key.
+    /// These callers saved a version of a key.
     pub(in crate::vfs) fn saved_by(
         &mut self,
         callers: impl IntoIterator<Item = Caller>,

@@ -84,7 +84,7 @@ fn teach(seen: &mut Seen<usize>, key: usize, lesson: &Lesson) {
     match lesson {
         Lesson::Show(who, v) => {
             if seen.show(who, &key, &version(*v)) {
-                seen.knows_bytes(who.process, &key, bytes(*v));
+                seen.note_bytes(who.process, &key, bytes(*v));
             }
         }
         Lesson::Miss(who) => seen.miss(who, &key),

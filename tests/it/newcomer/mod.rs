@@ -1,5 +1,8 @@
 //! Errors that a new user makes: each is one line that says what is wrong with what, and one that says
 //! what to do. The table of them is a report.
+//!
+//! A row names the cause that chooses the hint, the exit code, what the user typed or the system reported, and what
+//! the hint gives to type: options, variables, commands. Our own sentences may change.
 
 mod commands;
 mod servers_gone_wrong;
@@ -26,6 +29,36 @@ struct User {
     table: Vec<[String; 4]>,
 }
 
+/// What an error is to be.
+struct Expected<'a> {
+    /// The exit code.
+    code: i32,
+    /// The name of the cause that chose the hint, as `docs/operations.md` lists them.
+    cause: &'a str,
+    /// What the message holds of what the user typed, or of what the server or the system reported.
+    message: &'a [&'a str],
+    /// What the hint gives to type.
+    hint: &'a [&'a str],
+}
+
+/// An error with the exit code 1.
+fn fails<'a>(cause: &'a str, message: &'a [&'a str], hint: &'a [&'a str]) -> Expected<'a> {
+    Expected {
+        code: 1,
+        cause,
+        message,
+        hint,
+    }
+}
+
+/// An error of the arguments or the environment: the exit code is 2.
+fn is_misused<'a>(cause: &'a str, message: &'a [&'a str], hint: &'a [&'a str]) -> Expected<'a> {
+    Expected {
+        code: 2,
+        ..fails(cause, message, hint)
+    }
+}
+
 impl User {
     fn new() -> Result<Self, String> {
         mounts::possible()?;
@@ -44,33 +77,39 @@ impl User {
         self.home.path()
     }
 
-    /// A shell script that is to fail with one message and one hint that together hold these words.
+    /// A shell script that is to fail as expected.
     #[track_caller]
-    fn errs(&mut self, what: &str, script: &str, words: &[&str]) {
+    fn errs(&mut self, what: &str, script: &str, expected: &Expected<'_>) {
         let out = self.run(script);
         assert!(!is_mount_point(&self.path().join("mnt")), "{out:#?}");
-        self.told(what, script, &out, words);
+        self.told(what, script, &out, expected);
     }
 
     fn run(&self, script: &str) -> Output {
         cli::script(&self.bucket, &self.path().join("state"), script)
             .env("B", format!("s3://{}", self.bucket.name))
             .env("ETAGFS_DEADLINE", self.deadline)
+            // The line with the cause, and no other.
+            .env("ETAGFS_LOG", "off,etagfs::cli::report=debug")
             .within(self.path())
             .run()
     }
 
     #[track_caller]
-    fn told(&mut self, what: &str, script: &str, out: &Output, words: &[&str]) {
+    fn told(&mut self, what: &str, script: &str, out: &Output, expected: &Expected<'_>) {
         println!("{what}\n  $ {script}\n{}", out.stderr);
-        assert!(matches!(out.code, Some(1 | 2)), "{out:#?}");
+        assert_eq!(out.code, Some(expected.code), "{out:#?}");
         assert_eq!(out.stdout, "");
         let lines: Vec<_> = out.stderr.lines().collect();
-        assert_eq!(lines.len(), 2, "{out:#?}");
-        let message = lines[0]
+        let [log, message, hint] = lines[..] else {
+            panic!("{out:#?}");
+        };
+        let cause = format!(" cause=\"{}\"", expected.cause);
+        assert!(log.ends_with(&cause), "{cause} is not in {out:#?}");
+        let message = message
             .strip_prefix("etagfs: ")
             .unwrap_or_else(|| panic!("{out:#?}"));
-        let hint = lines[1]
+        let hint = hint
             .strip_prefix("  ")
             .unwrap_or_else(|| panic!("{out:#?}"));
         // Words for people, not the structures and the layers of a program.
@@ -84,8 +123,11 @@ impl User {
         ] {
             assert!(!message.contains(inside), "{inside:?}: {out:#?}");
         }
-        for word in words {
-            assert!(out.stderr.contains(word), "{word:?} is not in {out:#?}");
+        for word in expected.message {
+            assert!(message.contains(word), "{word:?} is not in {message:?}");
+        }
+        for word in expected.hint {
+            assert!(hint.contains(word), "{word:?} is not in {hint:?}");
         }
         self.table
             .push([what, script, message, hint].map(str::to_owned));
@@ -109,33 +151,44 @@ fn buckets_servers_and_regions_that_are_wrong() {
     user.errs(
         "the bucket does not exist",
         "etagfs mount s3://nosuchbucket mnt",
-        &["the bucket nosuchbucket does not exist", "check its name"],
+        &fails(
+            "no-bucket",
+            &["nosuchbucket"],
+            &["etagfs bucket create s3://nosuchbucket"],
+        ),
     );
     user.errs(
         "nothing listens there",
         "etagfs mount $B mnt --endpoint-url http://127.0.0.1:2",
-        &[
-            "http://127.0.0.1:2",
-            "Connection refused",
-            "--endpoint-url",
-            "running",
-        ],
+        &fails(
+            "nothing-listens",
+            &["http://127.0.0.1:2", "Connection refused"],
+            &["--endpoint-url"],
+        ),
     );
     user.errs(
         "no such host",
         "etagfs mount $B mnt --endpoint-url http://s3.invalid",
-        &["http://s3.invalid", "--endpoint-url", "spelling"],
+        &fails(
+            "no-such-host",
+            &["http://s3.invalid"],
+            &["--endpoint-url", "getent hosts"],
+        ),
     );
     user.errs(
         "an address without http://",
         "etagfs mount $B mnt --endpoint-url localhost:9000",
-        &["localhost:9000", "http://"],
+        &is_misused(
+            "endpoint-url",
+            &["localhost:9000", "http://"],
+            &["--endpoint-url http://HOST:PORT"],
+        ),
     );
     let plain = user.bucket.endpoint.replace("http://", "");
     user.errs(
         "https for a server that speaks http",
         &format!("etagfs mount $B mnt --endpoint-url https://{plain}"),
-        &[&plain, "speaks http, not https", "--endpoint-url http://"],
+        &fails("speaks-http", &[&plain], &["--endpoint-url http://"]),
     );
     for (what, canned) in [
         (
@@ -152,34 +205,54 @@ fn buckets_servers_and_regions_that_are_wrong() {
         ),
     ] {
         let script = format!("etagfs mount $B mnt --endpoint-url {}", canned.url());
-        user.errs(what, &script, &[&canned.url(), "https://"]);
+        user.errs(
+            what,
+            &script,
+            &fails("not-http", &[&canned.url()], &["--endpoint-url https://"]),
+        );
     }
     let elsewhere = Canned::bucket_is_in("eu-central-1");
     user.errs(
         "the bucket is in another region",
         &format!("etagfs mount $B mnt --endpoint-url {}", elsewhere.url()),
-        &["region eu-central-1", "--region eu-central-1"],
+        &fails(
+            "other-region",
+            &["eu-central-1"],
+            &["--region eu-central-1", "AWS_REGION=eu-central-1"],
+        ),
     );
     user.errs(
         "no region",
         "unset AWS_REGION ETAGFS_ENDPOINT_URL; etagfs mount $B mnt",
-        &["region", "--region", "AWS_REGION"],
+        &fails(
+            "no-region",
+            &["region", "AWS_REGION"],
+            &["--region", "AWS_REGION"],
+        ),
     );
     user.errs(
         "a proxy whose port does not exist",
         "env -u ETAGFS_ENDPOINT_URL HTTPS_PROXY=http://u:hidden@h:99999 etagfs mount $B mnt --region eu-west-1",
-        &["HTTPS_PROXY", "http://HOST:PORT", "unset"],
+        &is_misused("proxy", &["HTTPS_PROXY", "http://HOST:PORT"], &["http://HOST:PORT", "unset", "--proxy"]),
     );
     let silent = Canned::silent();
     user.errs(
         "nothing answers",
         &format!("etagfs mount $B mnt --endpoint-url {}", silent.url()),
-        &[&silent.url(), "within 3", "firewall"],
+        &fails(
+            "no-answer",
+            &[&silent.url(), " 3 s"],
+            &["--proxy", "--endpoint-url", "--deadline"],
+        ),
     );
     user.errs(
         "no source",
         "etagfs mount bucket mnt",
-        &["bucket", "s3://BUCKET"],
+        &is_misused(
+            "no-source",
+            &["\"bucket\""],
+            &["s3://BUCKET", "s3://BUCKET/PREFIX"],
+        ),
     );
     user.write("errors-of-new-users-1-servers");
 }
@@ -190,53 +263,77 @@ fn credentials_that_are_wrong() {
     user.errs(
         "no credentials",
         "AWS_ACCESS_KEY_ID= AWS_SECRET_ACCESS_KEY= etagfs mount $B mnt",
-        &[
-            "no credentials are known",
-            "AWS_ACCESS_KEY_ID",
-            "--profile",
-            "--no-sign-request",
-        ],
+        &fails(
+            "no-credentials",
+            &["AWS_ACCESS_KEY_ID"],
+            &[
+                "AWS_ACCESS_KEY_ID",
+                "AWS_SECRET_ACCESS_KEY",
+                "--profile",
+                "--no-sign-request",
+            ],
+        ),
     );
     user.errs(
         "a wrong secret",
         "AWS_SECRET_ACCESS_KEY=wrong etagfs mount $B mnt",
-        &["denied", "AWS_SECRET_ACCESS_KEY", "does not belong"],
+        &fails(
+            "wrong-secret",
+            &["SignatureDoesNotMatch"],
+            &["AWS_SECRET_ACCESS_KEY"],
+        ),
     );
     user.errs(
         "an unknown key",
         "AWS_ACCESS_KEY_ID=UNKNOWN etagfs mount $B mnt",
-        &["denied", "UNKNOWN", "AWS_ACCESS_KEY_ID", "--endpoint-url"],
+        &fails(
+            "unknown-key-id",
+            &["UNKNOWN"],
+            &["AWS_ACCESS_KEY_ID", "--endpoint-url"],
+        ),
     );
     user.errs(
         "no keys where some are wanted",
         "etagfs mount $B mnt --no-sign-request",
-        &["denied", "--no-sign-request"],
+        &fails(
+            "may-not-list",
+            &["AccessDenied"],
+            &["s3:ListBucket", "--no-sign-request"],
+        ),
     );
     let late = Canned::denies("RequestTimeTooSkewed");
     user.errs(
         "a clock that is wrong",
         &format!("etagfs mount $B mnt --endpoint-url {}", late.url()),
-        &["RequestTimeTooSkewed", "clock", "timedatectl"],
+        &fails(
+            "clock",
+            &["RequestTimeTooSkewed"],
+            &["timedatectl set-ntp true", "date -u"],
+        ),
     );
     let expired = Canned::denies("ExpiredToken");
     user.errs(
         "keys that have expired",
         &format!("etagfs mount $B mnt --endpoint-url {}", expired.url()),
-        &["ExpiredToken", "expired", "get new ones"],
+        &fails("expired", &["ExpiredToken"], &["aws sso login"]),
     );
     let proxy = Proxy::to(&user.bucket.endpoint);
     proxy.inject(When::op(Op::Put), Fault::access_denied());
     user.errs(
         "keys that may only read",
         &format!("etagfs mount $B mnt --endpoint-url {}", proxy.endpoint()),
-        &["denied", "--read-only", "s3:PutObject"],
+        &fails(
+            "may-not-write",
+            &["AccessDenied"],
+            &["--read-only", "s3:PutObject"],
+        ),
     );
     proxy.heal();
     proxy.inject(When::any(), Fault::access_denied());
     user.errs(
         "keys that may do nothing there",
         &format!("etagfs mount $B mnt --endpoint-url {}", proxy.endpoint()),
-        &["denied", "s3:ListBucket"],
+        &fails("may-not-list", &["AccessDenied"], &["s3:ListBucket"]),
     );
     user.write("errors-of-new-users-2-credentials");
 }
@@ -248,7 +345,7 @@ fn a_server_without_conditional_writes() {
     user.errs(
         "a server without conditional writes",
         "etagfs mount $B mnt",
-        &["cannot be written to safely", "--read-only"],
+        &fails("unconditional", &["If-None-Match: *"], &["--read-only"]),
     );
     user.write("errors-of-new-users-3-conditions");
 }
@@ -259,34 +356,39 @@ fn directories_that_are_wrong() {
     user.errs(
         "no such directory",
         "etagfs mount $B nowhere",
-        &["nowhere does not exist", "mkdir -p"],
+        &fails("no-directory", &["/nowhere "], &["mkdir -p "]),
     );
     fs::write(user.path().join("file"), "").unwrap();
     user.errs(
         "a file",
         "etagfs mount $B file",
-        &["file is not a directory", "choose"],
+        &fails("not-a-directory", &["/file "], &[]),
     );
     fs::create_dir_all(user.path().join("full/inner")).unwrap();
     user.errs(
         "a directory with something in it",
         "etagfs mount $B full",
-        &["full is not empty", "choose an empty"],
+        &fails("not-empty", &["/full "], &[]),
     );
     let mounted = Mount::of(&user.bucket).flat().start();
-    let again = format!("etagfs mount $B '{}'", mounted.path().display());
+    let at = mounted.path().display().to_string();
+    let again = format!("etagfs mount $B '{at}'");
     let out = user.run(&again);
     user.told(
         "a directory that is mounted on already",
         "etagfs mount $B mnt",
         &out,
-        &["mounted at", "already", "etagfs umount"],
+        &fails("mounted", &[&at], &[&format!("etagfs umount {at}")]),
     );
     mounted.unmount();
     user.errs(
         "nothing is mounted there",
         "etagfs umount mnt",
-        &["nothing of etagfs", "findmnt"],
+        &fails(
+            "not-mounted",
+            &["mnt"],
+            &["findmnt --types fuse,fuse.etagfs"],
+        ),
     );
     user.write("errors-of-new-users-4-directories");
 }
@@ -311,16 +413,16 @@ fn machines_that_cannot_mount() {
     Script::bash(&format!("chmod 755 '{base}'; mkdir -m 700 '{base}/nobodys' && chown 65534 '{base}/nobodys'; chmod 777 '{base}/mnt'; cp \"$(command -v '{}')\" '{base}/etagfs'", env!("CARGO_BIN_EXE_etagfs"))).run().ok();
     // Nobody keeps rescued bytes in what is somebody else's.
     let nobody = "setpriv --reuid 65534 --regid 65534 --clear-groups env HOME=/nonexistent ETAGFS_STATE_DIR=nobodys";
-    for (what, script, shown, words) in [
+    for (what, script, shown, expected) in [
         (
             "no /dev/fuse",
             elsewhere("true", "exec etagfs mount $B mnt"),
             "etagfs mount $B mnt",
-            &[
-                "there is no /dev/fuse",
-                "modprobe fuse",
-                "--device /dev/fuse",
-            ][..],
+            fails(
+                "no-fuse",
+                &["/dev/fuse"],
+                &["modprobe fuse", "--device /dev/fuse"],
+            ),
         ),
         (
             "not root, and no fusermount3",
@@ -329,7 +431,7 @@ fn machines_that_cannot_mount() {
                 &format!("exec {nobody} PATH=/nonexistent ./etagfs mount $B mnt"),
             ),
             "etagfs mount $B mnt",
-            &["fusermount3 is missing", "apt-get install fuse3"],
+            fails("no-helper", &["fusermount3"], &["apt-get install fuse3"]),
         ),
         (
             "not root, and --allow-other",
@@ -338,7 +440,11 @@ fn machines_that_cannot_mount() {
                 &format!("exec {nobody} ./etagfs mount $B mnt --allow-other"),
             ),
             "etagfs mount $B mnt --allow-other",
-            &["other users", "user_allow_other", "/etc/fuse.conf"],
+            fails(
+                "for-others",
+                &["/etc/fuse.conf"],
+                &["user_allow_other", "/etc/fuse.conf", "--allow-other"],
+            ),
         ),
         (
             "not root, and somebody else's directory",
@@ -347,7 +453,7 @@ fn machines_that_cannot_mount() {
                 &format!("mkdir -m 755 theirs; exec {nobody} ./etagfs mount $B theirs"),
             ),
             "etagfs mount $B theirs",
-            &["theirs", "no write access", "directory of yours"],
+            fails("no-access", &["/theirs "], &[]),
         ),
         (
             "/dev/fuse is closed to this user",
@@ -356,7 +462,7 @@ fn machines_that_cannot_mount() {
                 &format!("exec {nobody} ./etagfs mount $B mnt"),
             ),
             "etagfs mount $B mnt",
-            &["Permission denied", "check the permissions of /dev/fuse"],
+            fails("mount-denied", &["Permission denied"], &["/dev/fuse"]),
         ),
         (
             "root of a container, without the right to mount",
@@ -365,11 +471,15 @@ fn machines_that_cannot_mount() {
                 "exec setpriv --bounding-set -sys_admin --inh-caps -sys_admin etagfs mount $B mnt",
             ),
             "etagfs mount $B mnt",
-            &["CAP_SYS_ADMIN", "--cap-add SYS_ADMIN"],
+            fails(
+                "no-capability",
+                &["CAP_SYS_ADMIN"],
+                &["--cap-add SYS_ADMIN"],
+            ),
         ),
     ] {
         let out = user.run(&script);
-        user.told(what, shown, &out, words);
+        user.told(what, shown, &out, &expected);
     }
     user.write("errors-of-new-users-5-machines");
 }

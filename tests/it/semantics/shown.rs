@@ -251,8 +251,8 @@ fn is_carried_out_late(world: &World) {
     });
 }
 
-/// **Being told that there is no such file counts as well**: a process that was answered `ENOENT` was shown
-/// that the key is absent.
+/// **An answer that there is no such file counts as well**: a process that got `ENOENT` was shown that the key
+/// is absent.
 #[test]
 fn w1_who_found_no_file_replaces_nothing_that_was_created_since() {
     let world = or_skip!(world_with(&["--flat", "--ttl=60"]));

@@ -414,15 +414,21 @@ impl Judge<'_> {
             pid,
             ..record.clone()
         };
-        let knew = self.known_to(shown, &by, &event.key);
         let replaced = event.before.as_ref().map(|value| &value.bytes);
-        let is_known = match (knew, replaced) {
-            (Some(knew), Some(replaced)) => knew.contains(replaced),
-            (Some(_), None) => true,
-            (None, _) => false,
-        };
-        if is_known {
-            shown.add(&by, &event.key, after.bytes.clone());
+        // Whose memory was the base knows it, and whoever saved.
+        let knew = self.knowing(shown, &by, &event.key).into_iter();
+        let knew: Vec<_> = knew
+            .filter(|pid| {
+                let known = shown.of(&by, *pid, &event.key);
+                replaced.is_none_or(|replaced| known.is_some_and(|it| it.contains(replaced)))
+            })
+            .collect();
+        for pid in knew {
+            let base = Record {
+                pid,
+                ..record.clone()
+            };
+            shown.add(&base, &event.key, after.bytes.clone());
         }
     }
 }

@@ -1,19 +1,19 @@
-//! What is forgotten when there is no room for more: first what nobody alive will ask for, then misses if
-//! they are too many, then the oldest readings of the job that has the most.
+//! What is forgotten when there is no room: first the readings that no living process will ask for, then
+//! misses if there are too many, then the oldest readings of the job that has the most.
 
 use std::sync::Arc;
 
-use super::super::order::{OF_MISSES, OF_NOBODY, Placed};
+use super::super::order::{Linked, OF_MISSES, OF_NOBODY};
 use super::super::slab::{Id, NONE};
-use super::{Levels, Memory};
+use super::{Levels, ReadMemory};
 
-/// How many of the oldest readings are looked at for one of nobody who is alive.
+/// How many of the oldest readings are searched for one that no living process will ask for.
 const LOOKS: usize = 16;
 
-/// Which part of all that is remembered may be misses when there is no room for more: one in so many.
+/// The share of misses among all that is remembered when there is no room: one in this many.
 const SHARE_OF_MISSES: usize = 8;
 
-impl Memory {
+impl ReadMemory {
     /// Forgets a reading other than this one, if there is another.
     pub(super) fn forget_one(&mut self, but: Id) -> bool {
         let Some((id, is_of_nobody)) = self.choose(but) else {
@@ -24,7 +24,7 @@ impl Memory {
         true
     }
 
-    /// The next one to be forgotten, and whether nobody will miss it.
+    /// The next one to be forgotten, and whether no living process will ask for it.
     fn choose(&mut self, but: Id) -> Option<(Id, bool)> {
         if self.order.line(OF_NOBODY).count == 0 {
             let living = Arc::clone(&self.living);
@@ -60,7 +60,7 @@ impl Memory {
         Some((oldest, false))
     }
 
-    /// One of the oldest of a line that nobody alive will ask for.
+    /// One of the oldest of a list that no living process will ask for.
     fn dead_in(&mut self, line: Id, but: Id) -> Option<Id> {
         let mut at = self.order.line(line).oldest;
         for _ in 0..LOOKS {

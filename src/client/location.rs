@@ -1,6 +1,6 @@
 //! A key or a file, as every verb sees it: to be read, saved and deleted.
 //!
-//! [`Place`] has two implementations: a key of a store by requests (`remote.rs`), and a file by the filesystem
+//! [`Location`] has two implementations: a key of a store by requests (`remote.rs`), and a file by the filesystem
 //! (`path.rs`). Each of its functions makes one attempt, and a refusal is an answer, as everywhere below this layer.
 //! The verbs (`put.rs`, `update.rs`, ...) try again, and decide what a refusal means.
 
@@ -16,16 +16,16 @@ use uuid::Uuid;
 use super::Error;
 use super::identity::Identity;
 use super::retry::Tries;
-use super::value::{About, Answer, MetadataChoice, Part, Wanted};
+use super::value::{About, MetadataChoice, Part, ReadOutcome, Wanted};
 use crate::model::{Outcome, Precondition, PutId, Version};
 use crate::store::Metadata;
 
-/// A key of a store, or a file. See [`Client::place`](super::Client::place).
+/// A key of a store, or a file. See [`Client::location`](super::Client::location).
 ///
 /// The functions of this trait are single attempts. Use the functions of this module, which try again where that
 /// helps: [`put`](super::put()), [`update`](super::update()), [`append`](super::append()) and the like.
 #[async_trait]
-pub trait Place: Send + Sync {
+pub trait Location: Send + Sync {
     /// What messages call it.
     fn label(&self) -> String;
 
@@ -36,7 +36,7 @@ pub trait Place: Send + Sync {
     ///
     /// # Errors
     /// When it cannot be read; absence is no error.
-    async fn read(&self, wanted: &Wanted, part: Option<Part>) -> Result<Answer, Error>;
+    async fn read(&self, wanted: &Wanted, part: Option<Part>) -> Result<ReadOutcome, Error>;
 
     /// What is known of it, without its bytes; nothing if it does not exist. One request.
     ///
@@ -110,7 +110,7 @@ pub trait Place: Send + Sync {
     ///
     /// # Errors
     /// As [`read`](Self::read), and [`Error::Late`].
-    async fn read_to_change(&self, within: Duration) -> Result<Answer, Error>;
+    async fn read_to_change(&self, within: Duration) -> Result<ReadOutcome, Error>;
 
     /// Keeps other updates away from what has no version; held until it is dropped.
     ///
@@ -160,7 +160,7 @@ pub trait Place: Send + Sync {
     ///
     /// # Errors
     /// As [`look`](Self::look).
-    async fn observe(&self, known: Option<&State>) -> Result<Option<State>, Error>;
+    async fn observe(&self, known: Option<&Revision>) -> Result<Option<Revision>, Error>;
 
     /// Whether it is a directory.
     ///
@@ -199,10 +199,10 @@ pub trait Place: Send + Sync {
     ///
     /// # Errors
     /// For a file, which cannot say that.
-    fn binary(self: Arc<Self>) -> Result<Arc<dyn Place>, Error>;
+    fn binary(self: Arc<Self>) -> Result<Arc<dyn Location>, Error>;
 }
 
-/// What keeps other updates away, see [`Place::lock`].
+/// What keeps other updates away, see [`Location::lock`].
 #[derive(Debug)]
 pub struct Lock {
     pub(super) _held: Option<File>,
@@ -210,14 +210,14 @@ pub struct Lock {
 
 /// How a key or file is, as far as it takes to see a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum State {
+pub enum Revision {
     /// It has this version.
     Version(Version),
     /// A file that has no version: its time, and its size in bytes, have to do.
     Stamp(SystemTime, u64),
 }
 
-impl State {
+impl Revision {
     /// The version, if it has one.
     pub fn version(&self) -> Option<&Version> {
         match self {

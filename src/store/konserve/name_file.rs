@@ -22,7 +22,7 @@ const WORN: usize = 10_000;
 
 /// The file of one store.
 #[derive(Debug)]
-pub(super) struct Kept {
+pub(super) struct NameFile {
     file: PathBuf,
     /// How many lines it has, as far as this mount knows.
     lines: AtomicUsize,
@@ -30,7 +30,7 @@ pub(super) struct Kept {
 
 /// A line of the file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Line {
+pub(super) struct NameLine {
     pub(super) object: Uuid,
     /// None of an element of a log.
     pub(super) key: Option<String>,
@@ -39,7 +39,7 @@ pub(super) struct Line {
     pub(super) raw: bool,
 }
 
-impl Line {
+impl NameLine {
     fn write(&self, out: &mut Vec<u8>) -> io::Result<()> {
         let text = serde_json::to_string(self)?;
         writeln!(out, "{:016x} {text}", sum(text.as_bytes()))
@@ -63,7 +63,7 @@ fn sum(bytes: &[u8]) -> u64 {
     })
 }
 
-impl Kept {
+impl NameFile {
     pub(super) fn new(file: PathBuf) -> Self {
         Self {
             file,
@@ -72,7 +72,7 @@ impl Kept {
     }
 
     /// The last line of each object, in the order of the file.
-    pub(super) fn read(&self) -> Vec<Line> {
+    pub(super) fn read(&self) -> Vec<NameLine> {
         let Ok(file) = fs::File::open(&self.file) else {
             return Vec::new();
         };
@@ -85,7 +85,7 @@ impl Kept {
                 Ok(0) | Err(_) => break,
                 Ok(_) => count += 1,
             }
-            if let Some(line) = Line::read(&bytes) {
+            if let Some(line) = NameLine::read(&bytes) {
                 found.insert(line.object, (count, line));
             }
         }
@@ -104,7 +104,7 @@ impl Kept {
     ///
     /// # Errors
     /// Any of the disk.
-    pub(super) fn write(&self, new: &[Line], all: &[Line]) -> io::Result<()> {
+    pub(super) fn write(&self, new: &[NameLine], all: &[NameLine]) -> io::Result<()> {
         if let Some(dir) = self.file.parent() {
             let mut builder = fs::DirBuilder::new();
             builder.recursive(true).mode(0o700).create(dir)?;
@@ -115,7 +115,7 @@ impl Kept {
         }
     }
 
-    fn append(&self, lines: &[Line]) -> io::Result<()> {
+    fn append(&self, lines: &[NameLine]) -> io::Result<()> {
         // If the last line of the file broke off, these begin anew.
         let mut bytes = vec![b'\n'];
         for line in lines {
@@ -128,7 +128,7 @@ impl Kept {
         Ok(())
     }
 
-    fn replace(&self, lines: &[Line]) -> io::Result<()> {
+    fn replace(&self, lines: &[NameLine]) -> io::Result<()> {
         let mut bytes = Vec::new();
         for line in lines {
             line.write(&mut bytes)?;
@@ -156,8 +156,8 @@ impl Kept {
 mod tests {
     use super::*;
 
-    fn line(n: u128, size: u64) -> Line {
-        Line {
+    fn line(n: u128, size: u64) -> NameLine {
+        NameLine {
             object: Uuid::from_u128(n),
             key: Some(format!(":key-{n}")),
             etag: format!("\"{n}-{size}\""),
@@ -166,9 +166,9 @@ mod tests {
         }
     }
 
-    fn kept() -> (tempfile::TempDir, Kept) {
+    fn kept() -> (tempfile::TempDir, NameFile) {
         let dir = tempfile::tempdir().unwrap();
-        let kept = Kept::new(dir.path().join("konserve").join("store.names"));
+        let kept = NameFile::new(dir.path().join("konserve").join("store.names"));
         (dir, kept)
     }
 
