@@ -127,16 +127,14 @@ impl Vfs {
         let mut found = BytesMut::new();
         let mut at = start;
         while at < end {
-            let held = block.start..block.start + block.bytes.len() as u64;
-            if !held.contains(&at) {
-                block.bytes = store.read(&key, entry, at, BLOCK).await?;
-                block.start = at;
-                if block.bytes.is_empty() {
+            if !block.holds(at) {
+                block.hold(at, store.read(&key, entry, at, BLOCK).await?);
+                if !block.holds(at) {
                     break;
                 }
             }
             let want = usize::try_from(end - at).unwrap_or(usize::MAX);
-            let piece = slice(&block.bytes, at - block.start, want);
+            let piece = block.read(at, want);
             if found.is_empty() && piece.len() as u64 == end - at {
                 return Ok(piece);
             }
@@ -282,10 +280,8 @@ impl Vfs {
             Err(_) => state.missing.lost(bytes),
         }
         written.map_err(Error::of_disk)?;
-        writer.reshape(Some(Shape {
-            size: state.content.len() as u64,
-            modified: SystemTime::now(),
-        }));
+        let size = state.content.len() as u64;
+        writer.reshape(Some(Shape::new(size, SystemTime::now())));
         if durable == Durable::AtSave {
             return Ok(());
         }
@@ -358,7 +354,7 @@ impl Vfs {
         }
         resized.map_err(Error::of_disk)?;
         let modified = SystemTime::now();
-        writer.reshape(Some(Shape { size, modified }));
+        writer.reshape(Some(Shape::new(size, modified)));
         Ok(Attr {
             size,
             modified,

@@ -54,8 +54,24 @@ pub(super) struct Writer {
 /// The size and time of a draft that differs from what is stored.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Shape {
-    pub(super) size: u64,
-    pub(super) modified: SystemTime,
+    size: u64,
+    modified: SystemTime,
+}
+
+impl Shape {
+    pub(super) fn new(size: u64, modified: SystemTime) -> Self {
+        Self { size, modified }
+    }
+
+    /// How many bytes the draft has.
+    pub(super) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// When the draft was changed last.
+    pub(super) fn modified(&self) -> SystemTime {
+        self.modified
+    }
 }
 
 /// What a writer has so far.
