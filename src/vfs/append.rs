@@ -52,7 +52,7 @@ impl Vfs {
         let step = {
             let mut table = self.table();
             let file = table.node_mut(ino)?.shared_mut();
-            saving.rebased(file, &mut state.draft, &mut state.caught_up, newest)
+            state.rebased(file, saving, newest)
         };
         let size = state.content.len() as u64;
         let shape = Shape::new(size, std::time::SystemTime::now());

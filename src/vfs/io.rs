@@ -266,7 +266,7 @@ impl Vfs {
         let end = self.check_size(&store, &key, bytes.end);
         // Who wrote up to here did not mean what there is now.
         if end.is_err() && start <= state.content.len() as u64 {
-            state.missing.lost(bytes.clone());
+            state.lacks(bytes);
         }
         let end = end?;
         match at {
@@ -274,31 +274,18 @@ impl Vfs {
             At::Offset(_) => state.draft.edit(),
         }
         .map_err(|lost| Error::of_write(lost, &store.address(&key)))?;
-        let written = state.content.write(end - data.len(), data, &self.room);
-        match &written {
-            Ok(()) => state.missing.written(bytes),
-            Err(_) => state.missing.lost(bytes),
-        }
+        let written = state.write(end - data.len(), data, &self.room);
         written.map_err(Error::of_disk)?;
         let size = state.content.len() as u64;
         writer.reshape(Some(Shape::new(size, SystemTime::now())));
         if durable == Durable::AtSave {
             return Ok(());
         }
-        if let Some((_, rescue)) = state.taken_back.take_if(|(bytes, _)| bytes == data) {
-            state.rescued = Some(rescue);
-        }
+        state.note_write(data);
         let saved = self.save_draft(writer, &mut state, SaveReason::Write).await;
         if saved.is_err() && at == At::End && state.draft.lost().is_none() {
-            // Who writes them again, since they could not be saved, appends them once.
-            let len = state.content.len() - data.len();
-            state
-                .content
-                .set_len(len, &self.room)
-                .map_err(Error::of_disk)?;
-            // Nothing that the draft saves or rescues later stands for them, but the same bytes.
-            let bytes = Bytes::copy_from_slice(data);
-            state.taken_back = state.rescued.take().map(|rescue| (bytes, rescue));
+            let taken_back = state.take_back(data, &self.room);
+            taken_back.map_err(Error::of_disk)?;
         }
         match saved {
             Err(Error::Conflict { key, .. }) => Err(Error::Stale(key)),
@@ -346,12 +333,7 @@ impl Vfs {
             .draft
             .edit()
             .map_err(|lost| Error::of_write(lost, &store.address(&key)))?;
-        let resized = state.content.set_len(len, &self.room);
-        match &resized {
-            Ok(()) => state.missing.ends_at(size),
-            // Of what there is, nobody knows what was meant to stay.
-            Err(_) => state.missing.lost(0..u64::MAX),
-        }
+        let resized = state.set_len(len, &self.room);
         resized.map_err(Error::of_disk)?;
         let modified = SystemTime::now();
         writer.reshape(Some(Shape::new(size, modified)));
