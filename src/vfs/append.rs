@@ -50,12 +50,11 @@ impl Vfs {
         let step = {
             let mut table = self.table();
             let file = table.node_mut(ino)?.shared_mut();
-            saving.rebased(file, &mut state.draft, &mut state.caught_up, newest)
+            state.rebased(file, saving, newest)
         };
-        let shape = state.draft.is_dirty().then(|| Shape {
-            size: state.content.len() as u64,
-            modified: std::time::SystemTime::now(),
-        });
+        let size = state.content.len() as u64;
+        let shape = Shape::new(size, std::time::SystemTime::now());
+        let shape = state.draft.is_dirty().then_some(shape);
         begun.writer.reshape(shape);
         // The kernel remembers the size that the file had with our bytes alone.
         self.forget_in_kernel(ino);

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
-use super::content::Content;
+use super::content::{Content, slice};
 use super::items::{Age, DirItem};
 use super::place::Place;
 use super::scratch::OpenScratch;
@@ -233,10 +233,27 @@ impl Pieces {
 /// A piece of a large value.
 #[derive(Debug, Default)]
 pub(super) struct Block {
-    pub(super) start: u64,
-    pub(super) bytes: Bytes,
+    start: u64,
+    bytes: Bytes,
     /// Of the bytes from the first one to where they were read without a gap.
     tracing: Tracing,
+}
+
+impl Block {
+    /// Whether the byte at this offset is in it.
+    pub(super) fn holds(&self, at: u64) -> bool {
+        (self.start..self.start + self.bytes.len() as u64).contains(&at)
+    }
+
+    /// Holds these bytes instead, which begin at this offset.
+    pub(super) fn hold(&mut self, start: u64, bytes: Bytes) {
+        (self.start, self.bytes) = (start, bytes);
+    }
+
+    /// The bytes from an offset that it holds on, at most `len`.
+    pub(super) fn read(&self, at: u64, len: usize) -> Bytes {
+        slice(&self.bytes, at - self.start, len)
+    }
 }
 
 impl Handle {

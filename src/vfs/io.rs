@@ -109,16 +109,14 @@ impl Vfs {
         let mut found = BytesMut::new();
         let mut at = start;
         while at < end {
-            let held = block.start..block.start + block.bytes.len() as u64;
-            if !held.contains(&at) {
-                block.bytes = store.read(&key, entry, at, BLOCK).await?;
-                block.start = at;
-                if block.bytes.is_empty() {
+            if !block.holds(at) {
+                block.hold(at, store.read(&key, entry, at, BLOCK).await?);
+                if !block.holds(at) {
                     break;
                 }
             }
             let want = usize::try_from(end - at).unwrap_or(usize::MAX);
-            let piece = slice(&block.bytes, at - block.start, want);
+            let piece = block.read(at, want);
             if found.is_empty() && piece.len() as u64 == end - at {
                 return Ok(piece);
             }
@@ -250,7 +248,7 @@ impl Vfs {
         let end = self.check_size(&store, &key, bytes.end);
         // The caller's offset refers to content that has since been replaced.
         if end.is_err() && start <= state.content.len() as u64 {
-            state.missing.lost(bytes.clone());
+            state.lacks(bytes);
         }
         let end = end?;
         match at {
@@ -258,33 +256,18 @@ impl Vfs {
             At::Offset(_) => state.draft.edit(),
         }
         .map_err(|lost| Error::of_write(lost, &store.address(&key)))?;
-        let written = state.content.write(end - data.len(), data, &self.room);
-        match &written {
-            Ok(()) => state.missing.written(bytes),
-            Err(_) => state.missing.lost(bytes),
-        }
+        let written = state.write(end - data.len(), data, &self.room);
         written.map_err(Error::of_disk)?;
-        writer.reshape(Some(Shape {
-            size: state.content.len() as u64,
-            modified: SystemTime::now(),
-        }));
+        let size = state.content.len() as u64;
+        writer.reshape(Some(Shape::new(size, SystemTime::now())));
         if durable == Durable::AtSave {
             return Ok(());
         }
-        if let Some((_, rescue)) = state.taken_back.take_if(|(bytes, _)| bytes == data) {
-            state.rescued = Some(rescue);
-        }
+        state.note_write(data);
         let saved = self.save_draft(writer, &mut state, SaveReason::Write).await;
         if saved.is_err() && at == At::End && state.draft.lost().is_none() {
-            // A program that repeats the write appends the bytes only once.
-            let len = state.content.len() - data.len();
-            state
-                .content
-                .set_len(len, &self.room)
-                .map_err(Error::of_disk)?;
-            // No later save or rescue of the draft stands for these bytes, unless it has the same ones.
-            let bytes = Bytes::copy_from_slice(data);
-            state.taken_back = state.rescued.take().map(|rescue| (bytes, rescue));
+            let taken_back = state.take_back(data, &self.room);
+            taken_back.map_err(Error::of_disk)?;
         }
         match saved {
             Err(Error::Conflict { key, .. }) => Err(Error::Stale(key)),
@@ -332,15 +315,10 @@ impl Vfs {
             .draft
             .edit()
             .map_err(|lost| Error::of_write(lost, &store.address(&key)))?;
-        let resized = state.content.set_len(len, &self.room);
-        match &resized {
-            Ok(()) => state.missing.ends_at(size),
-            // It is not known which of the present bytes the caller wants to keep.
-            Err(_) => state.missing.lost(0..u64::MAX),
-        }
+        let resized = state.set_len(len, &self.room);
         resized.map_err(Error::of_disk)?;
         let modified = SystemTime::now();
-        writer.reshape(Some(Shape { size, modified }));
+        writer.reshape(Some(Shape::new(size, modified)));
         Ok(Attr {
             size,
             modified,

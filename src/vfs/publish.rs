@@ -129,8 +129,8 @@ impl OpenScratch {
             return Handle::Reader(Box::new(reader));
         }
         let draft = Draft::editing(value.version.clone());
-        let mut state = WriterState::new(draft, value.bytes.clone(), value.metadata.clone());
-        state.caught_up = caught_up;
+        let state = WriterState::new(draft, value.bytes.clone(), value.metadata.clone());
+        let state = state.caught_up(caught_up);
         let writer = Writer::new(ino, self.who(), None, state);
         Handle::Writer(Box::new(writer))
     }

@@ -1,7 +1,7 @@
 //! The save, top to bottom.
 //!
 //! Close, fsync and the last release all call [`Vfs::save`]. It carries out the steps of the machine
-//! [`Saving`], and decides nothing. The bytes of a save that did not happen are rescued before its failure is
+//! [`Saving`](crate::model::Saving), and decides nothing. The bytes of a save that did not happen are rescued before its failure is
 //! reported (W5).
 
 use std::sync::Arc;
@@ -11,16 +11,15 @@ use tokio::sync::OwnedMutexGuard;
 use tokio::time::Instant;
 
 use super::commit::{self, Change, Commit};
-use super::content::Content;
 use super::handles::{Fh, Handle};
 use super::loss::{Attempt, Kept};
 use super::rescue::Reason;
 use super::tries::AppendTries;
 use super::writer::{Writer, WriterState};
 use super::{Context, Error, Vfs};
-use crate::model::saving::{End, Facts, Saving, Step};
+use crate::model::saving::{End, Step};
 use crate::model::{Key, Outcome, Precondition, SaveReason, Successor, Version};
-use crate::store::{Entry, Metadata, ReadBack, Store, Value};
+use crate::store::{Entry, ReadBack, Store, Value};
 
 /// The kernel's name of the operation that caused a save.
 fn op(trigger: SaveReason) -> &'static str {
@@ -106,7 +105,7 @@ impl Vfs {
         Ok(())
     }
 
-    /// Saves the draft of a writer that is locked, if it is due: carries out what [`Saving`] says.
+    /// Saves the draft of a writer that is locked, if it is due: carries out what [`Saving`](crate::model::Saving) says.
     ///
     /// # Errors
     /// As [`save`](Self::save).
@@ -142,12 +141,7 @@ impl Vfs {
         let mut sent = Instant::now();
         let (mut saving, mut step) = {
             let table = self.table();
-            let facts = Facts {
-                trigger,
-                stands_elsewhere: state.stands_elsewhere,
-            };
-            let (draft, caught_up) = (&mut state.draft, &state.caught_up);
-            Saving::begin(table.node(writer.ino())?.shared(), draft, caught_up, facts)
+            state.begin_save(table.node(writer.ino())?.shared(), trigger)
         };
         let end = loop {
             let next = match step {
@@ -190,8 +184,8 @@ impl Vfs {
             End::Saved { replaced, version } => {
                 self.saved(&begun, state, replaced, version);
                 drop(save_lock);
-                if let Some(id) = state.rescued.take() {
-                    // The bytes are in the bucket now; a rescue that cannot be removed does no harm.
+                if let Some(id) = state.take_rescue() {
+                    // Its bytes are in the bucket now; a rescue that cannot be removed does no harm.
                     let _ = self.keeper.forget(&id);
                 }
                 Ok(())
@@ -221,11 +215,7 @@ impl Vfs {
         state: &mut WriterState,
         expect: &Precondition,
     ) -> Result<Outcome, Error> {
-        let bytes = state.content.share().map_err(Error::of_disk)?;
-        let kept = match state.draft.only_appends() {
-            true => Kept::appended(bytes.slice(state.appended_from.min(bytes.len())..)),
-            false => Kept::whole(bytes.clone()),
-        };
+        let (bytes, kept) = state.share().map_err(Error::of_disk)?;
         let writer = begun.writer;
         writer.set_under_way(Some((expect.clone(), kept)));
         state.metadata = state.metadata.of(&bytes);
@@ -265,12 +255,8 @@ impl Vfs {
     /// Applies what happened to the file since the draft last caught up.
     pub(super) fn catch_up(&self, writer: &Writer, state: &mut WriterState) {
         let table = self.table();
-        let Some(node) = table.get(writer.ino()) else {
-            return;
-        };
-        let (draft, caught_up) = (&mut state.draft, &mut state.caught_up);
-        if let Some(metadata) = node.shared().catch_up(draft, caught_up) {
-            state.metadata = metadata;
+        if let Some(node) = table.get(writer.ino()) {
+            state.catch_up(node.shared());
         }
     }
 
@@ -323,7 +309,7 @@ impl Vfs {
             change,
         });
         if let Some(node) = self.table().get(writer.ino()) {
-            node.shared().saved_by(&mut state.caught_up);
+            state.saved(node.shared());
         }
         tracing::debug!(op = save.op, store = %store.name(), key = %key, %version, "saved");
     }
@@ -342,24 +328,15 @@ impl Vfs {
             true => None,
             false => state.content.share().ok(),
         };
-        state.appended_from = len;
-        match save.store.read_back(save.key, version) {
+        let stored = save.store.read_back(save.key, version);
+        state.goes_on_from(&stored);
+        match stored {
             ReadBack::Same => (own, Some(len as u64)),
-            ReadBack::Other(bytes, metadata) => {
-                state.metadata = *metadata;
-                if state.draft.only_appends() {
-                    // The next appended bytes follow what is stored now.
-                    state.appended_from = bytes.len();
-                    state.content = Content::Shared(bytes.clone());
-                }
+            ReadBack::Other(bytes, _) => {
                 let size = bytes.len() as u64;
                 (Some(bytes), Some(size))
             }
-            ReadBack::Unknown => {
-                state.metadata = Metadata::default();
-                state.stands_elsewhere = true;
-                (None, None)
-            }
+            ReadBack::Unknown => (None, None),
         }
     }
 
@@ -381,7 +358,7 @@ impl Vfs {
         drop(save_lock);
         let kept = self.kept(save, state, expected);
         let lost = self.lost(&attempt, current, kept, error).await;
-        state.rescued = lost.rescue.or(state.rescued.take());
+        state.note_rescue(lost.rescue);
         lost.error
     }
 
@@ -404,7 +381,7 @@ impl Vfs {
         let lost = self
             .not_done(&attempt, reason, "unknown", kept, error)
             .await;
-        state.rescued = lost.rescue.or(state.rescued.take());
+        state.note_rescue(lost.rescue);
         lost.error
     }
 

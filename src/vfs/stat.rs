@@ -191,8 +191,8 @@ impl Vfs {
                 Some(Attr {
                     ino,
                     kind: FileKind::File,
-                    size: shape.size,
-                    modified: shape.modified,
+                    size: shape.size(),
+                    modified: shape.modified(),
                     is_linked: true,
                     ttl: Duration::ZERO,
                 })
@@ -210,7 +210,7 @@ impl Vfs {
             .handles_of(ino)
             .into_iter()
             .filter_map(|handle| match &*handle {
-                Handle::Writer(writer) => Some(writer.shape()?.size),
+                Handle::Writer(writer) => Some(writer.shape()?.size()),
                 _ => None,
             });
         drafts.fold(stored, u64::max)

@@ -46,7 +46,7 @@ impl Vfs {
                 Handle::Writer(writer) => {
                     if let Some(shape) = writer.shape() {
                         levels.drafts.0 += 1;
-                        levels.drafts.1 += shape.size;
+                        levels.drafts.1 += shape.size();
                     }
                     1
                 }

@@ -3,6 +3,7 @@
 //! `io.rs` and `save.rs` use it.
 
 use std::io;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
@@ -15,8 +16,9 @@ use super::loss::Kept;
 use super::place::Place;
 use super::unshown::Unshown;
 use super::{Life, Who};
-use crate::model::{CaughtUp, Draft, Ino, Key, Precondition, Version};
-use crate::store::{Metadata, Store};
+use crate::model::saving::{Facts, Saving, Step};
+use crate::model::{CaughtUp, Draft, File, Ino, Key, Precondition, SaveReason, Version};
+use crate::store::{Metadata, ReadBack, Store};
 
 /// The thread that wrote last through a handle, if it is not the opener's only one.
 #[derive(Debug, Default)]
@@ -54,8 +56,24 @@ pub(super) struct Writer {
 /// The size and time of a draft that differs from what is stored.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Shape {
-    pub(super) size: u64,
-    pub(super) modified: SystemTime,
+    size: u64,
+    modified: SystemTime,
+}
+
+impl Shape {
+    pub(super) fn new(size: u64, modified: SystemTime) -> Self {
+        Self { size, modified }
+    }
+
+    /// How many bytes the draft has.
+    pub(super) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// When the draft was changed last.
+    pub(super) fn modified(&self) -> SystemTime {
+        self.modified
+    }
 }
 
 /// What a writer has so far.
@@ -66,19 +84,19 @@ pub(super) struct WriterState {
     pub(super) metadata: Metadata,
     /// Where the bytes begin that were appended since the last save, if its writer only ever appended: the
     /// length of its base.
-    pub(super) appended_from: usize,
+    appended_from: usize,
     /// What the last save stored is not these bytes, and is not known: an append must first ask the store
     /// what it follows.
-    pub(super) stands_elsewhere: bool,
+    stands_elsewhere: bool,
     /// What is missing from these bytes, because there was no room for it, or the value would be too large.
-    pub(super) missing: Missing,
+    missing: Missing,
     /// What the draft knows of what happened to its file.
-    pub(super) caught_up: CaughtUp,
+    caught_up: CaughtUp,
     /// The rescue that holds these bytes, if a save of them failed.
-    pub(super) rescued: Option<String>,
+    rescued: Option<String>,
     /// The bytes of the last write that should have been saved at once and was not, and the rescue that holds
     /// them.
-    pub(super) taken_back: Option<(Bytes, String)>,
+    taken_back: Option<(Bytes, String)>,
 }
 
 impl WriterState {
@@ -100,6 +118,141 @@ impl WriterState {
             rescued: None,
             taken_back: None,
         }
+    }
+
+    /// The same, of a writer that knows what became of its file so far.
+    pub(super) fn caught_up(self, caught_up: CaughtUp) -> Self {
+        Self { caught_up, ..self }
+    }
+
+    /// Learns what became of its file since it last looked.
+    pub(super) fn catch_up(&mut self, file: &File<Metadata>) {
+        if let Some(metadata) = file.catch_up(&mut self.draft, &mut self.caught_up) {
+            self.metadata = metadata;
+        }
+    }
+
+    /// A save of it begins.
+    pub(super) fn begin_save(
+        &mut self,
+        file: &File<Metadata>,
+        trigger: SaveReason,
+    ) -> (Saving, Step) {
+        let facts = Facts {
+            trigger,
+            stands_elsewhere: self.stands_elsewhere,
+        };
+        Saving::begin(file, &mut self.draft, &self.caught_up, facts)
+    }
+
+    /// What was appended stands behind this now: what the save does next.
+    pub(super) fn rebased(
+        &mut self,
+        file: &mut File<Metadata>,
+        saving: &mut Saving,
+        newest: Precondition,
+    ) -> Step {
+        saving.rebased(file, &mut self.draft, &mut self.caught_up, newest)
+    }
+
+    /// It was saved, which does not overtake it.
+    pub(super) fn saved(&mut self, file: &File<Metadata>) {
+        file.saved_by(&mut self.caught_up);
+    }
+
+    /// The store has its bytes, perhaps as others: it goes on from those.
+    pub(super) fn goes_on_from(&mut self, stored: &ReadBack) {
+        self.appended_from = self.content.len();
+        match stored {
+            ReadBack::Same => {}
+            ReadBack::Other(bytes, metadata) => {
+                self.metadata = Metadata::clone(metadata);
+                if self.draft.only_appends() {
+                    // What is appended next comes behind what is stored now.
+                    self.appended_from = bytes.len();
+                    self.content = Content::Shared(bytes.clone());
+                }
+            }
+            ReadBack::Unknown => {
+                self.metadata = Metadata::default();
+                self.stands_elsewhere = true;
+            }
+        }
+    }
+
+    /// Writes bytes.
+    ///
+    /// # Errors
+    /// Any error of the local disk; they are missing then.
+    pub(super) fn write(&mut self, start: usize, data: &[u8], room: &Room) -> io::Result<()> {
+        let bytes = start as u64..(start + data.len()) as u64;
+        let written = self.content.write(start, data, room);
+        match &written {
+            Ok(()) => self.missing.written(bytes),
+            Err(_) => self.missing.lost(bytes),
+        }
+        written
+    }
+
+    /// These bytes were to be written, and were not.
+    pub(super) fn lacks(&mut self, bytes: Range<u64>) {
+        self.missing.lost(bytes);
+    }
+
+    /// Sets the size.
+    ///
+    /// # Errors
+    /// Any error of the local disk; then all of it is missing, since nobody knows what was meant to stay.
+    pub(super) fn set_len(&mut self, len: usize, room: &Room) -> io::Result<()> {
+        let resized = self.content.set_len(len, room);
+        match &resized {
+            Ok(()) => self.missing.ends_at(len as u64),
+            Err(_) => self.missing.lost(0..u64::MAX),
+        }
+        resized
+    }
+
+    /// What was appended last could not be saved at once: a program that writes it again appends it once. Nothing
+    /// that the draft saves or rescues later stands for it, but the same bytes.
+    ///
+    /// # Errors
+    /// Any error of the local disk.
+    pub(super) fn take_back(&mut self, data: &[u8], room: &Room) -> io::Result<()> {
+        self.content
+            .set_len(self.content.len() - data.len(), room)?;
+        let bytes = Bytes::copy_from_slice(data);
+        self.taken_back = self.rescued.take().map(|rescue| (bytes, rescue));
+        Ok(())
+    }
+
+    /// A program wrote this: if that is what was taken back, the rescue of it stands for the draft again.
+    pub(super) fn note_write(&mut self, data: &[u8]) {
+        if let Some((_, rescue)) = self.taken_back.take_if(|(bytes, _)| bytes == data) {
+            self.rescued = Some(rescue);
+        }
+    }
+
+    /// A save of it failed, and this rescue holds its bytes; if there is none, an earlier one still does.
+    pub(super) fn note_rescue(&mut self, rescue: Option<String>) {
+        self.rescued = rescue.or(self.rescued.take());
+    }
+
+    /// The rescue that held its bytes, which are saved now.
+    pub(super) fn take_rescue(&mut self) -> Option<String> {
+        self.rescued.take()
+    }
+
+    /// The bytes to be sent, and what must not be lost of them.
+    ///
+    /// # Errors
+    /// Any error of the local disk.
+    pub(super) fn share(&mut self) -> io::Result<(Bytes, Kept)> {
+        let bytes = self.content.share()?;
+        let kept = match self.draft.only_appends() {
+            true => Kept::appended(bytes.slice(self.appended_from.min(bytes.len())..)),
+            false => Kept::whole(bytes.clone()),
+        };
+        Ok((bytes, kept))
     }
 
     /// Whether the bytes are only a part of what was written, so that saving them would lose data. A part of
