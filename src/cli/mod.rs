@@ -138,7 +138,13 @@ pub fn main() -> ExitCode {
     };
     let checked = variables::check(&definition, std::env::vars_os().map(|(name, _)| name));
     let done = checked.and_then(|()| run(command, &words));
-    ExitCode::from(done.map_or_else(Failure::report, |()| 0))
+    ExitCode::from(match done {
+        Ok(()) => 0,
+        Err(failure) => {
+            log::start_late();
+            failure.report()
+        }
+    })
 }
 
 fn run(command: Command, words: &[OsString]) -> Result<(), Failure> {

@@ -8,7 +8,6 @@ use std::fmt;
 use std::io::Write;
 
 use super::hints::Trouble;
-use super::log;
 use super::one_line::one_line;
 use crate::backend::Cause;
 use crate::{backend, store};
@@ -166,7 +165,6 @@ impl Failure {
     /// Prints the message, and returns the exit code.
     pub(super) fn report(self) -> u8 {
         if let Some(cause) = self.cause {
-            log::start_late();
             tracing::debug!(cause, "failed");
         }
         let mut out = std::io::stderr().lock();
