@@ -88,18 +88,7 @@ impl Vfs {
         error
     }
 
-    /// As [`conflict`](Self::conflict), with bytes that are kept.
-    pub(super) async fn conflict_over(
-        &self,
-        attempt: &Attempt<'_>,
-        found: Option<&Precondition>,
-        kept: Kept,
-    ) -> NotDone {
-        let error = self.outdone(attempt, found);
-        self.lost(attempt, found, Some(kept), error).await
-    }
-
-    /// As [`conflict_over`](Self::conflict_over), after the memories that count have learned of it.
+    /// As [`conflict`](Self::conflict), with bytes that are kept, after [`outdone`](Self::outdone).
     pub(super) async fn lost(
         &self,
         attempt: &Attempt<'_>,
@@ -276,7 +265,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::model::Origin;
+    use crate::model::{Ancestors, FileName, Job, Origin, Process};
     use crate::vfs::tests::in_memory_within;
     use crate::vfs::{Access, At, Context, Creation, Durable, Fh, OverExisting, RescueBounds};
 
@@ -295,50 +284,51 @@ mod tests {
         written.unwrap();
     }
 
-    /// All requests have one thread.
-    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-    async fn while_a_slow_disk_takes_a_rescue_the_file_can_be_looked_at_read_and_saved() {
-        let dir = tempfile::tempdir().unwrap();
+    /// A filesystem with a key: its inode, and the handle that its first value was written by.
+    async fn with_a_key(dir: &std::path::Path) -> (Arc<Vfs>, Ino, Fh) {
         let bounds = RescueBounds {
             count: Some(1000),
             ..RescueBounds::default()
         };
-        let vfs = Arc::new(in_memory_within(dir.path(), bounds));
+        let vfs = Arc::new(in_memory_within(dir, bounds));
         let how = Creation {
             over: OverExisting::Replace,
             origin: Origin::Other,
         };
         let made = vfs.create(Ino::ROOT, "key".as_ref(), ACCESS, how, BY).await;
         let (told, fh) = made.unwrap();
-        let ino = told.attr.ino;
         write(&vfs, fh, b"first").await;
         vfs.flush(fh, BY).await.unwrap();
-        let loser = vfs.open(ino, ACCESS, BY).await.unwrap();
-        write(&vfs, loser, b"loser").await;
-        write(&vfs, fh, b"winner").await;
-        vfs.flush(fh, BY).await.unwrap();
+        (vfs, told.attr.ino, fh)
+    }
 
+    /// Loses five bytes to the winner of a key, and keeps them on a disk that stands still.
+    async fn others_go_on_while(
+        vfs: &Arc<Vfs>,
+        ino: Ino,
+        loses: impl Future<Output = Result<(), Error>> + Send + 'static,
+    ) {
         let (goes_on, waits) = mpsc::channel::<()>();
         let (stands, still) = mpsc::channel();
-        let disk = Arc::clone(&vfs);
+        let disk = Arc::clone(vfs);
         let disk = std::thread::spawn(move || {
             let _slow = disk.keeper.stands_still();
             stands.send(()).unwrap();
             waits.recv()
         });
         still.recv().unwrap();
-        let lost = Arc::clone(&vfs);
-        let lost = tokio::spawn(async move { lost.flush(loser, BY).await });
+        let lost = tokio::spawn(loses);
         while !vfs.keeper.list().iter().any(|kept| kept.size == 5) {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        let others = Arc::clone(&vfs);
+        let others = Arc::clone(vfs);
         let others = tokio::spawn(async move {
             let size = others.attr(ino, BY).await.unwrap().size;
             let fh = others.open(ino, ACCESS, BY).await.unwrap();
             let read = others.read(fh, 0, 100).await.unwrap();
             write(&others, fh, b"third!").await;
             others.flush(fh, BY).await.unwrap();
+            drop(others.moving.lock().await);
             (size, read)
         });
         let others = tokio::time::timeout(Duration::from_secs(10), others).await;
@@ -350,5 +340,53 @@ mod tests {
         assert!(matches!(lost.await.unwrap(), Err(Error::Conflict { .. })));
         let kept = vfs.keeper.list();
         assert_eq!(kept.len(), 1);
+    }
+
+    /// All requests have one thread.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn while_a_slow_disk_takes_a_rescue_the_file_can_be_looked_at_read_and_saved() {
+        let dir = tempfile::tempdir().unwrap();
+        let (vfs, ino, fh) = with_a_key(dir.path()).await;
+        let loser = vfs.open(ino, ACCESS, BY).await.unwrap();
+        write(&vfs, loser, b"loser").await;
+        write(&vfs, fh, b"winner").await;
+        vfs.flush(fh, BY).await.unwrap();
+        let losing = Arc::clone(&vfs);
+        others_go_on_while(&vfs, ino, async move { losing.flush(loser, BY).await }).await;
+    }
+
+    /// All requests have one thread.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn while_a_slow_disk_takes_the_rescue_of_a_rename_its_target_can_be_read_and_saved() {
+        let dir = tempfile::tempdir().unwrap();
+        let (vfs, ino, fh) = with_a_key(dir.path()).await;
+        let editor = Caller {
+            process: Process { id: 2, start: 2 },
+            ancestors: Ancestors::default(),
+            job: Job {
+                group: 2,
+                session: 2,
+            },
+        };
+        let editor = Context::new(Some(editor), 2);
+        let reading = Access {
+            write: false,
+            ..ACCESS
+        };
+        let reader = vfs.open(ino, reading, editor).await.unwrap();
+        assert_eq!(&vfs.read(reader, 0, 100).await.unwrap()[..], b"first");
+        let name = FileName::new("t".as_ref()).unwrap();
+        let made = vfs.make_scratch(Ino::ROOT, &name, ACCESS, editor);
+        let (_, temporary) = made.unwrap();
+        write(&vfs, temporary, b"loser").await;
+        vfs.flush(temporary, editor).await.unwrap();
+        write(&vfs, fh, b"winner").await;
+        vfs.flush(fh, BY).await.unwrap();
+        let losing = Arc::clone(&vfs);
+        others_go_on_while(&vfs, ino, async move {
+            let (from, to) = ((Ino::ROOT, "t".as_ref()), (Ino::ROOT, "key".as_ref()));
+            losing.rename(from, to, OverExisting::Replace, editor).await
+        })
+        .await;
     }
 }

@@ -7,9 +7,9 @@
 //! # Locks
 //! `Writer::state` (one handle; held during a save) before `Node::save_lock` (one file; held during a save)
 //! before the table (the mount; never held during a wait). No thread waits for the kernel under any of them.
-//! A rescue is written to the disk under the first; a rename writes one under the second, too. Never lock two
-//! handles at once, and never a handle while a save lock is held: an operation that renames, deletes or
-//! describes a file notes that in the table, and each writer catches up before it saves.
+//! A rescue is written to the disk under the first alone. Never lock two handles at once, and never a handle
+//! while a save lock is held: an operation that renames, deletes or describes a file notes that in the table,
+//! and each writer catches up before it saves.
 //!
 //! # Time
 //! Ages are measured with tokio's clock, so that a simulation can run hours in a moment.

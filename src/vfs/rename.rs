@@ -93,7 +93,6 @@ impl Vfs {
         match self.scratch_of(source.ino) {
             Some(scratch) => {
                 let from = (from.0, &FileName::new(from.1)?);
-                let _moving = self.moving.lock().await;
                 match to_scratch {
                     true => {
                         self.rename_scratch(source.ino, from, &scratch, target.at)
@@ -115,7 +114,7 @@ impl Vfs {
                     target,
                     by,
                 };
-                self.rename_key(&rename).await
+                self.rename_key(&rename, ()).await
             }
         }
     }
@@ -129,6 +128,7 @@ impl Vfs {
         scratch: &Scratch,
         to: (Ino, &FileName),
     ) -> Result<(), Error> {
+        let _moving = self.moving.lock().await;
         let (from_folder, to_folder) = {
             let table = self.table();
             let folder = |(store, dir): (Arc<dyn Store>, Dir)| (store.name(), dir);
@@ -171,6 +171,7 @@ impl Vfs {
         target: Target<'_>,
         by: Context,
     ) -> Result<(), Error> {
+        let moving = self.moving.lock().await;
         let (store, dir) = self.dir(from.0)?;
         let folder = (store.name(), dir);
         let place = target.place();
@@ -222,7 +223,7 @@ impl Vfs {
             target,
             by,
         };
-        self.rename_key(&rename).await
+        self.rename_key(&rename, moving).await
     }
 
     /// Saves what the caller wrote to the moved file, and reads it. What others are writing goes on under

@@ -53,16 +53,20 @@ impl Vfs {
     }
 
     /// Somebody else saved first; `found` is what the key is now, if that could be asked. The temporary file
-    /// stays, but programs tend to delete it when its rename fails: its bytes are kept.
-    pub(super) async fn rename_lost(
+    /// stays, but programs tend to delete it when its rename fails: its bytes are kept, once what is `held` is
+    /// free.
+    pub(super) async fn rename_lost<H>(
         &self,
         rename: &Rename<'_>,
         expected: &Precondition,
         found: Option<&Precondition>,
+        held: H,
     ) -> Error {
-        let kept = Kept::whole(rename.moved.value.bytes.clone());
         let attempt = rename.attempt(expected);
-        self.conflict_over(&attempt, found, kept).await.error
+        let error = self.outdone(&attempt, found);
+        drop(held);
+        let kept = Kept::whole(rename.moved.value.bytes.clone());
+        self.lost(&attempt, found, Some(kept), error).await.error
     }
 
     /// The rename failed, or its fate is unknown. The bytes of a temporary file are kept, as after a

@@ -13,34 +13,45 @@ use crate::model::{Key, Moving, OldName, Outcome, Precondition, Version};
 use crate::store::{Metadata, Store};
 
 impl Vfs {
-    /// Saves the bytes under the new name, and removes the old one.
-    pub(super) async fn rename_key(&self, rename: &Rename<'_>) -> Result<(), Error> {
-        let _save_lock = match rename.target.taken {
+    /// Saves the bytes under the new name, and removes the old one. If that fails, whatever is `held` for it is
+    /// let go before the bytes are kept: nobody else shall wait for the disk.
+    pub(super) async fn rename_key<H>(&self, rename: &Rename<'_>, held: H) -> Result<(), Error> {
+        let save_lock = match rename.target.taken {
             Some(ino) => Some(self.save_lock(ino).await?),
             None => None,
         };
-        match self.move_over(rename).await? {
-            End::Moved => Ok(()),
-            End::Lost { expected, found } => {
+        let ended = self.move_over(rename).await;
+        let held = (held, save_lock);
+        match ended {
+            Ok(End::Moved) => Ok(()),
+            Ok(End::Lost { expected, found }) => {
                 self.departure_failed(rename);
-                Err(self.rename_lost(rename, &expected, found.as_ref()).await)
+                let lost = self.rename_lost(rename, &expected, found.as_ref(), held);
+                Err(lost.await)
             }
-            End::Unknown { expected } => {
+            Ok(End::Unknown { expected }) => {
                 let target = &rename.target;
                 self.table().forget_name(target.at.0, target.at.1);
+                drop(held);
                 let error = Error::Unknown(target.store.address(&target.key));
                 let failed = self.rename_failed(rename, &expected, Reason::Unknown, error);
+                Err(failed.await)
+            }
+            Err((expected, error)) => {
+                drop(held);
+                let failed = self.rename_failed(rename, &expected, Reason::Failed, error);
                 Err(failed.await)
             }
         }
     }
 
     /// Carries out what [`Moving`] says; how it ended.
-    async fn move_over(&self, rename: &Rename<'_>) -> Result<End, Error> {
-        let facts = match self.facts_of_rename(rename) {
-            Ok(facts) => facts,
-            Err(error) => return Err(self.rename_unsent(rename, error).await),
-        };
+    ///
+    /// # Errors
+    /// Any of a step, and what the rename was to replace: the file certainly does not have its new name.
+    async fn move_over(&self, rename: &Rename<'_>) -> Result<End, (Precondition, Error)> {
+        let facts = self.facts_of_rename(rename);
+        let facts = facts.map_err(|error| (self.shown_before(rename), error))?;
         let place = rename.target.place();
         let mut metadata = Self::own_metadata(rename);
         let mut departed = None;
@@ -104,20 +115,10 @@ impl Vfs {
             };
             step = match (next, moving.failed()) {
                 (Ok(step), _) => step,
-                (Err(error), Some(expected)) => {
-                    let failed = self.rename_failed(rename, expected, Reason::Failed, error);
-                    return Err(failed.await);
-                }
-                (Err(error), None) => return Err(self.rename_unsent(rename, error).await),
+                (Err(error), Some(expected)) => return Err((expected.clone(), error)),
+                (Err(error), None) => return Err((self.shown_before(rename), error)),
             };
         }
-    }
-
-    /// The rename failed before anything was sent.
-    async fn rename_unsent(&self, rename: &Rename<'_>, error: Error) -> Error {
-        let shown = self.shown_before(rename);
-        self.rename_failed(rename, &shown, Reason::Failed, error)
-            .await
     }
 
     /// Puts the bytes under the new name.
