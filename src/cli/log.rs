@@ -118,7 +118,8 @@ pub(super) fn start_late() {
         return;
     }
     if let Ok(level) = std::env::var("ETAGFS_LOG") {
-        // A word that is no level was an error already, where the command reads it.
+        // A command with a log of its own has refused a word that is no level. The others have failed for
+        // another reason, which this one shall not hide.
         let _ = start(&level, Destination::Stderr);
     }
 }

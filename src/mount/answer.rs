@@ -11,7 +11,7 @@ use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ use super::process::{Impatience, impatience};
 use super::reply::{Reply, Undo};
 use super::{Patience, Presentation};
 use crate::telemetry::Telemetry;
-use crate::vfs::{Departures, Error, Vfs, after_forgetting, in_queues};
+use crate::vfs::{CallerGone, Departures, Error, Vfs, after_forgetting, in_queues};
 
 /// How often the watchdog looks.
 const TICK: Duration = Duration::from_millis(200);
@@ -60,11 +60,30 @@ trait Answer: Send + Sync {
     fn fail(&self, errno: Errno) -> bool;
 }
 
-struct Slot<R>(Mutex<Option<R>>);
+/// The reply of a request that waits.
+struct Slot<R> {
+    reply: Mutex<Option<R>>,
+    /// Whether its caller was answered without the result.
+    gone: CallerGone,
+}
 
 impl<R> Slot<R> {
     fn take(&self) -> Option<R> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.reply().take()
+    }
+
+    /// As [`take`](Self::take), to answer without the result: what is shown from now on reaches nobody.
+    fn take_early(&self) -> Option<R> {
+        let mut slot = self.reply();
+        let reply = slot.take();
+        if reply.is_some() {
+            self.gone.now();
+        }
+        reply
+    }
+
+    fn reply(&self) -> MutexGuard<'_, Option<R>> {
+        self.reply.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -73,7 +92,7 @@ struct Typed<T, R: Reply<T>>(R, std::marker::PhantomData<fn(T)>);
 
 impl<T: 'static, R: Reply<T>> Answer for Slot<Typed<T, R>> {
     fn fail(&self, errno: Errno) -> bool {
-        match self.take() {
+        match self.take_early() {
             Some(Typed(reply, _)) => {
                 reply.fail(errno);
                 true
@@ -84,7 +103,7 @@ impl<T: 'static, R: Reply<T>> Answer for Slot<Typed<T, R>> {
 }
 
 impl Waiting {
-    fn requests(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Request>> {
+    fn requests(&self) -> MutexGuard<'_, HashMap<u64, Request>> {
         self.requests.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -116,12 +135,9 @@ impl Waiting {
                     Impatience::Interrupted | Impatience::None => None,
                 }
             };
-            let Some((errno, why)) = verdict else {
-                continue;
-            };
-            // First: what is shown from now on reaches nobody.
-            op.gone.now();
-            if answer.fail(errno) {
+            if let Some((errno, why)) = verdict
+                && answer.fail(errno)
+            {
                 op.answered(telemetry, Err(errno), 0, None, Tone::Warn(why));
             }
         }
@@ -211,10 +227,11 @@ impl Bridge {
         T: Undo,
         R: Reply<T>,
     {
-        let slot = Arc::new(Slot(Mutex::new(Some(Typed(
-            reply,
-            std::marker::PhantomData::<fn(T)>,
-        )))));
+        let reply = Typed(reply, std::marker::PhantomData::<fn(T)>);
+        let slot = Arc::new(Slot {
+            reply: Mutex::new(Some(reply)),
+            gone: op.gone.clone(),
+        });
         let weak = Arc::downgrade(&slot);
         let op = Arc::new(op);
         let id = self.waiting.add(Arc::clone(&op), weak);

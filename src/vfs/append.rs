@@ -56,6 +56,8 @@ impl Vfs {
         let shape = Shape::new(size, std::time::SystemTime::now());
         let shape = state.draft.is_dirty().then_some(shape);
         begun.writer.reshape(shape);
+        let place = (begun.store.name(), begun.key.clone());
+        begun.writer.reads_behind(&place, saving.base());
         // The kernel remembers the size that the file had with our bytes alone.
         self.forget_in_kernel(ino);
         self.telemetry.metrics.merged_append();

@@ -83,6 +83,7 @@ impl Vfs {
         let error = self.outdone(attempt, found);
         let failed = Failed::new(attempt, Reason::Conflict, &found_now(found), None);
         self.note(attempt, failed, (None, None), &error);
+        self.report(attempt, found);
         // Before the caller gets its answer, so that it does not see the loser's pages.
         self.forget_in_kernel(attempt.ino);
         error
@@ -96,14 +97,15 @@ impl Vfs {
         kept: Option<Kept>,
         error: Error,
     ) -> NotDone {
-        let (reason, found) = (Reason::Conflict, found_now(found));
-        let not_done = self.not_done(attempt, reason, &found, kept, error).await;
+        let (reason, now) = (Reason::Conflict, found_now(found));
+        let not_done = self.not_done(attempt, reason, &now, kept, error).await;
+        // Only now: the caller may have gone while the disk took its time.
+        self.report(attempt, found);
         self.forget_in_kernel(attempt.ino);
         not_done
     }
 
-    /// Notes in the memories that count what the key is now, if the error reaches its caller. Returns the
-    /// error.
+    /// Notes that the attempt was refused. Returns the error.
     pub(super) fn outdone(&self, attempt: &Attempt<'_>, found: Option<&Precondition>) -> Error {
         let (store, key) = (attempt.store, attempt.key);
         let place = (store.name(), key.clone());
@@ -114,17 +116,23 @@ impl Vfs {
             let now = self.now();
             self.table().pending().refused(&place, by, now);
         }
-        if let Some(found) = found
-            && self.options.after_conflict == AfterConflict::Told
-            && !is_caller_gone()
-        {
-            let callers = attempt.callers.iter().copied();
-            self.table().told(callers, &place, found);
-        }
         Error::Conflict {
             key: store.address(key),
             expected: attempt.expected.to_string(),
             found: found_now(found),
+        }
+    }
+
+    /// Notes in the memories that count what the key is now, which the error is about to tell its caller, if
+    /// that still waits.
+    fn report(&self, attempt: &Attempt<'_>, found: Option<&Precondition>) {
+        if let Some(found) = found
+            && self.options.after_conflict == AfterConflict::Told
+            && !is_caller_gone()
+        {
+            let place = (attempt.store.name(), attempt.key.clone());
+            let callers = attempt.callers.iter().copied();
+            self.table().told(callers, &place, found);
         }
     }
 
@@ -164,9 +172,14 @@ impl Vfs {
         match on_disk(move || keep(&keeper, other_loss, &other)).await {
             Ok(kept) => kept,
             // The threads for such work are gone because the mount ends: so it is done here.
-            Err(error) => {
+            Err(error) if error.is_cancelled() => {
                 tracing::debug!(%error, "a rescue is written by the thread that lost its save");
                 keep(&self.keeper, loss, &kept)
+            }
+            Err(error) => {
+                self.telemetry.metrics.rescue_lost();
+                tracing::error!(%error, "the bytes of a save that did not happen could not be kept: they are lost");
+                (None, Whereabouts::Lost)
             }
         }
     }
@@ -267,7 +280,9 @@ mod tests {
     use super::*;
     use crate::model::{Ancestors, FileName, Job, Origin, Process};
     use crate::vfs::tests::in_memory_within;
-    use crate::vfs::{Access, At, Context, Creation, Durable, Fh, OverExisting, RescueBounds};
+    use crate::vfs::{
+        Access, At, CallerGone, Context, Creation, Durable, Fh, OverExisting, RescueBounds,
+    };
 
     const BY: Context = Context::on(1);
     const ACCESS: Access = Access {
@@ -302,25 +317,52 @@ mod tests {
         (vfs, told.attr.ino, fh)
     }
 
+    /// A disk that stands still.
+    struct SlowDisk {
+        goes_on: mpsc::Sender<()>,
+        thread: std::thread::JoinHandle<()>,
+    }
+
+    impl SlowDisk {
+        fn of(vfs: &Arc<Vfs>) -> Self {
+            let (goes_on, waits) = mpsc::channel::<()>();
+            let (stands, still) = mpsc::channel();
+            let disk = Arc::clone(vfs);
+            let thread = std::thread::spawn(move || {
+                let _slow = disk.keeper.stands_still();
+                stands.send(()).unwrap();
+                waits.recv().unwrap_err();
+            });
+            still.recv().unwrap();
+            Self { goes_on, thread }
+        }
+
+        fn goes_on(self) {
+            drop(self.goes_on);
+            self.thread.join().unwrap();
+        }
+    }
+
+    /// Loses five bytes, which a disk that stands still is about to keep.
+    async fn losing(
+        vfs: &Vfs,
+        loses: impl Future<Output = Result<(), Error>> + Send + 'static,
+    ) -> tokio::task::JoinHandle<Result<(), Error>> {
+        let lost = tokio::spawn(loses);
+        while !vfs.keeper.list().iter().any(|kept| kept.size == 5) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        lost
+    }
+
     /// Loses five bytes to the winner of a key, and keeps them on a disk that stands still.
     async fn others_go_on_while(
         vfs: &Arc<Vfs>,
         ino: Ino,
         loses: impl Future<Output = Result<(), Error>> + Send + 'static,
     ) {
-        let (goes_on, waits) = mpsc::channel::<()>();
-        let (stands, still) = mpsc::channel();
-        let disk = Arc::clone(vfs);
-        let disk = std::thread::spawn(move || {
-            let _slow = disk.keeper.stands_still();
-            stands.send(()).unwrap();
-            waits.recv()
-        });
-        still.recv().unwrap();
-        let lost = tokio::spawn(loses);
-        while !vfs.keeper.list().iter().any(|kept| kept.size == 5) {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        let disk = SlowDisk::of(vfs);
+        let lost = losing(vfs, loses).await;
         let others = Arc::clone(vfs);
         let others = tokio::spawn(async move {
             let size = others.attr(ino, BY).await.unwrap().size;
@@ -335,8 +377,7 @@ mod tests {
         let (size, read) = others.expect("nobody waits for the disk").unwrap();
         assert_eq!((size, &read[..]), (6, &b"winner"[..]));
         assert!(!lost.is_finished());
-        drop(goes_on);
-        disk.join().unwrap().unwrap_err();
+        disk.goes_on();
         assert!(matches!(lost.await.unwrap(), Err(Error::Conflict { .. })));
         let kept = vfs.keeper.list();
         assert_eq!(kept.len(), 1);
@@ -360,6 +401,13 @@ mod tests {
     async fn while_a_slow_disk_takes_the_rescue_of_a_rename_its_target_can_be_read_and_saved() {
         let dir = tempfile::tempdir().unwrap();
         let (vfs, ino, fh) = with_a_key(dir.path()).await;
+        let editor = with_a_loser(&vfs, ino, fh).await;
+        let losing = Arc::clone(&vfs);
+        others_go_on_while(&vfs, ino, async move { rename(&losing, editor).await }).await;
+    }
+
+    /// An editor that read the key and wrote a temporary file, and somebody else who saved the key since.
+    async fn with_a_loser(vfs: &Vfs, ino: Ino, fh: Fh) -> Context {
         let editor = Caller {
             process: Process { id: 2, start: 2 },
             ancestors: Ancestors::default(),
@@ -378,15 +426,37 @@ mod tests {
         let name = FileName::new("t".as_ref()).unwrap();
         let made = vfs.make_scratch(Ino::ROOT, &name, ACCESS, editor);
         let (_, temporary) = made.unwrap();
-        write(&vfs, temporary, b"loser").await;
+        write(vfs, temporary, b"loser").await;
         vfs.flush(temporary, editor).await.unwrap();
-        write(&vfs, fh, b"winner").await;
+        write(vfs, fh, b"winner").await;
         vfs.flush(fh, BY).await.unwrap();
-        let losing = Arc::clone(&vfs);
-        others_go_on_while(&vfs, ino, async move {
-            let (from, to) = ((Ino::ROOT, "t".as_ref()), (Ino::ROOT, "key".as_ref()));
-            losing.rename(from, to, OverExisting::Replace, editor).await
-        })
-        .await;
+        editor
+    }
+
+    /// Moves the temporary file over the key.
+    async fn rename(vfs: &Vfs, by: Context) -> Result<(), Error> {
+        let (from, to) = ((Ino::ROOT, "t".as_ref()), (Ino::ROOT, "key".as_ref()));
+        vfs.rename(from, to, OverExisting::Replace, by).await
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn a_conflict_whose_caller_goes_while_its_bytes_are_kept_is_reported_to_nobody() {
+        let dir = tempfile::tempdir().unwrap();
+        let (vfs, ino, fh) = with_a_key(dir.path()).await;
+        let editor = with_a_loser(&vfs, ino, fh).await;
+        let disk = SlowDisk::of(&vfs);
+        let caller = CallerGone::default();
+        let loser = Arc::clone(&vfs);
+        let loses = caller
+            .clone()
+            .watched(async move { rename(&loser, editor).await });
+        let lost = losing(&vfs, loses).await;
+        caller.now();
+        disk.goes_on();
+        assert!(matches!(lost.await.unwrap(), Err(Error::Conflict { .. })));
+        // It was not told of the winner, so it does not replace that; from now on it is.
+        let again = rename(&vfs, editor).await;
+        assert!(matches!(again, Err(Error::Conflict { .. })), "{again:?}");
+        rename(&vfs, editor).await.unwrap();
     }
 }

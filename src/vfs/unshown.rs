@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use super::place::Place;
-use crate::model::Version;
+use crate::model::{Precondition, Version};
 
 /// The version of a key that a handle was opened on, until its opener is shown it by the first reading.
 #[derive(Debug, Default)]
@@ -33,6 +33,15 @@ impl Unshown {
             && (&*of, &*shown) == (place, replaced)
         {
             shown.clone_from(version);
+        }
+    }
+
+    /// The handle reads this version of the same key now, if there is one.
+    pub(super) fn follows(&self, place: &Place, newest: &Precondition) {
+        let mut unshown = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if unshown.as_ref().is_some_and(|(of, _)| of == place) {
+            let newest = newest.version().cloned();
+            *unshown = newest.map(|version| (place.clone(), version));
         }
     }
 

@@ -390,6 +390,11 @@ impl Writer {
         self.unshown.goes_on(place, replaced, version);
     }
 
+    /// What it appended follows this version now, which its opener is shown if it reads what it has.
+    pub(super) fn reads_behind(&self, place: &Place, newest: &Precondition) {
+        self.unshown.follows(place, newest);
+    }
+
     /// Locks what it has so far; held during a save.
     pub(super) async fn lock(&self) -> MutexGuard<'_, WriterState> {
         self.state.lock().await

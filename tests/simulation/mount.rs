@@ -11,8 +11,8 @@ use etagfs::model::{ScratchNames, Server};
 use etagfs::store::Bucket;
 use etagfs::telemetry::Telemetry;
 use etagfs::vfs::{
-    self, AfterConflict, Departures, Options, Queues, RescueBounds, ScratchFiles, Source, StateDir,
-    Vfs, in_queues,
+    self, AfterConflict, CallerGone, Departures, Options, Queues, RescueBounds, ScratchFiles,
+    Source, StateDir, Vfs, in_queues,
 };
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
@@ -99,7 +99,8 @@ impl Live {
         if self.gone.is_cancelled() {
             return Err(Errno::NotConnected);
         }
-        let work = work(Arc::clone(&self.vfs));
+        let caller = CallerGone::default();
+        let work = caller.clone().watched(work(Arc::clone(&self.vfs)));
         let (answer, answered) = oneshot::channel();
         let vfs = Arc::clone(&self.vfs);
         let task = tokio::spawn(CALL.scope(call, async move {
@@ -121,7 +122,10 @@ impl Live {
                 Err(_) => panic!("a request panicked"),
             },
             () = self.gone.cancelled() => Err(Errno::NotConnected),
-            () = sleep(self.patience) => Err(Errno::TimedOut),
+            () = sleep(self.patience) => {
+                caller.now();
+                Err(Errno::TimedOut)
+            }
         }
     }
 

@@ -159,7 +159,9 @@ impl Vfs {
             Err(StoreError::ReadOnly(why)) => {
                 // A log of konserve stays where it is.
                 tracing::warn!(op = "rename", store = %due.key.0, key = %due.key.1, to = %new.key, why, "the key stays, and the moved bytes are scratch");
-                self.table().forget_listings(store.name());
+                let mut table = self.table();
+                table.pending().dissolve(&due.key);
+                table.forget_listings(store.name());
                 return Ok(None);
             }
             outcome => outcome?,

@@ -9,7 +9,7 @@ use super::super::rescue::Reason;
 use super::super::{Error, Vfs};
 use super::moved::{From, Rename};
 use crate::model::moving::{End, Step};
-use crate::model::{Key, Moving, OldName, Outcome, Precondition, Version};
+use crate::model::{Base, Key, Moving, OldName, Outcome, Precondition, Version};
 use crate::store::{Metadata, Store};
 
 impl Vfs {
@@ -25,7 +25,6 @@ impl Vfs {
         match ended {
             Ok(End::Moved) => Ok(()),
             Ok(End::Lost { expected, found }) => {
-                self.departure_failed(rename);
                 let lost = self.rename_lost(rename, &expected, found.as_ref(), held);
                 Err(lost.await)
             }
@@ -61,6 +60,9 @@ impl Vfs {
             let next = match step {
                 Step::JudgeDeparted(version) => {
                     let base = self.departed_base(rename.callers(), &place, &version);
+                    if let Base::AlreadyLost { .. } = base {
+                        self.departure_failed(rename);
+                    }
                     Ok(moving.judged(base, false))
                 }
                 Step::Learn => {

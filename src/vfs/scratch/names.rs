@@ -122,9 +122,18 @@ impl Vfs {
                 }
             }
         }
+        let folder = folder(store, dir);
+        let mut scratch_dir = self.scratch_dir();
+        // Somebody else may have let it give way meanwhile, and made another one.
+        let now = scratch_dir.get(&folder, name);
+        if now.is_none_or(|now| now.id() != scratch.id()) {
+            return;
+        }
+        let removed = scratch_dir.remove(&folder, name);
+        drop(scratch_dir);
         // Whatever was moved there stays where it is in the store.
         let _ = self.table().alias_removed(scratch);
-        if let Err(error) = self.scratch_dir().remove(&folder(store, dir), name) {
+        if let Err(error) = removed {
             tracing::warn!(store = %store.name(), key, %error, "a scratch file could not be removed");
         }
     }

@@ -123,7 +123,7 @@ fn no_order_of_events_loses_a_value_that_was_moved_away() {
 #[test]
 fn the_explorer_finds_the_rules_that_are_wrong() {
     for (rule, promise) in [
-        (Rule::WithoutGhosts, Promise::WinnerStays),
+        (Rule::ForgetsRefusals, Promise::WinnerStays),
         (Rule::DeleteFirst, Promise::NeverNone),
         (Rule::BaseIsNewest, Promise::WinnerStays),
         (Rule::MoveAtOnce, Promise::NeverNone),

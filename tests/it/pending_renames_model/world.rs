@@ -49,7 +49,7 @@ pub(super) struct Program {
 pub(super) enum Rule {
     Ours,
     /// Forgets who was refused: the clean-up means what it says.
-    WithoutGhosts,
+    ForgetsRefusals,
     /// A departure that is meant deletes the key before the value is under the new name.
     DeleteFirst,
     /// The new value replaces whatever is there.
@@ -367,7 +367,7 @@ impl World {
         self.failed = true;
         self.at = (0, true);
         match self.rule {
-            Rule::WithoutGhosts => self.pending_renames.dissolve(&KEY),
+            Rule::ForgetsRefusals => self.pending_renames.dissolve(&KEY),
             _ => {
                 let who = Some(editor().process);
                 self.pending_renames.refused(&KEY, who, self.now);
@@ -425,7 +425,7 @@ impl World {
         }
         if self.rule == Rule::DeleteFirst {
             self.backup = Some(content);
-        } else if !self.delete(&due.base) && self.rule != Rule::WithoutGhosts {
+        } else if !self.delete(&due.base) && self.rule != Rule::ForgetsRefusals {
             // Somebody saved it elsewhere: the move is taken back.
             self.backup = None;
             self.shelf = Some((id, content));

@@ -106,6 +106,39 @@ except OSError as error: print(os.strerror(error.errno))
     }
 }
 
+/// So the older descriptor still shows it what it reads: if that is the version that was appended to, the
+/// process then knows the whole
+#[test]
+fn w1_a_process_that_reads_back_what_it_appended_to_knows_the_whole() {
+    let script = "
+import os, time
+log = open('log', 'a+')
+print('opened', flush=True)
+while not os.path.exists(os.environ['GO']): time.sleep(0.01)
+log.write('mine '); log.flush(); os.fsync(log.fileno())
+log.seek(0)
+print(log.read())
+log.close()
+with open('log', 'w') as file: file.write('anew')
+";
+    let world = or_skip!(world());
+    let signal = tempfile::tempdir().unwrap();
+    let go = signal.path().join("go");
+    world.other.put("log", "first ");
+    let running = Script::python(script)
+        .within(world.mount.path())
+        .env("GO", &go)
+        .start();
+    wait::until("it is open", wait::SOON, || {
+        running.stdout_so_far() == "opened\n"
+    });
+    world.other.put("log", "first theirs ");
+    fs::write(&go, "").unwrap();
+    let said = running.finish().ok().stdout;
+    assert_eq!(said, "opened\nfirst theirs mine \n");
+    assert_eq!(world.other.text("log"), "anew");
+}
+
 /// A writer that never read the key is *blind*: it replaces the version that exists when it opens the
 /// file, and stays blind after its saves and after an `EAGAIN`.
 #[test]
