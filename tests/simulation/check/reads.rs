@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::{Judge, Promise};
+use crate::server::Stamp;
 use crate::world::{Did, File, Record};
 
 impl Judge<'_> {
@@ -62,11 +63,24 @@ impl Judge<'_> {
 
     /// The files of this name that were created on this machine before an open, and were not saved then.
     fn unsaved<'f>(&'f self, open: &'f Record, path: &'f str) -> impl Iterator<Item = &'f File> {
-        self.files.iter().filter(move |file| {
+        let files = self.files.iter().enumerate();
+        let unsaved = files.filter(move |(at, file)| {
             file.mount == open.mount
                 && file.path == *path
                 && file.created
                 && self.records[file.opened].begun < open.ended
+                && !self.is_saved_before(*at, open.begun)
+        });
+        unsaved.map(|(_, file)| file)
+    }
+
+    /// Whether a save of a file was over before some point.
+    fn is_saved_before(&self, file: usize, stamp: Stamp) -> bool {
+        self.records.iter().enumerate().any(|(call, record)| {
+            matches!(record.did, Did::Save { file: of, .. } if of == file)
+                && record.result == Some(Ok(()))
+                && record.ended < stamp
+                && self.events_of(call).next().is_some()
         })
     }
 

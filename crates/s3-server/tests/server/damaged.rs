@@ -199,8 +199,8 @@ async fn bytes_that_are_not_those_that_were_stored_are_not_served() {
     bytes[300_000] ^= 1;
     std::fs::write(&file, bytes).unwrap();
     let server = again(dir).await;
-    let get = |range: Option<&'static str>| {
-        let request = server.s3.get_object().bucket(BUCKET).key("large");
+    let get_of = |key: &str, range: Option<&'static str>| {
+        let request = server.s3.get_object().bucket(BUCKET).key(key);
         let sent = request.set_range(range.map(str::to_owned)).send();
         async {
             let got = sent.await.map_err(|error| format!("{error:?}"))?;
@@ -208,6 +208,7 @@ async fn bytes_that_are_not_those_that_were_stored_are_not_served() {
             Ok::<_, String>(bytes.map_err(|error| error.to_string())?.to_vec())
         }
     };
+    let get = |range| get_of("large", range);
     let whole = get(None).await;
     assert!(whole.is_err(), "{} bytes", whole.map_or(0, |b| b.len()));
     assert!(get(Some("bytes=299990-300010")).await.is_err());
@@ -217,8 +218,8 @@ async fn bytes_that_are_not_those_that_were_stored_are_not_served() {
     let copy = server.s3.copy_object().bucket(BUCKET).key("copy");
     let copied = copy.copy_source(format!("{BUCKET}/large")).send().await;
     if copied.is_ok() {
-        let request = server.s3.get_object().bucket(BUCKET).key("copy");
-        let got = request.send().await.unwrap().body.collect().await;
+        // The connection may end before its head has been sent.
+        let got = get_of("copy", None).await;
         assert!(got.is_err(), "a copy of damaged bytes was served");
     }
 }
