@@ -198,7 +198,7 @@ impl Bridge {
         F: Future<Output = Result<T, Error>> + Send + 'static,
     {
         let span = op.begin();
-        // Who ends the mount waits for what has begun, also while it is no task yet: it may have sent its
+        // Whoever ends the mount waits for what has begun, also while it is no task yet: it may have sent its
         // request already.
         let _begun = self.tasks.token();
         let work = after_forgetting(op.gone.clone().watched(work)).instrument(span);

@@ -1,7 +1,7 @@
 //! An operation of the kernel: what it is about, and the one place where its end is counted and told.
 //!
 //! Whoever answers says so here ([`Op::answered`]), and the counters, the access log and the log hear
-//! of it. It knows no reply; who answers is `answer.rs`.
+//! of it. It knows no reply; `answer.rs` answers.
 
 use std::time::{Instant, SystemTime};
 

@@ -342,7 +342,7 @@ impl Vfs {
         self.ask_newer(ino, store, key, None).await
     }
 
-    /// As [`ask_newest`](Self::ask_newest), of who holds a value: if nothing newer is at hand, the store
+    /// As [`ask_newest`](Self::ask_newest), for a caller that holds a value: if nothing newer is at hand, the store
     /// need not send it again.
     pub(super) async fn ask_newer(
         &self,

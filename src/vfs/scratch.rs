@@ -31,9 +31,9 @@ pub(super) type ScratchId = u64;
 #[derive(Debug)]
 pub(super) struct Scratch {
     id: ScratchId,
-    /// Who made it, if that is known.
+    /// The process that made it, if that is known.
     creator: Who,
-    /// Who made its content: its creator, or the last process that opened it for writing.
+    /// The process that made its content: its creator, or the last process that opened it for writing.
     maker: Mutex<Who>,
     body: Body,
     /// Whether nothing was written to it since it was filled with the value of a key.
@@ -80,7 +80,7 @@ impl Scratch {
         self.id
     }
 
-    /// Who made it, if that is known.
+    /// The process that made it, if that is known.
     pub(super) fn creator(&self) -> Who {
         self.creator
     }

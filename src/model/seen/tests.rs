@@ -213,7 +213,7 @@ fn of_several_workers_of_one_script_each_was_shown_what_its_own_commands_read() 
     seen.show(&cat_of_20, &"k", &v(2));
     assert_eq!(seen.shown_to(&in_10, &"k"), Some(is(1)));
     assert_eq!(seen.shown_to(&dd_of_20, &"k"), Some(is(2)));
-    // Who read nothing itself, nor through a child, has the latest of its nearest relatives.
+    // A process that read nothing itself, nor through a child, has the latest of its nearest relatives.
     assert_eq!(seen.shown_to(&child(30, &[1], 1), &"k"), Some(is(2)));
     // Nobody is left who started it.
     assert_eq!(seen.shown_to(&caller(40, 1), &"k"), Some(is(2)));
