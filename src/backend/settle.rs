@@ -4,7 +4,7 @@
 //! It wraps a backend whose writes are single attempts, and makes of them writes whose fate is
 //! known as often as it can be known. It decides nothing about conflicts itself and knows no
 //! protocol. Reads pass through, but for the trails that are read off them (`settle/trails.rs`). The
-//! rule and its proof are in `model/settle.rs`.
+//! rule and its proof are in `crates/model/src/settle.rs`.
 //!
 //! [`model::Settle`]: Settle
 

@@ -1,5 +1,5 @@
 //! `--scratch`: the names that never reach the bucket, as an option says them. What they mean is in
-//! `model/scratch.rs`.
+//! `crates/model/src/scratch.rs`.
 
 use super::report::Failure;
 use crate::model::{BadPattern, Pattern, ScratchNames};

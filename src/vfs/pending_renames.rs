@@ -1,9 +1,9 @@
 //! Names that are moved away, created anew, or brought back (W8).
 //!
-//! What each step means is decided by `model/pending_renames.rs`. Here is what other operations ask of that; below
-//! `pending_renames/` it is carried out, in the directory of scratch files, and in the store once a departure
-//! turns out to be meant. Every order of writes leaves the old or the new value in the store if the daemon ends
-//! in between. Renames as such are in `rename.rs`.
+//! What each step means is decided by `crates/model/src/pending_renames.rs`. Here is what other operations ask of
+//! that; below `pending_renames/` it is carried out, in the directory of scratch files, and in the store once a
+//! departure turns out to be meant. Every order of writes leaves the old or the new value in the store if the daemon
+//! ends in between. Renames as such are in `rename.rs`.
 
 mod alias;
 mod depart;

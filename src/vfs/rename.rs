@@ -1,9 +1,9 @@
 //! Renaming files.
 //!
-//! This file finds out which kind of rename is asked for. To move a key over another one, or to a new name, takes
-//! two writes: `model/moving.rs` decides their order and their conditions, and `rename/moving.rs` carries them
-//! out. A scratch file has no old name in the store, so that moving it over a key is one write. To move a key
-//! to a scratch name is a departure, see `pending_renames.rs`.
+//! This file finds out which kind of rename is asked for. To move a key over another one, or to a new name, takes two
+//! writes: `crates/model/src/moving.rs` decides their order and their conditions, and `rename/moving.rs` carries them
+//! out. A scratch file has no old name in the store, so that moving it over a key is one write. To move a key to a
+//! scratch name is a departure, see `pending_renames.rs`.
 
 mod base;
 mod done;

@@ -1,7 +1,7 @@
 //! Scratch files: what editors and tools make besides the keys they save (W9).
 //!
 //! They are files as on any disk, kept in the [scratch directory](super::scratch_dir), without versions,
-//! drafts or a store. `model/scratch.rs` says which names are scratch; `pending_renames.rs` and `rename.rs`
+//! drafts or a store. `crates/model/src/scratch.rs` says which names are scratch; `pending_renames.rs` and `rename.rs`
 //! say what it means to move a key to such a name, or one of these files over a key.
 
 mod handle;

@@ -1,5 +1,5 @@
-//! When versions were written: the time that a file shows (V5). The rule is in `model/times.rs`; the clock is
-//! here.
+//! When versions were written: the time that a file shows (V5). The rule is in `crates/model/src/times.rs`; the clock
+//! is here.
 
 use std::sync::PoisonError;
 use std::time::SystemTime;

@@ -45,14 +45,6 @@ mod sick_store;
 // How many requests each operation may cost.
 mod budget;
 
-// The rules, explored.
-
-// The conflict rule in small worlds: every order of events and messages.
-mod conflict_model;
-// Names that editors move away and create again (W8), in every order of events.
-mod pending_renames_model;
-// The memory of who was shown what, and drafts, against slow references.
-mod conflict_properties;
 // Nothing is absent that the store did not call absent (R3), in long random histories.
 mod absent_properties;
 

@@ -2,7 +2,7 @@
 //!
 //! A trail lies in the user metadata beside the put-id, under a name that nobody above sees. It is
 //! read off every answer that has one, and remembered for a bounded number of versions; what is not
-//! remembered makes a trail shorter, and nothing wrong. What a trail proves is in `model/trail.rs`.
+//! remembered makes a trail shorter, and nothing wrong. What a trail proves is in `crates/model/src/trail.rs`.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;

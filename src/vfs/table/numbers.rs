@@ -1,8 +1,8 @@
 //! The numbers of files: which one a name shows (`st_ino`, V5), and by which one the kernel knows it.
 //!
-//! How a number is made is in `model/number.rs`, and which inode has which number in `model/tree.rs`; this
-//! module says what a name stands for. Files that only this mount has are numbered like the keys that they
-//! would be.
+//! How a number is made is in `crates/model/src/number.rs`, and which inode has which number in
+//! `crates/model/src/tree.rs`; this module says what a name stands for. Files that only this mount has are numbered
+//! like the keys that they would be.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;

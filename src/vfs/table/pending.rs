@@ -1,4 +1,4 @@
-//! Names that were moved away (W8), for the operations; the rules are in `model/pending_renames.rs`.
+//! Names that were moved away (W8), for the operations; the rules are in `crates/model/src/pending_renames.rs`.
 
 use std::time::Duration;
 use tokio::time::Instant;

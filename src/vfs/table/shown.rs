@@ -1,4 +1,4 @@
-//! Which process was shown what (W1), for the operations; the rules are in `model/seen.rs`.
+//! Which process was shown what (W1), for the operations; the rules are in `crates/model/src/seen.rs`.
 
 use super::super::access::At;
 use super::super::place::Place;

@@ -18,7 +18,8 @@ struct House {
 
 /// The module that a file is.
 fn module(file: &str) -> Vec<String> {
-    let path = file.trim_start_matches("src/").trim_end_matches(".rs");
+    let (_, path) = file.rsplit_once("src/").unwrap();
+    let path = path.trim_end_matches(".rs");
     let path = path.strip_suffix("/mod").unwrap_or(path);
     path.split('/').map(str::to_owned).collect()
 }
@@ -122,10 +123,17 @@ impl House {
 
 #[test]
 fn no_files_form_a_circle() {
-    let files = files("src");
-    let (arrows, circles) = House::of(&files).circles(&files);
-    assert!(arrows > 500, "only {arrows} arrows were found");
-    assert!(circles.is_empty(), "\n{}", circles.join("\n"));
+    for (sources, least) in [
+        ("src", 500),
+        ("crates/model/src", 20),
+        ("crates/konserve/src", 20),
+        ("crates/s3-server/src", 20),
+    ] {
+        let files = files(sources);
+        let (arrows, circles) = House::of(&files).circles(&files);
+        assert!(arrows >= least, "{sources}: only {arrows} arrows were found");
+        assert!(circles.is_empty(), "\n{}", circles.join("\n"));
+    }
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! The pure core: names, versions, drafts and the conflict rule.
 //!
 //! Nothing here does I/O, reads a clock, draws a random number, waits or locks; times and ids are arguments.
-//! It imports nothing else of this crate, and every layer may import it. Start with [`Draft`] (what a save
-//! sends and what the answer means) and [`Seen`] (which version a process was shown); `docs/semantics.md`
-//! says the same in the user's words.
+//! It knows no layer of the program, and every layer may use it. Start with [`Draft`] (what a save sends and what
+//! the answer means) and [`Seen`] (which version a process was shown); `docs/semantics.md` says the same in the
+//! user's words.
 #![deny(clippy::disallowed_methods)]
 
 pub mod departing;
@@ -52,3 +52,8 @@ pub use trail::Trail;
 pub use tree::{Ino, NodeId, Numbers, Tree};
 pub use version::{Outcome, Precondition, PutId, Rival, Version};
 pub use who::{Ancestors, Caller, Everlasting, Job, Living, Process};
+
+/// The examples of the README are compiled with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

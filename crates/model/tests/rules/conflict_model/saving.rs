@@ -3,10 +3,10 @@
 //! It does what the real [`Saving`] and [`Settle`] say, as `vfs/save.rs` and `backend/settle.rs` do. What
 //! made the program save is in `process.rs`.
 //!
-//! [`Saving`]: etagfs::model::Saving
+//! [`Saving`]: etagfs_model::Saving
 
-use etagfs::model::saving::{End, Step as SaveStep};
-use etagfs::model::{Found, Outcome, Precondition, Reply, Rival, SaveError, Settle, Step, Version};
+use etagfs_model::saving::{End, Step as SaveStep};
+use etagfs_model::{Found, Outcome, Precondition, Reply, Rival, SaveError, Settle, Step, Version};
 
 use super::outcomes::Outcomes;
 use super::process::Ended;

@@ -156,7 +156,7 @@ impl<T: Clone> File<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{SaveError, SaveReason};
+    use crate::{SaveError, SaveReason};
 
     fn v(n: u32) -> Version {
         Version::new(format!("\"{n}\""))

@@ -8,7 +8,7 @@ mod log;
 
 use std::sync::Arc;
 
-use etagfs::model::{
+use etagfs_model::{
     Ancestors, Base, Caller, Draft, Everlasting, Fingerprint, Job, Lost, Outcome, Precondition,
     Process, SaveError, SaveReason, Seen, Version,
 };

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use etagfs::model::{
+use etagfs_model::{
     Ancestors, Base, Caller, Draft, Everlasting, Job, Outcome, PendingRenames, Precondition,
     Process, Returned, STAY, SaveReason, Seen, Unlinked, Version,
 };

@@ -1,10 +1,10 @@
 //! The rule for lost and doubled messages (W6): whether a conditional write happened.
 //!
-//! A [`Settle`] says after every event what to do next. It has no backend and no clock. `backend/settle.rs`
-//! carries out its steps, and `tests/it/conflict_model` runs it through every order of lost, delayed and
-//! doubled messages. Three naive rules say EAGAIN for saves that landed: "412 is a conflict"; "after a lost
-//! message, check once and trust the answer"; and "a *first* refusal is a conflict" (an intermediary may send
-//! a request twice and pass on the second answer). So no write is reported as refused without a check.
+//! A [`Settle`] says after every event what to do next. It has no backend and no clock. `backend/settle.rs` carries
+//! out its steps, and `tests/rules/conflict_model/` runs it through every order of lost, delayed and doubled messages.
+//! Three naive rules say EAGAIN for saves that landed: "412 is a conflict"; "after a lost message, check once and
+//! trust the answer"; and "a *first* refusal is a conflict" (an intermediary may send a request twice and pass on the
+//! second answer). So no write is reported as refused without a check.
 //!
 //! A check proves that our save happened if our put-id is on the key, or in the trail of its value
 //! ([`super::Trail`]). It cannot distinguish two cases: our save followed by a save or delete of a program
@@ -148,7 +148,7 @@ impl Settle {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Version;
+    use crate::Version;
 
     fn update() -> Settle {
         Settle::put(&Precondition::Is(Version::new("\"1\"")))

@@ -4,8 +4,8 @@
 //! [`Draft`] and the real memory. Steps that no other party can notice are taken together. A save
 //! goes on in `saving.rs`.
 
-use etagfs::model::saving::Facts;
-use etagfs::model::{Base, CaughtUp, Draft, File, Precondition, SaveReason, Saving};
+use etagfs_model::saving::Facts;
+use etagfs_model::{Base, CaughtUp, Draft, File, Precondition, SaveReason, Saving};
 
 use super::appends::Lines;
 use super::outcomes::Outcomes;

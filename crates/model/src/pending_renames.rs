@@ -5,7 +5,7 @@
 //! between, and the clean-up would destroy what another writer saved. So a move to a scratch name (the
 //! *alias*) changes nothing in the store: the name is *away*, and remembers what its re-creation replaces.
 //! [`PendingRenames`] decides what each step means; `vfs/pending_renames.rs` carries it out.
-//! `tests/it/pending_renames_model/` runs it through every interleaving of a small world.
+//! `tests/rules/pending_renames_model/` runs it through every interleaving of a small world.
 
 use std::collections::HashMap;
 use std::hash::Hash;

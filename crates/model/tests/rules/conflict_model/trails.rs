@@ -1,6 +1,6 @@
 //! Trails in a world: what the real [`Trail`] makes of the history, and what it cannot show.
 
-use etagfs::model::{Precondition, Trail, Version};
+use etagfs_model::{Precondition, Trail, Version};
 
 use super::world::{By, SaveId, Scenario, World};
 

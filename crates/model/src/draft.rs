@@ -1,8 +1,8 @@
 //! The conflict rule of one writer: what a save sends, and what its answer means.
 //!
-//! A [`Draft`] knows which version a writer's bytes are based on, and whether they wait to be saved. The
-//! bytes themselves are in `vfs`. It never sees the backend: the caller sends the [`Save`] and reports the
-//! [`Outcome`]. `tests/it/conflict_model/` runs this very code through every interleaving of a small world.
+//! A [`Draft`] knows which version a writer's bytes are based on, and whether they wait to be saved. The bytes
+//! themselves are in `vfs`. It never sees the backend: the caller sends the [`Save`] and reports the [`Outcome`].
+//! `tests/rules/conflict_model/` runs this very code through every interleaving of a small world.
 
 use super::{Outcome, Precondition, Version};
 

@@ -3,7 +3,7 @@
 //! A style is a list of operations that a program does, whatever happens; it knows no state. It is
 //! carried out in `process.rs`.
 
-use etagfs::model::SaveReason;
+use etagfs_model::SaveReason;
 
 /// How a program uses a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -3,7 +3,7 @@
 //! A value is how many lines each one has in it, so that the judgement is arithmetic: two bits for
 //! each process, and two for the outsiders, who append too. The rule is the real `Draft::rebase`.
 
-use etagfs::model::Precondition;
+use etagfs_model::Precondition;
 
 use super::outcomes::Outcomes;
 use super::rule::Rule;

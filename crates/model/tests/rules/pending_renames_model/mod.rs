@@ -1,4 +1,4 @@
-//! Names that are moved away (W8), in every order of events: the real rule of `model/pending_renames.rs`
+//! Names that are moved away (W8), in every order of events: the real rule of `crates/model/src/pending_renames.rs`
 //! between an editor, somebody elsewhere, a clock and a daemon that may end at any moment.
 //!
 //! Versions never repeat here. The explorer is told nothing of the rule but its outcome; rules with
@@ -8,7 +8,7 @@ mod world;
 
 use std::collections::{HashMap, VecDeque};
 
-use crate::world::report;
+use crate::report;
 use world::{Program, Promise, Rule, Step, World};
 
 const PROGRAMS: [Program; 7] = [
@@ -99,7 +99,6 @@ fn explore(rule: Rule, program: Program) -> (usize, Option<(Promise, Vec<String>
 
 #[test]
 fn no_order_of_events_loses_a_value_that_was_moved_away() {
-    let mut lines = Vec::new();
     for program in PROGRAMS {
         let (states, broken) = explore(Rule::Ours, program);
         assert!(
@@ -112,12 +111,11 @@ fn no_order_of_events_loses_a_value_that_was_moved_away() {
                 .map(|(_, story)| story.join("\n  "))
                 .unwrap_or_default()
         );
-        lines.push(format!(
-            "{:28} {states:6} states, all promises hold",
+        report(&format!(
+            "moved away, {}: {states} states, all promises hold",
             program.name
         ));
     }
-    report::write("names moved away", &lines.join("\n"));
 }
 
 #[test]

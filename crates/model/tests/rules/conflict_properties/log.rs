@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use etagfs::model::{Base, Caller, Precondition};
+use etagfs_model::{Base, Caller, Precondition};
 
 use super::{Lesson, version};
 

@@ -9,7 +9,7 @@ use std::hash::{Hash, Hasher};
 use std::rc::Rc;
 use std::sync::{Arc, LazyLock};
 
-use etagfs::model::{
+use etagfs_model::{
     Ancestors, Caller, Everlasting, File, Job, Precondition, Process as Pid, PutId, Seen, Version,
 };
 

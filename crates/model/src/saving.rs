@@ -1,8 +1,8 @@
 //! One save of one writer, as a machine: events go in, steps come out.
 //!
-//! [`Saving`] decides. Its driver carries out each [`Step`], and reports the result with the method that the
-//! step names. `vfs/save.rs` drives it against a store, `tests/it/conflict_model/` through every order of
-//! events in small worlds. It has no bytes, no store and no clock.
+//! [`Saving`] decides. Its driver carries out each [`Step`], and reports the result with the method that the step
+//! names. `vfs/save.rs` drives it against a store, `tests/rules/conflict_model/` through every order of events in
+//! small worlds. It has no bytes, no store and no clock.
 
 use super::file::{CaughtUp, File};
 use super::{Draft, Outcome, Precondition, Rival, SaveError, SaveReason, Version};

@@ -16,6 +16,7 @@ mod trails;
 mod world;
 mod worlds;
 
+use crate::report;
 use explore::explore;
 use outcomes::Outcomes;
 use rule::Rule;
@@ -38,6 +39,10 @@ fn holds(scenario: &Scenario, outcomes: &[Outcomes]) -> Outcomes {
             scenario.name
         );
     }
+    report(&format!(
+        "{}: {} states, all promises hold",
+        scenario.name, explored.states
+    ));
     explored.outcomes
 }
 

@@ -1,10 +1,10 @@
-//! The rule that a world runs: the real one of `etagfs::model`, or one of the plausible mistakes.
+//! The rule that a world runs: the real one of `etagfs_model`, or one of the plausible mistakes.
 //!
 //! Every method calls the real code; a mistake changes one answer of it. Nothing here is a second
 //! implementation of the rule.
 
-use etagfs::model::saving::Step as SaveStep;
-use etagfs::model::{
+use etagfs_model::saving::Step as SaveStep;
+use etagfs_model::{
     Base, Caller, Draft, Found, Outcome, Precondition, Reply, SaveError, SaveReason, Saving, Seen,
     Settle, Step, Version,
 };
