@@ -66,13 +66,8 @@ impl Vfs {
         place: &Place,
         moved: &Version,
     ) -> Base {
-        let moved = Precondition::Is(moved.clone());
-        match self.base(callers, place, &moved) {
-            lost @ Base::AlreadyLost {
-                shown: Precondition::Is(_),
-            } => lost,
-            _ => Base::Take(moved),
-        }
+        let base = self.base(callers, place, &Precondition::Is(moved.clone()));
+        base.over_departed(moved.clone())
     }
 
     /// Whether a file can be moved away without telling the store: it is a key, and nobody writes

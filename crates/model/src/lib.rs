@@ -40,7 +40,7 @@ pub use mounts::{
 pub use moving::{Moving, OldName};
 pub use name::{BadName, FileName, MAX_NAME_BYTES, Piece};
 pub use number::Identity;
-pub use pending_renames::{Due, PendingRenames, Returned, STAY, Unlinked};
+pub use pending_renames::{Due, PendingRenames, Returned, STAY, Unlinked, departing_as};
 pub use removing::Removing;
 pub use saving::Saving;
 pub use scratch::{BadPattern, Origin, Pattern, ScratchNames, backed_up};

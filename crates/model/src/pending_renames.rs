@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::time::Duration;
 
-use super::{Process, Version};
+use super::{Precondition, Process, Version};
 
 /// How long a name may stay moved away. After that the move was intended, and happens in the store. Editors
 /// take milliseconds from the move to the new file.
@@ -97,8 +97,17 @@ impl<K: Hash + Eq, X> Default for PendingRenames<K, X> {
     }
 }
 
+/// As which version a key is moved away that is `current` now: as the one that its mover was shown, since what the
+/// mover writes next is based on that.
+pub fn departing_as(current: Version, shown: Option<Precondition>) -> Version {
+    match shown {
+        Some(Precondition::Is(version)) => version,
+        Some(Precondition::Absent) | None => current,
+    }
+}
+
 impl<K: Hash + Eq + Clone, X: Copy + Eq> PendingRenames<K, X> {
-    /// The key is moved to `alias`; its next value must replace `base`.
+    /// The key is moved to `alias`; its next value must replace `base`, see [`departing_as`].
     pub fn depart(&mut self, key: K, base: Version, alias: X, now: Duration) {
         self.failed.remove(&key);
         let departure = Departure {
@@ -333,6 +342,13 @@ mod tests {
         let mut away = PendingRenames::default();
         away.depart("f", v(1), 7, NOW);
         away
+    }
+
+    #[test]
+    fn a_key_departs_as_the_version_that_its_mover_was_shown() {
+        assert_eq!(departing_as(v(2), None), v(2));
+        assert_eq!(departing_as(v(2), Some(Precondition::Absent)), v(2));
+        assert_eq!(departing_as(v(2), Some(Precondition::Is(v(1)))), v(1));
     }
 
     #[test]

@@ -52,6 +52,24 @@ pub enum Base {
     },
 }
 
+impl Base {
+    /// The base of a value that is written anew under a name that was moved away as the version `moved`, by a
+    /// caller whose base would be this if that were the current version: just that version, also for a caller
+    /// that was shown that there is no key, since it is away; but not for one that was shown another version.
+    #[must_use]
+    pub fn over_departed(self, moved: Version) -> Self {
+        match self {
+            lost @ Self::AlreadyLost {
+                shown: Precondition::Is(_),
+            } => lost,
+            Self::AlreadyLost {
+                shown: Precondition::Absent,
+            }
+            | Self::Take(_) => Self::Take(Precondition::Is(moved)),
+        }
+    }
+}
+
 /// The bytes of a value, as their number and a digest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fingerprint {

@@ -8,7 +8,7 @@ use super::super::open::Version as Opened;
 use super::super::scratch::Scratch;
 use super::super::table::Kind;
 use super::super::{Error, Vfs};
-use crate::model::{Caller, FileName, Ino, Key, Precondition, Version};
+use crate::model::{Caller, FileName, Ino, Key, Precondition, Version, departing_as};
 use crate::store::Store;
 
 impl Vfs {
@@ -54,10 +54,7 @@ impl Vfs {
         let now = self.now();
         let mut table = self.table();
         let shown = by.who().and_then(|who| table.shown_to(&who, &place));
-        let base = match shown {
-            Some(Precondition::Is(version)) if version != current => version,
-            _ => current,
-        };
+        let base = departing_as(current, shown);
         table.pending().depart(place, base, alias.id(), now);
         table.changed_by(ino, *by.who());
         // The kernel may believe a name, and moves that: it finds the key's inode by the new one then.
