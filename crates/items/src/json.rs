@@ -26,9 +26,7 @@ const INDENT: usize = 2;
 /// then the others by their names. The same item is always the same text.
 pub fn print(item: &Item, first: &[&str]) -> String {
     let mut text = String::new();
-    let keys = first
-        .iter()
-        .filter_map(|name| item.get_key_value(*name));
+    let keys = first.iter().filter_map(|name| item.get_key_value(*name));
     let others = item
         .iter()
         .filter(|(name, _)| !first.contains(&name.as_str()));

@@ -1,9 +1,10 @@
 //! Items of DynamoDB tables, as values and as text. Pure: no I/O, no clock, no server.
 //!
 //! An [`Item`] is attributes by their names, an [`Attribute`] one of DynamoDB's ten types. [`json`] writes an item as
-//! JSON that a person edits, and reads it back with every type as it was. [`size`] says how much of the limit of an
-//! item it takes.
+//! JSON that a person edits, and reads it back with every type as it was; [`atom`] reads and writes what the Clojure
+//! library faraday-atom keeps in items. [`size`] says how much of the limit of an item it takes.
 
+pub mod atom;
 pub mod json;
 mod number;
 mod size;
@@ -36,7 +37,7 @@ pub enum Attribute {
     /// `NULL`.
     Null,
     /// `L`.
-    List(Vec<Attribute>),
+    List(Vec<Self>),
     /// `M`.
     Map(Item),
     /// `SS`; never empty.
@@ -45,6 +46,19 @@ pub enum Attribute {
     Numbers(BTreeSet<String>),
     /// `BS`; never empty.
     BytesSet(BTreeSet<Bytes>),
+}
+
+impl Attribute {
+    /// How many values lie in each other here, this one counted.
+    pub fn depth(&self) -> usize {
+        let inside = match self {
+            Self::List(values) => values.iter().map(Self::depth).max(),
+            Self::Map(map) => map.values().map(Self::depth).max(),
+            Self::Texts(_) | Self::Numbers(_) | Self::BytesSet(_) => Some(1),
+            _ => None,
+        };
+        1 + inside.unwrap_or(0)
+    }
 }
 
 /// An item, or a map in one: attributes by their names.

@@ -38,10 +38,7 @@ fn size_of_value(value: &Attribute) -> usize {
 /// A byte for two digits that count, one more, and one for the sign.
 fn size_of_number(number: &str) -> usize {
     let digits = number.split(['e', 'E']).next().unwrap_or_default();
-    let digits: String = digits
-        .chars()
-        .filter(char::is_ascii_digit)
-        .collect();
+    let digits: String = digits.chars().filter(char::is_ascii_digit).collect();
     let counting = digits.trim_matches('0').len();
     counting.div_ceil(2) + 1 + usize::from(number.starts_with('-'))
 }
