@@ -6,6 +6,7 @@
 //! user's words.
 #![deny(clippy::disallowed_methods)]
 
+mod base;
 pub mod departing;
 mod draft;
 mod file;
@@ -29,6 +30,7 @@ mod version;
 mod walk;
 mod who;
 
+pub use base::Base;
 pub use departing::Departing;
 pub use draft::{Draft, Lost, Save, SaveError, SaveReason};
 pub use file::{CaughtUp, File, Successor};
@@ -44,7 +46,7 @@ pub use pending_renames::{Due, PendingRenames, Returned, STAY, Unlinked, departi
 pub use removing::Removing;
 pub use saving::Saving;
 pub use scratch::{BadPattern, Origin, Pattern, ScratchNames, backed_up};
-pub use seen::{Base, Fingerprint, Room, Seen, Tracing};
+pub use seen::{Fingerprint, Room, Seen, Tracing};
 pub use server::Server;
 pub use settle::{Found, Reply, Settle, Step};
 pub use times::Times;

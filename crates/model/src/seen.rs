@@ -38,37 +38,7 @@ pub use memory::Room;
 use memory::{AtLevels, Digest, How, ReadMemory};
 
 use super::who::{Caller, FAMILY, LEVELS, Level, Levels, Living, PROCESS, Process};
-use super::{Precondition, Version};
-
-/// The base of a save that starts from nothing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Base {
-    /// Replace this.
-    Take(Precondition),
-    /// The caller was shown another version than the current one: the race is already lost (W4).
-    AlreadyLost {
-        /// What the caller was shown.
-        shown: Precondition,
-    },
-}
-
-impl Base {
-    /// The base of a value that is written anew under a name that was moved away as the version `moved`, by a
-    /// caller whose base would be this if that were the current version: just that version, also for a caller
-    /// that was shown that there is no key, since it is away; but not for one that was shown another version.
-    #[must_use]
-    pub fn over_departed(self, moved: Version) -> Self {
-        match self {
-            lost @ Self::AlreadyLost {
-                shown: Precondition::Is(_),
-            } => lost,
-            Self::AlreadyLost {
-                shown: Precondition::Absent,
-            }
-            | Self::Take(_) => Self::Take(Precondition::Is(moved)),
-        }
-    }
-}
+use super::{Base, Precondition, Version};
 
 /// The bytes of a value, as their number and a digest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -482,7 +452,7 @@ impl<K: Hash + Eq + Clone> Seen<K> {
             self.memory.renew(nearest);
             Some(self.memory.version(nearest))
         });
-        based(shown, current)
+        Base::of(shown, current)
     }
 
     /// The base rule W1 for a save that starts from nothing, when the key is now `current`.
@@ -495,14 +465,7 @@ impl<K: Hash + Eq + Clone> Seen<K> {
         let shown = callers
             .into_iter()
             .find_map(|caller| self.shown_to(&caller, key));
-        based(shown, current)
-    }
-}
-
-fn based(shown: Option<Precondition>, current: &Precondition) -> Base {
-    match shown {
-        Some(shown) if shown != *current => Base::AlreadyLost { shown },
-        _ => Base::Take(current.clone()),
+        Base::of(shown, current)
     }
 }
 

@@ -114,14 +114,10 @@ impl Table {
 
     /// A caller that kept the old bytes knows the new version if it knows those bytes: from its memory, or
     /// once it reads them through an older handle (W1). What another of its handles reads must still be shown
-    /// to it.
-    fn added_to_by(&mut self, maker: Who, commit: &Commit) {
+    /// to it, also if its memory is of a version that an EAGAIN reported, without the bytes.
+    fn added_to_by(&self, maker: Who, commit: &Commit) {
         let Some(caller) = maker else { return };
         let (place, version) = (&commit.place, &commit.entry.version);
-        let known = self.seen.shown_to(&caller, place);
-        if known.as_ref().and_then(Precondition::version) == Some(version) {
-            return self.changed_by(commit.ino, maker);
-        }
         if let Some(replaced) = commit.replaced.version() {
             for handle in self.handles_by(commit.ino, caller.process) {
                 handle.will_know(place, replaced, version);

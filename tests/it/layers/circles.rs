@@ -128,7 +128,7 @@ fn no_files_form_a_circle() {
     for (sources, least) in [
         ("src", 500),
         ("crates/model/src", 20),
-        ("crates/items/src", 5),
+        ("crates/items/src", 2),
         ("crates/konserve/src", 20),
         ("crates/s3-server/src", 20),
     ] {

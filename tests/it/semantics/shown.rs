@@ -53,7 +53,8 @@ save('four')
     assert_eq!(world.other.text("moved"), "three");
 }
 
-/// If it only appended (W7), it knows its own bytes and not those before them.
+/// If it only appended (W7), it knows its own bytes and not those before them; if it changed metadata, it knows no
+/// bytes.
 #[test]
 fn w1_an_older_descriptor_shows_what_it_reads_to_a_process_that_only_added_to_the_key() {
     let world = or_skip!(world_with(&["--flat", "--ttl=0"]));
@@ -103,6 +104,54 @@ except OSError as error: print(os.strerror(error.errno))
         };
         assert_eq!(said, format!("opened\nfirst\n{end}\n"), "{key}");
         assert_eq!(world.other.text(key), now, "{key}");
+    }
+}
+
+/// An EAGAIN says that there is a newer version, and shows none of its bytes.
+#[test]
+fn w1_an_older_descriptor_shows_what_it_reads_to_a_process_that_was_refused_and_then_described_the_key()
+ {
+    let world = or_skip!(world_with(&["--flat", "--ttl=0"]));
+    let script = "
+import os, time
+def other(n):
+    print('now', flush=True)
+    while not os.path.exists(os.environ['GO'] + n): time.sleep(0.01)
+def save():
+    try:
+        with open('key', 'w') as file: file.write('mine')
+        print('saved')
+    except OSError as error: print(os.strerror(error.errno))
+print(open('key').read())
+other('1')
+older = os.open('key', os.O_RDONLY)
+other('2')
+save()
+if os.environ['THEN'] == 'describes': os.setxattr('key', 'user.meta.color', b'blue')
+print(os.read(older, 99).decode())
+save()
+";
+    let signal = tempfile::tempdir().unwrap();
+    for then in ["describes", "does not"] {
+        world.other.put("key", "first");
+        let go = signal.path().join(then);
+        let running = Script::python(script)
+            .within(world.mount.path())
+            .env("THEN", then)
+            .env("GO", &go)
+            .start();
+        for (nth, theirs) in [(1, "second"), (2, "third")] {
+            wait::until("it waits", wait::SOON, || {
+                running.stdout_so_far().matches("now\n").count() == nth
+            });
+            world.other.put("key", theirs);
+            fs::write(signal.path().join(format!("{then}{nth}")), "").unwrap();
+        }
+        let refused = "Resource temporarily unavailable";
+        let said = running.finish().ok().stdout;
+        let expected = format!("first\nnow\nnow\n{refused}\nsecond\n{refused}\n");
+        assert_eq!(said, expected, "it {then}");
+        assert_eq!(world.other.text("key"), "third", "it {then}");
     }
 }
 

@@ -87,19 +87,25 @@ impl Judge<'_> {
                 // descriptor; who only added to it knows that once it knows what it added it to.
                 let since = (open.begun, record.ended);
                 let read = self.read_since(&file.path, since, record.pid, read);
-                if !is_own && !file.scratch && !is_unsaved {
-                    read.into_iter()
-                        .for_each(|bytes| shown.add(record, &file.path, bytes));
+                if is_own || file.scratch {
+                    return;
+                }
+                match is_unsaved {
+                    true => self.perhaps_shown(shown, record, &file.path, read),
+                    false => read
+                        .into_iter()
+                        .for_each(|bytes| shown.add(record, &file.path, bytes)),
                 }
             }
             // There is nothing to be read of an empty file: its opener may see that.
             (Did::Open { path, file, .. }, Some(Ok(()))) if self.was_empty(*file) => {
                 let versions = self.values_in(path, record.begun, record.ended);
                 let mut versions = versions.into_iter().flatten();
-                // What is not saved yet is empty, and no version (W12).
-                let is_saved = !self.has_unsaved(record, path);
-                if is_saved && versions.any(|value| value.bytes.is_empty()) {
-                    shown.add(record, path, Bytes::new());
+                let is_there = versions.any(|value| value.bytes.is_empty());
+                match self.has_unsaved(record, path) {
+                    _ if !is_there => {}
+                    true => self.perhaps_shown(shown, record, path, vec![Bytes::new()]),
+                    false => shown.add(record, path, Bytes::new()),
                 }
             }
             (did, Some(Err(Errno::Conflict))) => {
@@ -128,6 +134,21 @@ impl Judge<'_> {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// A process found nothing in a file that was perhaps saved as such, and perhaps not saved yet: that is empty
+    /// too, and no version (W12). Then it knows what it knew before.
+    fn perhaps_shown(&self, shown: &mut Shown, record: &Record, path: &str, read: Vec<Bytes>) {
+        if read.is_empty() {
+            return;
+        }
+        let known = self.known_to(shown, record, path);
+        for bytes in known
+            .into_iter()
+            .flat_map(|known| [known, read.clone()].concat())
+        {
+            shown.add(record, path, bytes);
         }
     }
 

@@ -31,15 +31,6 @@ fn seen() -> Seen<&'static str> {
 }
 
 #[test]
-fn a_value_under_a_departed_name_replaces_what_was_moved_unless_another_was_shown() {
-    let lost = |shown| Base::AlreadyLost { shown };
-    assert_eq!(Base::Take(is(1)).over_departed(v(1)), Base::Take(is(1)));
-    let absent = lost(Precondition::Absent);
-    assert_eq!(absent.over_departed(v(1)), Base::Take(is(1)));
-    assert_eq!(lost(is(2)).over_departed(v(1)), lost(is(2)));
-}
-
-#[test]
 fn a_blind_writer_replaces_what_is_there_and_stays_blind_after_its_own_save() {
     let mut seen = seen();
     let blind = caller(1, 1);
