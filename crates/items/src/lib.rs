@@ -2,7 +2,7 @@
 //!
 //! An [`Item`] is attributes by their names, an [`Attribute`] one of DynamoDB's ten types. [`json`] writes an item as
 //! JSON that a person edits, and reads it back with every type as it was; [`atom`] reads and writes what the Clojure
-//! library faraday-atom keeps in items. [`size`] says how much of the limit of an item it takes.
+//! library faraday-atom keeps in items. [`size()`] says how much of the limit of an item it takes.
 #![deny(clippy::disallowed_methods)]
 
 pub mod atom;
