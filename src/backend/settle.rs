@@ -99,47 +99,47 @@ impl Settled {
         at: &ObjectKey,
         expect: &Precondition,
         id: PutId,
-    ) -> Look<Version> {
+    ) -> Checked<Version> {
         let mut info = match self.inner.head(at).await {
             Ok(info) => info,
             Err(Error::NotFound(_)) if *expect == Precondition::Absent => {
-                return Look::of(Found::Base(Rival::NOTHING));
+                return Checked::of(Found::Base(Rival::NOTHING));
             }
-            Err(Error::NotFound(_)) => return Look::of(Found::Other(Rival::NOTHING)),
-            Err(error) => return Look::failed(&error),
+            Err(Error::NotFound(_)) => return Checked::of(Found::Other(Rival::NOTHING)),
+            Err(error) => return Checked::failed(&error),
         };
         if info.put_id == Some(id) {
-            return Look::of(Found::Goal(info.version));
+            return Checked::of(Found::Goal(info.version));
         }
         if let Some(ours) = trails::take(&mut info).version_of(id) {
             tracing::info!(object = %at, "it was saved, and saved over since");
-            return Look::of(Found::Goal(ours.clone()));
+            return Checked::of(Found::Goal(ours.clone()));
         }
         let is_base = expect.version() == Some(&info.version);
-        Look::of(match is_base {
+        Checked::of(match is_base {
             true => Found::Base(rival(info)),
             false => Found::Other(rival(info)),
         })
     }
 
-    async fn look_for_delete(&self, at: &ObjectKey, version: &Version) -> Look<()> {
+    async fn look_for_delete(&self, at: &ObjectKey, version: &Version) -> Checked<()> {
         match self.inner.head(at).await {
-            Ok(info) if info.version == *version => Look::of(Found::Base(rival(info))),
-            Ok(info) => Look::of(Found::Other(rival(info))),
-            Err(Error::NotFound(_)) => Look::of(Found::Goal(())),
-            Err(error) => Look::failed(&error),
+            Ok(info) if info.version == *version => Checked::of(Found::Base(rival(info))),
+            Ok(info) => Checked::of(Found::Other(rival(info))),
+            Err(Error::NotFound(_)) => Checked::of(Found::Goal(())),
+            Err(error) => Checked::failed(&error),
         }
     }
 }
 
-/// A look at a key.
-struct Look<T> {
+/// What a look at a key found.
+struct Checked<T> {
     found: Found<T>,
     /// Another one would find no more.
     is_final: bool,
 }
 
-impl<T> Look<T> {
+impl<T> Checked<T> {
     fn of(found: Found<T>) -> Self {
         Self {
             found,
@@ -200,7 +200,7 @@ impl<'a> Write<'a> {
     where
         T: Send + PartialEq,
         S: Future<Output = Result<Outcome<T>, Error>> + Send,
-        L: Future<Output = Look<T>> + Send,
+        L: Future<Output = Checked<T>> + Send,
     {
         let (request, object) = (self.op, self.at);
         let mut step = Step::Send;
@@ -250,7 +250,8 @@ impl<'a> Write<'a> {
                 Step::Look => {
                     let until = self.deadline.max(Instant::now() + LAST_LOOK);
                     let looked = timeout_at(until, look()).await;
-                    let Look { found, is_final } = looked.unwrap_or(Look::of(Found::Unreadable));
+                    let Checked { found, is_final } =
+                        looked.unwrap_or(Checked::of(Found::Unreadable));
                     step = self.rule.looked(found, !is_final && self.has_time(nap));
                     match step {
                         Step::Send => {

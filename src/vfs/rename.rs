@@ -237,13 +237,13 @@ impl Vfs {
             (node.open_handles(), node.is_unsaved())
         };
         for fh in open {
-            let trigger = match unsaved {
+            let reason = match unsaved {
                 true => SaveReason::Fsync,
                 false if self.is_others(fh, by) => continue,
                 // Emptiness is no value either.
                 false => SaveReason::Write,
             };
-            match self.save(fh, trigger).await {
+            match self.save(fh, reason).await {
                 // It was closed meanwhile, which saved it.
                 Err(Error::BadHandle) if self.handle(fh).is_err() => {}
                 saved => saved?,

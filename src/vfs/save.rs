@@ -22,8 +22,8 @@ use crate::model::{Key, Outcome, Precondition, SaveReason, Successor, Version};
 use crate::store::{Entry, ReadBack, Store, Value};
 
 /// The kernel's name of the operation that caused a save.
-fn op(trigger: SaveReason) -> &'static str {
-    match trigger {
+fn op(reason: SaveReason) -> &'static str {
+    match reason {
         SaveReason::Flush | SaveReason::Close => "flush",
         SaveReason::Fsync => "fsync",
         SaveReason::Write => "write",
@@ -53,8 +53,8 @@ impl Vfs {
         if by_opener == Some(false) && writer.opener_goes_on() {
             return Ok(());
         }
-        let trigger = self.flush_or_close(writer, by, by_opener).await;
-        self.save(fh, trigger).await
+        let reason = self.flush_or_close(writer, by, by_opener).await;
+        self.save(fh, reason).await
     }
 
     /// The meaning of a close. Shells move `> f` to its descriptor with dup(2) and close(2), before anything
@@ -87,19 +87,19 @@ impl Vfs {
     /// # Errors
     /// [`Error::Conflict`] when another writer saved first, now or earlier; any other. The bytes are then in
     /// a rescue.
-    pub async fn save(&self, fh: Fh, trigger: SaveReason) -> Result<(), Error> {
+    pub async fn save(&self, fh: Fh, reason: SaveReason) -> Result<(), Error> {
         let handle = self.handle(fh)?;
         let writer = match &*handle {
             Handle::Writer(writer) => writer,
-            Handle::Scratch(open) if trigger == SaveReason::Fsync => {
+            Handle::Scratch(open) if reason == SaveReason::Fsync => {
                 return self.sync_scratch(vec![Arc::clone(open.scratch())]).await;
             }
             _ => return Ok(()),
         };
         let mut state = writer.lock().await;
         self.note_written(writer, &state.content);
-        self.save_draft(writer, &mut state, trigger).await?;
-        if trigger == SaveReason::Flush && state.draft.is_dirty() {
+        self.save_draft(writer, &mut state, reason).await?;
+        if reason == SaveReason::Flush && state.draft.is_dirty() {
             self.note_flush(writer.ino(), fh);
         }
         Ok(())
@@ -113,10 +113,10 @@ impl Vfs {
         &self,
         writer: &Writer,
         state: &mut WriterState,
-        trigger: SaveReason,
+        reason: SaveReason,
     ) -> Result<(), Error> {
         let Ok(save_lock) = self.save_lock(writer.ino()).await else {
-            return self.save_unknown(writer, state, trigger).await;
+            return self.save_unknown(writer, state, reason).await;
         };
         // Not earlier: while this save waited for the save lock, the file may have been renamed.
         let (store, key) = self.file(writer.ino())?;
@@ -125,7 +125,7 @@ impl Vfs {
             writer,
             store: &store,
             key: &key,
-            op: op(trigger),
+            op: op(reason),
         };
         let save_lock = Some(save_lock);
         if state.is_half() {
@@ -141,7 +141,7 @@ impl Vfs {
         let mut sent = Instant::now();
         let (mut saving, mut step) = {
             let table = self.table();
-            state.begin_save(table.node(writer.ino())?.shared(), trigger)
+            state.begin_save(table.node(writer.ino())?.shared(), reason)
         };
         let end = loop {
             let next = match step {
@@ -232,7 +232,7 @@ impl Vfs {
         &self,
         writer: &Writer,
         state: &mut WriterState,
-        trigger: SaveReason,
+        reason: SaveReason,
     ) -> Result<(), Error> {
         let Some((store, key)) = writer.opened_as().filter(|_| state.draft.is_dirty()) else {
             return Ok(());
@@ -241,7 +241,7 @@ impl Vfs {
             writer,
             store,
             key,
-            op: op(trigger),
+            op: op(reason),
         };
         let error = Error::failed(format!(
             "{}: its file is not known any more",

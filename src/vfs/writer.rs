@@ -136,10 +136,10 @@ impl WriterState {
     pub(super) fn begin_save(
         &mut self,
         file: &File<Metadata>,
-        trigger: SaveReason,
+        reason: SaveReason,
     ) -> (Saving, Step) {
         let facts = Facts {
-            trigger,
+            reason,
             stands_elsewhere: self.stands_elsewhere,
         };
         Saving::begin(file, &mut self.draft, &self.caught_up, facts)

@@ -178,20 +178,20 @@ impl Draft {
     /// When the draft is lost. A program that asks again gets the same error again; a release gets none,
     /// because no caller is left to receive it. Also when this very call loses it, because it was
     /// [overtaken](Self::overtaken).
-    pub fn begin_save(&mut self, trigger: SaveReason) -> Result<Option<Save>, SaveError> {
+    pub fn begin_save(&mut self, reason: SaveReason) -> Result<Option<Save>, SaveError> {
         debug_assert!(!self.saving, "a draft saves once at a time");
         if self.dropped {
             return Ok(None);
         }
         if let Some(lost) = self.lost {
-            return match trigger {
+            return match reason {
                 SaveReason::Release => Ok(None),
                 SaveReason::Flush | SaveReason::Close | SaveReason::Fsync | SaveReason::Write => {
                     Err(lost.into())
                 }
             };
         }
-        let due = match (self.pending, trigger) {
+        let due = match (self.pending, reason) {
             (Pending::Nothing, _) | (Pending::Emptied, SaveReason::Flush | SaveReason::Write) => {
                 false
             }

@@ -59,7 +59,7 @@ pub enum End {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Facts {
     /// Why it is saved.
-    pub trigger: SaveReason,
+    pub reason: SaveReason,
     /// What the last save stored is not these bytes, and is not known: an append must first ask the store
     /// what it follows.
     pub stands_elsewhere: bool,
@@ -68,7 +68,7 @@ pub struct Facts {
 /// One save of one writer, from its beginning to its end.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Saving {
-    trigger: SaveReason,
+    reason: SaveReason,
     /// What it expects to replace.
     base: Precondition,
     /// What this mount itself saved over the base.
@@ -86,7 +86,7 @@ impl Saving {
         facts: Facts,
     ) -> (Self, Step) {
         let mut saving = Self {
-            trigger: facts.trigger,
+            reason: facts.reason,
             base: draft.base().clone(),
             winner: file.overtaken(draft, writer).cloned(),
             rival: None,
@@ -124,7 +124,7 @@ impl Saving {
     /// Asks the draft what to send.
     fn ask(&self, draft: &mut Draft) -> Step {
         let was_lost = draft.lost().is_some();
-        match draft.begin_save(self.trigger) {
+        match draft.begin_save(self.reason) {
             Ok(None) => Step::End(End::Nothing),
             Ok(Some(save)) => Step::Send(save.expect),
             Err(SaveError::Conflict) if !was_lost => match &self.winner {

@@ -4,15 +4,15 @@ fn v(n: u32) -> Version {
     Version::new(format!("\"{n}\""))
 }
 
-fn expects(draft: &mut Draft, trigger: SaveReason) -> Option<Precondition> {
-    draft.begin_save(trigger).unwrap().map(|save| save.expect)
+fn expects(draft: &mut Draft, reason: SaveReason) -> Option<Precondition> {
+    draft.begin_save(reason).unwrap().map(|save| save.expect)
 }
 
 #[test]
 fn an_unwritten_draft_is_never_saved() {
     let mut draft = Draft::editing(v(1));
-    for trigger in [SaveReason::Flush, SaveReason::Fsync, SaveReason::Release] {
-        assert_eq!(expects(&mut draft, trigger), None);
+    for reason in [SaveReason::Flush, SaveReason::Fsync, SaveReason::Release] {
+        assert_eq!(expects(&mut draft, reason), None);
     }
 }
 
@@ -32,9 +32,9 @@ fn a_truncated_unwritten_draft_is_saved_by_the_last_close_and_fsync_but_not_by_a
     let mut draft = Draft::replacing(Precondition::Is(v(1)));
     assert!(draft.waits_empty());
     assert_eq!(expects(&mut draft, SaveReason::Flush), None);
-    for trigger in [SaveReason::Close, SaveReason::Fsync, SaveReason::Release] {
-        let saved = expects(&mut draft.clone(), trigger);
-        assert_eq!(saved, Some(Precondition::Is(v(1))), "{trigger:?}");
+    for reason in [SaveReason::Close, SaveReason::Fsync, SaveReason::Release] {
+        let saved = expects(&mut draft.clone(), reason);
+        assert_eq!(saved, Some(Precondition::Is(v(1))), "{reason:?}");
     }
     draft.edit().unwrap();
     assert!(!draft.waits_empty());
@@ -141,8 +141,8 @@ fn a_draft_overtaken_on_this_machine_is_refused_without_asking_the_store() {
 fn an_overtaken_draft_that_was_never_written_closes_in_peace() {
     let mut draft = Draft::editing(v(1));
     draft.overtaken(&Precondition::Is(v(1)));
-    for trigger in [SaveReason::Flush, SaveReason::Fsync, SaveReason::Release] {
-        assert_eq!(expects(&mut draft, trigger), None);
+    for reason in [SaveReason::Flush, SaveReason::Fsync, SaveReason::Release] {
+        assert_eq!(expects(&mut draft, reason), None);
     }
 }
 

@@ -364,9 +364,9 @@ impl World {
                     self.processes[p].lines_written += u8::from(!refused);
                     self.must(s, refused == lost, Promise::LostHandlesAreSilent);
                 }
-                Op::Save(trigger) => {
-                    let trigger = s.rule.trigger(*trigger);
-                    match handle.draft.clone().begin_save(trigger) {
+                Op::Save(reason) => {
+                    let reason = s.rule.reason(*reason);
+                    match handle.draft.clone().begin_save(reason) {
                         Ok(None) => {}
                         Err(_) if lost => {}
                         Ok(Some(_)) | Err(_) => return,
@@ -412,14 +412,14 @@ impl World {
         handle.lines.tries = 0;
         let op = handle.style.ops()[handle.done];
         handle.done += 1;
-        let Op::Save(trigger) = op else {
+        let Op::Save(reason) = op else {
             let base = handle.draft.base().clone();
             return self.begin(s, p, base, None);
         };
-        let early = trigger == SaveReason::Flush && !handle.edited;
+        let early = reason == SaveReason::Flush && !handle.edited;
         let lost = handle.lost;
         let facts = Facts {
-            trigger: s.rule.trigger(trigger),
+            reason: s.rule.reason(reason),
             stands_elsewhere: false,
         };
         file.catch_up(&mut handle.draft, &mut handle.caught_up);

@@ -164,10 +164,10 @@ impl Rule {
     }
 
     /// What made a save happen.
-    pub(super) fn trigger(self, trigger: SaveReason) -> SaveReason {
+    pub(super) fn reason(self, reason: SaveReason) -> SaveReason {
         match self {
-            Self::FlushSavesEmptied if trigger == SaveReason::Flush => SaveReason::Fsync,
-            _ => trigger,
+            Self::FlushSavesEmptied if reason == SaveReason::Flush => SaveReason::Fsync,
+            _ => reason,
         }
     }
 

@@ -228,7 +228,7 @@ proptest! {
 #[derive(Clone, Debug)]
 enum Deed {
     Edit,
-    /// A save falls due by this trigger, and if it is sent, it comes to this.
+    /// A save falls due by this reason, and if it is sent, it comes to this.
     Save(SaveReason, Option<Outcome>),
     Overtaken(Precondition),
     Moved(u8, u8),
@@ -236,7 +236,7 @@ enum Deed {
 }
 
 fn any_deed() -> impl Strategy<Value = Deed> {
-    let trigger = prop_oneof![
+    let reason = prop_oneof![
         Just(SaveReason::Flush),
         Just(SaveReason::Close),
         Just(SaveReason::Fsync),
@@ -250,7 +250,7 @@ fn any_deed() -> impl Strategy<Value = Deed> {
     ];
     prop_oneof![
         10 => Just(Deed::Edit),
-        10 => (trigger, outcome).prop_map(|(trigger, outcome)| Deed::Save(trigger, outcome)),
+        10 => (reason, outcome).prop_map(|(reason, outcome)| Deed::Save(reason, outcome)),
         2 => any_expect().prop_map(Deed::Overtaken),
         2 => (0..4_u8, 0..4_u8).prop_map(|(from, to)| Deed::Moved(from, to)),
         1 => Just(Deed::Unlinked),
@@ -303,17 +303,17 @@ impl DraftLog {
         })
     }
 
-    /// Whether bytes wait that this trigger saves, and not what its program was told has failed.
-    fn due(&self, trigger: SaveReason) -> bool {
+    /// Whether bytes wait that this reason saves, and not what its program was told has failed.
+    fn due(&self, reason: SaveReason) -> bool {
         let told = self.deeds.iter().rev().find_map(|deed| match deed {
             Deed::Edit => Some(false),
             Deed::Save(_, None) => Some(true),
             _ => None,
         });
-        self.waits_for(trigger) && !(trigger == SaveReason::Release && told == Some(true))
+        self.waits_for(reason) && !(reason == SaveReason::Release && told == Some(true))
     }
 
-    fn waits_for(&self, trigger: SaveReason) -> bool {
+    fn waits_for(&self, reason: SaveReason) -> bool {
         let since = self
             .deeds
             .iter()
@@ -322,7 +322,7 @@ impl DraftLog {
             .iter()
             .any(|deed| matches!(deed, Deed::Edit));
         let emptied = self.emptied && since.is_none();
-        edited || emptied && trigger != SaveReason::Flush
+        edited || emptied && reason != SaveReason::Flush
     }
 }
 
@@ -348,20 +348,20 @@ proptest! {
                         log.deeds.push(deed);
                     }
                 },
-                Deed::Save(trigger, outcome) => {
-                    let said = draft.begin_save(*trigger);
+                Deed::Save(reason, outcome) => {
+                    let said = draft.begin_save(*reason);
                     if log.was_unlinked() {
                         prop_assert_eq!(said, Ok(None));
                     } else if let Some(lost) = log.lost() {
-                        match trigger {
+                        match reason {
                             SaveReason::Release => prop_assert_eq!(said, Ok(None)),
                             _ => prop_assert_eq!(said, Err(SaveError::from(lost))),
                         }
-                    } else if !log.due(*trigger) {
+                    } else if !log.due(*reason) {
                         prop_assert_eq!(said, Ok(None));
                     } else if log.was_overtaken() {
                         prop_assert_eq!(said, Err(SaveError::Conflict));
-                        log.deeds.push(Deed::Save(*trigger, Some(Outcome::Refused(None))));
+                        log.deeds.push(Deed::Save(*reason, Some(Outcome::Refused(None))));
                     } else {
                         prop_assert_eq!(said.unwrap().map(|save| save.expect), Some(log.base()));
                         match outcome {
