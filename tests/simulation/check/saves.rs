@@ -134,11 +134,13 @@ impl Judge<'_> {
         for event in events {
             // A delete carries no number; and one call may have saved before what is refused now.
             let is_hidden = self.is_hidden(&event, record);
+            // A late copy creates a key again that was deleted since (W6).
+            let is_revived = event.before.is_none() && event.stamp > record.ended;
             let is_part = event.after.is_none()
                 || (matches!(record.did, Did::Rename { .. } | Did::Unlink { .. })
                     && !self.is_about(&event, record));
             self.must(
-                is_hidden || is_part,
+                is_hidden || is_revived || is_part,
                 Promise::RefusedNeverHappens,
                 at,
                 || format!("{} was saved: {:?}", event.key, event.after),
