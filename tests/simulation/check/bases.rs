@@ -44,6 +44,12 @@ impl Judge<'_> {
                 Moment::Heard(at) => {
                     self.note_known(&mut shown, at);
                     self.heard(&mut shown, at);
+                    // Its mount learns of a save from the answer: a relative may have read meanwhile what it replaced.
+                    let record = self.records[at].clone();
+                    let events: Vec<_> = self.events_of(at).cloned().collect();
+                    for event in events.iter().filter(|event| event.stamp < record.ended) {
+                        self.saved(&mut shown, &record, event);
+                    }
                 }
                 Moment::Changed(at) => self.changed(&mut shown, at),
             }
