@@ -1,6 +1,6 @@
 //! Nothing is replaced that its process was not shown (W1, W5).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 
@@ -12,6 +12,8 @@ use crate::world::{Did, Errno, Record};
 #[derive(Default)]
 struct Shown {
     of: HashMap<(usize, u32, u32, String), Vec<Bytes>>,
+    /// Who deleted, of these: they know that there is no such key.
+    deleted: HashSet<(usize, u32, u32, String)>,
     /// What whoever makes a call knew when it began, and when it ended, if that is over.
     at_call: HashMap<usize, Vec<Option<Vec<Bytes>>>>,
 }
@@ -376,7 +378,17 @@ impl Judge<'_> {
                     .chain([self.known_to(shown, record, &event.key)])
                 {
                     match known {
-                        Some(known) => allowed.extend(known),
+                        Some(known) => {
+                            allowed.extend(known);
+                            // Whoever knows of no key makes one in the place of what was moved away (W8).
+                            let knowing = self.knowing(shown, record, &event.key);
+                            if knowing
+                                .iter()
+                                .any(|pid| shown.has_deleted(record, *pid, &event.key))
+                            {
+                                allowed.extend(self.departed(record, &event.key));
+                            }
+                        }
                         None => {
                             allowed.extend(in_window(&event.key, record.begun, event.stamp));
                             allowed.extend(self.departed(record, &event.key));
@@ -432,7 +444,6 @@ impl Judge<'_> {
 
     /// Who saved over what it knew knows what it saved.
     fn saved(&self, shown: &mut Shown, record: &Record, event: &Event) {
-        let Some(after) = &event.after else { return };
         let pid = match &record.did {
             Did::Save { file, .. } => self.files[*file].opener,
             _ => record.pid,
@@ -455,7 +466,10 @@ impl Judge<'_> {
                 pid,
                 ..record.clone()
             };
-            shown.add(&base, &event.key, after.bytes.clone());
+            match &event.after {
+                Some(after) => shown.add(&base, &event.key, after.bytes.clone()),
+                None => shown.delete(&base, &event.key),
+            }
         }
     }
 }
@@ -466,8 +480,19 @@ impl Shown {
         self.of.get(&(mate.mount, mate.epoch, pid, path.to_owned()))
     }
 
+    fn has_deleted(&self, mate: &Record, pid: u32, path: &str) -> bool {
+        let who = (mate.mount, mate.epoch, pid, path.to_owned());
+        self.deleted.contains(&who)
+    }
+
+    fn delete(&mut self, record: &Record, path: &str) {
+        let who = (record.mount, record.epoch, record.pid, path.to_owned());
+        self.deleted.insert(who);
+    }
+
     fn add(&mut self, record: &Record, path: &str, bytes: Bytes) {
         let who = (record.mount, record.epoch, record.pid, path.to_owned());
+        self.deleted.remove(&who);
         let all = self.of.entry(who).or_default();
         if !all.contains(&bytes) {
             all.push(bytes);
