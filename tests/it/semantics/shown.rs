@@ -107,7 +107,8 @@ except OSError as error: print(os.strerror(error.errno))
     }
 }
 
-/// An EAGAIN says that there is a newer version, and shows none of its bytes.
+/// So the older descriptor still shows it what it reads, also after an `EAGAIN`, which reports a version without its
+/// bytes
 #[test]
 fn w1_an_older_descriptor_shows_what_it_reads_to_a_process_that_was_refused_and_then_described_the_key()
  {
@@ -155,8 +156,7 @@ save()
     }
 }
 
-/// So the older descriptor still shows it what it reads: if that is the version that was appended to, the
-/// process then knows the whole
+/// if that is the version that was appended to, the process then knows the whole
 #[test]
 fn w1_a_process_that_reads_back_what_it_appended_to_knows_the_whole() {
     let script = "

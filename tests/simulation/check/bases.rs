@@ -1,22 +1,11 @@
 //! Nothing is replaced that its process was not shown (W1, W5).
 
-use std::collections::{HashMap, HashSet};
-
 use bytes::Bytes;
 
+use super::shown::Shown;
 use super::{Judge, Promise};
 use crate::server::{By, Event, Stamp};
 use crate::world::{Did, Errno, Record};
-
-/// What processes were shown of keys, by the bytes.
-#[derive(Default)]
-struct Shown {
-    of: HashMap<(usize, u32, u32, String), Vec<Bytes>>,
-    /// Who deleted, of these: they know that there is no such key.
-    deleted: HashSet<(usize, u32, u32, String)>,
-    /// What whoever makes a call knew when it began, and when it ended, if that is over.
-    at_call: HashMap<usize, Vec<Option<Vec<Bytes>>>>,
-}
 
 /// What happens, in its order.
 #[derive(Clone, Copy)]
@@ -470,32 +459,6 @@ impl Judge<'_> {
                 Some(after) => shown.add(&base, &event.key, after.bytes.clone()),
                 None => shown.delete(&base, &event.key),
             }
-        }
-    }
-}
-
-impl Shown {
-    /// What a process of the same mount as another one was shown.
-    fn of(&self, mate: &Record, pid: u32, path: &str) -> Option<&Vec<Bytes>> {
-        self.of.get(&(mate.mount, mate.epoch, pid, path.to_owned()))
-    }
-
-    fn has_deleted(&self, mate: &Record, pid: u32, path: &str) -> bool {
-        let who = (mate.mount, mate.epoch, pid, path.to_owned());
-        self.deleted.contains(&who)
-    }
-
-    fn delete(&mut self, record: &Record, path: &str) {
-        let who = (record.mount, record.epoch, record.pid, path.to_owned());
-        self.deleted.insert(who);
-    }
-
-    fn add(&mut self, record: &Record, path: &str, bytes: Bytes) {
-        let who = (record.mount, record.epoch, record.pid, path.to_owned());
-        self.deleted.remove(&who);
-        let all = self.of.entry(who).or_default();
-        if !all.contains(&bytes) {
-            all.push(bytes);
         }
     }
 }

@@ -8,6 +8,7 @@ mod names;
 mod reads;
 mod saves;
 mod shared;
+mod shown;
 
 use std::collections::HashMap;
 use std::sync::Arc;
