@@ -117,7 +117,10 @@ impl Judge<'_> {
                 };
                 for path in paths {
                     // Whose memory was the base is told; whoever is blind stays blind.
-                    let bases = self.knowing(shown, record, &path);
+                    let mut bases = self.knowing(shown, record, &path);
+                    if bases.is_empty() {
+                        bases = self.knowing_makers(shown, record, &path);
+                    }
                     let told = self.values_in(&path, record.begun, record.ended);
                     for value in told.into_iter().flatten() {
                         for pid in &bases {
@@ -238,6 +241,22 @@ impl Judge<'_> {
         let job = machine.get(record.pid, |it| it.job);
         let is_mate = |pid: &u32| machine.get(*pid, |it| it.job) == job;
         all.into_iter().filter(is_mate).filter(knows).collect()
+    }
+
+    /// Those who made the file that a rename moves over a key, and were shown that key: their memory is the base if
+    /// whoever renames knows nothing (W1).
+    fn knowing_makers(&self, shown: &Shown, record: &Record, key: &str) -> Vec<u32> {
+        let Did::Rename { from, to, .. } = &record.did else {
+            return Vec::new();
+        };
+        let makers = self.files.iter().filter(|file| {
+            let is_new = file.created || file.how.truncate;
+            is_new && file.mount == record.mount && file.path == *from && *to == key
+        });
+        let makers = makers.map(|file| file.opener);
+        makers
+            .filter(|pid| shown.of(record, *pid, key).is_some())
+            .collect()
     }
 
     fn pids(&self, mount: usize) -> Vec<u32> {
@@ -445,6 +464,7 @@ impl Judge<'_> {
         // Whose memory was the base knows it, and whoever saved.
         let knew = self.knowing(shown, &by, &event.key).into_iter();
         let knew: Vec<_> = knew
+            .chain(self.knowing_makers(shown, record, &event.key))
             .filter(|pid| {
                 let known = shown.of(&by, *pid, &event.key);
                 replaced.is_none_or(|replaced| known.is_some_and(|it| it.contains(replaced)))
