@@ -243,8 +243,8 @@ impl Judge<'_> {
         all.into_iter().filter(is_mate).filter(knows).collect()
     }
 
-    /// Those who made the file that a rename moves over a key, and were shown that key: their memory is the base if
-    /// whoever renames knows nothing (W1).
+    /// Those who made the file that a rename moves over a key, or their nearest relatives, if they were shown that key:
+    /// their memory is the base if whoever renames knows nothing (W1).
     fn knowing_makers(&self, shown: &Shown, record: &Record, key: &str) -> Vec<u32> {
         let Did::Rename { from, to, .. } = &record.did else {
             return Vec::new();
@@ -253,10 +253,14 @@ impl Judge<'_> {
             let is_new = file.created || file.how.truncate;
             is_new && file.mount == record.mount && file.path == *from && *to == key
         });
-        let makers = makers.map(|file| file.opener);
-        makers
-            .filter(|pid| shown.of(record, *pid, key).is_some())
-            .collect()
+        let knowing = makers.flat_map(|file| {
+            let maker = Record {
+                pid: file.opener,
+                ..record.clone()
+            };
+            self.knowing(shown, &maker, key)
+        });
+        knowing.collect()
     }
 
     fn pids(&self, mount: usize) -> Vec<u32> {
