@@ -156,7 +156,8 @@ save()
     }
 }
 
-/// if that is the version that was appended to, the process then knows the whole
+/// So the older descriptor still shows it what it reads, also after an `EAGAIN`, which reports a version without its
+/// bytes: if that is the version that was appended to, the process then knows the whole
 #[test]
 fn w1_a_process_that_reads_back_what_it_appended_to_knows_the_whole() {
     let script = "
