@@ -37,6 +37,9 @@ impl Judge<'_> {
                     self.heard(&mut shown, at);
                     // Its mount learns of a save from the answer: a relative may have read meanwhile what it replaced.
                     let record = self.records[at].clone();
+                    if record.result != Some(Ok(())) {
+                        continue;
+                    }
                     let events: Vec<_> = self.events_of(at).cloned().collect();
                     for event in events.iter().filter(|event| event.stamp < record.ended) {
                         self.saved(&mut shown, &record, event);

@@ -135,7 +135,8 @@ impl Judge<'_> {
             // A delete carries no number; and one call may have saved before what is refused now.
             let is_hidden = self.is_hidden(&event, record);
             // A late copy creates a key again that was deleted since (W6).
-            let is_revived = event.before.is_none() && event.stamp > record.ended;
+            let is_copy = matches!(event.by, By::Call(_, copy) if copy > 0);
+            let is_revived = is_copy && event.before.is_none() && event.stamp > record.ended;
             let is_part = event.after.is_none()
                 || (matches!(record.did, Did::Rename { .. } | Did::Unlink { .. })
                     && !self.is_about(&event, record));
