@@ -16,6 +16,8 @@ use crate::{Attribute, Item, MAX_DEPTH};
 const VALUE: &str = ":atom/value";
 const VERSION: &str = ":atom/version";
 const KEY: &str = ":atom/key";
+/// The names of attributes that say something of the item.
+const OWN: [&str; 3] = [VALUE, VERSION, KEY];
 
 /// How the items of a table are keyed.
 #[derive(Clone, Debug, PartialEq)]
@@ -67,14 +69,15 @@ pub enum NoAtom {
 }
 
 impl Atoms {
-    /// The table whose hash key is this attribute; nothing if that is not the name of a key in EDN, as faraday-atom
-    /// writes it.
+    /// The table whose hash key is this attribute; nothing if that is not a keyword or a string in EDN, as which
+    /// faraday-atom writes the name of a key (it would write others too, but those may be of any program), or is a name
+    /// of the library's own.
     pub fn of(attribute: &str) -> Option<Self> {
         let name = edn::read(attribute).ok()?;
-        let is_theirs = attribute.starts_with([':', '"']);
+        let is_theirs = attribute.starts_with([':', '"']) && !OWN.contains(&attribute);
         (is_theirs && edn::print_line(&name) == attribute).then(|| Self {
             attribute: attribute.to_owned(),
-            name: unwrapped(name),
+            name,
         })
     }
 
@@ -91,8 +94,8 @@ impl Atoms {
             _ => false,
         };
         match is_empty {
-            true => text(&Value::Vector(vec![keyword("atom", "key"), key.clone()])),
-            false => text(key),
+            true => edn::print_line(&Value::Vector(vec![keyword("atom", "key"), key.clone()])),
+            false => edn::print_line(key),
         }
     }
 
@@ -126,7 +129,7 @@ impl Atoms {
                     if [&self.attribute, VERSION, KEY].contains(&name.as_str()) {
                         continue;
                     }
-                    entries.push((read_name(name)?, read_value(name, value)?));
+                    entries.push((read_text(name, name)?, read_value(name, value)?));
                 }
                 if let Some(shadowed) = item.get(KEY) {
                     entries.push((self.name.clone(), read_value(KEY, shadowed)?));
@@ -155,28 +158,12 @@ impl Atoms {
                 for (name, value) in entries {
                     let name = match *name == self.name {
                         true => KEY.to_owned(),
-                        false => checked_text(name)?,
+                        false => name_text(name)?,
                     };
-                    let reserved = [VALUE, VERSION].into_iter().find(|own| *own == name);
-                    if let Some(reserved) = reserved {
-                        return Err(NoAtom::Reserved(reserved));
-                    }
-                    if item.insert(name, write_value(value)?).is_some() {
-                        return Err(NoAtom::Reserved(KEY));
-                    }
-                }
-                let has_own = entries.iter().any(|(name, _)| *name == self.name);
-                if item.contains_key(KEY) && !has_own {
-                    return Err(NoAtom::Reserved(KEY));
+                    item.insert(name, write_value(value)?);
                 }
             }
             other => _ = item.insert(VALUE.to_owned(), write_value(other)?),
-        }
-        if let Some(reserved) = [VALUE, VERSION, KEY]
-            .into_iter()
-            .find(|own| *own == self.attribute)
-        {
-            return Err(NoAtom::Reserved(reserved));
         }
         if item.values().any(|value| value.depth() > MAX_DEPTH) {
             return Err(NoAtom::TooDeep);
@@ -188,11 +175,6 @@ impl Atoms {
     }
 }
 
-/// The text of a value that is EDN.
-fn text(value: &Value) -> String {
-    edn::print_line(value)
-}
-
 fn keyword(ns: &str, name: &str) -> Value {
     Value::Keyword(Name {
         ns: Some(ns.into()),
@@ -200,7 +182,7 @@ fn keyword(ns: &str, name: &str) -> Value {
     })
 }
 
-/// An empty collection is written inside a vector, since the hash key must be told from the library's own names.
+/// The key itself: an empty collection is written in a vector, as `[:atom/key []]`.
 fn unwrapped(key: Value) -> Value {
     match key {
         Value::Vector(mut items) if items.len() == 2 && items[0] == keyword("atom", "key") => {
@@ -215,10 +197,6 @@ fn read_text(attribute: &str, text: &str) -> Result<Value, NoAtom> {
         attribute: attribute.to_owned(),
         why: error.to_string(),
     })
-}
-
-fn read_name(name: &str) -> Result<Value, NoAtom> {
-    read_text(name, name)
 }
 
 /// The value of an attribute, or of a part of it; `of` is the attribute's name.
@@ -279,10 +257,19 @@ fn write_value(value: &Value) -> Result<Attribute, NoAtom> {
     })
 }
 
+/// The name of the attribute of an entry with this key.
+fn name_text(key: &Value) -> Result<String, NoAtom> {
+    let text = checked_text(key)?;
+    match OWN.into_iter().find(|own| *own == text) {
+        Some(own) => Err(NoAtom::Reserved(own)),
+        None => Ok(text),
+    }
+}
+
 /// The text of a value that `clojure.edn` reads, without readers of tags.
 fn checked_text(value: &Value) -> Result<String, NoAtom> {
     check(value)?;
-    Ok(text(value))
+    Ok(edn::print_line(value))
 }
 
 fn check(value: &Value) -> Result<(), NoAtom> {
@@ -299,7 +286,7 @@ fn check(value: &Value) -> Result<(), NoAtom> {
         | Value::Keyword(_)
         | Value::Symbol(_)
         | Value::Inst(_)
-        | Value::Uuid(_) => match text(value).starts_with("#etagfs/") {
+        | Value::Uuid(_) => match edn::print_line(value).starts_with("#etagfs/") {
             true => Err(NoAtom::NoText("text for this value")),
             false => Ok(()),
         },

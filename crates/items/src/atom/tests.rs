@@ -165,6 +165,7 @@ fn the_key_of_a_table_is_a_name_in_edn() {
         (":id", true),
         ("\"string name\"", true),
         ("id", false),
+        (":atom/value", false),
         ("Key", false),
         (":", false),
         (": id", false),
