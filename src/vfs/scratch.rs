@@ -93,7 +93,7 @@ impl Scratch {
         }
     }
 
-    /// Who made its content, if that is known.
+    /// The process that made its content, if that is known.
     pub(super) fn maker(&self) -> Who {
         *self.maker.lock().unwrap_or_else(PoisonError::into_inner)
     }

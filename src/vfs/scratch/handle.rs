@@ -45,7 +45,8 @@ impl OpenScratch {
         self.access.write
     }
 
-    /// Notes who writes; whether it is perhaps somebody else than the opener, and who wrote last.
+    /// Notes the writing thread. Returns whether it may belong to another process than the opener, and differs from
+    /// the last one.
     pub(in crate::vfs) fn note_hand(&self, thread: u32) -> bool {
         self.hand.note(self.who, thread)
     }

@@ -126,7 +126,7 @@ impl Vfs {
             tracing::warn!(
                 forgotten = room.forgotten,
                 remembered = room.readings,
-                "there is no room to remember who was shown what: whoever is forgotten replaces what is there; see --shown-memory"
+                "there is no room to remember which process was shown which version: a process that is forgotten replaces what is there; see --shown-memory"
             );
         }
         is_doubtful

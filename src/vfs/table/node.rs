@@ -112,7 +112,7 @@ impl Table {
         Ok(())
     }
 
-    /// Who made the content of a file, if that is known.
+    /// The process that made the content of a file, if that is known.
     pub(in crate::vfs) fn maker(&self, ino: Ino) -> Who {
         self.get(ino).and_then(Node::creator)
     }

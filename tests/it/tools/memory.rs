@@ -59,7 +59,7 @@ fn an_editor_is_not_blind_because_somebody_reads_more_than_can_be_remembered() {
     assert!(counted.unwrap().parse::<u64>().unwrap() >= forgotten.unwrap());
     let log = bench.ground.mount.log();
     assert!(
-        log.contains("there is no room to remember who was shown what"),
+        log.contains("there is no room to remember which process was shown which version"),
         "{log}"
     );
 }
